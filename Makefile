@@ -1,0 +1,31 @@
+# `make` sets up everything and runs the pipeline over models/; `make test` sets up everything and runs the tests.
+VENV := .venv
+PYTHON ?= python3
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+SNAKEFLAGS ?=
+
+.PHONY: all test lint models clean
+
+all: $(READY)
+	$(BIN)/snakemake $(SNAKEFLAGS)
+
+test: $(READY)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/snakefmt --check Snakefile
+	$(BIN)/python -m pytest
+
+models: $(READY)
+	$(BIN)/python models/make_models.py
+
+clean: $(READY)
+	$(BIN)/snakemake $(SNAKEFLAGS) clean
+
+$(READY): requirements.txt
+	@$(PYTHON) -c 'import sys; sys.exit(0 if (3, 11) <= sys.version_info < (3, 14) else \
+	"Permafrost needs Python 3.11, 3.12 or 3.13, and $(PYTHON) is " + sys.version.split()[0] + \
+	"; name another one with: make PYTHON=python3.11")'
+	$(PYTHON) -m venv --clear $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --compile -r requirements.txt
+	@touch $@

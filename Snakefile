@@ -1,0 +1,174 @@
+# Permafrost: freeze every checkpoint of a TensorFlow 1 model zoo, and prove that each frozen graph is the same.
+#
+#   zoo ─ discover ─ import_meta ─ freeze ─ verify ─ list_ops ─ summarize ─ gate
+
+
+import os, shlex, sys
+
+sys.path.insert(0, f"{workflow.basedir}/scripts")
+from permafrost.contract import Problem
+from permafrost.pipeline import Pipeline
+
+
+configfile: f"{workflow.basedir}/config.yaml"
+
+
+try:
+    run = Pipeline(
+        config, workflow.basedir, workflow.overwrite_config, workflow.is_main_process, workflow.dryrun
+    )
+except Problem as problem:
+    raise WorkflowError(f"{problem.message} ({problem.hint})") from None
+if workflow.is_main_process:
+    run.announce()
+
+# Stages that need TensorFlow run in children of one process that has it loaded.
+os.environ["PERMAFROST_RUN"] = os.environ.get("PERMAFROST_RUN", str(os.getpid()))
+os.environ["PERMAFROST_RUN_PID"] = str(os.getpid())
+python = f"{shlex.quote(sys.executable)} {shlex.quote(workflow.basedir)}/scripts"
+warm = f"{shlex.quote(sys.executable)} -I -S {shlex.quote(workflow.basedir)}/scripts/warm.py"
+frozen, reports = run.frozen, run.reports
+of_model = f"{reports}/models/{{model}}"
+
+
+wildcard_constraints:
+    model=".+",
+
+
+rule all:
+    input:
+        f"{reports}/zoo.csv",
+        f"{reports}/gate.txt",
+
+
+# Every checkpoint in the zoo, usable or not.
+rule discover:
+    output:
+        f"{reports}/zoo.csv",
+    params:
+        state=run.state_file,
+        zoo=run.zoo,
+        code=run.code("discover"),
+    log:
+        f"{reports}/discover.log",
+    shell:
+        "{python}/discover.py --state {params.state:q} {output:q} > {log:q} 2>&1"
+
+
+# Variables and their checkpoint keys, outputs, inputs.
+rule import_meta:
+    input:
+        ancient(run.sources),
+    output:
+        f"{of_model}/import.json",
+    params:
+        source=run.source,
+        settings=run.settings("import_meta"),
+        code=run.code("import_meta"),
+    log:
+        f"{of_model}/import_meta.log",
+    shell:
+        "{warm} import_meta --model {wildcards.model:q} --source {params.source:q} --settings {params.settings:q}"
+        " {output:q} > {log:q} 2>&1"
+
+
+# frozen_graph.pb, beside its provenance, where the model could be frozen.
+rule freeze:
+    input:
+        f"{of_model}/import.json",
+    output:
+        f"{frozen}/{{model}}/provenance.json",
+    params:
+        options=run.settings("freeze"),
+        code=run.code("freeze"),
+    log:
+        f"{of_model}/freeze.log",
+    shell:
+        "{python}/freeze.py --model {wildcards.model:q} --import-record {input:q} --options {params.options:q}"
+        " {output:q} > {log:q} 2>&1"
+
+
+# TensorFlow's word on whether the frozen graph computes what the checkpoint computes.
+rule verify:
+    input:
+        imported=f"{of_model}/import.json",
+        provenance=f"{frozen}/{{model}}/provenance.json",
+    output:
+        record=f"{of_model}/verify.json",
+        table=f"{of_model}/verification.csv",
+    params:
+        settings=run.settings("verify"),
+        code=run.code("verify"),
+    log:
+        f"{of_model}/verify.log",
+    shell:
+        "{warm} verify --model {wildcards.model:q} --import-record {input.imported:q}"
+        " --provenance {input.provenance:q} --settings {params.settings:q} {output.record:q} {output.table:q}"
+        " > {log:q} 2>&1"
+
+
+# The ops before and after, and the variables.
+rule list_ops:
+    input:
+        imported=f"{of_model}/import.json",
+        provenance=f"{frozen}/{{model}}/provenance.json",
+    output:
+        ops=f"{of_model}/ops.csv",
+        frozen_ops=f"{of_model}/frozen_ops.csv",
+        variables=f"{of_model}/variables.csv",
+    params:
+        frozen_graph=f"{frozen}/{{model}}/frozen_graph.pb",
+        code=run.code("list_ops"),
+    log:
+        f"{of_model}/list_ops.log",
+    shell:
+        "{warm} list_ops --model {wildcards.model:q} --import-record {input.imported:q}"
+        " --provenance {input.provenance:q} --frozen-graph {params.frozen_graph:q} --ops {output.ops:q}"
+        " --frozen-ops {output.frozen_ops:q} --variables {output.variables:q} > {log:q} 2>&1"
+
+
+# One row for each model.
+rule summarize:
+    input:
+        run.records(f"{of_model}/verify.json"),
+        run.records(f"{of_model}/ops.csv"),
+    output:
+        summary=report(f"{reports}/summary.csv", caption="reports.rst", category="Zoo"),
+        timings=f"{reports}/timings.csv",
+        op_types=f"{reports}/op_types.csv",
+    params:
+        state=run.state_file,
+        zoo=run.zoo,
+        code=run.code("summarize"),
+    log:
+        f"{reports}/summarize.log",
+    shell:
+        "{python}/summarize.py --state {params.state:q} --frozen {frozen:q} --reports {reports:q}"
+        " --summary {output.summary:q} --timings {output.timings:q} --op-types {output.op_types:q} > {log:q} 2>&1"
+
+
+# Succeeds only where every model is as it is expected to be.
+rule gate:
+    input:
+        f"{reports}/summary.csv",
+    output:
+        f"{reports}/gate.txt",
+    params:
+        on_failure=run.config["on_failure"],
+        code=run.code("gate"),
+    shell:
+        "{python}/gate.py --on-failure {params.on_failure} {input:q} {output:q}"
+
+
+# Deletes what was made of models that the zoo no longer has.
+rule prune:
+    params:
+        stale=run.stale,
+    shell:
+        "{python}/delete.py {params.stale:q}"
+
+
+# Deletes all that was made.
+rule clean:
+    shell:
+        "{python}/delete.py {frozen:q} {reports:q}"

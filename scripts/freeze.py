@@ -1,0 +1,76 @@
+"""Freezes a model: writes frozen_graph.pb, straight from the checkpoint's bytes, and provenance.json beside it.
+
+The record says how it ended; the .pb is there only when it is good. TensorFlow is not imported.
+"""
+
+import argparse
+import hashlib
+import importlib.metadata
+import json
+import os
+import platform
+from pathlib import Path
+
+from permafrost import freezing, records
+from permafrost.checkpoint import open_checkpoint
+from permafrost.metagraph import read_meta_graph
+
+
+def provenance(imported: dict, options: dict, frozen_graph: Path, facts: dict) -> dict | None:
+    """Freezes the model of an import record to `frozen_graph`, and adds what was done to `facts`.
+
+    Returns the failure to pass on where the import had failed, else None.
+    Raises Problem and OSError as permafrost.freezing does.
+    """
+    frozen_graph.unlink(missing_ok=True)
+    if imported["status"] != records.OK:
+        return records.passed_on(imported)
+    facts["frozen_graph"] = frozen_graph.name
+    facts["options"] = options
+    facts["versions"] = versions()
+    meta_graph = read_meta_graph(imported["meta"])
+    facts["outputs"] = imported["outputs"]
+    plan = freezing.plan(meta_graph, imported, options)
+    with open_checkpoint(imported["prefix"]) as checkpoint:
+        hashed = [imported["meta"], *(path for path in checkpoint.files if ".data-" not in os.path.basename(path))]
+        facts["sha256"] = {os.path.basename(path): sha256(path) for path in hashed}
+        facts.update(freezing.freeze(plan, checkpoint, frozen_graph))
+    facts["inputs"] = {name: plan.cuts.get(name, name) for name in imported["inputs"]}
+    return None
+
+
+def sha256(path: str | Path) -> str:
+    """The SHA-256 of a file's content, in hexadecimal. Raises OSError."""
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def versions() -> dict[str, str]:
+    """The versions of what made the frozen graph."""
+    packages = ("protobuf", "numpy", "crc32c")
+    return {"python": platform.python_version(), **{name: importlib.metadata.version(name) for name in packages}}
+
+
+def main(argv: list[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--model", required=True, help="the model's id")
+    parser.add_argument("--import-record", required=True, help="the model's import.json")
+    parser.add_argument("--options", required=True, type=json.loads, help="JSON: clear_devices, initializer_nodes, ...")
+    parser.add_argument("provenance", type=Path, help="provenance.json; frozen_graph.pb is written beside it")
+    args = parser.parse_args(argv)
+
+    imported = records.load(args.import_record)
+    frozen_graph = args.provenance.with_name("frozen_graph.pb")
+    record = records.write_record(
+        "freeze",
+        args.model,
+        args.provenance,
+        lambda facts: provenance(imported, args.options, frozen_graph, facts),
+    )
+    if record["status"] != records.OK:
+        frozen_graph.unlink(missing_ok=True)
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,56 @@
+"""Imports a model's meta graph: its variables with their checkpoint keys, its outputs and its inputs.
+
+Reads the meta graph and the checkpoint's index, and TensorFlow's op registry; no graph is run.
+"""
+
+import argparse
+import json
+
+from permafrost import importing, records
+from permafrost.checkpoint import open_checkpoint
+from permafrost.contract import Problem
+from permafrost.metagraph import GraphIndex, read_meta_graph
+
+
+def import_model(source: dict, settings: dict, facts: dict) -> None:
+    """Adds to `facts` what is known of the model, as far as it goes.
+
+    Args:
+      source: a model as discovery describes it (permafrost.discovery).
+      settings: `outputs` and `inputs` as in config.yaml.
+    Raises Problem for whatever keeps the model from being frozen.
+    """
+    facts.update({key: source[key] for key in ("prefix", "step", "format", "meta", "findings")})
+    facts["checkpoint_bytes"] = source["bytes"]
+    problem = source["problem"]
+    if source["meta"]:
+        try:
+            meta_graph = read_meta_graph(source["meta"])
+            facts.update(importing.describe_graph(meta_graph))
+        except Problem as bad_meta_graph:
+            problem = problem or vars(bad_meta_graph)
+    if problem:
+        raise Problem(problem["cause"], problem["message"], problem["hint"])
+    index = GraphIndex(meta_graph.graph_def)
+    with open_checkpoint(source["prefix"]) as checkpoint:
+        facts["format"], facts["checkpoint_bytes"] = checkpoint.format, checkpoint.bytes
+        facts["variables"] = importing.describe_variables(meta_graph, index, checkpoint.tensors)
+    facts.update(importing.choose(meta_graph, index, facts["variables"], settings))
+
+
+def main(argv: list[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--model", required=True, help="the model's id")
+    parser.add_argument("--source", required=True, type=json.loads, help="JSON: prefix, meta, format, ... of the model")
+    parser.add_argument("--settings", required=True, type=json.loads, help="JSON: outputs and inputs")
+    parser.add_argument("record", help="import.json, to be written")
+    args = parser.parse_args(argv)
+
+    records.write_record(
+        "import_meta", args.model, args.record, lambda facts: import_model(args.source, args.settings, facts)
+    )
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

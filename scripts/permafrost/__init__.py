@@ -1,0 +1,1 @@
+"""What the stages of the pipeline share: discovering, freezing and judging TensorFlow 1 checkpoints."""

@@ -1,0 +1,46 @@
+"""A digest of the code that a stage runs: its script and the modules of this package that it imports."""
+
+import ast
+import hashlib
+from functools import cache
+from pathlib import Path
+
+
+@cache
+def code_version(scripts: Path, stage: str) -> str:
+    """The digest for `scripts/<stage>.py`, in hexadecimal; comments and layout of the code do not count.
+
+    Raises OSError and SyntaxError where a file cannot be read.
+    """
+    digest = hashlib.sha256()
+    for path in sorted(_files(scripts, scripts / f"{stage}.py", set())):
+        digest.update(f"{path.relative_to(scripts)}\n{_tree(path)}\n".encode())
+    return digest.hexdigest()[:16]
+
+
+def _files(scripts: Path, path: Path, found: set[Path]) -> set[Path]:
+    if path in found or not path.exists():
+        return found
+    found.add(path)
+    for module in _imports(path):
+        _files(scripts, scripts / f"{module.replace('.', '/')}.py", found)
+    return found
+
+
+@cache
+def _parsed(path: Path) -> ast.Module:
+    return ast.parse(path.read_text(encoding="utf-8"))
+
+
+@cache
+def _tree(path: Path) -> str:
+    return ast.dump(_parsed(path))
+
+
+@cache
+def _imports(path: Path) -> list[str]:
+    modules = []
+    for node in ast.walk(_parsed(path)):
+        if isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] == "permafrost":
+            modules += [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
+    return modules

@@ -1,0 +1,100 @@
+"""Comparing two arrays: whether they are the same, and by how much they differ where they are not."""
+
+import numpy as np
+
+
+def _floats(array: np.ndarray) -> np.ndarray | None:
+    """The array as float64 or complex128, or None where its dtype is no number."""
+    if array.dtype.kind in "OSU":
+        return None
+    return array.astype(np.complex128 if array.dtype.kind == "c" else np.float64)
+
+
+def _difference(a: np.ndarray, b: np.ndarray) -> np.ndarray | None:
+    """|a - b|; 0 where both are NaN or the same infinity, infinite where only one is."""
+    x, y = _floats(a), _floats(b)
+    if x is None or y is None or x.shape != y.shape:
+        return None
+    with np.errstate(all="ignore"):
+        difference = np.abs(x - y)
+        difference[(x == y) | (np.isnan(x) & np.isnan(y))] = 0
+    return np.where(np.isnan(difference), np.inf, difference)
+
+
+def _max_abs(a: np.ndarray, b: np.ndarray) -> float | None:
+    difference = _difference(a, b)
+    return None if difference is None else float(difference.max(initial=0))
+
+
+def _max_rel(a: np.ndarray, b: np.ndarray) -> float | None:
+    difference = _difference(a, b)
+    if difference is None:
+        return None
+    with np.errstate(all="ignore"):
+        relative = np.where(difference == 0, 0, difference / np.abs(_floats(a)))
+    return float(np.where(np.isnan(relative), np.inf, relative).max(initial=0))
+
+
+def _unequal(a: np.ndarray, b: np.ndarray) -> int:
+    return max(a.size, b.size) if a.shape != b.shape or a.dtype != b.dtype else int((~_same(a, b)).sum())
+
+
+def _count(test):
+    def count(array: np.ndarray) -> int:
+        values = _floats(array)
+        return 0 if values is None else int(test(values).sum())
+
+    return count
+
+
+_nans, _infinities = _count(np.isnan), _count(np.isinf)
+
+# The columns of verification.csv that say how much two arrays differ: name -> function of (checkpoint's, frozen's).
+METRICS = {
+    "unequal": _unequal,
+    "max_abs_diff": _max_abs,
+    "max_rel_diff": _max_rel,
+    "nan_checkpoint": lambda a, b: _nans(a),
+    "nan_frozen": lambda a, b: _nans(b),
+    "inf_checkpoint": lambda a, b: _infinities(a),
+    "inf_frozen": lambda a, b: _infinities(b),
+}
+
+VERIFICATION_COLUMNS = ("output", "trial", "seed", "batch", "dtype", "shape", "match", *METRICS)
+
+
+def measure(a: np.ndarray, b: np.ndarray) -> dict:
+    """Each metric of METRICS for the checkpoint's array `a` and the frozen graph's array `b`, of any dtype."""
+    return {name: metric(a, b) for name, metric in METRICS.items()}
+
+
+def _same(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """Element by element: the same bits, or NaN in both."""
+    if a.dtype.kind in "OSU":
+        return np.asarray(a == b, dtype=bool)
+    x, y = (np.ascontiguousarray(array).reshape(-1) for array in (a, b))
+    bits = (x.view(np.uint8).reshape(x.size, -1) == y.view(np.uint8).reshape(y.size, -1)).all(axis=1)
+    if a.dtype.kind == "c" or np.issubdtype(a.dtype, np.inexact) or a.dtype.kind == "V":
+        with np.errstate(all="ignore"):
+            bits |= (x != x) & (y != y)
+    return bits.reshape(a.shape)
+
+
+def match(a: np.ndarray, b: np.ndarray, tolerance: dict | None = None) -> str:
+    """`bitwise` where the arrays are the same bits (NaN equals NaN), `tolerance` where they are within it, else ``.
+
+    Args:
+      tolerance: {"rtol": float, "atol": float}, either may be missing and is 0 then: |a - b| <= atol + rtol * |a|;
+        NaN and infinities must stand in the same places.
+    """
+    if a.dtype != b.dtype or a.shape != b.shape:
+        return ""
+    if _same(a, b).all():
+        return "bitwise"
+    difference = _difference(a, b)
+    if not tolerance or difference is None or not np.isfinite(difference).all():
+        return ""
+    with np.errstate(all="ignore"):
+        reference = np.abs(_floats(a))
+        bound = tolerance.get("atol", 0.0) + tolerance.get("rtol", 0.0) * np.where(np.isfinite(reference), reference, 0)
+    return "tolerance" if (difference <= bound).all() else ""

@@ -1,0 +1,109 @@
+"""The words that hold: statuses, causes and the columns of every table that Permafrost writes.
+
+People's scripts rely on these names, so they stand in one place and nowhere else.
+"""
+
+VERIFIED, MISMATCH, UNVERIFIABLE, FAILED = "verified", "mismatch", "unverifiable", "failed"
+STATUSES = (VERIFIED, MISMATCH, UNVERIFIABLE, FAILED)
+
+STAGES = ("discover", "import_meta", "freeze", "verify", "list_ops")
+
+# cause -> what to do about it, used where the place that found the problem has no better hint.
+CAUSES = {
+    # What the files on the disk are.
+    "no_meta_graph": "put the .meta file that the training program wrote beside the checkpoint",
+    "no_index": "put the .index file of this prefix back; the .data files cannot be read without it",
+    "missing_shard": "copy all .data-*-of-* files of this prefix into the directory",
+    "missing_checkpoint": "copy the checkpoint's files into the directory, or delete what is left of it",
+    "lfs_pointer": "run `git lfs pull` in the repository that this file comes from",
+    "truncated": "copy the file again; it ends too early",
+    "corrupt": "copy the file again; its checksum does not match its content",
+    "tf2_checkpoint": "this is a TensorFlow 2 object-based checkpoint; load it with the code that made it",
+    "not_a_checkpoint": "move the file out of the zoo if it is not a TensorFlow checkpoint",
+    "saved_model": "SavedModel directories are listed but not frozen",
+    "unreadable": "give yourself the right to read it",
+    # What the meta graph says.
+    "bad_meta_graph": "copy the .meta file again, or export the meta graph anew",
+    "foreign_meta_graph": "put the .meta file that was written with this checkpoint beside it",
+    "no_output": "name the output nodes under `outputs:` in the model's settings",
+    "unknown_output": "correct the name under `outputs:` in the model's settings",
+    "unknown_input": "correct the name under `inputs:` in the model's settings",
+    "unknown_op": "choose `outputs:` that do not depend on this op, or load the library that has it",
+    "unsupported_op": "choose `outputs:` that do not depend on this node",
+    "missing_variable": "choose `outputs:` that do not depend on this variable, or restore it from another checkpoint",
+    "shape_mismatch": "put the .meta file that was written with this checkpoint beside it",
+    "bad_setting": "correct the model's settings",
+    "too_large": "a GraphDef cannot be larger than 2 GiB; choose `outputs:` that need fewer variables",
+    # What happened while it was frozen.
+    "changed": "run again when nothing writes to the checkpoint",
+    "disk_full": "make room on the disk and run again",
+    "io_error": "look at the log, then run again",
+    # What the judge found.
+    "weights_differ": "do not use the frozen graph; report this with the model's provenance.json",
+    "outputs_differ": "do not use the frozen graph; see verification.csv for the first difference",
+    "structure_differs": "do not use the frozen graph; report this with the model's provenance.json",
+    "not_importable": "do not use the frozen graph; report this with the model's provenance.json",
+    "not_restorable": "see the log for what TensorFlow's own saver said",
+    "no_feed": "describe the inputs under `inputs:` in the model's settings",
+    "bad_feed": "correct shape or values under `inputs:` in the model's settings",
+    "unsafe_op": "add the op to `allow_ops:` in the model's settings if you trust this model",
+    "run_failed": "describe the inputs under `inputs:` in the model's settings",
+    "timeout": "raise `timeout:` in the model's settings, or give smaller shapes under `inputs:`",
+    "memory": "raise `memory_mb:` in the model's settings, or give smaller shapes under `inputs:`",
+    "crash": "see the log; other shapes under `inputs:` in the model's settings may help",
+    "random": "give `outputs:` that lie before the random op",
+    "insensitive": "give `outputs:` before a saturated op, or `inputs:` that reach the weights",
+    # Permafrost's own fault.
+    "internal": "this is an error in Permafrost; see the log",
+}
+
+# Faults of the machine, not of the model: the next run deletes such a record and tries again.
+TRANSIENT = {"disk_full", "io_error", "timeout", "changed"}
+
+ZOO_COLUMNS = (
+    "model", "directory", "prefix", "step", "format", "shards", "bytes", "meta_graph",
+    "selected", "cause", "message", "hint", "findings",
+)  # fmt: skip
+
+SUMMARY_COLUMNS = (
+    "model", "status", "stage", "cause", "message", "hint",
+    "expect", "match", "prefix", "step", "format", "producer", "tensorflow_version",
+    "inputs", "outputs", "outputs_why", "nodes", "frozen_nodes", "variables", "frozen_variables",
+    "checkpoint_bytes", "frozen_bytes", "trials", "max_abs_diff", "repairs", "findings",
+)  # fmt: skip
+
+TIMING_COLUMNS = ("model", "stage", "seconds", "cpu_seconds", "peak_mb")
+
+OP_COLUMNS = (
+    "name", "type", "output", "inputs", "control_inputs", "device", "dtypes", "shapes", "bytes",
+)  # fmt: skip
+
+VARIABLE_COLUMNS = (
+    "variable", "op", "dtype", "shape", "bytes", "key", "slice", "frozen",
+)  # fmt: skip
+
+OP_TYPE_COLUMNS = ("op_type", "model", "nodes", "frozen_nodes")
+
+
+# The names of all files that the pipeline writes.
+MADE_FILES = {
+    "frozen_graph.pb", "provenance.json", "import.json", "verify.json", "verification.csv",
+    "ops.csv", "frozen_ops.csv", "variables.csv", "zoo.csv", "summary.csv", "timings.csv", "op_types.csv", "gate.txt",
+    ".zoo.json", ".lock", "import_meta.log", "freeze.log", "verify.log", "list_ops.log", "discover.log", "summarize.log",
+}  # fmt: skip
+
+
+class Problem(Exception):
+    """Something about a model that the reports must say.
+
+    Args:
+      cause: a key of CAUSES.
+      message: one sentence that names the file or node and what is wrong.
+      hint: what to do about it; the cause's own hint where it is empty.
+    """
+
+    def __init__(self, cause: str, message: str, hint: str = ""):
+        super().__init__(message)
+        self.cause = cause
+        self.message = message
+        self.hint = hint or CAUSES[cause]

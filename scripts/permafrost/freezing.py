@@ -1,0 +1,148 @@
+"""The freezer: from a meta graph and a checkpoint to the frozen graph, without TensorFlow.
+
+For given outputs: cut the inputs, prune, repair, turn variables into constants, stream. Where TensorFlow's own
+freeze_graph gives a right answer, the file is the same byte for byte.
+"""
+
+import contextlib
+import os
+from collections import Counter
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from permafrost import conversion, frozen_writer, op_definitions, pruning, repairs
+from permafrost.contract import Problem
+from permafrost.frozen_writer import Constant
+from permafrost.metagraph import VARIABLE_OPS, GraphIndex, tensor_name
+from permafrost.records import written_whole
+
+
+@dataclass
+class Plan:
+    """A frozen graph before its weights are there.
+
+    graph_def: the nodes to write, in order; variable nodes among `constants` are written as Const nodes.
+    cuts: fed tensor -> the placeholder's tensor that stands for it, where an input pipeline was cut.
+    initializers: nodes to run once before the first use of the graph (they fill its lookup tables).
+    """
+
+    graph_def: object
+    constants: dict[str, Constant]
+    cuts: dict[str, str] = field(default_factory=dict)
+    initializers: list[str] = field(default_factory=list)
+    repairs: list[dict] = field(default_factory=list)
+
+
+def plan(meta_graph, imported: dict, options: dict) -> Plan:
+    """What the frozen graph of a model will be.
+
+    Args:
+      meta_graph: the MetaGraphDef; it is not changed.
+      imported: the import record: `outputs`, `inputs`, `variables` and `op_definitions`.
+      options: clear_devices, variable_names_allowlist, variable_names_denylist, initializer_nodes.
+    Raises Problem: unsupported_op, missing_variable, bad_setting or too_large.
+    """
+    outputs = [tensor_name(name)[0] for name in imported["outputs"]]
+    sources = {variable["variable"]: variable for variable in imported["variables"] if variable["key"]}
+    definitions = imported["op_definitions"]
+    graph_def, cuts = pruning.cut_inputs(meta_graph.graph_def, list(imported["inputs"]))
+    made = [{"repair": "input cut to a placeholder", "node": tensor, "placeholder": cuts[tensor]} for tensor in cuts]
+
+    index = GraphIndex(graph_def)
+    kept = pruning.needed(index, outputs)
+    own = pruning.needed(index, outputs, with_colocated=False)
+    if any(_troublesome(index.nodes[name], sources, definitions) for name in kept - own):
+        kept = own
+    initializers = list(dict.fromkeys([*pruning.table_initializers(index, kept), *options["initializer_nodes"]]))
+    kept |= pruning.needed(index, initializers, with_colocated=False)
+    graph_def = pruning.extract(index, kept)
+    made += [{"repair": "initializer kept", "node": name} for name in initializers]
+    made += [{"repair": "colocation dropped", "node": name} for name in pruning.drop_foreign_colocation(graph_def)]
+
+    if options["clear_devices"]:
+        for node in graph_def.node:
+            node.device = ""
+    info = meta_graph.meta_info_def
+    producer_ops = info.stripped_op_list if info.HasField("stripped_op_list") else None
+    op_definitions.apply(graph_def, definitions, producer_ops)
+    repaired = repairs.repair(graph_def, {op for op, definition in definitions.items() if definition["writes"]})
+    if repaired:
+        index = GraphIndex(graph_def)
+        graph_def = pruning.extract(index, pruning.needed(index, outputs + initializers))
+        made += repaired
+
+    variables = conversion.convertible(
+        graph_def, options["variable_names_allowlist"], options["variable_names_denylist"]
+    )
+    made += [
+        {"repair": "Variable -> Const", "node": node.name}
+        for node in graph_def.node
+        if node.op == "Variable" and node.name in set(variables)
+    ]
+    constants = {name: _constant(name, sources) for name in variables}
+    conversion.convert(graph_def, variables)
+    frozen_writer.frozen_bytes(graph_def, constants)
+    return Plan(graph_def, constants, cuts, initializers, made)
+
+
+def _troublesome(node, sources: dict, definitions: dict) -> bool:
+    """Whether a node that is kept for its colocation alone could not stand in a frozen graph."""
+    if node.op in VARIABLE_OPS:
+        return node.name not in sources
+    return node.op not in definitions or definitions[node.op]["writes"] or "PyFunc" in node.op
+
+
+def _constant(name: str, sources: dict) -> Constant:
+    if name not in sources:
+        raise Problem(
+            "missing_variable",
+            f"variable {name!r} is needed for the outputs, but the meta graph's saver does not restore it",
+        )
+    variable = sources[name]
+    box = variable["box"]
+    return Constant(
+        node=name,
+        dtype=variable["dtype_enum"],
+        shape=tuple(variable["shape"]),
+        nbytes=variable["bytes"],
+        key=variable["key"],
+        start=tuple(box[0]) if box else None,
+        extent=tuple(box[1]) if box else None,
+    )
+
+
+def freeze(plan: Plan, checkpoint, path: str | Path) -> dict:
+    """Writes the frozen graph of `plan` to `path`, whole or not at all, and gives the facts for its provenance.
+
+    Args:
+      checkpoint: an open permafrost.checkpoint.Checkpoint, whose files are checked to be unchanged at the end.
+    Raises Problem (corrupt, changed, missing_shard, ...) and OSError; a file that was at `path` is gone then.
+    """
+    path = Path(path)
+    with contextlib.suppress(FileNotFoundError):
+        os.unlink(path)
+    with written_whole(path) as temporary:
+        size, checksum = frozen_writer.write(temporary, plan.graph_def, plan.constants, checkpoint)
+        checkpoint.check_unchanged()
+    return {
+        "frozen_bytes": size,
+        "frozen_crc32c": f"{checksum:08x}",
+        "frozen_nodes": len(plan.graph_def.node),
+        "frozen_variables": len(plan.constants),
+        "op_types": dict(
+            sorted(Counter("Const" if n.name in plan.constants else n.op for n in plan.graph_def.node).items())
+        ),
+        "tensors": [
+            {
+                "node": constant.node,
+                "key": constant.key,
+                "box": [constant.start, constant.extent] if constant.start is not None else None,
+                "shape": constant.shape,
+                "bytes": constant.nbytes,
+            }
+            for constant in plan.constants.values()
+        ],
+        "initializers": plan.initializers,
+        "cuts": plan.cuts,
+        "repairs": plan.repairs,
+    }

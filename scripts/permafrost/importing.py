@@ -1,0 +1,151 @@
+"""What a meta graph says about a checkpoint: variables and their keys, outputs, inputs, and what stands in the way."""
+
+from collections import Counter
+from math import prod
+
+from permafrost import inputs, op_definitions, outputs, pruning
+from permafrost.contract import Problem
+from permafrost.metagraph import VARIABLE_OPS, GraphIndex, missing_inputs, static_shape, tensor_name
+from permafrost.protos import types_pb2
+from permafrost.restore_map import Source, restore_map
+
+
+def describe_graph(meta_graph) -> dict:
+    """The facts of a meta graph that need no checkpoint: who wrote it, and its nodes by op type."""
+    graph_def = meta_graph.graph_def
+    return {
+        "tensorflow_version": meta_graph.meta_info_def.tensorflow_version,
+        "producer": graph_def.versions.producer,
+        "nodes": len(graph_def.node),
+        "op_types": dict(sorted(Counter(node.op for node in graph_def.node).items())),
+        "placeholders": [node.name for node in graph_def.node if node.op in pruning.PLACEHOLDERS],
+    }
+
+
+def describe_variables(meta_graph, index: GraphIndex, tensors: dict) -> list[dict]:
+    """One dict for each variable node: variable, op, dtype, shape, bytes, key, slice, box.
+
+    `key` is empty for a variable that the meta graph's saver does not restore; a meta graph without a saver is taken
+    to restore each variable by its name.
+    Args:
+      tensors: key -> permafrost.checkpoint.Tensor.
+    Raises Problem: foreign_meta_graph where the saver restores keys that the checkpoint lacks, shape_mismatch where
+      dtype or shape of a variable is not that of its tensor.
+    """
+    sources = restore_map(meta_graph, index)
+    variable_nodes = [node for node in index.graph_def.node if node.op in VARIABLE_OPS]
+    if not sources:
+        sources = {node.name: Source(node.name) for node in variable_nodes if node.name in tensors}
+    _refuse_foreign(sources, tensors)
+    return [_variable(node, sources.get(node.name), tensors) for node in variable_nodes]
+
+
+def _refuse_foreign(sources: dict[str, Source], tensors: dict) -> None:
+    wanted = {source.key for source in sources.values()}
+    missing, unused = sorted(wanted - set(tensors)), sorted(set(tensors) - wanted)
+    if missing or (tensors and not wanted):
+        raise Problem(
+            "foreign_meta_graph",
+            f"the checkpoint lacks {len(missing)} of the {len(wanted)} tensors that the meta graph restores "
+            f"({_some(missing)}), and has {len(unused)} that it does not restore ({_some(unused)})",
+        )
+
+
+def _some(names: list[str]) -> str:
+    return ", ".join(names[:5]) + (", ..." if len(names) > 5 else "") if names else "none"
+
+
+def _variable(node, source: Source | None, tensors: dict) -> dict:
+    dtype = node.attr["dtype"].type
+    declared = static_shape(node)
+    row = {
+        "variable": node.name,
+        "op": node.op,
+        "dtype": types_pb2.DataType.Name(dtype).removeprefix("DT_").lower(),
+        "dtype_enum": dtype,
+        "shape": list(declared) if declared is not None else None,
+        "bytes": None,
+        "key": "",
+        "slice": "",
+        "box": None,
+    }
+    if source is None:
+        return row
+    tensor = tensors[source.key]
+    shape = tensor.shape if source.extent is None else source.extent
+    if tensor.dtype != dtype:
+        stored = types_pb2.DataType.Name(tensor.dtype).removeprefix("DT_").lower()
+        raise Problem(
+            "shape_mismatch", f"variable {node.name!r} is {row['dtype']}, but tensor {source.key!r} is {stored}"
+        )
+    if source.extent is not None and (
+        len(source.extent) != len(tensor.shape)
+        or any(s + e > size for s, e, size in zip(source.start, source.extent, tensor.shape, strict=True))
+    ):
+        raise Problem(
+            "shape_mismatch",
+            f"variable {node.name!r} is a slice that tensor {source.key!r} of shape {list(tensor.shape)} does not have",
+        )
+    if source.reshaped and declared is not None and min(declared, default=0) >= 0:
+        shape_fits, shape = prod(declared) == prod(shape), declared
+    else:
+        shape_fits = declared is None or _compatible(declared, shape)
+    if not shape_fits:
+        raise Problem(
+            "shape_mismatch",
+            f"variable {node.name!r} has shape {list(declared)}, but tensor {source.key!r} has {list(shape)}",
+        )
+    whole = max(1, prod(tensor.shape))
+    row |= {
+        "shape": list(shape),
+        "bytes": tensor.nbytes if prod(shape) == prod(tensor.shape) else tensor.nbytes * prod(shape) // whole,
+        "key": source.key,
+    }
+    if source.extent is not None and (any(source.start) or tuple(source.extent) != tuple(tensor.shape)):
+        row["box"] = [list(source.start), list(source.extent)]
+        row["slice"] = ":".join(f"{first},{length}" for first, length in zip(source.start, source.extent, strict=True))
+    return row
+
+
+def _compatible(declared: tuple[int, ...], shape: tuple[int, ...]) -> bool:
+    # TF 0.x wrote no dimensions for a shape that it did not know.
+    return not declared or (
+        len(declared) == len(shape) and all(a in (-1, b) for a, b in zip(declared, shape, strict=True))
+    )
+
+
+def choose(meta_graph, index: GraphIndex, variables: list[dict], settings: dict) -> dict:
+    """The outputs and inputs of a model, from its settings or found in its graph, and the ops between them.
+
+    Returns `outputs`, `outputs_why`, `inputs` (tensor name -> description) and `op_definitions`.
+    Raises Problem: no_output, unknown_output, unknown_input, unknown_op, bad_meta_graph (an input of a needed node is
+      not in the graph) or bad_setting.
+    """
+    configured = None if settings["outputs"] == "auto" else settings["outputs"]
+    names = {variable["variable"] for variable in variables}
+    choice = outputs.choose(meta_graph, index, names, configured)
+    shapes = {variable["variable"]: variable["shape"] for variable in variables if variable["shape"] is not None}
+    configured_inputs = {} if settings["inputs"] == "auto" else settings["inputs"]
+    fed = inputs.describe(index, choice.outputs, configured_inputs, shapes)
+
+    cut, _ = pruning.cut_inputs(meta_graph.graph_def, list(fed))
+    cut_index = GraphIndex(cut)
+    output_nodes = [tensor_name(name)[0] for name in choice.outputs]
+    own = pruning.needed(cut_index, output_nodes, with_colocated=False)
+    own |= pruning.needed(cut_index, pruning.table_initializers(cut_index, own), with_colocated=False)
+    if missing := missing_inputs(cut_index, own):
+        raise Problem("bad_meta_graph", f"the graph lacks the node {missing[0]!r}, which the outputs need")
+    kept = own | pruning.needed(cut_index, output_nodes)
+    definitions = op_definitions.look_up(cut_index.nodes[name].op for name in kept)
+    functions = {function.signature.name for function in cut.library.function}
+    for name in sorted(own):
+        op = cut_index.nodes[name].op
+        if op not in definitions and op not in functions:
+            raise Problem("unknown_op", f"node {name!r} has op {op}, which this TensorFlow does not have")
+    return {
+        "outputs": choice.outputs,
+        "outputs_why": choice.why,
+        "outputs_ranking": choice.ranking,
+        "inputs": fed,
+        "op_definitions": definitions,
+    }

@@ -1,0 +1,134 @@
+"""Meta graphs: reading `.meta` files, binary or text, and walking the graph that they hold."""
+
+from collections import defaultdict, deque
+from collections.abc import Iterable
+from functools import cached_property
+from pathlib import Path
+
+from google.protobuf import text_format
+from google.protobuf.message import DecodeError
+
+from permafrost.contract import Problem
+from permafrost.protos import meta_graph_pb2
+
+VARIABLE_OPS = ("Variable", "VariableV2", "VarHandleOp")
+
+_LFS_POINTER = b"version https://git-lfs"
+
+
+def read_meta_graph(path: str | Path):
+    """The MetaGraphDef in the file at `path`, which is a binary or a text protocol buffer.
+
+    Raises Problem: unreadable, lfs_pointer, truncated (an empty file), or bad_meta_graph for anything that is not
+    a meta graph with at least one node.
+    """
+    try:
+        content = Path(path).read_bytes()
+    except OSError as error:
+        raise Problem("unreadable", f"{path}: {error.strerror}") from error
+    if not content:
+        raise Problem("truncated", f"{path} is empty")
+    if content.startswith(_LFS_POINTER):
+        raise Problem("lfs_pointer", f"{path} is a Git LFS pointer, not the meta graph itself")
+    meta_graph = _parse_binary(content) or _parse_text(content)
+    if meta_graph is None:
+        raise Problem("bad_meta_graph", f"{path} is not a meta graph, or is cut off ({len(content)} bytes)")
+    names = set()
+    for node in meta_graph.graph_def.node:
+        if not node.name or not node.op or node.name in names:
+            raise Problem("bad_meta_graph", f"{path} has a node without name or op, or the name {node.name!r} twice")
+        names.add(node.name)
+    return meta_graph
+
+
+def _parse_binary(content: bytes):
+    meta_graph = meta_graph_pb2.MetaGraphDef()
+    try:
+        meta_graph.ParseFromString(content)
+    except DecodeError:
+        return None
+    return meta_graph if meta_graph.graph_def.node else None
+
+
+def _parse_text(content: bytes):
+    # Parsing text takes seconds for large files, so a look at the first bytes comes before it.
+    if not content.lstrip()[:1].isalpha() and not content.lstrip().startswith(b"#"):
+        return None
+    meta_graph = meta_graph_pb2.MetaGraphDef()
+    try:
+        text_format.Parse(content.decode("utf-8"), meta_graph)
+    except (text_format.ParseError, UnicodeDecodeError, ValueError, RecursionError):
+        return None
+    return meta_graph if meta_graph.graph_def.node else None
+
+
+def tensor_name(name: str) -> tuple[str, int]:
+    """Splits a NodeDef input or a tensor name into node name and output index: `a:1` is (`a`, 1), `a` is (`a`, 0)."""
+    node, colon, index = name.rpartition(":")
+    if colon and index.isdigit():
+        return node, int(index)
+    return name, 0
+
+
+class GraphIndex:
+    """A GraphDef's nodes by name, with their producers and consumers. The GraphDef must not change meanwhile."""
+
+    def __init__(self, graph_def):
+        self.graph_def = graph_def
+        self.nodes = {node.name: node for node in graph_def.node}
+
+    @cached_property
+    def consumers(self) -> dict:
+        """Node name -> the NodeDefs that take one of its outputs as data, in graph order."""
+        consumers = defaultdict(list)
+        for node in self.graph_def.node:
+            for source in dict.fromkeys(name for name, _ in self.inputs_of(node)):
+                consumers[source].append(node)
+        return consumers
+
+    @staticmethod
+    def inputs_of(node) -> list[tuple[str, int]]:
+        """The data inputs of a NodeDef as (node name, output index), in order."""
+        return [tensor_name(name) for name in node.input if not name.startswith("^")]
+
+    @staticmethod
+    def control_inputs_of(node) -> list[str]:
+        """The names of the nodes that a NodeDef has as control inputs."""
+        return [name[1:] for name in node.input if name.startswith("^")]
+
+    def reach(self, names: Iterable[str], through=None) -> set[str]:
+        """The nodes from which one of `names` can be reached over data and control inputs, `names` included.
+
+        The walk does not go beyond a node for which `through(node)` is false. Names that the graph lacks are left out.
+        """
+        reached = set()
+        waiting = deque(name for name in names if name in self.nodes)
+        while waiting:
+            name = waiting.popleft()
+            if name in reached:
+                continue
+            reached.add(name)
+            node = self.nodes[name]
+            if through is None or through(node):
+                for source in [*(source for source, _ in self.inputs_of(node)), *self.control_inputs_of(node)]:
+                    if source not in reached and source in self.nodes:
+                        waiting.append(source)
+        return reached
+
+
+def missing_inputs(index: GraphIndex, names: Iterable[str]) -> list[str]:
+    """Names of nodes that are inputs of one of the nodes `names` but not in the graph."""
+    missing = {}
+    for name in names:
+        node = index.nodes[name]
+        for source in [*(source for source, _ in index.inputs_of(node)), *index.control_inputs_of(node)]:
+            if source not in index.nodes:
+                missing[source] = None
+    return list(missing)
+
+
+def static_shape(node) -> tuple[int, ...] | None:
+    """A variable's or placeholder's `shape` attribute; unknown dimensions are -1, an unknown rank is None."""
+    if "shape" not in node.attr or node.attr["shape"].shape.unknown_rank:
+        return None
+    return tuple(dimension.size for dimension in node.attr["shape"].shape.dim)

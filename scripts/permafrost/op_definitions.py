@@ -1,0 +1,64 @@
+"""What this TensorFlow's op registry says of the ops in a graph, and what its importer makes of that.
+
+`import_graph_def` fills in the default of each attribute that a NodeDef lacks, in the caller's own GraphDef, and
+drops attributes that only the producer knew, where they have the producer's default; freeze_graph therefore writes
+them so. The registry needs TensorFlow; applying what it says does not.
+"""
+
+import base64
+from collections.abc import Iterable
+
+
+def look_up(ops: Iterable[str]) -> dict[str, dict]:
+    """Op type -> {"attrs": its attributes, "defaults": {attribute: AttrValue, base64}, "writes": bool}.
+
+    `writes` is true for an op that takes a reference to a variable. Ops that are not registered are left out.
+    Imports TensorFlow, and runs nothing.
+    """
+    from tensorflow.python.framework import op_def_registry
+
+    definitions = {}
+    for op in sorted(set(ops)):
+        definition = op_def_registry.get(op)
+        if definition is not None:
+            definitions[op] = {
+                "attrs": [attr.name for attr in definition.attr],
+                "defaults": {
+                    attr.name: base64.b64encode(attr.default_value.SerializeToString(deterministic=True)).decode()
+                    for attr in definition.attr
+                    if attr.HasField("default_value")
+                },
+                "writes": any(arg.is_ref for arg in definition.input_arg),
+            }
+    return definitions
+
+
+def apply(graph_def, definitions: dict[str, dict], producer_ops) -> None:
+    """Brings the nodes of `graph_def`, in place, to what TensorFlow's importer makes of them.
+
+    Args:
+      definitions: what look_up gave for the ops of the graph.
+      producer_ops: the meta graph's stripped_op_list (an OpList), or None.
+    Source: _SetDefaultAttrValues and _RemoveDefaultAttrs in tensorflow/python/framework/importer.py.
+    """
+    producers = {op.name: op for op in producer_ops.op} if producer_ops is not None else {}
+    for node in graph_def.node:
+        definition = definitions.get(node.op)
+        if definition is None:
+            continue
+        for name, value in definition["defaults"].items():
+            if name not in node.attr or node.attr[name].WhichOneof("value") is None:
+                node.attr[name].ParseFromString(base64.b64decode(value))
+        if node.op in producers:
+            _drop_unknown(node, set(definition["attrs"]), producers[node.op])
+
+
+def _drop_unknown(node, known: set[str], producer) -> None:
+    for attr in producer.attr:
+        if (
+            attr.name in node.attr
+            and attr.name not in known
+            and attr.HasField("default_value")
+            and node.attr[attr.name] == attr.default_value
+        ):
+            del node.attr[attr.name]

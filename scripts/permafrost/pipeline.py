@@ -1,0 +1,164 @@
+"""What the Snakefile asks while it is parsed: which models there are, and what each job gets.
+
+The main process looks at the zoo and writes what it found to the state file; the processes that Snakemake starts for
+single jobs (on a cluster) only read it. All that a job depends on is in its parameters, by content: the checkpoint's
+fingerprint, the settings of its stage, and the code of its stage.
+"""
+
+import fcntl
+import json
+import os
+import sys
+from pathlib import Path
+
+from permafrost import discovery, records, settings, zoo_state
+from permafrost.code_version import code_version
+from permafrost.contract import Problem
+
+_STAGE_SETTINGS = {
+    "import_meta": ("outputs", "inputs"),
+    "freeze": ("clear_devices", "variable_names_allowlist", "variable_names_denylist", "initializer_nodes"),
+    "verify": ("trials", "seed", "tolerance", "timeout", "memory_mb", "allow_ops"),
+    "list_ops": (),
+}
+_RECORDS = ("import.json", "verify.json")
+
+
+class Pipeline:
+    """The models of a run, and the parameters of their jobs.
+
+    Args:
+      config: Snakemake's config.
+      home: the directory of the Snakefile, against which a zoo in the repository's own config.yaml is resolved.
+      overrides: the part of the config that the user gave on the command line.
+      main: whether this process is Snakemake's main process.
+      dry: whether nothing may be written.
+    Raises Problem (bad_setting, unreadable) for what the user has to mend before anything can run.
+    """
+
+    def __init__(self, config: dict, home: str, overrides: dict, main: bool, dry: bool):
+        self.config = settings.validate(dict(config))
+        self.frozen, self.reports = (os.path.normpath(self.config[key]) for key in ("frozen", "reports"))
+        self.state_file = f"{self.reports}/.zoo.json"
+        self._scripts = Path(home) / "scripts"
+        self._lock = None
+        zoos = [self.config["zoo"]] if isinstance(self.config["zoo"], str) else self.config["zoo"]
+        if "zoo" not in overrides:
+            zoos = [zoo if os.path.isabs(zoo) else os.path.relpath(Path(home) / zoo) for zoo in zoos]
+        if main:
+            state = self._scan(zoos, overrides, dry)
+        else:
+            state = zoo_state.read(self.state_file)
+        self.models = {model["id"]: model for model in state["models"]}
+        self._digest = zoo_state.digest(state)
+        if main and not dry:
+            self._delete_spent_records()
+        self.stale = self._stale()
+
+    def _scan(self, zoos: list[str], overrides: dict, dry: bool) -> dict:
+        if not dry:
+            self._take_lock()
+        patterns = list(self.config["models"])
+
+        def rule_for(series: str):
+            return settings.for_model(self.config, series, series)["checkpoints"]
+
+        state = zoo_state.scan(zoos, [self.frozen, self.reports], self.state_file, rule_for)
+        # config.yaml of the repository describes the sample zoo; over another zoo only the user's own patterns count.
+        own = overrides.get("models", {}) if "zoo" in overrides else patterns
+        settings.unmatched([pattern for pattern in patterns if pattern in own], state["models"])
+        for model in state["models"]:
+            model["expect"] = settings.for_model(self.config, model["id"], model["series"])["expect"]
+        if not dry:
+            zoo_state.write(self.state_file, state)
+        return state
+
+    def _take_lock(self) -> None:
+        """One run at a time over a reports directory. The lock ends with this process, however it ends."""
+        Path(self.reports).mkdir(parents=True, exist_ok=True)
+        self._lock = open(f"{self.reports}/.lock", "w")  # noqa: SIM115 - held until the process ends
+        try:
+            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            raise Problem(
+                "bad_setting", f"another run is writing to {self.reports}; wait for it or choose another `reports`"
+            ) from error
+
+    def _delete_spent_records(self) -> None:
+        """Deletes records that do not hold any more: of a fault that has passed, or of a .pb that is not there."""
+        for model in self.models:
+            frozen = Path(self.frozen, model)
+            paths = [frozen / "provenance.json", *(Path(self.reports, "models", model, name) for name in _RECORDS)]
+            for path in paths:
+                try:
+                    record = records.load(path)
+                except FileNotFoundError:
+                    continue
+                except (OSError, ValueError):
+                    record = {"status": "", "transient": True}
+                if record["transient"] or ("frozen_bytes" in record and not _matches(record, path)):
+                    path.unlink(missing_ok=True)
+
+    def _stale(self) -> list[str]:
+        """Directories of models that the zoo no longer has, below the frozen and reports directories."""
+        stale = []
+        for root in (self.frozen, f"{self.reports}/models"):
+            for directory, _, files in os.walk(root):
+                model = os.path.relpath(directory, root)
+                if model not in self.models and {"provenance.json", "import.json"} & set(files):
+                    stale.append(directory)
+        return sorted(stale)
+
+    def sources(self, wildcards) -> list[str]:
+        """The checkpoint's files, as inputs of a rule; those that Snakemake can name."""
+        model = self.models[wildcards.model]
+        return [path for path in model["files"] if path.isprintable() and os.path.exists(path)]
+
+    def source(self, wildcards) -> str:
+        """What discovery found of the model, as JSON; it holds the fingerprint of its files."""
+        model = self.models[wildcards.model]
+        keys = ("prefix", "meta", "step", "format", "bytes", "fingerprint", "problem", "findings")
+        return json.dumps({key: model[key] for key in keys}, sort_keys=True)
+
+    def settings(self, stage: str):
+        """A function of the wildcards that gives the model's settings for a stage, as JSON."""
+
+        def of_model(wildcards) -> str:
+            model = self.models[wildcards.model]
+            chosen = settings.for_model(self.config, model["id"], model["series"])
+            return json.dumps({key: chosen[key] for key in _STAGE_SETTINGS[stage]}, sort_keys=True)
+
+        return of_model
+
+    def code(self, stage: str) -> str:
+        """A digest of the code that a stage runs, so that changed code, and only that, runs its jobs again."""
+        return code_version(self._scripts, stage)
+
+    def records(self, pattern: str) -> list[str]:
+        """`pattern` for each model, with `{model}` in it replaced."""
+        return [pattern.replace("{model}", model) for model in self.models]
+
+    @property
+    def zoo(self) -> str:
+        """A digest of all that discovery found, and of what is expected of each model."""
+        return self._digest
+
+    def announce(self) -> None:
+        """Says on stderr what a person should know before the jobs start."""
+        if not self.models:
+            print("No checkpoint was found in the zoo; the reports will be empty.", file=sys.stderr)
+        if self.stale:
+            print(
+                f"{len(self.stale)} directories are of models that the zoo no longer has, {self.stale[0]} first; "
+                "`snakemake prune` deletes them.",
+                file=sys.stderr,
+            )
+
+
+def _matches(record: dict, path: Path) -> bool:
+    """Whether the frozen graph beside a provenance is there, of its size, and not newer than the provenance."""
+    try:
+        frozen_graph = path.with_name("frozen_graph.pb").stat()
+        return frozen_graph.st_size == record["frozen_bytes"] and frozen_graph.st_mtime_ns <= path.stat().st_mtime_ns
+    except OSError:
+        return False

@@ -1,0 +1,177 @@
+"""The part of a graph that is kept: what the outputs need, down to the points where inputs are fed."""
+
+import copy
+from collections import deque
+
+from permafrost.contract import Problem
+from permafrost.metagraph import GraphIndex, tensor_name
+from permafrost.protos import graph_pb2, node_def_pb2
+
+PLACEHOLDERS = ("Placeholder", "PlaceholderV2", "PlaceholderWithDefault")
+TABLE_INITIALIZERS = (
+    "InitializeTable", "InitializeTableV2", "InitializeTableFromTextFile", "InitializeTableFromTextFileV2",
+    "LookupTableImport", "LookupTableImportV2",
+)  # fmt: skip
+_TABLES = (
+    "HashTable", "HashTableV2", "MutableHashTable", "MutableHashTableV2", "MutableHashTableOfTensors",
+    "MutableHashTableOfTensorsV2", "MutableDenseHashTable", "MutableDenseHashTableV2", "AnonymousHashTable",
+)  # fmt: skip
+
+
+def colocated(node) -> list[str]:
+    """The names of the nodes that a NodeDef's `_class` attribute binds it to."""
+    if "_class" not in node.attr:
+        return []
+    names = [value.decode("utf-8", "replace") for value in node.attr["_class"].list.s]
+    return [name[len("loc:@") :] if name.startswith("loc:@") else name for name in names]
+
+
+def needed(index: GraphIndex, outputs: list[str], with_colocated: bool = True) -> set[str]:
+    """The nodes that `tf.compat.v1.graph_util.extract_sub_graph` keeps for the output nodes `outputs`.
+
+    TensorFlow keeps the nodes that a kept node is colocated with, too; without them where `with_colocated` is false.
+    Names that the graph lacks are left out.
+    """
+    kept = set()
+    waiting = deque(outputs)
+    while waiting:
+        name = waiting.popleft()
+        if name in kept or name not in index.nodes:
+            continue
+        kept.add(name)
+        node = index.nodes[name]
+        waiting.extend(source for source, _ in index.inputs_of(node))
+        waiting.extend(index.control_inputs_of(node))
+        if with_colocated:
+            waiting.extend(colocated(node))
+    return kept
+
+
+def table_initializers(index: GraphIndex, kept: set[str]) -> list[str]:
+    """The nodes that fill the lookup tables among `kept`, in graph order. TensorFlow's freeze_graph loses them."""
+    tables = {name for name in kept if index.nodes[name].op in _TABLES}
+    return [
+        node.name
+        for node in index.graph_def.node
+        if node.op in TABLE_INITIALIZERS and node.input and index.inputs_of(node)[0][0] in tables
+    ]
+
+
+def extract(index: GraphIndex, kept: set[str]):
+    """A GraphDef of copies of the nodes `kept`, in the order of the graph, with its library and versions."""
+    graph_def = graph_pb2.GraphDef()
+    graph_def.node.extend(node for node in index.graph_def.node if node.name in kept)
+    graph_def.library.CopyFrom(index.graph_def.library)
+    graph_def.versions.CopyFrom(index.graph_def.versions)
+    return graph_def
+
+
+def drop_foreign_colocation(graph_def) -> list[str]:
+    """Takes `_class` entries that name absent nodes out of `graph_def`; returns the names of the nodes changed."""
+    names = {node.name for node in graph_def.node}
+    changed = []
+    for node in graph_def.node:
+        if any(name not in names for name in colocated(node)):
+            present = [f"loc:@{name}".encode() for name in colocated(node) if name in names]
+            del node.attr["_class"]
+            if present:
+                node.attr["_class"].list.s.extend(present)
+            changed.append(node.name)
+    return changed
+
+
+def cut_inputs(graph_def, fed: list[str]):
+    """A copy of `graph_def` in which the fed tensors that are no placeholders come from placeholders.
+
+    Args:
+      fed: tensor names, such as `IteratorGetNext:1`.
+    Returns:
+      (GraphDef, cuts): cuts maps each fed tensor that was cut to the tensor of the placeholder in its place.
+      The placeholder of output 0 takes the name of the node it stands for, so that consumers stay as they are.
+    Raises Problem (bad_setting) for a tensor whose dtype the graph does not tell.
+    """
+    index = GraphIndex(graph_def)
+    points = [tensor_name(name) for name in fed]
+    points = [(n, k) for n, k in points if n in index.nodes and index.nodes[n].op not in PLACEHOLDERS]
+    if not points:
+        return graph_def, {}
+    cut = copy.deepcopy(graph_def)
+    names = set(index.nodes)
+    placeholders, replaced = {}, {}
+    for node, output in points:
+        name = node if output == 0 else _unused(f"{node}_{output}", names)
+        names.add(name)
+        replaced[node, output] = name
+        placeholders.setdefault(node, []).append(_placeholder(index, node, output, name))
+    nodes = []
+    for original in cut.node:
+        if original.name not in placeholders:
+            nodes.append(_reconnected(original, replaced, placeholders))
+            continue
+        nodes.extend(placeholders[original.name])
+    del cut.node[:]
+    cut.node.extend(nodes)
+    return cut, {f"{node}:{output}": f"{name}:0" for (node, output), name in replaced.items()}
+
+
+def _unused(name: str, taken: set[str]) -> str:
+    candidate, number = name, 1
+    while candidate in taken:
+        candidate, number = f"{name}_{number}", number + 1
+    return candidate
+
+
+def _reconnected(node, replaced: dict, placeholders: dict):
+    for position, text in enumerate(node.input):
+        if text.startswith("^"):
+            if text[1:] in placeholders:
+                node.input[position] = "^" + placeholders[text[1:]][0].name
+        elif (point := tensor_name(text)) in replaced:
+            node.input[position] = replaced[point]
+    return node
+
+
+def _placeholder(index: GraphIndex, node_name: str, output: int, name: str):
+    placeholder = node_def_pb2.NodeDef(name=name, op="Placeholder")
+    placeholder.attr["dtype"].type = declared_dtype(index.nodes[node_name], output)
+    shape = declared_shape(index, node_name, output)
+    if shape is None:
+        placeholder.attr["shape"].shape.unknown_rank = True
+    else:
+        placeholder.attr["shape"].shape.SetInParent()
+        for size in shape:
+            placeholder.attr["shape"].shape.dim.add(size=size)
+    return placeholder
+
+
+def declared_dtype(node, output: int) -> int:
+    """The DataType of an output, from the attributes in which ops declare it. Raises Problem (bad_setting)."""
+    for attribute in ("output_types", "component_types", "dtypes", "Tout"):
+        types = node.attr[attribute].list.type if attribute in node.attr else ()
+        if output < len(types):
+            return types[output]
+    for attribute in ("dtype", "DstT", "out_type", "T", "Tparams"):
+        if attribute in node.attr and node.attr[attribute].type:
+            return node.attr[attribute].type
+    raise Problem("bad_setting", f"the graph does not tell the dtype of {node.name}:{output} ({node.op}); feed another tensor")
+
+
+def declared_shape(index: GraphIndex, name: str, output: int) -> tuple[int, ...] | None:
+    """What the graph says of an output's shape (-1: unknown size), or None where it says nothing.
+
+    Iterators and queues declare the shapes of their components; DequeueMany adds a batch dimension in front.
+    """
+    node = index.nodes[name]
+    shapes, batched = None, False
+    if "Dequeue" in node.op and node.input:
+        queue = index.nodes.get(index.inputs_of(node)[0][0])
+        if queue is not None and "shapes" in queue.attr:
+            shapes, batched = queue.attr["shapes"].list.shape, "Many" in node.op or "UpTo" in node.op
+    elif "output_shapes" in node.attr:
+        shapes = node.attr["output_shapes"].list.shape
+    if not shapes and "_output_shapes" in node.attr:
+        shapes, batched = node.attr["_output_shapes"].list.shape, False
+    if not shapes or output >= len(shapes) or shapes[output].unknown_rank:
+        return None
+    sizes = tuple(dimension.size for dimension in shapes[output].dim)
+    return (-1, *sizes) if batched else sizes

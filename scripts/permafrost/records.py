@@ -1,0 +1,126 @@
+"""A stage's record: the JSON file that says how the stage ended, and files that appear whole or not at all."""
+
+import contextlib
+import errno
+import json
+import os
+import resource
+import sys
+import time
+import traceback
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from permafrost.contract import CAUSES, FAILED, TRANSIENT, Problem
+
+OK = "ok"
+
+
+@contextlib.contextmanager
+def written_whole(path: str | Path) -> Iterator[Path]:
+    """Gives a temporary path beside `path`; renames it to `path` at the end, or deletes it on any exception."""
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name[:200]}.{os.getpid()}.tmp")
+    try:
+        yield temporary
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def write_json(path: str | Path, content: dict) -> None:
+    """Writes `content` to `path` as JSON, whole or not at all. Raises OSError."""
+    with written_whole(path) as temporary:
+        temporary.write_text(json.dumps(content, indent=1, ensure_ascii=True) + "\n", encoding="utf-8")
+
+
+def load(path: str | Path) -> dict:
+    """The record at `path`. Raises OSError, or ValueError where it is no JSON object."""
+    with open(path, encoding="utf-8") as file:
+        record = json.load(file)
+    if not isinstance(record, dict) or "status" not in record:
+        raise ValueError(f"{path} is not a record of a stage; delete it and run again")
+    return record
+
+
+def failure(stage: str, problem: Problem, status: str = FAILED) -> dict:
+    """The fields of a record that say what went wrong, and where."""
+    return {
+        "status": status,
+        "transient": problem.cause in TRANSIENT,
+        "stage": stage,
+        "cause": problem.cause,
+        "message": problem.message,
+        "hint": problem.hint,
+    }
+
+
+def success(status: str = OK, stage: str = "") -> dict:
+    """The same fields where nothing went wrong."""
+    return {"status": status, "transient": False, "stage": stage, "cause": "", "message": "", "hint": ""}
+
+
+def passed_on(record: dict) -> dict:
+    """The failure that an earlier stage recorded, as this stage's own."""
+    return {key: record[key] for key in ("status", "transient", "stage", "cause", "message", "hint")}
+
+
+def peak_mb() -> float:
+    """The largest resident memory of this process or of a child it has waited for, in MiB."""
+    own = _high_water_mark_kib()
+    children = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss
+    return round(max(own, children) / 1024, 1)
+
+
+def _high_water_mark_kib() -> int:
+    # ru_maxrss of a forked child starts at its parent's peak; VmHWM is the process's own.
+    with open("/proc/self/status", encoding="ascii", errors="replace") as status:
+        for line in status:
+            if line.startswith("VmHWM:"):
+                return int(line.split()[1])
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+
+
+def cpu_seconds() -> float:
+    """CPU time of this process and of the children it has waited for, in seconds."""
+    times = os.times()
+    return times.user + times.system + times.children_user + times.children_system
+
+
+def write_record(
+    stage: str, model: str, path: str | Path, work: Callable[[dict], dict | None], failed: str = FAILED
+) -> dict:
+    """Runs a stage's work and writes its record to `path`, whatever happens to the model.
+
+    `work` gets a dict to which it adds the facts that it finds; they are kept when it fails later on. It returns the
+    fields that say how the stage ended (see success and failure), or None where all went well. A Problem it raises
+    becomes a record of status `failed`; so does any other exception, as cause `internal` with the traceback on
+    stderr, which is the stage's log. The record also carries the stage's wall time (s), CPU time (s) and peak memory (MiB).
+    Raises OSError only where the record itself cannot be written.
+    """
+    wall, cpu = time.monotonic(), cpu_seconds()
+    facts: dict = {}
+    try:
+        outcome = work(facts) or success()
+    except Problem as problem:
+        outcome = failure(stage, problem, failed)
+    except OSError as error:
+        traceback.print_exc()
+        cause = "disk_full" if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG) else "io_error"
+        name = f"{error.filename}: " if error.filename else ""
+        outcome = failure(stage, Problem(cause, f"{name}{error.strerror or error}"), failed)
+    except Exception as error:
+        traceback.print_exc()
+        outcome = failure(stage, Problem("internal", f"{type(error).__name__}: {error}"), failed)
+    timing = {
+        "stage": stage,
+        "seconds": round(time.monotonic() - wall, 3),
+        "cpu_seconds": round(cpu_seconds() - cpu, 3),
+        "peak_mb": peak_mb(),
+    }
+    record = {**outcome, "model": model, **facts, "timing": timing}
+    write_json(path, record)
+    if record["message"]:
+        print(f"{model}: {record['status']}, {record['cause']}: {record['message']}", file=sys.stderr)
+    return record

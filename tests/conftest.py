@@ -1,0 +1,21 @@
+"""What the tests share: where the zoos are, and TensorFlow imported once, quietly."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+os.environ.setdefault("CUDA_VISIBLE_DEVICES", "-1")
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+
+HOME = Path(__file__).parents[1]
+SAMPLE_ZOO = HOME / "models"
+REAL_ZOO = Path(os.environ.get("PERMAFROST_ZOO", HOME.parent / "shared" / "zoo"))
+
+
+@pytest.fixture(scope="session")
+def real_zoo() -> Path:
+    """The directory of real checkpoints, with their MANIFEST.tsv; the test skips where it is missing."""
+    if not (REAL_ZOO / "MANIFEST.tsv").exists():
+        pytest.skip(f"no zoo of real checkpoints at {REAL_ZOO}; name one in PERMAFROST_ZOO")
+    return REAL_ZOO
