@@ -55,7 +55,9 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--model", required=True, help="the model's id")
     parser.add_argument("--import-record", required=True, help="the model's import.json")
     parser.add_argument("--provenance", required=True, type=Path, help="provenance.json, beside frozen_graph.pb")
-    parser.add_argument("--settings", required=True, type=json.loads, help="JSON: trials, seed, tolerance, timeout, ...")
+    parser.add_argument(
+        "--settings", required=True, type=json.loads, help="JSON: trials, seed, tolerance, timeout, ..."
+    )
     parser.add_argument("record", help="verify.json, to be written")
     parser.add_argument("table", help="verification.csv, to be written")
     args = parser.parse_args(argv)

@@ -111,7 +111,13 @@ def test_every_dtype_and_shape_as_tensorflow_writes_it(dtype, shape, tmp_path):
     (source,) = sources(tmp_path).values()
     record = imported(source, outputs=["out"])
     path = frozen(record, tmp_path / "frozen")[1]
-    assert path.read_bytes() == frozen_by_tensorflow(record["prefix"], record["meta"], ["out"])
+    if dtype == tf.string and shape == ():
+        with pytest.raises(AttributeError):  # freeze_graph takes a scalar string for an array.
+            frozen_by_tensorflow(record["prefix"], record["meta"], ["out"])
+        node = tf.compat.v1.GraphDef.FromString(path.read_bytes()).node[0]
+        assert tf.make_ndarray(node.attr["value"].tensor).item() == b""
+    else:
+        assert path.read_bytes() == frozen_by_tensorflow(record["prefix"], record["meta"], ["out"])
 
 
 def test_a_flipped_bit_is_noticed_and_leaves_no_file(tmp_path):

@@ -7,7 +7,8 @@ def _floats(array: np.ndarray) -> np.ndarray | None:
     """The array as float64 or complex128, or None where its dtype is no number."""
     if array.dtype.kind in "OSU":
         return None
-    return array.astype(np.complex128 if array.dtype.kind == "c" else np.float64)
+    with np.errstate(invalid="ignore"):  # a signalling NaN
+        return array.astype(np.complex128 if array.dtype.kind == "c" else np.float64)
 
 
 def _difference(a: np.ndarray, b: np.ndarray) -> np.ndarray | None:
@@ -16,8 +17,8 @@ def _difference(a: np.ndarray, b: np.ndarray) -> np.ndarray | None:
     if x is None or y is None or x.shape != y.shape:
         return None
     with np.errstate(all="ignore"):
-        difference = np.abs(x - y)
-        difference[(x == y) | (np.isnan(x) & np.isnan(y))] = 0
+        agree = (x == y) | (np.isnan(x) & np.isnan(y))
+        difference = np.where(agree, 0, np.abs(x - y))
     return np.where(np.isnan(difference), np.inf, difference)
 
 
@@ -73,7 +74,7 @@ def _same(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     if a.dtype.kind in "OSU":
         return np.asarray(a == b, dtype=bool)
     x, y = (np.ascontiguousarray(array).reshape(-1) for array in (a, b))
-    bits = (x.view(np.uint8).reshape(x.size, -1) == y.view(np.uint8).reshape(y.size, -1)).all(axis=1)
+    bits = (x.view(np.uint8).reshape(x.size, x.itemsize) == y.view(np.uint8).reshape(y.size, y.itemsize)).all(axis=1)
     if a.dtype.kind == "c" or np.issubdtype(a.dtype, np.inexact) or a.dtype.kind == "V":
         with np.errstate(all="ignore"):
             bits |= (x != x) & (y != y)

@@ -51,7 +51,9 @@ def judge(imported: dict, provenance: dict, frozen_graph: str, settings: dict, d
         try:
             return expected, frozen.run(outputs, {provenance["inputs"][name]: value for name, value in feed.items()})
         except RunFailed as failed:
-            raise Problem("outputs_differ", f"the checkpoint's graph runs, but the frozen graph does not: {failed}") from failed
+            raise Problem(
+                "outputs_differ", f"the checkpoint's graph runs, but the frozen graph does not: {failed}"
+            ) from failed
 
     rows, matches, batches, feed = [], [], [], {}
     for trial, batch in enumerate(_batches(original, outputs, fed, settings, directory)):
@@ -79,7 +81,8 @@ def judge(imported: dict, provenance: dict, frozen_graph: str, settings: dict, d
         where = _first_difference(original, frozen, feed, provenance["inputs"], outputs)
         facts["difference"] = (
             f"output {worst['output']} differs in trial {worst['trial']}: {worst['unequal']} elements unequal, "
-            f"largest difference {worst['max_abs_diff']}" + (f"; the first tensor that differs is {where}" if where else "")
+            f"largest difference {worst['max_abs_diff']}"
+            + (f"; the first tensor that differs is {where}" if where else "")
         )
         return facts
     control = _negative_control(original, frozen, feed, provenance["inputs"], outputs, settings["tolerance"])

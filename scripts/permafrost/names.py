@@ -1,4 +1,4 @@
-"""Model ids: strangers' file names made safe, once, for paths, shells and Snakemake's wildcards.
+"""Names: what `checkpoint` files call a checkpoint, and model ids made safe for paths, shells and wildcards.
 
 A model is a directory below the zoo and the stem of a checkpoint prefix. Its id is a relative path in which each
 component is percent-encoded where it must be, so that two models never share an id:
@@ -25,6 +25,11 @@ _LONGEST_COMPONENT = 200  # bytes; file systems allow 255, and temporary names n
 _LONGEST_ID = 1000  # bytes; PATH_MAX is 4096
 _LONGEST_STEP = 40  # digits
 _CUT = "%="  # cannot arise from encoding, where two hex digits follow each `%`
+
+_NAMED = re.compile(rb"""\b(all_)?model_checkpoint_paths?\s*:\s*("(?:\\.|[^"\\\n])*"|'(?:\\.|[^'\\\n])*')""")
+_ESCAPE = re.compile(rb"""\\(?:([0-7]{1,3})|[xX]([0-9a-fA-F]{1,2})|([abfnrtv"'?\\]))""")
+_ESCAPED = dict(zip(b"abfnrtv", b"\a\b\f\n\r\t\v", strict=True))
+_V1_SHARD = re.compile(r"-[0-9?]{5}-of-[0-9]{5}$")
 
 _STEP = re.compile(r"(?P<stem>.*)-(?P<digits>[0-9]+)", re.DOTALL)
 
@@ -59,6 +64,40 @@ def model_id(directory: str, stem: str) -> str:
 def step_id(series_id: str, digits: str) -> str:
     """The id of one step of a series; `digits` is the step as the file name spells it."""
     return f"{series_id}-{digits if len(digits) <= _LONGEST_STEP else _CUT + _digest(digits)}"
+
+
+def named_prefixes(content: bytes) -> tuple[list[str], list[list[str]]]:
+    """The paths in a `checkpoint` file (CheckpointState as a text protocol buffer), by what their base names may be.
+
+    The first list is of model_checkpoint_path, empty where there is none; the others are of all paths, in order.
+    Each holds base names, at most three, since a backslash can be part of a name, a Windows path's separator, or half
+    of an escape. Anything else in `content` is passed over. No base name leads to another directory.
+    """
+    newest, every = [], []
+    for match in _NAMED.finditer(content):
+        names = _base_names(match[2][1:-1])
+        if names:
+            every.append(names)
+        if not match[1]:
+            newest = names
+    return newest, every
+
+
+def _base_names(quoted: bytes) -> list[str]:
+    path, raw = _unescaped(quoted).decode("utf-8", "surrogateescape"), quoted.decode("utf-8", "surrogateescape")
+    names = [path.split("/")[-1], re.split(r"[/\\]", path)[-1], re.split(r"[/\\]", raw)[-1]]
+    names = [_V1_SHARD.sub("", name) for name in names]
+    return [name for name in dict.fromkeys(names) if name not in (".", "..") and "\0" not in name]
+
+
+def _unescaped(quoted: bytes) -> bytes:
+    def character(match: re.Match) -> bytes:
+        octal, hexadecimal, letter = match.groups()
+        if letter:
+            return bytes([_ESCAPED.get(letter[0], letter[0])])
+        return bytes([int(octal, 8) & 255 if octal else int(hexadecimal, 16)])
+
+    return _ESCAPE.sub(character, quoted)
 
 
 def printable(text: str) -> str:

@@ -153,7 +153,9 @@ def declared_dtype(node, output: int) -> int:
     for attribute in ("dtype", "DstT", "out_type", "T", "Tparams"):
         if attribute in node.attr and node.attr[attribute].type:
             return node.attr[attribute].type
-    raise Problem("bad_setting", f"the graph does not tell the dtype of {node.name}:{output} ({node.op}); feed another tensor")
+    raise Problem(
+        "bad_setting", f"the graph does not tell the dtype of {node.name}:{output} ({node.op}); feed another tensor"
+    )
 
 
 def declared_shape(index: GraphIndex, name: str, output: int) -> tuple[int, ...] | None:

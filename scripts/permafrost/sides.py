@@ -76,13 +76,15 @@ class _Side:
     def run(self, fetches: list[str], feed: dict[str, np.ndarray]) -> list[np.ndarray]:
         """The values of the tensors `fetches` on `feed`, in a fresh session; feeds the graph lacks are left out.
 
-        Raises RunFailed where TensorFlow refuses the feed or the graph fails on it, KeyError where the graph lacks a
-        fetch.
+        Raises RunFailed where TensorFlow refuses the feed or the graph fails on it, Problem (memory), and KeyError
+        where the graph lacks a fetch.
         """
         present = {name: value for name, value in feed.items() if self.has(name)}
         with self.restored() as session:
             try:
                 values = session.run(fetches, present)
+            except tf.errors.ResourceExhaustedError as error:
+                raise Problem("memory", f"TensorFlow ran out of memory: {_sentence(error)}") from error
             except tf.errors.OpError as error:
                 raise RunFailed("run_failed", _sentence(error)) from error
             except (ValueError, TypeError) as error:
@@ -126,7 +128,9 @@ class CheckpointSide(_Side):
             try:
                 tf.import_graph_def(graph_def, name="", producer_op_list=producer_ops)
             except (ValueError, TypeError, KeyError, tf.errors.OpError) as error:
-                raise Problem("not_restorable", f"TensorFlow cannot import the meta graph: {_sentence(error)}") from error
+                raise Problem(
+                    "not_restorable", f"TensorFlow cannot import the meta graph: {_sentence(error)}"
+                ) from error
             for name, node in self._variables.items():
                 self._add_read(name, node)
 

@@ -27,7 +27,12 @@ _CONVERSIONS = {
 }
 _REF_TWINS = ("Identity", "Switch", "Merge", "Enter", "Exit", "NextIteration")
 _CONVERSIONS |= {(f"Ref{op}", op): "same" for op in _REF_TWINS}
-_INPUTS = {"variable": slice(0, 0), "first input": slice(0, 1), "first inputs": slice(0, 2), "second input": slice(1, 2)}
+_INPUTS = {
+    "variable": slice(0, 0),
+    "first input": slice(0, 1),
+    "first inputs": slice(0, 2),
+    "second input": slice(1, 2),
+}
 _PASSING = ("Enter", "Exit", "Identity", "NextIteration", "Switch", "_SwitchN")
 _NOT_COMPARED = ("_output_shapes", "_class")
 
@@ -80,9 +85,8 @@ def _inputs_agree(before, after, rule: str, renamed: dict, placeholders: set[str
     if rule == "controls":
         return data(after, slice(None)) == [] and _controls(after, placeholders) == _controls(before, placeholders)
     if rule == "same":
-        return (
-            data(before, slice(None)) == data(after, slice(None))
-            and _controls(before, placeholders) == _controls(after, placeholders)
+        return data(before, slice(None)) == data(after, slice(None)) and _controls(before, placeholders) == _controls(
+            after, placeholders
         )
     chosen = _INPUTS[rule]
     return data(before, chosen) == data(after, slice(0, chosen.stop - chosen.start))

@@ -1,0 +1,401 @@
+"""Describes what is to be fed to a graph: which tensors, of which dtype and shape, with which values.
+
+Settings win. What they leave open comes from the graph: from what it declares, and from the ops that use a tensor,
+which bound its values (a table's rows) and fix its dimensions (a weight's).
+"""
+
+import difflib
+import re
+from collections import deque
+from math import prod
+
+import ml_dtypes
+import numpy as np
+
+from permafrost.contract import Problem
+from permafrost.metagraph import GraphIndex, tensor_name
+from permafrost.protos import types_pb2
+from permafrost.pruning import PLACEHOLDERS, declared_dtype, declared_shape
+
+# Ops of input pipelines: a graph that is served has placeholders in their place.
+INPUT_PIPELINE_OPS = {
+    "QueueDequeue", "QueueDequeueV2", "QueueDequeueMany", "QueueDequeueManyV2", "QueueDequeueUpTo",
+    "QueueDequeueUpToV2", "IteratorGetNext", "IteratorGetNextSync", "ReaderRead", "ReaderReadV2", "Unstage",
+    "MapUnstage", "OrderedMapUnstage",
+}  # fmt: skip
+
+# Ops that hand on a tensor's values, maybe in another shape or order.
+_VALUE_KEEPING = {
+    "Identity", "Cast", "Reshape", "ExpandDims", "Squeeze", "Transpose", "StridedSlice", "Slice", "Concat", "ConcatV2",
+    "Pack", "Unpack", "Split", "SplitV", "Enter", "RefEnter", "Switch", "Merge", "Exit", "NextIteration", "Tile",
+    "TensorArrayScatter", "TensorArrayScatterV2", "TensorArrayScatterV3", "StopGradient", "Fill", "ReverseV2",
+    "ReverseSequence", "PlaceholderWithDefault", "ReadVariableOp", "Snapshot", "CheckNumerics", "Unique", "Maximum",
+    "TensorArrayReadV3", "Where", "Select", "Minimum",
+}  # fmt: skip
+_SHAPE_KEEPING = {"Identity", "Cast", "CheckNumerics", "StopGradient", "Enter", "RefEnter", "Snapshot"}
+_SHAPE_KEEPING_PAIRS = {"Add", "AddV2", "Sub", "Mul", "RealDiv", "Div", "BiasAdd", "Maximum", "Minimum"}
+_IMAGE_SIZE = 32
+
+_KEEP = re.compile(r"keep|(?<!no)dropout_(input|output|prob)|(^|_)kp(_|$)", re.IGNORECASE)
+_RATE = re.compile(r"rate|drop", re.IGNORECASE)
+_LENGTH = re.compile(
+    r"(seq|sequence|source|target|sentence|word|input|x|y)\w*_?len|(^|_)lens?(gth)?s?(_|$)|seq_?len", re.I
+)
+
+
+def constant(node) -> np.ndarray | None:
+    """The value of a Const node of numbers or bools; None for other nodes, strings and values that make no sense."""
+    if node is None or node.op != "Const":
+        return None
+    tensor = node.attr["value"].tensor
+    shape = tuple(dimension.size for dimension in tensor.tensor_shape.dim)
+    name = _dtype_name(tensor.dtype)
+    fields = {
+        "float32": "float_val", "float64": "double_val", "int64": "int64_val", "bool": "bool_val", "half": "half_val",
+        "bfloat16": "half_val", "uint32": "uint32_val", "uint64": "uint64_val",
+        "int32": "int_val", "int16": "int_val", "int8": "int_val", "uint8": "int_val", "uint16": "int_val",
+    }  # fmt: skip
+    if name not in fields or min(shape, default=0) < 0:
+        return None
+    dtype = np.dtype({"half": "float16", "bfloat16": ml_dtypes.bfloat16}.get(name, name))
+    if tensor.tensor_content:
+        values = np.frombuffer(
+            tensor.tensor_content[: len(tensor.tensor_content) // dtype.itemsize * dtype.itemsize], dtype
+        )
+    elif fields[name] == "half_val":
+        values = np.array(list(tensor.half_val), np.uint16).view(dtype)
+    else:
+        values = np.array(list(getattr(tensor, fields[name])), dtype)
+    count = prod(shape)
+    if not 0 < values.size <= count:
+        return np.zeros(shape, dtype) if not values.size and not tensor.tensor_content and count < 1 << 20 else None
+    if values.size < count:
+        # TensorProto: the last value given stands for all that follow.
+        if count >= 1 << 20:
+            return None
+        values = np.concatenate([values, np.full(count - values.size, values[-1], dtype)])
+    return values.reshape(shape)
+
+
+def _dtype_name(number: int) -> str:
+    name = types_pb2.DataType.Name(number) if number in types_pb2.DataType.values() else f"DT_{number}"
+    name = name.removeprefix("DT_").removesuffix("_REF").lower()
+    return {"float": "float32", "double": "float64"}.get(name, name)
+
+
+def feed_points(index: GraphIndex) -> list[tuple[str, int]]:
+    """The tensors (node name, output) at which a graph can be fed, in graph order.
+
+    These are its placeholders, and those outputs of its queues, iterators and readers that something uses.
+    """
+    points = []
+    for node in index.graph_def.node:
+        if node.op in PLACEHOLDERS:
+            points.append((node.name, 0))
+        elif node.op in INPUT_PIPELINE_OPS:
+            used = {point for consumer in index.consumers.get(node.name, []) for point in index.inputs_of(consumer)}
+            points += sorted(point for point in used if point[0] == node.name)
+    return points
+
+
+def needed(index: GraphIndex, outputs: list[str], cut: set[str] = frozenset()) -> list[tuple[str, int]]:
+    """The feed points (node name, output) on which the output tensors or nodes `outputs` depend, in graph order.
+
+    The walk stops at input pipelines, and at the nodes named in `cut`, which are fed as well.
+    """
+    own = _between(index, outputs, cut)
+    used = {point for name in own if not _is_cut(index, name, cut) for point in index.inputs_of(index.nodes[name])}
+    used |= {tensor_name(name) for name in outputs}
+    return [
+        point
+        for point in feed_points(index)
+        if point in used or (point[0] in own and point[1] == 0 and _placed(index, point))
+    ]
+
+
+def _placed(index: GraphIndex, point: tuple[str, int]) -> bool:
+    return index.nodes[point[0]].op in PLACEHOLDERS
+
+
+def _is_cut(index: GraphIndex, name: str, cut: set[str]) -> bool:
+    return name in cut or index.nodes[name].op in INPUT_PIPELINE_OPS
+
+
+def _between(index: GraphIndex, outputs: list[str], cut: set[str]) -> set[str]:
+    names = [tensor_name(name)[0] for name in outputs]
+    return index.reach(names, through=lambda node: not _is_cut(index, node.name, cut))
+
+
+def describe(
+    index: GraphIndex, outputs: list[str], configured: dict, variable_shapes: dict[str, list[int]]
+) -> dict[str, dict]:
+    """What to feed so that `outputs` can be computed: tensor name `x:0` -> a JSON-able description.
+
+    A description has `dtype`, `shape` (None for a dimension that each trial chooses), `kind` and `why`, and by kind:
+    `uniform` and `integers` have `low` and `high` (exclusive; None for integers up to the dimension that the trial
+    chooses), `value` has `value` (with shape None it is fed as it is), `file` has `file` and `key`; `strings` has
+    nothing more, `default` is not fed.
+
+    Args:
+      configured: node or tensor name -> a value, {shape, range} or {file, key}, from the model's settings.
+      variable_shapes: variable node name -> shape.
+    Raises Problem: unknown_input for a configured name that the graph lacks, bad_setting for a setting that is none.
+    """
+    settings = {}
+    for name, setting in configured.items():
+        node, output = tensor_name(name)
+        if node not in index.nodes:
+            close = difflib.get_close_matches(
+                node, [point for point, _ in feed_points(index)] or index.nodes, n=3, cutoff=0.4
+            )
+            hint = f"maybe you meant {' or '.join(close)}" if close else ""
+            raise Problem("unknown_input", f"the graph has no node {node!r}, which `inputs:` names", hint)
+        settings[node, output] = setting
+    cut = {node for node, _ in settings}
+    own = _between(index, outputs, cut)
+    points = needed(index, outputs, cut)
+    used = {point for name in own if not _is_cut(index, name, cut) for point in index.inputs_of(index.nodes[name])}
+    points += [point for point in settings if point in used and point not in points]
+    uses = _Uses(index, own, variable_shapes)
+    specs = {}
+    for point in points:
+        guess = uses.guess(*point)
+        specs[f"{point[0]}:{point[1]}"] = _configured(point, settings[point], guess) if point in settings else guess
+    _bound_lengths(specs)
+    return specs
+
+
+def _configured(point: tuple[str, int], setting, guess: dict) -> dict:
+    base = {"dtype": guess["dtype"], "shape": guess["shape"], "why": "from the settings"}
+    if not isinstance(setting, dict):
+        return base | {"shape": None, "kind": "value", "value": setting}
+    name = f"inputs: {point[0]}"
+    unknown = set(setting) - {"shape", "range", "file", "key", "value"}
+    if unknown or not setting:
+        raise Problem(
+            "bad_setting", f"{name}: {sorted(unknown) or 'an empty setting'} is not shape, range, value, file or key"
+        )
+    if "file" in setting:
+        return base | {"kind": "file", "file": str(setting["file"]), "key": setting.get("key")}
+    shape = setting.get("shape", guess["shape"])
+    if shape is not None and (
+        not isinstance(shape, list)
+        or any(s is not None and (not isinstance(s, int) or isinstance(s, bool)) for s in shape)
+    ):
+        raise Problem("bad_setting", f"{name}: shape {shape!r} is not a list of numbers")
+    shape = None if shape is None else [None if size is None or size < 0 else size for size in shape]
+    if "value" in setting:
+        return base | {"kind": "value", "shape": setting.get("shape") and shape, "value": setting["value"]}
+    if "range" not in setting:
+        return guess | {"shape": shape, "why": f"shape from the settings, {guess['why']}"}
+    bounds = setting["range"]
+    if not isinstance(bounds, list) or len(bounds) != 2 or not all(isinstance(b, int | float) for b in bounds):
+        raise Problem("bad_setting", f"{name}: range {bounds!r} is not a list of two numbers")
+    integral = "int" in guess["dtype"] or guess["dtype"] == "bool"
+    low, high = (int(bounds[0]), int(bounds[1]) + 1) if integral else bounds
+    return base | {"shape": shape, "kind": "integers" if integral else "uniform", "low": low, "high": high}
+
+
+def _bound_lengths(specs: dict[str, dict]) -> None:
+    """Lets lengths go no further than the second dimension of the inputs that they go with."""
+    times = [s["shape"][1] for s in specs.values() if s["shape"] and len(s["shape"]) > 1 and s["kind"] != "value"]
+    for spec in specs.values():
+        if spec.get("length") and spec["kind"] == "integers":
+            known = [time for time in times if time is not None]
+            spec["high"] = min(known) + 1 if known and None not in times else None
+    for spec in specs.values():
+        spec.pop("length", None)
+
+
+class _Uses:
+    """Reads from the ops that use a tensor which shapes and values it can have."""
+
+    def __init__(self, index: GraphIndex, own: set[str], variable_shapes: dict[str, list[int]]):
+        self.index, self.own, self.variable_shapes = index, own, variable_shapes
+
+    def guess(self, name: str, output: int) -> dict:
+        node = self.index.nodes[name]
+        dtype = _dtype_name(declared_dtype(node, output))
+        shape, shape_why = self._shape(name, output)
+        spec = {"dtype": dtype, "shape": shape}
+        if node.op == "PlaceholderWithDefault":
+            return spec | {"kind": "default", "why": "has a default"}
+        leaf = name.rpartition("/")[2]
+        if dtype == "bool":
+            return spec | {"kind": "value", "value": False, "why": "a flag: false" + shape_why}
+        if dtype == "string":
+            return spec | {"kind": "strings", "why": "words" + shape_why}
+        if "int" in dtype:
+            return spec | self._integers(name, output, leaf, shape_why)
+        if shape == [] or (shape is None):
+            spec["shape"] = []
+            if self._drops_out(name, output) or _KEEP.search(leaf):
+                rate = _RATE.search(leaf) and not _KEEP.search(leaf) and not self._divides(name, output)
+                return spec | {"kind": "value", "value": 0.0 if rate else 1.0, "why": "dropout: nothing is dropped"}
+            if _RATE.search(leaf):
+                return spec | {"kind": "value", "value": 0.0, "why": "a rate: 0"}
+        return spec | {"kind": "uniform", "low": 0.0, "high": 1.0, "why": "floats from 0 to 1" + shape_why}
+
+    def _consumers(self, name: str, output: int) -> list:
+        """(consumer, position) for each use of a tensor on the way to the outputs."""
+        return [
+            (node, position)
+            for node in self.index.consumers.get(name, [])
+            if node.name in self.own
+            for position, point in enumerate(self.index.inputs_of(node))
+            if point == (name, output)
+        ]
+
+    def _source(self, node, position: int):
+        sources = self.index.inputs_of(node)
+        return self.index.nodes.get(sources[position][0]) if position < len(sources) else None
+
+    def _integers(self, name: str, output: int, leaf: str, shape_why: str) -> dict:
+        bounds, length, seen = [], bool(_LENGTH.search(leaf)), set()
+        waiting = deque([(name, output)])
+        while waiting:
+            tensor = waiting.popleft()
+            if tensor in seen:
+                continue
+            seen.add(tensor)
+            for node, position in self._consumers(*tensor):
+                if (bound := self._bound(node, position)) is not None:
+                    bounds.append(bound)
+                length = length or (node.op == "ReverseSequence" and position == 1)
+                length = length or (node.op.startswith("CTC") and node.op != "CTCLoss" and position == 1)
+                if node.op in _VALUE_KEEPING and not (node.op == "Reshape" and position == 1):
+                    outputs = {
+                        p[1]
+                        for c in self.index.consumers.get(node.name, [])
+                        for p in self.index.inputs_of(c)
+                        if p[0] == node.name
+                    }
+                    waiting.extend((node.name, output) for output in outputs)
+        if bounds:
+            return {"kind": "integers", "low": 0, "high": min(bounds), "why": f"indexes {min(bounds)} rows{shape_why}"}
+        if length:
+            return {"kind": "integers", "low": 1, "high": None, "length": True, "why": f"lengths{shape_why}"}
+        if re.search(r"batch_?size", leaf, re.IGNORECASE):
+            return {"kind": "integers", "low": 1, "high": 2, "why": "a batch size: 1"}
+        return {"kind": "integers", "low": 0, "high": 2, "why": f"0 or 1{shape_why}"}
+
+    def _bound(self, node, position: int) -> int | None:
+        """The number of values that an op takes from 0 on at one of its inputs, None where it sets no bound."""
+        if (node.op in ("Gather", "ResourceGather") and position == 1) or (node.op == "GatherV2" and position == 1):
+            rows = self._weight_shape(self._source(node, 0))
+            return rows[0] if rows and rows[0] > 0 else None
+        if node.op == "OneHot" and position == 0:
+            depth = constant(self._source(node, 1))
+            return int(depth) if depth is not None and depth.size == 1 and int(depth) > 0 else None
+        if node.op == "SparseSoftmaxCrossEntropyWithLogits" and position == 1:
+            logits = _declared(self._source(node, 0))
+            return logits[-1] if logits and logits[-1] > 0 else None
+        return None
+
+    def _weight_shape(self, node) -> list[int] | None:
+        """The shape of a weight, seen through the ops that read it."""
+        for _ in range(8):
+            if node is None:
+                return None
+            if node.name in self.variable_shapes:
+                return list(self.variable_shapes[node.name])
+            if (value := constant(node)) is not None:
+                return list(value.shape)
+            if node.op not in _SHAPE_KEEPING and node.op not in ("ReadVariableOp", "Switch", "RefSwitch"):
+                declared = _declared(node)
+                return list(declared) if declared else None
+            node = self._source(node, 0)
+        return None
+
+    def _shape(self, name: str, output: int) -> tuple[list[int | None] | None, str]:
+        """The shape to feed, and what it was inferred from; None for an unknown rank that no use tells."""
+        node = self.index.nodes[name]
+        declared = self._declared_here(node, output)
+        known = [None if size < 0 else size for size in declared] if declared is not None else None
+        if known is not None and (None not in known[1:] or not known):
+            return known, ""
+        inferred, why = self._inferred(name, output)
+        if known is None:
+            return inferred, why
+        if inferred is not None and len(inferred) == len(known):
+            merged = [k if k is not None else i for k, i in zip(known, inferred, strict=True)]
+            return merged, why if merged != known else ""
+        return known, ""
+
+    def _declared_here(self, node, output: int) -> tuple[int, ...] | None:
+        shape = declared_shape(self.index, node.name, output)
+        if node.op not in PLACEHOLDERS or "shape" not in node.attr:
+            return shape
+        own = node.attr["shape"].shape
+        sizes = None if own.unknown_rank else tuple(dimension.size for dimension in own.dim)
+        # Before GraphDef version 24, a shape without dimensions also stood for an unknown one.
+        if sizes == () and self.index.graph_def.versions.producer < 24:
+            return shape
+        return sizes if sizes is not None else shape
+
+    def _inferred(self, name: str, output: int) -> tuple[list[int | None] | None, str]:
+        """Walks along ops that keep the shape, to one that fixes it."""
+        seen, waiting = set(), deque([(name, output)])
+        while waiting:
+            tensor = waiting.popleft()
+            if tensor in seen:
+                continue
+            seen.add(tensor)
+            for node, position in self._consumers(*tensor):
+                shape = self._fixed_by(node, position)
+                if shape is not None:
+                    return shape, f"; shape from {node.name} ({node.op})"
+                pair = node.op in _SHAPE_KEEPING_PAIRS and self._is_small(self._source(node, 1 - position))
+                if node.op in _SHAPE_KEEPING or pair:
+                    waiting.append((node.name, 0))
+        return None, ""
+
+    def _is_small(self, node) -> bool:
+        value = constant(node)
+        return value is not None and value.ndim < 2
+
+    def _fixed_by(self, node, position: int) -> list[int | None] | None:
+        weight = self._weight_shape(self._source(node, 1)) if position == 0 else None
+        if node.op == "MatMul" and weight and len(weight) == 2:
+            return [None, weight[1] if node.attr["transpose_b"].b else weight[0]]
+        if node.op == "Conv2D" and weight and len(weight) == 4:
+            first = node.attr["data_format"].s == b"NCHW"
+            return [None, weight[2], _IMAGE_SIZE, _IMAGE_SIZE] if first else [None, _IMAGE_SIZE, _IMAGE_SIZE, weight[2]]
+        if node.op == "DepthwiseConv2dNative" and weight and len(weight) == 4:
+            return [None, _IMAGE_SIZE, _IMAGE_SIZE, weight[2]]
+        if node.op == "Reshape" and position == 0:
+            target = constant(self._source(node, 1))
+            if target is not None and target.ndim == 1 and target.size > 1 and target[0] == -1 and min(target[1:]) > 0:
+                return [None, int(prod(target[1:].tolist()))]
+        if node.op in ("Mul", "Add", "AddV2") and position in (0, 1):
+            other = self._weight_shape(self._source(node, 1 - position))
+            if other is not None and len(other) == 1 and other[0] > 1:
+                return [None, other[0]]
+        return None
+
+    def _drops_out(self, name: str, output: int) -> bool:
+        """Whether a scalar goes into dropout's floor(keep_prob + uniform), or into what decides on it."""
+        for node, _ in self._consumers(name, output):
+            if node.op in ("Add", "AddV2", "Sub", "GreaterEqual", "Less") and any(
+                self._comes_from_uniform(source) for source, _ in self.index.inputs_of(node)
+            ):
+                return True
+        return False
+
+    def _comes_from_uniform(self, name: str, depth: int = 5) -> bool:
+        node = self.index.nodes.get(name)
+        if node is None or depth == 0 or node.op not in ("RandomUniform", "Mul", "Add", "AddV2", "Sub", "Identity"):
+            return False
+        return node.op == "RandomUniform" or any(
+            self._comes_from_uniform(source, depth - 1) for source, _ in self.index.inputs_of(node)
+        )
+
+    def _divides(self, name: str, output: int) -> bool:
+        return any(node.op in ("RealDiv", "Div") and position == 1 for node, position in self._consumers(name, output))
+
+
+def _declared(node) -> tuple[int, ...] | None:
+    if node is None or "_output_shapes" not in node.attr or not node.attr["_output_shapes"].list.shape:
+        return None
+    shape = node.attr["_output_shapes"].list.shape[0]
+    return None if shape.unknown_rank else tuple(dimension.size for dimension in shape.dim)

@@ -1,0 +1,178 @@
+"""One row for each op of a graph, with its tensors as TensorFlow prints them.
+
+TensorFlow imports the graph in a sandboxed child and runs nothing. An op that it does not know is imported as one
+with outputs of the same dtypes, where the meta graph defines the op. What TensorFlow refuses altogether is listed
+from the protocol buffers alone.
+"""
+
+import sys
+from math import prod
+
+import tensorflow as tf
+from tensorflow.python.framework import op_def_registry
+
+from permafrost import sandbox
+from permafrost.contract import OP_COLUMNS, Problem
+from permafrost.metagraph import VARIABLE_OPS, static_shape
+
+_SECONDS = 300
+_MEMORY_MB = 4096
+# Large constants are emptied before the import: their values decide no shape, and would be copied several times.
+_LARGE_CONSTANT = 1 << 20
+_MOST_OUTPUTS = 10_000
+
+
+def list_ops(graph_def, producer_ops=None) -> list[dict]:
+    """A dict with the keys contract.OP_COLUMNS for each node of `graph_def`, in its order.
+
+    `output` is str() of each output tensor; `dtypes` and `shapes` (`[2, ?]`, or `?` for an unknown rank) are those of
+    the outputs; `bytes` is what a Const or a variable holds, else None. Lists are joined by `; `. Where TensorFlow
+    cannot import the graph, that is said on stderr, `output` is empty, and dtypes and shapes are those that the graph
+    states. The GraphDef is used up: it must not be used afterwards.
+    Args:
+      producer_ops: the meta graph's stripped_op_list (an OpList), or None.
+    """
+    rows = [_stated(node) for node in graph_def.node]
+    definitions = _definitions(graph_def, producer_ops)
+    types = [_output_types(node, definitions.get(node.op)) for node in graph_def.node]
+    stated_shapes = [_output_shapes(node) for node in graph_def.node]
+    _simplify(graph_def, types)
+    try:
+        outputs = sandbox.run(_imported, graph_def, producer_ops, seconds=_SECONDS, memory_mb=_MEMORY_MB)
+    except (Problem, RuntimeError) as error:
+        print(f"TensorFlow cannot import the graph, so the tensors are not listed: {error}", file=sys.stderr)
+        outputs = [
+            {"output": [], "dtypes": list(map(_dtype_name, dtypes or [])), "shapes": shapes}
+            for dtypes, shapes in zip(types, stated_shapes, strict=True)
+        ]
+    for row, tensors in zip(rows, outputs, strict=True):
+        row |= {column: _joined(texts) for column, texts in tensors.items()}
+    return [{column: row[column] for column in OP_COLUMNS} for row in rows]
+
+
+def _imported(graph_def, producer_ops) -> list[dict[str, list[str]]]:
+    """For each node what it says of its outputs, column by column. Raises what tf.import_graph_def raises."""
+    with tf.Graph().as_default() as graph:
+        tf.import_graph_def(graph_def, name="", producer_op_list=producer_ops)
+    outputs = [graph.get_operation_by_name(node.name).outputs for node in graph_def.node]
+    return [
+        {
+            "output": list(map(str, tensors)),
+            "dtypes": [tensor.dtype.name for tensor in tensors],
+            "shapes": [_shape_text(None if t.shape.rank is None else t.shape.as_list()) for t in tensors],
+        }
+        for tensors in outputs
+    ]
+
+
+def _stated(node) -> dict:
+    """The columns that the NodeDef itself states."""
+    return {
+        "name": node.name,
+        "type": node.op,
+        "inputs": _joined(name for name in node.input if not name.startswith("^")),
+        "control_inputs": _joined(name[1:] for name in node.input if name.startswith("^")),
+        "device": node.device,
+        "bytes": _bytes_held(node),
+    }
+
+
+def _bytes_held(node) -> int | None:
+    if node.op == "Const":
+        tensor = node.attr["value"].tensor
+        if tensor.string_val:
+            return sum(map(len, tensor.string_val))
+        return _tensor_bytes([dimension.size for dimension in tensor.tensor_shape.dim], tensor.dtype)
+    if node.op in VARIABLE_OPS:
+        shape = static_shape(node)
+        return _tensor_bytes(shape, node.attr["dtype"].type) if shape is not None else None
+    return None
+
+
+def _tensor_bytes(shape, dtype: int) -> int | None:
+    try:
+        dtype = tf.dtypes.as_dtype(dtype)
+    except TypeError:
+        return None
+    if min(shape, default=0) < 0 or dtype in (tf.string, tf.resource, tf.variant):
+        return None
+    return prod(shape) * dtype.size
+
+
+def _definitions(graph_def, producer_ops) -> dict:
+    """Op type -> its OpDef, TensorFlow's own before the producer's."""
+    producers = {op.name: op for op in producer_ops.op} if producer_ops is not None else {}
+    return {op: op_def_registry.get(op) or producers.get(op) for op in {node.op for node in graph_def.node}}
+
+
+def _output_types(node, definition) -> list[int] | None:
+    """The DataTypes of a node's outputs by its OpDef; None where they cannot be told."""
+    if definition is None:
+        return None
+    defaults = {attr.name: attr.default_value for attr in definition.attr}
+
+    def attribute(name: str):
+        return node.attr[name] if name in node.attr else defaults.get(name)
+
+    types = []
+    for arg in definition.output_arg:
+        deciding = attribute(arg.type_list_attr or arg.type_attr)
+        count = attribute(arg.number_attr) if arg.number_attr else None
+        if (deciding is None and not arg.type) or (count is None and arg.number_attr):
+            return None
+        if arg.type_list_attr:
+            types.extend(deciding.list.type)
+        else:
+            repeated = max(0, count.i) if arg.number_attr else 1
+            if repeated > _MOST_OUTPUTS:
+                return None
+            types.extend([(arg.type or deciding.type) + (100 if arg.is_ref else 0)] * repeated)
+    return types
+
+
+def _output_shapes(node) -> list[str]:
+    if "_output_shapes" not in node.attr:
+        return []
+    return [
+        _shape_text(None if shape.unknown_rank else [dimension.size for dimension in shape.dim])
+        for shape in node.attr["_output_shapes"].list.shape
+    ]
+
+
+def _simplify(graph_def, types: list[list[int] | None]) -> None:
+    """Takes from the graph what the import does not need or cannot have, in place."""
+    for node, dtypes in zip(graph_def.node, types, strict=True):
+        node.device = ""
+        if "_class" in node.attr:
+            del node.attr["_class"]
+        if node.op == "Const" and node.attr["value"].tensor.ByteSize() > _LARGE_CONSTANT:
+            tensor = node.attr["value"].tensor
+            dtype, shape = tensor.dtype, tensor.tensor_shape.SerializeToString()
+            tensor.Clear()
+            tensor.dtype = dtype
+            tensor.tensor_shape.ParseFromString(shape)
+        if dtypes is not None and op_def_registry.get(node.op) is None:
+            controls = [name for name in node.input if name.startswith("^")]
+            node.attr.clear()
+            node.op = "Unstage" if dtypes else "NoOp"  # Unstage has any outputs that one wants, and no inputs.
+            if dtypes:
+                node.attr["dtypes"].list.type.extend(dtypes)
+            del node.input[:]
+            node.input.extend(controls)
+
+
+def _dtype_name(dtype: int) -> str:
+    try:
+        return tf.dtypes.as_dtype(dtype).name
+    except TypeError:
+        return "?"
+
+
+def _shape_text(shape: list[int | None] | None) -> str:
+    if shape is None:
+        return "?"
+    return "[" + ", ".join("?" if size is None or size < 0 else str(size) for size in shape) + "]"
+
+
+def _joined(texts) -> str:
+    return "; ".join(texts)

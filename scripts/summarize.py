@@ -1,0 +1,139 @@
+"""Sums up the records of all models: summary.csv with a row for each, timings.csv, and op_types.csv.
+
+summary.csv is the same bytes for the same zoo: times and memory are in timings.csv.
+"""
+
+import argparse
+import sys
+from pathlib import Path
+
+from permafrost import records, tables, zoo_state
+from permafrost.contract import (
+    CAUSES,
+    FAILED,
+    OP_TYPE_COLUMNS,
+    STATUSES,
+    SUMMARY_COLUMNS,
+    TIMING_COLUMNS,
+    VERIFIED,
+    Problem,
+)
+
+_SUMMARY_INTEGERS = {
+    "step", "producer", "nodes", "frozen_nodes", "variables", "frozen_variables", "checkpoint_bytes", "frozen_bytes",
+    "trials",
+}  # fmt: skip
+
+
+def read_records(frozen: str | Path, reports: str | Path, model: str) -> tuple[list[dict], str]:
+    """The records of a model's import, freeze and verification, {} for one that cannot be read; and what is wrong.
+
+    The sentence names the first file that is missing or is no record; it is empty where all are there.
+    """
+    directory = f"{reports}/models/{model}"
+    found, wrong = [], ""
+    for path in (f"{directory}/import.json", f"{frozen}/{model}/provenance.json", f"{directory}/verify.json"):
+        try:
+            found.append(records.load(path))
+        except (OSError, ValueError, RecursionError) as error:
+            found.append({})
+            reason = error.strerror if isinstance(error, OSError) else "it is not a record of a stage"
+            wrong = wrong or f"{path} cannot be read: {reason}"
+    status = found[2].get("status", FAILED)
+    if status not in STATUSES:
+        wrong = wrong or f"{directory}/verify.json has the status {status!r}, which is none of {', '.join(STATUSES)}"
+    return found, wrong
+
+
+def summary_row(model: dict, found: list[dict], wrong: str) -> tuple:
+    """A model's row of summary.csv, with a value for each of SUMMARY_COLUMNS; what is not known is None.
+
+    Args:
+      model: as in the state file of discovery.
+      found, wrong: as read_records returns them.
+    """
+    imported, provenance, verified = found
+    outcome = records.failure("summarize", Problem("internal", wrong)) if wrong else verified
+    facts = {
+        **{key: outcome.get(key) for key in ("status", "stage", "cause", "message", "hint")},
+        "model": model["id"],
+        "expect": model.get("expect", VERIFIED),
+        "match": verified.get("match"),
+        **{key: imported.get(key, model.get(key)) for key in ("prefix", "step", "format", "findings")},
+        **{key: imported.get(key) for key in ("producer", "tensorflow_version", "outputs", "outputs_why", "nodes")},
+        "inputs": list(_mapping(imported, "inputs")),
+        "frozen_nodes": provenance.get("frozen_nodes"),
+        "variables": len(imported["variables"]) if isinstance(imported.get("variables"), list) else None,
+        "frozen_variables": provenance.get("frozen_variables"),
+        "checkpoint_bytes": imported.get("checkpoint_bytes", model.get("bytes")),
+        "frozen_bytes": provenance.get("frozen_bytes"),
+        "trials": verified.get("trials"),
+        "max_abs_diff": verified.get("max_abs_diff"),
+        "repairs": _repairs(provenance.get("repairs")),
+    }
+    if facts["cause"] and not facts["hint"]:
+        facts["hint"] = CAUSES.get(facts["cause"])
+    return tuple(facts[column] for column in SUMMARY_COLUMNS)
+
+
+def timing_rows(model: str, found: list[dict]) -> list[tuple]:
+    """A row for each stage that measured itself, with a value for each of TIMING_COLUMNS (seconds, seconds, MiB)."""
+    timings = [_mapping(record, "timing") for record in found]
+    return [(model, *(timing.get(key) for key in TIMING_COLUMNS[1:])) for timing in timings if timing]
+
+
+def op_type_rows(model: str, found: list[dict]) -> list[tuple]:
+    """A row for each op type of a model, with a value for each of OP_TYPE_COLUMNS.
+
+    A count is None where the model got no such graph, and 0 where its graph has no such op.
+    """
+    before, after = (_mapping(record, "op_types") for record in found[:2])
+    return [
+        (op, model, before.get(op, 0 if before else None), after.get(op, 0 if after else None))
+        for op in sorted({*before, *after})
+    ]
+
+
+def _mapping(record: dict, key: str) -> dict:
+    value = record.get(key)
+    return value if isinstance(value, dict) else {}
+
+
+def _repairs(made) -> list[str]:
+    return [
+        f"{repair.get('repair')}: {repair.get('node')}" if isinstance(repair, dict) else repair
+        for repair in (made if isinstance(made, list) else [])
+    ]
+
+
+def main(argv: list[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--state", required=True, type=Path, help="the state file of the last discovery")
+    parser.add_argument("--frozen", required=True, help="the directory of the frozen graphs and their provenance.json")
+    parser.add_argument("--reports", required=True, help="the directory of models/<model>/import.json and verify.json")
+    parser.add_argument("--summary", required=True, type=Path, help="summary.csv, to be written")
+    parser.add_argument("--timings", required=True, type=Path, help="timings.csv, to be written")
+    parser.add_argument("--op-types", required=True, type=Path, help="op_types.csv, to be written")
+    args = parser.parse_args(argv)
+
+    summary, timings, op_types = [], [], []
+    try:
+        for model in sorted(zoo_state.read(args.state)["models"], key=lambda model: model["id"]):
+            found, wrong = read_records(args.frozen, args.reports, model["id"])
+            summary.append(summary_row(model, found, wrong))
+            timings += timing_rows(model["id"], found)
+            op_types += op_type_rows(model["id"], found)
+        tables.write(args.timings, tables.table(timings, TIMING_COLUMNS, set(), set(TIMING_COLUMNS[2:])))
+        tables.write(args.op_types, tables.table(op_types, OP_TYPE_COLUMNS, {"nodes", "frozen_nodes"}, set()))
+        tables.write(args.summary, tables.table(summary, SUMMARY_COLUMNS, _SUMMARY_INTEGERS, {"max_abs_diff"}))
+    except Problem as problem:
+        print(f"summarize: {problem.message} ({problem.hint})", file=sys.stderr)
+        return 1
+    except OSError as error:
+        print(f"summarize: {error.filename or 'a report'} cannot be written: {error.strerror}", file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

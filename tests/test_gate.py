@@ -1,0 +1,150 @@
+"""The gate: the table on the terminal, gate.txt, and the exit status."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import gate
+from permafrost import tables
+from permafrost.contract import STATUSES, SUMMARY_COLUMNS
+
+
+def write(path: Path, *rows: dict) -> Path:
+    """A summary.csv of rows with `model`, `status`, and what else they say."""
+    values = [tuple({"expect": "verified", **row}.get(column) for column in SUMMARY_COLUMNS) for row in rows]
+    tables.write(path, tables.table(values, SUMMARY_COLUMNS, set(), set()))
+    return path
+
+
+GOOD = {"model": "linear/model.ckpt", "status": "verified"}
+BROKEN = {
+    "model": "broken/model.ckpt",
+    "status": "failed",
+    "cause": "missing_shard",
+    "message": "shard 1 of 2 is missing",
+    "hint": "copy all files",
+}
+
+
+def run(tmp_path: Path, *rows: dict, on_failure: str = "fail") -> tuple[int, bool]:
+    """The exit status, and whether gate.txt is there."""
+    summary = write(tmp_path / "summary.csv", *rows)
+    status = gate.main(["--on-failure", on_failure, str(summary), str(tmp_path / "gate.txt")])
+    return status, (tmp_path / "gate.txt").exists()
+
+
+def test_all_is_well(tmp_path, capsys):
+    assert run(tmp_path, GOOD, {**BROKEN, "expect": "failed/missing_shard"}) == (0, True)
+    printed = capsys.readouterr().out
+    assert printed.strip() == (tmp_path / "gate.txt").read_text().strip()
+    assert [line.split() for line in printed.splitlines() if line] == [
+        ["models", "expected"],
+        ["verified", "1", "1"],
+        ["mismatch", "0", "0"],
+        ["unverifiable", "0", "0"],
+        ["failed", "1", "1"],
+    ]
+
+
+def test_a_bad_model_is_listed_and_gate_txt_removed(tmp_path, capsys):
+    (tmp_path / "gate.txt").write_text("old")
+    assert run(tmp_path, GOOD, BROKEN) == (1, False)
+    printed = capsys.readouterr().out
+    assert "1 of 2 models is not as expected" in printed
+    for said in ("broken/model.ckpt: failed, missing_shard", "shard 1 of 2 is missing", "-> copy all files"):
+        assert said in printed
+    assert "linear" not in printed
+
+
+def test_report_lists_and_succeeds(tmp_path, capsys):
+    assert run(tmp_path, GOOD, BROKEN, on_failure="report") == (0, True)
+    assert "broken/model.ckpt: failed, missing_shard" in capsys.readouterr().out
+    assert "broken" not in (tmp_path / "gate.txt").read_text()
+
+
+@pytest.mark.parametrize("expect", ["failed", "failed/corrupt", "mismatch; failed"])
+def test_an_unexpected_verified_is_bad(tmp_path, capsys, expect):
+    assert run(tmp_path, {**GOOD, "expect": expect}) == (1, False)
+    printed = capsys.readouterr().out
+    assert f"verified (expected: {expect.replace('; ', ' or ')})" in printed and "correct `expect:`" in printed
+
+
+def test_an_internal_error_is_never_expected(tmp_path):
+    assert run(tmp_path, {**BROKEN, "cause": "internal", "expect": "failed"}) == (1, False)
+
+
+@pytest.mark.parametrize("status", STATUSES)
+def test_each_status_is_counted(tmp_path, capsys, status):
+    assert run(tmp_path, *[{**GOOD, "status": status, "expect": status}] * 3) == (0, True)
+    assert f"{status:12} {3:7} {3:9}\n" in capsys.readouterr().out
+
+
+def test_no_models(tmp_path, capsys):
+    assert run(tmp_path) == (0, True)
+    assert "no checkpoint found below" in capsys.readouterr().out
+
+
+def test_fifty_are_shown(tmp_path, capsys):
+    assert run(tmp_path, *[{**BROKEN, "model": f"m{number:03}"} for number in range(60)]) == (1, False)
+    printed = capsys.readouterr().out
+    assert "m049:" in printed and "m050:" not in printed
+    assert f"... and 10 more, see {tmp_path}/summary.csv" in printed
+
+
+def test_it_fits_in_100_columns_and_nothing_is_lost(tmp_path, capsys):
+    long = "/".join(["component"] * 30)
+    words = "a sentence that goes on " * 20
+    run(tmp_path, {**BROKEN, "model": long, "message": words, "hint": "x" * 300})
+    lines = capsys.readouterr().out.splitlines()
+    assert max(map(len, lines)) <= 100
+    printed = "".join(line.strip() for line in lines)
+    assert long in printed and "x" * 300 in printed and printed.count("sentence") == 20
+
+
+@pytest.mark.parametrize(
+    "hostile",
+    ["\x1b[2J\x1b]0;owned\x07", "a\nb\rc", "\x9b31m", "\u202eright to left", 'say "hi", =cmd', "\u2028", "\t"],
+)
+def test_names_cannot_command_the_terminal(tmp_path, capsys, hostile):
+    row = {**BROKEN, "expect": "verified", "model": f"x{hostile}y", "message": hostile, "hint": hostile}
+    lines = ["model,status,cause,message,hint,expect"]
+    lines.append(",".join('"' + row[key].replace('"', '""') + '"' for key in lines[0].split(",")))
+    (tmp_path / "summary.csv").write_bytes("\n".join(lines).encode() + b"\n")
+    assert gate.main([str(tmp_path / "summary.csv"), str(tmp_path / "gate.txt")]) == 1
+    printed = capsys.readouterr().out
+    assert all(line.isprintable() for line in printed.split("\n"))
+    assert "1 of 1 models" in printed
+
+
+@pytest.mark.parametrize("model", ["NA", "null", "007", "nan", "True", "1e5"])
+def test_names_stay_text(tmp_path, capsys, model):
+    assert run(tmp_path, {**BROKEN, "model": model}) == (1, False)
+    assert f"  {model}: failed" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    "content",
+    [b"", b"model,status\na,verified\n", b"\xff\xfe\x00", b'"', b"model,status,cause,message,hint,expect\na,ok,,,,\n"],
+)
+def test_what_is_no_summary_is_said(tmp_path, capsys, content):
+    (tmp_path / "summary.csv").write_bytes(content)
+    (tmp_path / "gate.txt").write_text("old")
+    assert gate.main([str(tmp_path / "summary.csv"), str(tmp_path / "gate.txt")]) == 1
+    assert "summary.csv" in capsys.readouterr().err and not (tmp_path / "gate.txt").exists()
+
+
+def test_a_missing_summary_is_said(tmp_path, capsys):
+    assert gate.main([str(tmp_path / "no.csv"), str(tmp_path / "gate.txt")]) == 1
+    assert "no.csv cannot be read: No such file" in capsys.readouterr().err
+
+
+def test_as_a_program_in_a_terminal_without_unicode(tmp_path):
+    summary = write(tmp_path / "summary.csv", {**BROKEN, "model": "日本"})
+    program = [sys.executable, gate.__file__]
+    environment = {"PYTHONIOENCODING": "ascii", "PATH": ""}
+    done = subprocess.run([*program, summary, tmp_path / "gate.txt"], capture_output=True, env=environment)
+    assert done.returncode == 1 and b"\\u65e5\\u672c: failed" in done.stdout and not done.stderr
+    helped = subprocess.run([*program, "--help"], capture_output=True, env=environment)
+    assert helped.returncode == 0 and b"--on-failure" in helped.stdout

@@ -1,0 +1,145 @@
+"""Model ids are safe, and no two models share one."""
+
+import os
+import re
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from snakemake.io import apply_wildcards, regex_from_filepattern
+
+from permafrost.names import OWN_FILES, model_id, named_prefixes, printable, split_step, step_id
+
+_BYTES = st.binary(max_size=60).map(lambda raw: raw.replace(b"\0", b"").replace(b"/", b""))
+_TRICKY = st.lists(st.sampled_from(["a", "%", "%25", "-", "5", "2D", ".", "~", "{", "}", ".log", "=", "\n", "é", " "]))
+_LONG = st.integers(190, 255).map(lambda n: "x" * n)
+_OWN = st.sampled_from(sorted(OWN_FILES))
+NAMES = st.one_of(_BYTES.map(os.fsdecode), _TRICKY.map("".join), _LONG, _OWN)
+COMPONENTS = NAMES.filter(lambda name: name not in ("", ".", ".."))
+SERIES = st.tuples(st.lists(COMPONENTS, max_size=3).map("/".join), NAMES.map(lambda name: split_step(name)[0]))
+STEPS = st.text("0123456789", min_size=1, max_size=60)
+
+
+@given(SERIES, SERIES)
+def test_two_series_never_share_an_id(one, other):
+    assert (model_id(*one) == model_id(*other)) == (one == other)
+
+
+@given(SERIES, SERIES, STEPS)
+def test_a_step_never_has_the_id_of_a_series(one, other, digits):
+    assert step_id(model_id(*one), digits) != model_id(*other)
+
+
+@given(SERIES, SERIES, STEPS, STEPS)
+def test_two_steps_never_share_an_id(one, other, digits, other_digits):
+    same = (one, digits) == (other, other_digits)
+    assert (step_id(model_id(*one), digits) == step_id(model_id(*other), other_digits)) == same
+
+
+@given(SERIES)
+def test_ids_are_safe_paths(series):
+    identity = model_id(*series)
+    identity.encode("utf-8")
+    assert not re.search(r"[{}\x00-\x1f\x7f-\x9f\u2028\u2029]", identity)
+    for component in identity.split("/"):
+        assert component and component not in OWN_FILES and not component.endswith(".log")
+        assert component[0] not in ".-~"
+        assert len(component.encode()) <= 200
+
+
+@given(SERIES)
+def test_snakemake_reads_the_id_back_from_a_path(series):
+    identity = model_id(*series)
+    for pattern in ("frozen/{model}/provenance.json", "reports/models/{model}/import.json"):
+        path = apply_wildcards(pattern, {"model": identity})
+        assert re.compile(regex_from_filepattern(pattern)).match(path)["model"] == identity
+
+
+@pytest.mark.parametrize(
+    ("directory", "stem", "expected"),
+    [
+        ("lenet", "model.ckpt", "lenet/model.ckpt"),
+        ("", "lenet", "lenet"),
+        ("", "", "%"),
+        ("a/b", "", "a/b/%"),
+        ("a", "50%", "a/50%25"),
+        ("{x}", "y", "%7Bx%7D/y"),
+        (".hidden", "-rf", "%2Ehidden/%2Drf"),
+        ("~", "m", "%7E/m"),
+        ("", "a\nb\tc", "a%0Ab%09c"),
+        ("", os.fsdecode(b"caf\xe9"), "caf%E9"),
+        ("", "café 'x' [*?],\"", "café 'x' [*?],\""),
+        ("provenance.json", "ops.csv", "%70rovenance.json/%6Fps.csv"),
+        ("run.log", "m", "run%2Elog/m"),
+        ("run", "m-5", "run/m%2D5"),
+    ],
+)
+def test_examples(directory, stem, expected):
+    assert model_id(directory, stem) == expected
+
+
+def test_a_very_deep_directory_gives_a_short_id():
+    deep = "/".join(["directory"] * 300)
+    assert len(model_id(deep, "m")) < 100
+    assert model_id(deep, "m") != model_id(deep + "/x", "m")
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("model.ckpt-200", ("model.ckpt", 200)),
+        ("model.ckpt", ("model.ckpt", None)),
+        ("model-200.cptk", ("model-200.cptk", None)),
+        ("network_0190", ("network_0190", None)),
+        ("m-5-7", ("m-5", 7)),
+        ("-7", ("", 7)),
+        ("m-007", ("m", 7)),
+        ("m-٣", ("m-٣", None)),
+        ("", ("", None)),
+    ],
+)
+def test_split_step(name, expected):
+    assert split_step(name) == expected
+
+
+@pytest.mark.parametrize(
+    ("content", "newest"),
+    [
+        (rb'model_checkpoint_path: "/home/x/model.ckpt-3"', "model.ckpt-3"),
+        (rb'model_checkpoint_path: "C:\\Users\\x\\model.tflearn"', "model.tflearn"),
+        (rb'model_checkpoint_path: "C:\\\\Users\\\\x\\\\model.tflearn"', "model.tflearn"),
+        (rb'model_checkpoint_path: "C:\Users\new"', "new"),
+        (rb'model_checkpoint_path: "a/\346\250\241\345\236\213-1"', "模型-1"),
+        (rb"model_checkpoint_path: 'it\'s \"m\"'", 'it\'s "m"'),
+        (rb'model_checkpoint_path: "a/my\\model"', "my\\model"),
+        (rb'model_checkpoint_path: "m-7-?????-of-00002"', "m-7"),
+        (b'\xff\x00{{{ model_checkpoint_path: "m" \xfe trailing', "m"),
+    ],
+)
+def test_what_a_checkpoint_file_names(content, newest):
+    assert newest in named_prefixes(content)[0]
+
+
+@pytest.mark.parametrize(
+    "content", [b"", b"\0\xff" * 100, rb'model_checkpoint_path: "..', b'model_checkpoint_path: "a/.."', b'x: "y"']
+)
+def test_garbage_names_nothing(content):
+    assert named_prefixes(content) == ([], [])
+
+
+@given(st.binary(max_size=80))
+def test_names_never_leave_the_directory(inner):
+    newest, every = named_prefixes(b'model_checkpoint_path: "' + inner + b'"\nall_model_checkpoint_paths: "../../m"')
+    for name in newest + sum(every, []):
+        assert "/" not in name and "\0" not in name and name not in (".", "..")
+
+
+def test_all_paths_are_read_in_order():
+    content = b'model_checkpoint_path: "m-2"\nall_model_checkpoint_paths: "../0/m-1"\nall_model_checkpoint_paths: "m-2"'
+    assert named_prefixes(content) == (["m-2"], [["m-2"], ["m-1"], ["m-2"]])
+
+
+def test_printable():
+    assert printable("plain 'name'") == "plain 'name'"
+    assert printable("é😀") == "é😀"
+    assert printable("a\nb" + os.fsdecode(b"\xff")) == "a%0Ab%FF"

@@ -1,0 +1,393 @@
+"""The sandbox: results come back whole, limits hold, nothing is left behind. And which ops are not safe to run."""
+
+import contextlib
+import ctypes
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import psutil
+import pytest
+
+from permafrost import sandbox, unsafe_ops
+from permafrost.contract import Problem
+from permafrost.protos import graph_pb2
+
+
+def run(work, *args, seconds=20, memory_mb=300):
+    return sandbox.run(work, *args, seconds=seconds, memory_mb=memory_mb)
+
+
+def has_ended(pid: int) -> bool:
+    """Whether the process is gone within 5 s, or is a zombie that nobody has waited for."""
+    for _ in range(500):
+        with contextlib.suppress(psutil.NoSuchProcess):
+            if psutil.Process(pid).status() != psutil.STATUS_ZOMBIE:
+                time.sleep(0.01)
+                continue
+        return True
+    return False
+
+
+def problem(work, *args, **limits) -> Problem:
+    with pytest.raises(Problem) as raised:
+        run(work, *args, **limits)
+    return raised.value
+
+
+def test_a_result_comes_back():
+    assert run(lambda a, b: {"sum": a + b, "none": None}, 2, 3) == {"sum": 5, "none": None}
+
+
+def test_a_large_result_does_not_block():
+    assert run(lambda: "ä" * 3_000_000) == "ä" * 3_000_000
+
+
+def test_a_result_over_the_limit_is_refused():
+    with pytest.raises(RuntimeError, match="more than"):
+        run(lambda: "x" * (65 << 20))
+
+
+def test_a_result_that_is_not_json_is_refused():
+    with pytest.raises(RuntimeError, match="not JSON"):
+        run(lambda: object())
+
+
+def test_a_problem_passes_as_it_is():
+    def work():
+        raise Problem("no_feed", "placeholder 'x' has no value", "say so")
+
+    raised = problem(work)
+    assert (raised.cause, raised.message, raised.hint) == ("no_feed", "placeholder 'x' has no value", "say so")
+
+
+def test_another_exception_gives_its_text_and_traceback(capsys):
+    def work():
+        raise KeyError("lost")
+
+    with pytest.raises(RuntimeError, match="KeyError: 'lost'"):
+        run(work)
+    assert "Traceback" in capsys.readouterr().err
+
+
+def test_time_is_limited():
+    began = time.monotonic()
+    raised = problem(lambda: time.sleep(60), seconds=0.3)
+    assert (raised.cause, raised.message) == ("timeout", "TensorFlow did not finish within 0.3 s")
+    assert time.monotonic() - began < 5
+
+
+def test_a_busy_printer_is_stopped_and_cut(capsys):
+    def work():
+        while True:
+            print("x" * 1000)
+
+    assert problem(work, seconds=0.5).cause == "timeout"
+    printed = capsys.readouterr().err
+    assert 1 << 20 <= len(printed) < (1 << 20) + 200
+    assert "cut off" in printed
+
+
+def test_allocated_memory_is_limited():
+    assert problem(lambda: np.ones(1 << 29).sum(), memory_mb=200).cause == "memory"
+
+
+def test_memory_taken_bit_by_bit_is_limited():
+    def work():
+        held = []
+        while True:
+            held.append(np.ones(1 << 17))
+            time.sleep(0.001)
+
+    assert problem(work, memory_mb=100).cause == "memory"
+
+
+def test_shared_memory_is_limited():
+    def work():
+        import mmap
+
+        mmap.mmap(-1, 300 << 20).write(b"1" * (300 << 20))
+        time.sleep(30)
+
+    assert problem(work, memory_mb=100).cause == "memory"
+
+
+def test_memory_of_descendants_is_limited():
+    def work():
+        subprocess.run([sys.executable, "-c", "import time; held = b'1' * (300 << 20); time.sleep(30)"], check=True)
+
+    assert problem(work, memory_mb=100).cause == "memory"
+
+
+def test_memory_that_the_parent_holds_does_not_count():
+    held = np.ones(1 << 25)  # 256 MiB
+    assert run(lambda: float(held[:10].sum()), memory_mb=50) == 10
+
+
+def test_abort_is_a_crash_with_what_was_said_last():
+    def work():
+        os.write(2, b"F0000 cpu.cc:7] Check failed: a == b\n*** Check failure stack trace: ***\n    @ 0x1 f()\n")
+        os.abort()
+
+    raised = problem(work)
+    assert raised.cause == "crash"
+    assert raised.message == "TensorFlow ended with SIGABRT: F0000 cpu.cc:7] Check failed: a == b"
+
+
+def test_a_segmentation_fault_is_a_crash():
+    assert "SIGSEGV" in problem(lambda: ctypes.string_at(0)).message
+
+
+@pytest.mark.parametrize("leave", [os._exit, sys.exit])
+def test_an_exit_without_a_result_is_a_crash(leave):
+    raised = problem(leave, 3)
+    assert (raised.cause, raised.message) == ("crash", "TensorFlow ended with exit status 3 and without a result")
+
+
+def test_bad_alloc_is_memory():
+    def work():
+        os.write(2, b"terminate called after throwing an instance of 'std::bad_alloc'\n")
+        os.abort()
+
+    assert problem(work).cause == "memory"
+
+
+@pytest.mark.parametrize(
+    "sent",
+    [b"", b"\xff" * 7, b"\0" * 8, b"\0" * 7 + b"\2[]", b"\0" * 7 + b"\x0d" + b'{"problem":1}', b"\xff" * 9],
+    ids=["nothing", "half a length", "empty", "a list", "a malformed problem", "a huge length"],
+)
+def test_a_forged_answer_harms_nobody(sent):
+    others = set(os.listdir("/proc/self/fd"))
+
+    def work():
+        for fd in set(os.listdir("/proc/self/fd")) - others:
+            with contextlib.suppress(OSError):
+                os.write(int(fd), sent)
+        os._exit(0)
+
+    with pytest.raises((Problem, RuntimeError)):
+        run(work)
+
+
+def test_the_working_directory_is_empty_and_goes_away():
+    def work():
+        listed = os.listdir()
+        Path("left").write_text("behind")
+        return [os.getcwd(), listed, os.environ["CUDA_VISIBLE_DEVICES"]]
+
+    directory, listed, devices = run(work)
+    assert (listed, devices) == ([], "-1")
+    assert not os.path.exists(directory)
+    assert os.getcwd() != directory
+
+
+def test_files_are_limited():
+    def work():
+        Path("large").write_bytes(bytes(65 << 20))
+
+    with pytest.raises(RuntimeError, match="File too large"):
+        run(work)
+
+
+def test_the_network_is_cut_or_said_to_be_open(capsys):
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def work():
+            try:
+                socket.create_connection(server.getsockname(), timeout=2).close()
+            except OSError:
+                return False
+            return True
+
+        reached = run(work)
+    assert reached == ("network" in capsys.readouterr().err)
+
+
+def test_the_parent_cannot_be_written_to():
+    def work(parent):
+        try:
+            with Path(f"/proc/{parent}/mem").open("r+b"):
+                return True
+        except OSError:
+            return False
+
+    assert run(work, os.getpid()) is False
+
+
+def test_descendants_end_with_the_child():
+    def work():
+        started = subprocess.Popen(["setsid", "sh", "-c", "sleep 300 & echo $!; sleep 300"], stdout=subprocess.PIPE)
+        return [started.pid, int(started.stdout.readline())]
+
+    assert all(has_ended(pid) for pid in run(work))
+
+
+def test_the_child_dies_with_its_parent(tmp_path):
+    script = (
+        "import os, sys, time\nfrom permafrost import sandbox\n"
+        "def work():\n    print(os.getpid())\n    time.sleep(300)\n"
+        "sandbox.run(work, seconds=300, memory_mb=100)\n"
+    )
+    environment = os.environ | {"PYTHONPATH": str(Path(sandbox.__file__).parents[1]), "TMPDIR": str(tmp_path)}
+    parent = subprocess.Popen([sys.executable, "-c", script], stderr=subprocess.PIPE, env=environment)
+    with parent.stderr:
+        child = next(int(line) for line in parent.stderr if line.strip().isdigit())
+    parent.kill()
+    parent.wait()
+    assert has_ended(child)
+
+
+def test_no_file_descriptor_or_process_is_left():
+    before = len(os.listdir("/proc/self/fd"))
+    for _ in range(3):
+        run(int)
+        problem(os._exit, 1)
+    assert len(os.listdir("/proc/self/fd")) == before
+    assert psutil.Process().children() == []
+
+
+def test_tensorflow_runs_in_it_and_its_abort_is_caught():
+    import tensorflow as tf
+
+    v1 = tf.compat.v1
+
+    def work(abort):
+        with tf.Graph().as_default(), v1.Session() as session:
+            x = v1.placeholder(tf.float32, [2])
+            if abort:
+                session.run(tf.raw_ops.Abort(error_msg="enough of it"))
+            return session.run(x * 2, {x: [1, 2]}).tolist()
+
+    assert run(work, False) == [2, 4]
+    raised = problem(work, True)
+    assert raised.cause == "crash"
+    assert signal.Signals.SIGABRT.name in raised.message
+
+
+def test_tensorflow_out_of_memory_is_memory():
+    import tensorflow as tf
+
+    v1 = tf.compat.v1
+
+    def too_large():
+        with tf.Graph().as_default(), v1.Session() as session:
+            n = v1.placeholder(tf.int32, [])
+            return session.run(tf.reduce_sum(tf.fill([n, n], 1.0) + 1), {n: 9_000}).item()
+
+    def refused():
+        raise tf.errors.ResourceExhaustedError(None, None, "OOM when allocating tensor")
+
+    assert problem(too_large, memory_mb=200).cause == "memory"
+    assert problem(refused).cause == "memory"
+
+
+# The ops that a stranger's graph may not run.
+
+
+@pytest.fixture(scope="module")
+def registered():
+    import tensorflow  # noqa: F401
+    from tensorflow.core.framework import op_def_pb2
+    from tensorflow.python.client import pywrap_tf_session
+
+    ops = op_def_pb2.OpList.FromString(pywrap_tf_session.TF_GetBuffer(pywrap_tf_session.TF_GetAllOpList()))
+    return {op.name: op for op in ops.op}
+
+
+def test_every_unsafe_op_is_registered(registered):
+    assert set(unsafe_ops.UNSAFE_OPS) <= set(registered)
+
+
+def test_what_looks_unsafe_is_in_the_list(registered):
+    import re
+
+    name = re.compile(
+        r"Reader|PyFunc|SummaryWriter|SummaryFileWriter|SummaryDbWriter|^Write\w|ReadFile|Rpc|^_?(Host)?(Send|Recv)$|"
+        r"Collective|Nccl|^Save|^Restore|Checkpoint|MatchingFiles|TextFile|DataService|^Debug(Id|Num|Nan)|SqlDataset|"
+        r"LMDB|SnapshotDataset|CustomCall|Dump|TFRecord|ConfigureDistributedTPU|ConfigureTPU|EncodeProto|DecodeProto"
+    )
+    argument = re.compile(
+        r"file_?name|filenames|_file\b|file_path|file_pattern|ckpt_path|^path$|_path$|^prefix$|logdir|directory|_dir$|"
+        r"address|debug_urls|memory_region|descriptor_source|output_stream"
+    )
+    # Their names only sound like it.
+    harmless = {"CollectivePermute", "TPUEmbeddingActivations"}
+    missed = [
+        op.name
+        for op in registered.values()
+        if (name.search(op.name) or any(argument.search(a.name) for a in [*op.input_arg, *op.attr]))
+        and op.name not in unsafe_ops.UNSAFE_OPS
+        and op.name not in harmless
+    ]
+    assert missed == []
+
+
+def test_common_ops_are_safe():
+    common = (
+        "Conv2D MatMul Print Assert ShardedFilename Const HashTableV2 OneShotIterator TensorSliceDataset Switch While"
+    )
+    assert not set(common.split()) & set(unsafe_ops.UNSAFE_OPS)
+
+
+def graph(*nodes, functions=()):
+    result = graph_pb2.GraphDef()
+    for name, op in nodes:
+        result.node.add(name=name, op=op)
+    for name, body in functions:
+        function = result.library.function.add()
+        function.signature.name = name
+        for inner, op in body:
+            function.node_def.add(name=inner, op=op)
+    return result
+
+
+def test_only_reachable_and_not_allowed_nodes_count():
+    stranger = graph(("a", "ReadFile"), ("b", "WriteFile"), ("c", "MatMul"), ("d", "ReadFile"))
+    found = unsafe_ops.unsafe_nodes(stranger, ["a", "b", "c"], {"WriteFile"})
+    assert [(name, op) for name, op, _ in found] == [("a", "ReadFile")]
+    assert "file" in found[0][2]
+
+
+def test_functions_are_walked_through_attributes_lists_and_direct_calls():
+    stranger = graph(
+        ("single", "PartitionedCall"),
+        ("many", "Case"),
+        ("direct", "outer"),
+        functions=[
+            ("outer", [("call", "While")]),
+            ("inner", [("code", "PyFunc"), ("again", "outer")]),
+            ("branch", [("save", "SaveV2")]),
+            ("unused", [("net", "RpcCall")]),
+        ],
+    )
+    stranger.node[0].attr["f"].func.name = "outer"
+    stranger.node[1].attr["branches"].list.func.add().name = "branch"
+    stranger.library.function[0].node_def[0].attr["body"].func.attr["nested"].func.name = "inner"
+    single = unsafe_ops.unsafe_nodes(stranger, ["single"], set())
+    assert [row[:2] for row in single] == [("inner/code", "PyFunc")]
+    assert [row[:2] for row in unsafe_ops.unsafe_nodes(stranger, ["direct"], set())] == [("inner/code", "PyFunc")]
+    assert [row[:2] for row in unsafe_ops.unsafe_nodes(stranger, ["many"], set())] == [("branch/save", "SaveV2")]
+
+
+@pytest.mark.parametrize(
+    ("op", "attr", "harmless", "harmful"),
+    [
+        ("PrintV2", "output_stream", b"stdout", b"file:///tmp/x"),
+        ("FixedUnigramCandidateSampler", "vocab_file", b"", b"/etc/passwd"),
+        ("DecodeProtoV2", "descriptor_source", b"local://", b"/tmp/x.pb"),
+        ("EncodeProto", "descriptor_source", b"bytes://abc", b"/tmp/x.pb"),
+    ],
+)
+def test_some_ops_are_unsafe_only_with_a_file(op, attr, harmless, harmful):
+    stranger = graph(("default", op), ("harmless", op), ("harmful", op), ("open", op))
+    stranger.node[1].attr[attr].s = harmless
+    stranger.node[2].attr[attr].s = harmful
+    stranger.node[3].attr[attr].placeholder = "from_the_caller"
+    names = [node.name for node in stranger.node]
+    assert [row[0] for row in unsafe_ops.unsafe_nodes(stranger, names, set())] == ["harmful", "open"]
