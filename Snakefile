@@ -15,7 +15,7 @@ configfile: f"{workflow.basedir}/config.yaml"
 
 try:
     run = Pipeline(
-        config, workflow.basedir, workflow.overwrite_config, workflow.is_main_process, workflow.dryrun
+        config, workflow.basedir, workflow.config_settings.overwrite_config, workflow.is_main_process, workflow.dryrun
     )
 except Problem as problem:
     raise WorkflowError(f"{problem.message} ({problem.hint})") from None

@@ -15,10 +15,11 @@ import shutil
 import sys
 from pathlib import Path
 
-import broken
 import tensorflow as tf
-from saving import dense, numbers, save, session_of_weights, variable, write_meta_graph, write_state
 from tensorflow.python.training.saver import BaseSaverBuilder
+
+import broken
+from saving import dense, numbers, save, session_of_weights, variable, write_meta_graph, write_state
 
 v1 = tf.compat.v1
 raw = tf.raw_ops

@@ -2,11 +2,10 @@
 
 from pathlib import Path
 
-from permafrost import discovery, settings
-from permafrost.contract import Problem
-
 import freeze
 import import_meta
+from permafrost import discovery, settings
+from permafrost.contract import Problem
 
 
 def default_settings(**changes) -> dict:

@@ -120,7 +120,7 @@ def _stamp(stat: os.stat_result) -> tuple[int, int, int]:
 
 
 class Checkpoint:
-    """An open checkpoint: prefix, format ("V1" or "V2"), shards, bytes (of all its files), files, and tensors by name."""
+    """An open checkpoint: prefix, format ("V1" or "V2"), shards, bytes of all its files, files, tensors by name."""
 
     def __init__(self, prefix: str, backend, files: _Files):
         self.prefix, self.format, self.shards = prefix, backend.format, backend.shards

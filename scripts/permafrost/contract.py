@@ -89,7 +89,8 @@ OP_TYPE_COLUMNS = ("op_type", "model", "nodes", "frozen_nodes")
 MADE_FILES = {
     "frozen_graph.pb", "provenance.json", "import.json", "verify.json", "verification.csv",
     "ops.csv", "frozen_ops.csv", "variables.csv", "zoo.csv", "summary.csv", "timings.csv", "op_types.csv", "gate.txt",
-    ".zoo.json", ".lock", "import_meta.log", "freeze.log", "verify.log", "list_ops.log", "discover.log", "summarize.log",
+    ".zoo.json", ".zoo.cache.json", ".lock",
+    "import_meta.log", "freeze.log", "verify.log", "list_ops.log", "discover.log", "summarize.log",
 }  # fmt: skip
 
 

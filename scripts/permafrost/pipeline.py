@@ -11,7 +11,7 @@ import os
 import sys
 from pathlib import Path
 
-from permafrost import discovery, records, settings, zoo_state
+from permafrost import records, settings, zoo_state
 from permafrost.code_version import code_version
 from permafrost.contract import Problem
 
@@ -45,10 +45,7 @@ class Pipeline:
         zoos = [self.config["zoo"]] if isinstance(self.config["zoo"], str) else self.config["zoo"]
         if "zoo" not in overrides:
             zoos = [zoo if os.path.isabs(zoo) else os.path.relpath(Path(home) / zoo) for zoo in zoos]
-        if main:
-            state = self._scan(zoos, overrides, dry)
-        else:
-            state = zoo_state.read(self.state_file)
+        state = self._scan(zoos, overrides, dry) if main else zoo_state.read(self.state_file)
         self.models = {model["id"]: model for model in state["models"]}
         self._digest = zoo_state.digest(state)
         if main and not dry:

@@ -11,7 +11,7 @@ import traceback
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from permafrost.contract import CAUSES, FAILED, TRANSIENT, Problem
+from permafrost.contract import FAILED, TRANSIENT, Problem
 
 OK = "ok"
 
@@ -96,7 +96,8 @@ def write_record(
     `work` gets a dict to which it adds the facts that it finds; they are kept when it fails later on. It returns the
     fields that say how the stage ended (see success and failure), or None where all went well. A Problem it raises
     becomes a record of status `failed`; so does any other exception, as cause `internal` with the traceback on
-    stderr, which is the stage's log. The record also carries the stage's wall time (s), CPU time (s) and peak memory (MiB).
+    stderr, which is the stage's log. The record also carries the stage's wall time (s), CPU time (s) and peak
+    memory (MiB).
     Raises OSError only where the record itself cannot be written.
     """
     wall, cpu = time.monotonic(), cpu_seconds()
