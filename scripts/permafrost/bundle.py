@@ -93,7 +93,9 @@ class Bundle:
             for number in range(header.num_shards):
                 path = f"{prefix}.data-{number:05d}-of-{header.num_shards:05d}"
                 if not os.path.lexists(path):
-                    raise Problem("missing_shard", f"{path} is missing; the checkpoint has {header.num_shards} shard(s)")
+                    raise Problem(
+                        "missing_shard", f"{path} is missing; the checkpoint has {header.num_shards} shard(s)"
+                    )
                 self._shards.append(StoredFile(path))
                 opened.callback(self._shards[-1].close)
             self.files = [index, *self._shards]

@@ -1,142 +1,65 @@
-"""Checkpoints, read without TensorFlow: V2 bundles and V1 files behind one interface."""
+"""Checkpoints of either format: which tensors they hold, and their bytes, whole or by boxes.
 
-import contextlib
-import glob
+    with open_checkpoint("dir/model.ckpt-200") as checkpoint:
+        for name, tensor in checkpoint.tensors.items(): ...
+        checkpoint.stream("dense/kernel", file.write)
+
+TensorFlow is not imported. A box of a tensor is given by `start` and `extent`, one number for each dimension, as a
+partitioned variable restores it; without them it is all of the tensor.
+"""
+
 import os
-from collections.abc import Callable
+import re
+from collections import defaultdict
+from collections.abc import Callable, Iterator
+from io import BytesIO
 from math import prod
 
 import numpy as np
 
-from permafrost.bundle import OBJECT_GRAPH, Bundle, read_index
+from permafrost.bundle import CHUNK, ITEM_SIZES, Bundle, Slice, Tensor, read_index_header
 from permafrost.contract import Problem
 from permafrost.protos import types_pb2
-from permafrost.tensors import ITEM_SIZES, Slice, Tensor, whole
-from permafrost.v1 import V1Files
+from permafrost.v1 import V1Checkpoint
 
-__all__ = ["Checkpoint", "Slice", "Tensor", "open_checkpoint", "read_index_header"]
+__all__ = ["ITEM_SIZES", "Checkpoint", "Slice", "Tensor", "open_checkpoint", "read_index_header"]
 
-_LFS_POINTER = b"version https://git-lfs"
-_OTHER_FORMATS = {
-    b"PK\x03\x04": "a zip archive (as PyTorch and Keras write)",
-    b"\x80\x02": "a Python pickle (as PyTorch writes)",
-    b"\x80\x03": "a Python pickle (as PyTorch writes)",
-    b"\x80\x04": "a Python pickle (as PyTorch writes)",
-    b"\x89HDF": "an HDF5 file (as Keras writes)",
-}
-
-
-def open_checkpoint(prefix: str) -> "Checkpoint":
-    """Opens the checkpoint with this prefix: the V2 bundle where there is an index, else the V1 file or files.
-
-    A V1 prefix may hold `?` in place of the shard's number.
-    Raises Problem: missing_checkpoint, no_index, missing_shard, lfs_pointer, truncated, corrupt, tf2_checkpoint,
-      not_a_checkpoint or unreadable, each naming the file.
-    """
-    files = _Files()
-    try:
-        if os.path.exists(f"{prefix}.index"):
-            return Checkpoint(prefix, Bundle(prefix, files.open), files)
-        paths = [prefix] if os.path.isfile(prefix) else sorted(_shards(prefix))
-        if not paths:
-            if glob.glob(f"{glob.escape(prefix)}.data-?????-of-?????"):
-                raise Problem("no_index", f"{prefix}.index is missing")
-            raise Problem("missing_checkpoint", f"there is no checkpoint with the prefix {prefix}")
-        return Checkpoint(prefix, V1Files(paths, files.open), files)
-    except BaseException:
-        files.close()
-        raise
-
-
-def _shards(prefix: str) -> list[str]:
-    directory, name = os.path.split(prefix)
-    pattern = name if "?" in name else f"{glob.escape(name)}-?????-of-?????"
-    return glob.glob(os.path.join(glob.escape(directory), pattern))
-
-
-def read_index_header(path: str) -> tuple[int, bool]:
-    """(number of shards, whether it is a TensorFlow 2 object-based checkpoint) of a `.index` file.
-
-    All its blocks are checked. Raises Problem as open_checkpoint does.
-    """
-    files = _Files()
-    try:
-        header, entries = read_index(files.open(path), path)
-    finally:
-        files.close()
-    return header.num_shards, OBJECT_GRAPH in entries
-
-
-class _Files:
-    """Open files, and what they were like when they were opened."""
-
-    def __init__(self):
-        self._open: dict[str, tuple[int, os.stat_result]] = {}
-
-    def open(self, path: str) -> int:
-        try:
-            descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-        except FileNotFoundError as error:
-            cause = "missing_shard" if ".data-" in os.path.basename(path) else "missing_checkpoint"
-            raise Problem(cause, f"{path} is missing") from error
-        except OSError as error:
-            raise Problem("unreadable", f"{path}: {error.strerror}") from error
-        self._open[path] = descriptor, os.fstat(descriptor)
-        try:
-            start = os.pread(descriptor, len(_LFS_POINTER), 0)
-        except OSError as error:
-            raise Problem("unreadable", f"{path}: {error.strerror}") from error
-        if start == _LFS_POINTER:
-            raise Problem("lfs_pointer", f"{path} is a Git LFS pointer, not the file itself")
-        for magic, what in _OTHER_FORMATS.items():
-            if start.startswith(magic) and ".data-" not in os.path.basename(path):
-                raise Problem("not_a_checkpoint", f"{path} is {what}, not a TensorFlow checkpoint")
-        return descriptor
-
-    def check_unchanged(self) -> None:
-        for path, (descriptor, before) in self._open.items():
-            try:
-                now = [os.fstat(descriptor), os.stat(path)]
-            except OSError as error:
-                raise Problem("changed", f"{path} went away while it was read") from error
-            if any(_stamp(stat) != _stamp(before) for stat in now):
-                raise Problem("changed", f"{path} changed while it was read")
-
-    def names(self) -> list[str]:
-        return list(self._open)
-
-    def sizes(self) -> int:
-        return sum(stat.st_size for _, stat in self._open.values())
-
-    def close(self) -> None:
-        for descriptor, _ in self._open.values():
-            with contextlib.suppress(OSError):
-                os.close(descriptor)
-        self._open.clear()
-
-
-def _stamp(stat: os.stat_result) -> tuple[int, int, int]:
-    return stat.st_size, stat.st_mtime_ns, stat.st_ino
+_SHARD = re.compile(r"(.*)-(\d{5})-of-(\d{5})", re.DOTALL)
+_SHARD_PATTERN = re.compile(r"(.*)-\?{5}-of-(\d{5}|\?{5})", re.DOTALL)
+_DATA = re.compile(r"(.*)\.data-\d{5}-of-\d{5}", re.DOTALL)
 
 
 class Checkpoint:
-    """An open checkpoint: prefix, format ("V1" or "V2"), shards, bytes of all its files, files, tensors by name."""
+    """An open checkpoint.
 
-    def __init__(self, prefix: str, backend, files: _Files):
-        self.prefix, self.format, self.shards = prefix, backend.format, backend.shards
-        self.tensors: dict[str, Tensor] = backend.tensors
-        self.files, self.bytes = files.names(), files.sizes()
-        self._backend, self._opened = backend, files
+    prefix: as it was opened; format: "V1" or "V2"; tensors: name -> Tensor; files: the paths of all its files, the
+    index first; shards: how many of them hold tensors; bytes: the size of all files.
+    """
+
+    def __init__(self, prefix: str, store: Bundle | V1Checkpoint):
+        self.prefix = prefix
+        self._store = store
+        self.format: str = store.format
+        self.tensors: dict[str, Tensor] = store.tensors
+        self.files: list[str] = [file.path for file in store.files]
+        self.shards: int = len(store.files) - (store.format == "V2")
+        self.bytes: int = sum(file.size for file in store.files)
 
     def __enter__(self) -> "Checkpoint":
         return self
 
     def __exit__(self, *_) -> None:
-        self._opened.close()
+        self.close()
+
+    def close(self) -> None:
+        """Closes the files."""
+        for file in self._store.files:
+            file.close()
 
     def check_unchanged(self) -> None:
-        """Raises Problem (changed) where a file is not as it was when the checkpoint was opened."""
-        self._opened.check_unchanged()
+        """Raises Problem (changed) where one of the files is not as it was when it was opened."""
+        for file in self._store.files:
+            file.check_unchanged()
 
     def stream(
         self,
@@ -145,92 +68,226 @@ class Checkpoint:
         start: tuple[int, ...] | None = None,
         extent: tuple[int, ...] | None = None,
     ) -> None:
-        """Hands the bytes of a tensor, or of the box at `start` with lengths `extent`, to `write`, in chunks.
+        """Hands the bytes of a tensor, or of a box of it, to `write`: little-endian, row-major, at most 1 MiB at a time.
 
-        The bytes are little-endian and in row-major order; the chunks are valid only during the call. What is stored
-        as it is asked for, or in slices along the first dimension, goes through a buffer of 1 MiB; other boxes are put
-        together in memory. The CRC32C of all that is read is checked.
-        Raises Problem: corrupt, changed, or missing_variable where the checkpoint lacks the tensor or part of the box.
+        A piece is good only until `write` returns; `write` must not read from the same checkpoint. Boxes that are
+        stored as they are wanted, or whose rows follow each other in what is stored, need no memory; others are put
+        together in memory. What is wrong with the bytes is known at the end of each stored slice, so what was written
+        is worth nothing if this raises.
+
+        Raises Problem: corrupt (the tensor's CRC32C does not match, or slices are missing), changed, truncated,
+        io_error, missing_variable (no such tensor), shape_mismatch (no such box) or unsupported_op (the dtype has no
+        fixed width). What `write` raises passes through.
         """
-        tensor, box = self._boxed(name, start, extent)
+        tensor, box = self._box(name, start, extent)
         if tensor.dtype not in ITEM_SIZES:
-            dtype = (
+            spelt = (
                 types_pb2.DataType.Name(tensor.dtype) if tensor.dtype in types_pb2.DataType.values() else tensor.dtype
             )
-            raise Problem("unsupported_op", f"tensor {name!r} is {dtype}, whose elements have no fixed size")
-        rows = _stored_rows(tensor, box)
+            raise Problem("unsupported_op", f"tensor {name!r} has dtype {spelt}, whose elements have no fixed width")
+        rows = self._rows(tensor, box)
         if rows is not None:
-            for number in rows:
-                self._backend.copy(name, number, write)
-        else:
-            write(memoryview(self._assembled(tensor, box)))
+            for number, first, last in rows:
+                self._write_part(tensor, number, first, last, write)
+            return
+        item = np.dtype((np.void, ITEM_SIZES[tensor.dtype]))
+
+        def stored(number: int) -> np.ndarray:
+            data = BytesIO()
+            self._write_part(tensor, number, 0, None, data.write)
+            return np.frombuffer(data.getbuffer(), item)
+
+        data = memoryview(self._assembled(tensor, box, item, stored).reshape(-1).view(np.uint8))
+        for position in range(0, len(data), CHUNK):
+            write(data[position : position + CHUNK])
 
     def read(self, name: str, start: tuple[int, ...] | None = None, extent: tuple[int, ...] | None = None) -> bytes:
-        """The bytes that `stream` would hand over. Raises as it does."""
-        data = bytearray()
-        self.stream(name, data.extend, start, extent)
-        return bytes(data)
+        """The bytes of a tensor, or of a box of it, as `stream` gives them. Raises Problem as `stream` does."""
+        data = BytesIO()
+        self.stream(name, data.write, start, extent)
+        return data.getvalue()
 
     def read_strings(
         self, name: str, start: tuple[int, ...] | None = None, extent: tuple[int, ...] | None = None
     ) -> list[bytes]:
-        """The elements of a tensor of strings, or of a box of it, in row-major order. Raises as `stream` does."""
-        tensor, box = self._boxed(name, start, extent)
-        whole_tensor = np.empty(tensor.shape, dtype=object)
-        for number, stored in enumerate(tensor.slices):
-            part = np.empty(prod(stored.extent), dtype=object)
-            part[:] = self._backend.strings(name, number)
-            whole_tensor[_index(stored)] = part.reshape(stored.extent)
-        return whole_tensor[_index(box)].reshape(-1).tolist()
+        """The elements of a string tensor, or of a box of it, in row-major order.
 
-    def _boxed(self, name: str, start, extent) -> tuple[Tensor, Slice]:
+        Raises Problem as `stream` does; shape_mismatch also where the tensor is not of strings.
+        """
+        tensor, box = self._box(name, start, extent)
+        if tensor.dtype != types_pb2.DT_STRING:
+            raise Problem("shape_mismatch", f"tensor {name!r} of {self.prefix} does not hold strings")
+        if (rows := self._rows(tensor, box)) is not None:
+            width = prod(box.extent[1:])
+            elements = []
+            for number, first, last in rows:
+                stored = self._store.strings(name, number)
+                elements += stored[first * width : None if last is None else last * width]
+            return elements
+
+        def load(number: int) -> np.ndarray:
+            stored = self._store.strings(name, number)
+            array = np.empty(len(stored), object)
+            array[:] = stored
+            return array
+
+        return self._assembled(tensor, box, np.dtype(object), load).reshape(-1).tolist()
+
+    def _box(self, name: str, start: tuple[int, ...] | None, extent: tuple[int, ...] | None) -> tuple[Tensor, Slice]:
         if name not in self.tensors:
             raise Problem("missing_variable", f"{self.prefix} has no tensor {name!r}")
         tensor = self.tensors[name]
-        return tensor, whole(tensor.shape) if start is None else Slice(tuple(start), tuple(extent))
+        rank = len(tensor.shape)
+        box = Slice(
+            tuple(start if start is not None else (0,) * rank), tuple(tensor.shape if extent is None else extent)
+        )
+        if not len(box.start) == len(box.extent) == rank or not all(
+            first >= 0 and length >= 0 and first + length <= size
+            for first, length, size in zip(box.start, box.extent, tensor.shape, strict=True)
+        ):
+            raise Problem(
+                "shape_mismatch",
+                f"tensor {name!r} of {self.prefix} has shape {list(tensor.shape)}, and so no box of "
+                f"{list(box.extent)} at {list(box.start)}",
+            )
+        return tensor, box
 
-    def _assembled(self, tensor: Tensor, box: Slice) -> np.ndarray:
-        size = ITEM_SIZES[tensor.dtype]
-        result = np.zeros((*box.extent, size), np.uint8)
-        covered = np.zeros(box.extent, bool)
-        for number, stored in enumerate(tensor.slices):
-            low = [max(a, b) for a, b in zip(stored.start, box.start, strict=True)]
-            high = [
-                min(a + m, b + n) for a, m, b, n in zip(stored.start, stored.extent, box.start, box.extent, strict=True)
-            ]
-            if any(first >= last for first, last in zip(low, high, strict=True)):
-                continue
-            data = bytearray()
-            self._backend.copy(tensor.name, number, data.extend)
-            values = np.frombuffer(data, np.uint8).reshape(*stored.extent, size)
-            there = tuple(slice(f - o, e - o) for f, e, o in zip(low, high, stored.start, strict=True))
-            here = tuple(slice(f - o, e - o) for f, e, o in zip(low, high, box.start, strict=True))
-            result[here] = values[there]
-            covered[here] = True
-        if not covered.all():
-            raise Problem("missing_variable", f"{self.prefix} does not hold all of the slice of {tensor.name!r} needed")
-        return result.reshape(-1)
+    def _rows(self, tensor: Tensor, box: Slice) -> list[tuple[int, int, int | None]] | None:
+        """How to read a box by whole rows: (slice's number, its first row, the row after its last), in order.
+
+        None for the last row is the end. The result is None where the slices do not lie one below the other.
+        """
+        if not box.extent or box in tensor.slices:
+            return [(tensor.slices.index(box), 0, None)] if box in tensor.slices else None
+        if not prod(box.extent):
+            return []
+        end = box.start[0] + box.extent[0]
+        rows, done = [], box.start[0]
+        touched = sorted(_touching(tensor.slices, box), key=lambda number: tensor.slices[number].start[0])
+        for number in touched:
+            stored = tensor.slices[number]
+            first = stored.start[0]
+            if stored.start[1:] != box.start[1:] or stored.extent[1:] != box.extent[1:] or first > done:
+                return None
+            if rows and first != done:
+                return None
+            last = min(end, first + stored.extent[0])
+            rows.append((number, done - first, last - first))
+            done = last
+        return rows if done == end else None
+
+    def _write_part(
+        self, tensor: Tensor, number: int, first: int, last: int | None, write: Callable[[memoryview], object]
+    ) -> None:
+        """Writes rows first to last of a stored slice, all of which is read, as its checksum is over the whole."""
+        row = prod(tensor.slices[number].extent[1:]) * ITEM_SIZES[tensor.dtype]
+        begin = first * row
+        end = None if last is None else last * row
+        position = 0
+        for chunk in self._store.chunks(tensor.name, number):
+            part = chunk[max(0, begin - position) : None if end is None else max(0, end - position)]
+            position += len(chunk)
+            if part:
+                write(part)
+
+    def _assembled(self, tensor: Tensor, box: Slice, dtype: np.dtype, load: Callable[[int], np.ndarray]) -> np.ndarray:
+        """The array of a box, from slices that cover it in any manner. Raises Problem (corrupt) where they do not."""
+        touched = list(_touching(tensor.slices, box))
+        if sum(prod(_common(tensor.slices[number], box).extent) for number in touched) != prod(box.extent):
+            raise self._not_covered(tensor)
+        array, filled = np.empty(box.extent, dtype), np.zeros(box.extent, bool)
+        for number in touched:
+            stored = tensor.slices[number]
+            common = _common(stored, box)
+            there = _region(common, box)
+            if filled[there].any():
+                raise self._not_covered(tensor)
+            filled[there] = True
+            array[there] = load(number).reshape(stored.extent)[_region(common, stored)]
+        return array
+
+    def _not_covered(self, tensor: Tensor) -> Problem:
+        return Problem(
+            "corrupt", f"the slices of tensor {tensor.name!r} in {self.prefix} overlap, or leave part of it out"
+        )
 
 
-def _stored_rows(tensor: Tensor, box: Slice) -> list[int] | None:
-    """The stored slices that make up `box` one after the other, or None where they do not."""
-    if box in tensor.slices:
-        return [tensor.slices.index(box)]
-    if not box.extent or prod(box.extent) == 0:
-        return [] if prod(box.extent) == 0 else None
-    numbers, row = [], box.start[0]
-    by_row = {
-        stored.start[0]: number
-        for number, stored in enumerate(tensor.slices)
-        if (stored.start[1:], stored.extent[1:]) == (box.start[1:], box.extent[1:]) and stored.extent[0] > 0
-    }
-    while row < box.start[0] + box.extent[0]:
-        if row not in by_row:
-            return None
-        numbers.append(by_row[row])
-        row += tensor.slices[by_row[row]].extent[0]
-    return numbers if row == box.start[0] + box.extent[0] else None
+def _common(one: Slice, other: Slice) -> Slice:
+    start = tuple(map(max, one.start, other.start))
+    ends = (min(a + m, b + n) for a, m, b, n in zip(one.start, one.extent, other.start, other.extent, strict=True))
+    return Slice(start, tuple(max(0, end - first) for first, end in zip(start, ends, strict=True)))
 
 
-def _index(box: Slice) -> tuple[slice, ...]:
-    return tuple(slice(first, first + length) for first, length in zip(box.start, box.extent, strict=True))
+def _touching(slices: tuple[Slice, ...], box: Slice) -> Iterator[int]:
+    return (number for number, stored in enumerate(slices) if prod(_common(stored, box).extent))
+
+
+def _region(inner: Slice, outer: Slice) -> tuple[slice, ...]:
+    """Where `inner` lies in an array that holds `outer`."""
+    return tuple(
+        slice(first - origin, first - origin + length)
+        for first, origin, length in zip(inner.start, outer.start, inner.extent, strict=True)
+    )
+
+
+def open_checkpoint(prefix: str) -> Checkpoint:
+    """Opens the checkpoint at `prefix`: V2 if there is `<prefix>.index`, else the V1 file `prefix` or its shards.
+
+    A prefix with `-?????-of-00002` or `-?????-of-?????` at its end means the shards of a V1 checkpoint.
+
+    Raises Problem: no_index, missing_shard, missing_checkpoint, lfs_pointer, truncated, corrupt, tf2_checkpoint,
+    not_a_checkpoint, unreadable or changed.
+    """
+    prefix = os.fspath(prefix)
+    if _exists(prefix + ".index"):
+        return Checkpoint(prefix, Bundle(prefix))
+    pattern = _SHARD_PATTERN.fullmatch(prefix)
+    if not pattern and _exists(prefix) and not os.path.isdir(prefix):
+        return Checkpoint(prefix, V1Checkpoint([prefix]))
+    stem, total = (pattern[1], pattern[2]) if pattern else (prefix, "?????")
+    return Checkpoint(prefix, V1Checkpoint(_shards_of(stem, total)))
+
+
+def _shards_of(stem: str, total: str) -> list[str]:
+    """The paths of the shards of a V1 checkpoint; `total` is their number in five digits, or question marks."""
+    directory, base = os.path.split(stem)
+    try:
+        names = os.listdir(directory or ".")
+    except (FileNotFoundError, NotADirectoryError, ValueError):
+        names = []
+    except OSError as error:
+        raise Problem("unreadable", f"{directory}: {error.strerror}") from error
+    by_total = defaultdict(set)
+    for match in filter(None, map(_SHARD.fullmatch, names)):
+        if match[1] == base and total in ("?????", match[3]):
+            by_total[match[3]].add(match[0])
+    if len(by_total) > 1:
+        raise Problem(
+            "corrupt",
+            f"{stem} has shards of several checkpoints: of {' and of '.join(sorted(by_total))}",
+            "keep the shards of one of them",
+        )
+    for digits, found in by_total.items():
+        wanted = (f"{base}-{number:05d}-of-{digits}" for number in range(int(digits)))
+        paths = []
+        for name in wanted:
+            if name not in found:
+                path = os.path.join(directory, name)
+                raise Problem("missing_shard", f"{path} is missing; the checkpoint has {int(digits)} shard(s)")
+            paths.append(os.path.join(directory, name))
+        if len(paths) == len(found):
+            return paths
+        raise Problem("corrupt", f"{stem} has shards with numbers over {digits}", "delete what does not belong to it")
+    if any(match[1] == base for match in filter(None, map(_DATA.fullmatch, names))):
+        raise Problem("no_index", f"{stem}.index is missing")
+    raise Problem("missing_checkpoint", f"{stem} has no checkpoint files")
+
+
+def _exists(path: str) -> bool:
+    try:
+        os.lstat(path)
+    except (FileNotFoundError, NotADirectoryError, ValueError):
+        return False
+    except OSError as error:
+        raise Problem("unreadable", f"{path}: {error.strerror}") from error
+    return True

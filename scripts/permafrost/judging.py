@@ -47,7 +47,7 @@ def judge(imported: dict, provenance: dict, frozen_graph: str, settings: dict, d
     weights = _compare_weights(original, frozen)
 
     def pair(feed: dict) -> tuple[list[np.ndarray], list[np.ndarray]]:
-        expected = original.run(outputs, feed)
+        expected = _expected(original, outputs, feed)
         try:
             return expected, frozen.run(outputs, {provenance["inputs"][name]: value for name, value in feed.items()})
         except RunFailed as failed:
@@ -87,6 +87,13 @@ def judge(imported: dict, provenance: dict, frozen_graph: str, settings: dict, d
         return facts
     control = _negative_control(original, frozen, feed, provenance["inputs"], outputs, settings["tolerance"])
     return facts | {"control": control}
+
+
+def _expected(original: CheckpointSide, outputs: list[str], feed: dict) -> list[np.ndarray]:
+    try:
+        return original.run(outputs, feed)
+    except RunFailed as failed:
+        raise Problem(failed.cause, f"the checkpoint's graph does not run on these inputs: {failed}") from failed
 
 
 def _refuse_unsafe(meta_graph, imported: dict, provenance: dict, allowed: set[str]) -> None:
@@ -149,7 +156,7 @@ def _negative_control(original, frozen, feed: dict, names: dict, outputs: list[s
 
     Raises Problem (insensitive) where no change of a variable changes an output.
     """
-    expected = original.run(outputs, feed)
+    expected = _expected(original, outputs, feed)
     frozen_feed = {names[name]: value for name, value in feed.items()}
     tried = []
     for name in _nearest_first(frozen.graph_def, outputs, set(original.variables())):

@@ -50,11 +50,17 @@ def _config():
     return config
 
 
+_FRAMES = ("Graph execution error", "Detected at node", "Node:", "Original stack trace", "File ", "Traceback", "[[")
+
+
 def _sentence(error: Exception) -> str:
+    """What went wrong, out of an error message that may be framed by traces."""
     text = getattr(error, "message", None) or str(error)
     lines = [line.strip() for line in text.splitlines() if line.strip()]
-    lines = [line for line in lines if not line.startswith(("Graph execution error", "Detected at node"))]
-    return (lines[0] if lines else type(error).__name__)[:400]
+    telling = [line for line in lines if not line.startswith(_FRAMES)]
+    sentence = (telling or lines or [type(error).__name__])[0][:400]
+    node = getattr(getattr(error, "node_def", None), "name", "")
+    return f"node {node!r}: {sentence}" if node and node not in sentence else sentence
 
 
 class _Side:

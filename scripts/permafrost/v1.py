@@ -1,133 +1,218 @@
-"""Reads V1 checkpoints: one table (or several, when sharded) whose entries hold tensors as protocol buffers.
+"""V1 checkpoints: tables that hold the tensors themselves, in one file or in shards.
 
-Source of the format: tensorflow/core/util/saved_tensor_slice.proto. The entry with the empty key lists the tensors
-and their slices; every other one holds a slice with its values. There is no checksum of a tensor; that of the block in
-which it lies is checked.
+    ""                 -> SavedTensorSlices.meta: name, shape, dtype and slices of each tensor of this file
+    encoded slice key  -> SavedTensorSlices.data: the slice's values, in the typed fields of a TensorProto
+
+From core/util/tensor_slice_writer.cc, tensor_slice_reader.cc and saved_tensor_slice_util.h. A tensor has no checksum
+of its own; the table's blocks have.
 """
 
-import os
-from collections.abc import Callable
+import contextlib
+from collections.abc import Iterator
 from math import prod
+from typing import NamedTuple
 
 import numpy as np
 from google.protobuf.message import DecodeError
 
+from permafrost.bundle import CHUNK, ITEM_SIZES, Slice, Tensor, check_version, nbytes, shape_of, slice_key, slice_of
 from permafrost.contract import Problem
-from permafrost.protos import saved_tensor_slice_pb2, types_pb2
-from permafrost.sstable import Table
-from permafrost.tensors import ITEM_SIZES, Slice, Tensor, shape_of, slice_of
+from permafrost.protos import saved_tensor_slice_pb2, tensor_pb2, types_pb2
+from permafrost.sstable import StoredFile, Table, read_varint
 
-_TYPED = {
-    "float_val": {types_pb2.DT_FLOAT: "<f4"},
-    "double_val": {types_pb2.DT_DOUBLE: "<f8"},
-    "int_val": {
-        types_pb2.DT_INT32: "<i4", types_pb2.DT_INT16: "<i2", types_pb2.DT_INT8: "i1", types_pb2.DT_UINT8: "u1",
-        types_pb2.DT_UINT16: "<u2", types_pb2.DT_QINT8: "i1", types_pb2.DT_QUINT8: "u1", types_pb2.DT_QINT16: "<i2",
-        types_pb2.DT_QUINT16: "<u2", types_pb2.DT_QINT32: "<i4",
-    },
-    "int64_val": {types_pb2.DT_INT64: "<i8"},
-    "uint32_val": {types_pb2.DT_UINT32: "<u4"},
-    "uint64_val": {types_pb2.DT_UINT64: "<u8"},
-    "bool_val": {types_pb2.DT_BOOL: "?"},
-    "half_val": {types_pb2.DT_HALF: "<u2", types_pb2.DT_BFLOAT16: "<u2"},
-    "scomplex_val": {types_pb2.DT_COMPLEX64: "<f4"},
-    "dcomplex_val": {types_pb2.DT_COMPLEX128: "<f8"},
-}  # fmt: skip
-_FIELDS = {dtype: (field, layout) for field, layouts in _TYPED.items() for dtype, layout in layouts.items()}
+# Fields of TensorProto whose packed bytes are those of the elements in memory.
+_RAW = {
+    types_pb2.DT_FLOAT: "float_val",
+    types_pb2.DT_DOUBLE: "double_val",
+    types_pb2.DT_COMPLEX64: "scomplex_val",
+    types_pb2.DT_COMPLEX128: "dcomplex_val",
+}
+# Fields of varints -> the elements that they stand for.
+_VARINTS = {
+    types_pb2.DT_INT8: ("int_val", "i1"),
+    types_pb2.DT_UINT8: ("int_val", "u1"),
+    types_pb2.DT_QINT8: ("int_val", "i1"),
+    types_pb2.DT_QUINT8: ("int_val", "u1"),
+    types_pb2.DT_INT16: ("int_val", "<i2"),
+    types_pb2.DT_UINT16: ("int_val", "<u2"),
+    types_pb2.DT_QINT16: ("int_val", "<i2"),
+    types_pb2.DT_QUINT16: ("int_val", "<u2"),
+    types_pb2.DT_INT32: ("int_val", "<i4"),
+    types_pb2.DT_QINT32: ("int_val", "<i4"),
+    types_pb2.DT_INT64: ("int64_val", "<i8"),
+    types_pb2.DT_UINT32: ("uint32_val", "<u4"),
+    types_pb2.DT_UINT64: ("uint64_val", "<u8"),
+    types_pb2.DT_HALF: ("half_val", "<u2"),
+    types_pb2.DT_BFLOAT16: ("half_val", "<u2"),
+    types_pb2.DT_BOOL: ("bool_val", "?"),
+}
+_SLICES_DATA = saved_tensor_slice_pb2.SavedTensorSlices.DESCRIPTOR.fields_by_name["data"].number
+_SLICE_DATA = saved_tensor_slice_pb2.SavedSlice.DESCRIPTOR.fields_by_name["data"].number
+_TENSOR_FIELDS = {name: field.number for name, field in tensor_pb2.TensorProto.DESCRIPTOR.fields_by_name.items()}
+# An element takes a byte at least, and a snappy block can stand for 22 times its size.
+_ELEMENTS_IN_A_BYTE = 22
 
 
-class V1Files:
-    """An open V1 checkpoint; `tensors` as in permafrost.checkpoint. The values lie in memory one slice at a time."""
+class _Piece(NamedTuple):
+    """Which shard holds a stored slice, under which key, and the size of its value where that is known."""
+
+    shard: int
+    key: bytes
+    size: int
+
+
+class V1Checkpoint:
+    """An open V1 checkpoint: `tensors` by name, and `files`, the shards.
+
+    Raises Problem: unreadable, lfs_pointer, truncated, not_a_checkpoint or corrupt.
+    """
 
     format = "V1"
 
-    def __init__(self, paths: list[str], open_file: Callable[[str], int]):
-        """Raises Problem as permafrost.checkpoint.open_checkpoint does."""
-        self.shards = len(paths)
-        self.tensors: dict[str, Tensor] = {}
-        self._stored: dict[str, list] = {}
-        for path in paths:
-            self._read(path, open_file(path))
+    def __init__(self, paths: list[str]):
+        with contextlib.ExitStack() as opened:
+            self.files, self._tables = [], []
+            for path in paths:
+                self.files.append(StoredFile(path))
+                opened.callback(self.files[-1].close)
+                self._tables.append(Table(self.files[-1]))
+            self._pieces: dict[str, list[_Piece]] = {}
+            self.tensors: dict[str, Tensor] = {}
+            for shard in range(len(paths)):
+                self._register(shard)
+            opened.pop_all()
 
-    def _read(self, path: str, descriptor: int) -> None:
-        for key, value in Table(descriptor, path):
-            slices = _parse(path, key, value)
-            if not key:
-                if not slices.HasField("meta"):
-                    raise Problem("not_a_checkpoint", f"{path} is a table, but not a checkpoint")
-                for meta in slices.meta.tensor:
-                    self._add(path, meta)
-            elif slices.HasField("data"):
-                self._place(path, slices.data, key, descriptor)
-        for name, stored in self._stored.items():
-            if None in stored and self.tensors[name].nbytes:
-                raise Problem("corrupt", f"{path}: the values of tensor {name!r} are missing")
+    def chunks(self, name: str, number: int) -> Iterator[memoryview]:
+        """The bytes of slice `number` of a tensor as they are in memory, in pieces of at most 1 MiB.
 
-    def _add(self, path: str, meta) -> None:
-        try:
-            shape = shape_of(meta.shape)
-            boxes = tuple(slice_of(proto, shape) for proto in meta.slice)
-        except ValueError as error:
-            raise Problem("corrupt", f"{path}: tensor {meta.name!r} is garbled ({error})") from error
-        known = self.tensors.get(meta.name)
-        if known is not None:
-            if (known.dtype, known.shape) != (meta.type, shape):
-                raise Problem(
-                    "corrupt", f"{path}: tensor {meta.name!r} has another dtype or shape than in other shards"
-                )
-            boxes = known.slices + boxes
-        nbytes = prod(shape) * ITEM_SIZES.get(meta.type, 1)
-        self.tensors[meta.name] = Tensor(meta.name, meta.type, shape, boxes, nbytes)
-        self._stored.setdefault(meta.name, []).extend([None] * len(meta.slice))
-
-    def _place(self, path: str, data, key: bytes, descriptor: int) -> None:
-        tensor = self.tensors.get(data.name)
-        if tensor is None:
-            raise Problem("corrupt", f"{path}: the values of tensor {data.name!r} have no description")
-        try:
-            box = slice_of(data.slice, tensor.shape)
-        except ValueError as error:
-            raise Problem("corrupt", f"{path}: tensor {data.name!r} is garbled ({error})") from error
-        for number, known in enumerate(tensor.slices):
-            if known == box and self._stored[data.name][number] is None:
-                self._stored[data.name][number] = (path, self._values(path, tensor, box, data.data))
-                return
-        raise Problem("corrupt", f"{path}: tensor {data.name!r} has values for a slice that it does not list")
-
-    @staticmethod
-    def _values(path: str, tensor: Tensor, box: Slice, proto):
-        count = prod(box.extent)
-        if tensor.dtype == types_pb2.DT_STRING:
-            values, found = list(proto.string_val), len(proto.string_val)
-        elif tensor.dtype not in _FIELDS:
-            raise Problem("unsupported_op", f"{path}: tensor {tensor.name!r} has a dtype that V1 files do not hold")
-        elif proto.tensor_content:
-            values = proto.tensor_content
-            found = len(values) // ITEM_SIZES[tensor.dtype]
-        else:
-            field, layout = _FIELDS[tensor.dtype]
-            values = np.asarray(getattr(proto, field)).astype(layout).tobytes()
-            found = len(values) // ITEM_SIZES[tensor.dtype]
-        if found != count:
-            raise Problem("corrupt", f"{path}: tensor {tensor.name!r} has {found} values where {count} belong")
-        return values
-
-    def copy(self, name: str, number: int, write: Callable[[memoryview], object]) -> None:
-        """Hands the bytes of a tensor's stored slice to `write`."""
-        stored = self._stored[name][number]
-        write(memoryview(stored[1] if stored else b""))
+        The last one is followed by Problem (changed) where the file is no longer the same.
+        """
+        piece, count = self._pieces[name][number], prod(self.tensors[name].slices[number].extent)
+        file = self.files[piece.shard]
+        dtype = self.tensors[name].dtype
+        data = self._raw(name, piece, dtype) if dtype in _RAW else self._converted(name, piece, dtype, count)
+        if len(data) != count * ITEM_SIZES[dtype]:
+            raise self._wrong_values(name, file)
+        for position in range(0, len(data), CHUNK):
+            yield data[position : position + CHUNK]
+        file.check_unchanged()
 
     def strings(self, name: str, number: int) -> list[bytes]:
-        """The strings of a stored slice."""
-        stored = self._stored[name][number]
-        return stored[1] if stored else []
+        """The elements of slice `number` of a string tensor. Raises Problem: corrupt or changed."""
+        piece, count = self._pieces[name][number], prod(self.tensors[name].slices[number].extent)
+        file = self.files[piece.shard]
+        elements = list(self._parsed(self._value(name, piece), file).data.data.string_val)
+        if len(elements) != count:
+            raise self._wrong_values(name, file)
+        file.check_unchanged()
+        return elements
+
+    def _register(self, shard: int) -> None:
+        """Adds the tensors that the shard's meta entry lists."""
+        file, table = self.files[shard], self._tables[shard]
+        value = table.get(b"")
+        if value is None:
+            raise Problem("corrupt", f"{file.path} does not say which tensors it holds")
+        meta = self._parsed(value, file).meta
+        check_version(meta.versions, file.path)
+        most = _ELEMENTS_IN_A_BYTE * file.size
+        for saved in meta.tensor:
+            shape = shape_of(saved.shape, saved.name, file.path)
+            known = self.tensors.get(saved.name)
+            if known and (known.dtype, known.shape) != (saved.type, shape):
+                raise Problem("corrupt", f"{file.path} disagrees with another shard about tensor {saved.name!r}")
+            slices, pieces = [], []
+            for proto in saved.slice:
+                box, code = slice_of(proto, shape, saved.name, file.path)
+                most -= prod(box.extent)
+                if most < 0:
+                    raise Problem("corrupt", f"{file.path} lists more elements of tensors than it can hold")
+                slices.append(box)
+                pieces.append(self._located(shard, saved, slice_key(saved.name, code)))
+            # One list for each name, as one shard after the other adds to it.
+            self._pieces.setdefault(saved.name, []).extend(pieces)
+            size = nbytes(saved.type, shape, self._pieces[saved.name])
+            before = known.slices if known else ()
+            self.tensors[saved.name] = Tensor(saved.name, saved.type, shape, (*before, *slices), size)
+
+    def _located(self, shard: int, saved, key: bytes) -> _Piece:
+        if saved.type in ITEM_SIZES:
+            return _Piece(shard, key, 0)
+        piece = _Piece(shard, key, 0)
+        return piece._replace(size=len(self._value(saved.name, piece)))
+
+    def _value(self, name: str, piece: _Piece) -> memoryview:
+        value = self._tables[piece.shard].get(piece.key)
+        if value is None:
+            raise Problem("corrupt", f"{self.files[piece.shard].path} lacks a slice of tensor {name!r} that it lists")
+        return value
+
+    def _raw(self, name: str, piece: _Piece, dtype: int) -> memoryview:
+        """The elements where they lie in the file's block, as nothing needs to be converted."""
+        value = self._value(name, piece)
+        try:
+            tensor = _joined(_fields(_joined(_fields(value, _SLICES_DATA)), _SLICE_DATA))
+            found = _fields(tensor, _TENSOR_FIELDS[_RAW[dtype]]) or _fields(tensor, _TENSOR_FIELDS["tensor_content"])
+        except ValueError as error:
+            raise Problem(
+                "corrupt", f"{self.files[piece.shard].path} has a garbled value of tensor {name!r}: {error}"
+            ) from error
+        return _joined(found)
+
+    def _converted(self, name: str, piece: _Piece, dtype: int, count: int) -> memoryview:
+        field, layout = _VARINTS.get(dtype, (None, None))
+        if field is None:
+            spelt = types_pb2.DataType.Name(dtype)
+            raise Problem("corrupt", f"tensor {name!r} has dtype {spelt}, which V1 checkpoints do not have")
+        file = self.files[piece.shard]
+        tensor = self._parsed(self._value(name, piece), file).data.data
+        values = getattr(tensor, field)
+        if not values:
+            return memoryview(tensor.tensor_content)
+        if len(values) != count:
+            raise self._wrong_values(name, file)
+        # Fields are at least as wide as elements; like TensorFlow, this keeps the lower bits.
+        wide = {"int_val": "<i4", "half_val": "<i4"}.get(field, layout)
+        return memoryview(np.fromiter(values, wide, count).astype(layout)).cast("B")
+
+    def _parsed(self, value: memoryview, file: StoredFile):
+        try:
+            return saved_tensor_slice_pb2.SavedTensorSlices.FromString(bytes(value))
+        except DecodeError as error:
+            raise Problem("corrupt", f"{file.path} has an entry that cannot be parsed") from error
+
+    def _wrong_values(self, name: str, file: StoredFile) -> Problem:
+        return Problem("corrupt", f"{file.path} holds values of tensor {name!r} that do not fill its shape")
 
 
-def _parse(path: str, key: bytes, value: bytes):
-    slices = saved_tensor_slice_pb2.SavedTensorSlices()
-    try:
-        slices.ParseFromString(value)
-    except DecodeError as error:
-        what = f"{os.path.basename(path)}: the entry {key[:80]!r} is garbled"
-        raise Problem("corrupt", what) from error
-    return slices
+def _fields(message: memoryview, number: int) -> list[memoryview]:
+    """The contents of all fields `number` of a serialized message, which must be of wire type 2 (with a length).
+
+    See the protocol buffers' encoding guide. Raises ValueError where the message is garbled.
+    """
+    found, position, end = [], 0, len(message)
+    while position < end:
+        tag, position = read_varint(message, position, end)
+        wire_type = tag & 7
+        if tag >> 3 == number and wire_type != 2:
+            raise ValueError("its values are not packed")
+        if wire_type == 0:
+            _, position = read_varint(message, position, end)
+            continue
+        if wire_type == 2:
+            length, position = read_varint(message, position, end)
+        elif wire_type in (1, 5):
+            length = 8 if wire_type == 1 else 4
+        else:
+            raise ValueError("it has a field of unknown wire type")
+        if length > end - position:
+            raise ValueError("it is cut off")
+        if tag >> 3 == number:
+            found.append(message[position : position + length])
+        position += length
+    return found
+
+
+def _joined(parts: list[memoryview]) -> memoryview:
+    """Several parts of one field are one after the other (which merges messages, too)."""
+    return parts[0] if len(parts) == 1 else memoryview(b"".join(parts))
