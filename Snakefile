@@ -1,7 +1,7 @@
 # Permafrost: freeze every checkpoint of a TensorFlow 1 model zoo, and prove that each frozen graph is the same.
 #
-#   zoo ─ discover ─ import_meta ─ freeze ─ verify ─ list_ops ─ summarize ─ gate
-
+#   zoo ─ discover ─ import_meta ─ freeze ─┬─ verify ─ summarize ─ gate
+#                                          └─ list_ops
 
 import os, shlex, sys
 
@@ -21,10 +21,9 @@ except Problem as problem:
     raise WorkflowError(f"{problem.message} ({problem.hint})") from None
 if workflow.is_main_process:
     run.announce()
+    # Stages that need TensorFlow run in children of one process that has it loaded, and that ends with this one.
+    os.environ["PERMAFROST_RUN"] = os.environ["PERMAFROST_RUN_PID"] = str(os.getpid())
 
-# Stages that need TensorFlow run in children of one process that has it loaded.
-os.environ["PERMAFROST_RUN"] = os.environ.get("PERMAFROST_RUN", str(os.getpid()))
-os.environ["PERMAFROST_RUN_PID"] = str(os.getpid())
 python = f"{shlex.quote(sys.executable)} {shlex.quote(workflow.basedir)}/scripts"
 warm = f"{shlex.quote(sys.executable)} -I -S {shlex.quote(workflow.basedir)}/scripts/warm.py"
 frozen, reports = run.frozen, run.reports
@@ -35,22 +34,37 @@ wildcard_constraints:
     model=".+",
 
 
+# All that is made of each model is named, since Snakemake does not miss a file between two others.
 rule all:
     input:
         f"{reports}/zoo.csv",
         f"{reports}/gate.txt",
+        run.for_all(f"{frozen}/{{model}}/provenance.json"),
+        run.for_all(f"{of_model}/import.json", f"{of_model}/verify.json", f"{of_model}/verification.csv"),
+        run.for_all(f"{of_model}/ops.csv", f"{of_model}/frozen_ops.csv", f"{of_model}/variables.csv"),
+
+
+# `snakemake frozen/<model>` freezes and verifies that model.
+for target, model in run.model_targets(sys.argv[1:]).items():
+
+    rule:
+        name:
+            target
+        input:
+            f"{frozen}/{model}/provenance.json",
+            f"{reports}/models/{model}/verify.json",
 
 
 # Every checkpoint in the zoo, usable or not.
 rule discover:
     output:
-        f"{reports}/zoo.csv",
+        report(f"{reports}/zoo.csv", caption="captions/zoo.rst", category="Checkpoints"),
+    log:
+        f"{reports}/discover.log",
     params:
         state=run.state_file,
         zoo=run.zoo,
         code=run.code("discover"),
-    log:
-        f"{reports}/discover.log",
     shell:
         "{python}/discover.py --state {params.state:q} {output:q} > {log:q} 2>&1"
 
@@ -61,12 +75,12 @@ rule import_meta:
         ancient(run.sources),
     output:
         f"{of_model}/import.json",
+    log:
+        f"{of_model}/import_meta.log",
     params:
         source=run.source,
         settings=run.settings("import_meta"),
         code=run.code("import_meta"),
-    log:
-        f"{of_model}/import_meta.log",
     shell:
         "{warm} import_meta --model {wildcards.model:q} --source {params.source:q} --settings {params.settings:q}"
         " {output:q} > {log:q} 2>&1"
@@ -78,11 +92,11 @@ rule freeze:
         f"{of_model}/import.json",
     output:
         f"{frozen}/{{model}}/provenance.json",
+    log:
+        f"{of_model}/freeze.log",
     params:
         options=run.settings("freeze"),
         code=run.code("freeze"),
-    log:
-        f"{of_model}/freeze.log",
     shell:
         "{python}/freeze.py --model {wildcards.model:q} --import-record {input:q} --options {params.options:q}"
         " {output:q} > {log:q} 2>&1"
@@ -96,11 +110,11 @@ rule verify:
     output:
         record=f"{of_model}/verify.json",
         table=f"{of_model}/verification.csv",
+    log:
+        f"{of_model}/verify.log",
     params:
         settings=run.settings("verify"),
         code=run.code("verify"),
-    log:
-        f"{of_model}/verify.log",
     shell:
         "{warm} verify --model {wildcards.model:q} --import-record {input.imported:q}"
         " --provenance {input.provenance:q} --settings {params.settings:q} {output.record:q} {output.table:q}"
@@ -116,11 +130,11 @@ rule list_ops:
         ops=f"{of_model}/ops.csv",
         frozen_ops=f"{of_model}/frozen_ops.csv",
         variables=f"{of_model}/variables.csv",
+    log:
+        f"{of_model}/list_ops.log",
     params:
         frozen_graph=f"{frozen}/{{model}}/frozen_graph.pb",
         code=run.code("list_ops"),
-    log:
-        f"{of_model}/list_ops.log",
     shell:
         "{warm} list_ops --model {wildcards.model:q} --import-record {input.imported:q}"
         " --provenance {input.provenance:q} --frozen-graph {params.frozen_graph:q} --ops {output.ops:q}"
@@ -130,20 +144,21 @@ rule list_ops:
 # One row for each model.
 rule summarize:
     input:
-        run.records(f"{of_model}/verify.json"),
-        run.records(f"{of_model}/ops.csv"),
+        run.for_all(f"{of_model}/import.json", f"{frozen}/{{model}}/provenance.json", f"{of_model}/verify.json"),
     output:
-        summary=report(f"{reports}/summary.csv", caption="reports.rst", category="Zoo"),
-        timings=f"{reports}/timings.csv",
-        op_types=f"{reports}/op_types.csv",
-    params:
-        state=run.state_file,
-        zoo=run.zoo,
-        code=run.code("summarize"),
+        summary=report(f"{reports}/summary.csv", caption="captions/summary.rst", category="Models"),
+        timings=report(f"{reports}/timings.csv", caption="captions/timings.rst", category="Models"),
+        op_types=report(f"{reports}/op_types.csv", caption="captions/op_types.rst", category="Models"),
     log:
         f"{reports}/summarize.log",
+    params:
+        state=run.state_file,
+        frozen=frozen,
+        reports=reports,
+        zoo=run.zoo,
+        code=run.code("summarize"),
     shell:
-        "{python}/summarize.py --state {params.state:q} --frozen {frozen:q} --reports {reports:q}"
+        "{python}/summarize.py --state {params.state:q} --frozen {params.frozen:q} --reports {params.reports:q}"
         " --summary {output.summary:q} --timings {output.timings:q} --op-types {output.op_types:q} > {log:q} 2>&1"
 
 
@@ -163,12 +178,14 @@ rule gate:
 # Deletes what was made of models that the zoo no longer has.
 rule prune:
     params:
-        stale=run.stale,
+        directories=run.stale,
     shell:
-        "{python}/delete.py {params.stale:q}"
+        "{python}/delete.py {params.directories:q}"
 
 
 # Deletes all that was made.
 rule clean:
+    params:
+        directories=[frozen, reports],
     shell:
-        "{python}/delete.py {frozen:q} {reports:q}"
+        "{python}/delete.py {params.directories:q}"

@@ -61,6 +61,7 @@ def main(argv: list[str] | None = None) -> int:
 
     imported = records.load(args.import_record)
     frozen_graph = args.provenance.with_name("frozen_graph.pb")
+    records.reserve(args.provenance)
     record = records.write_record(
         "freeze",
         args.model,

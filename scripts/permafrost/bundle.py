@@ -89,13 +89,11 @@ class Bundle:
             header, entries = _read_index(index)
             if _OBJECT_GRAPH in entries:
                 raise Problem("tf2_checkpoint", f"{index.path} is of a TensorFlow 2 object-based checkpoint")
-            self._shards = []
-            for number in range(header.num_shards):
-                path = f"{prefix}.data-{number:05d}-of-{header.num_shards:05d}"
+            self._shards, total = [], header.num_shards
+            for number in range(total):
+                path = f"{prefix}.data-{number:05d}-of-{total:05d}"
                 if not os.path.lexists(path):
-                    raise Problem(
-                        "missing_shard", f"{path} is missing; the checkpoint has {header.num_shards} shard(s)"
-                    )
+                    raise Problem("missing_shard", f"{path} is missing; the checkpoint has {total} shard(s)")
                 self._shards.append(StoredFile(path))
                 opened.callback(self._shards[-1].close)
             self.files = [index, *self._shards]
@@ -184,7 +182,9 @@ class Bundle:
                     slices.append(box)
                     pieces.append(self._piece(name, stored, box))
             self._pieces[name] = pieces
-            yield Tensor(name, entry.dtype, shape, tuple(slices), nbytes(entry.dtype, shape, pieces))
+            width = ITEM_SIZES.get(entry.dtype)
+            size = prod(shape) * width if width else sum(piece.size for piece in pieces)
+            yield Tensor(name, entry.dtype, shape, tuple(slices), size)
 
     def _piece(self, name: str, entry, box: Slice) -> _Piece:
         """Where the slice that `entry` describes lies, after a look at whether it can be there."""
@@ -297,14 +297,7 @@ def _ordered(number: int) -> bytes:
 
 
 def _ordered_signed(number: int) -> bytes:
-    """OrderedCode::WriteSignedNumIncreasing: big-endian two's complement of `size` bytes, its first `size` bits flipped."""
+    """OrderedCode::WriteSignedNumIncreasing: `size` bytes of two's complement, big-endian, the first `size` bits flipped."""
     size = ((~number if number < 0 else number).bit_length() + 7) // 7
     flipped = ((1 << size) - 1) << (7 * size)
     return ((number & ((1 << 8 * size) - 1)) ^ flipped).to_bytes(size, "big")
-
-
-def nbytes(dtype: int, shape: tuple[int, ...], pieces: list) -> int:
-    """Tensor.nbytes of a tensor that is stored in `pieces`, which have a `size`."""
-    if dtype in ITEM_SIZES:
-        return prod(shape) * ITEM_SIZES[dtype]
-    return sum(piece.size for piece in pieces)

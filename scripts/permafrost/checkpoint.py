@@ -27,6 +27,8 @@ __all__ = ["ITEM_SIZES", "Checkpoint", "Slice", "Tensor", "open_checkpoint", "re
 _SHARD = re.compile(r"(.*)-(\d{5})-of-(\d{5})", re.DOTALL)
 _SHARD_PATTERN = re.compile(r"(.*)-\?{5}-of-(\d{5}|\?{5})", re.DOTALL)
 _DATA = re.compile(r"(.*)\.data-\d{5}-of-\d{5}", re.DOTALL)
+# TensorFlow cuts tensors of up to 8 dimensions (core/util/tensor_slice_util.h); numpy has arrays of up to 32.
+_MAX_RANK = 32
 
 
 class Checkpoint:
@@ -44,6 +46,10 @@ class Checkpoint:
         self.files: list[str] = [file.path for file in store.files]
         self.shards: int = len(store.files) - (store.format == "V2")
         self.bytes: int = sum(file.size for file in store.files)
+        for tensor in self.tensors.values():
+            if sum(prod(stored.extent) for stored in tensor.slices) > prod(tensor.shape):
+                self.close()
+                raise self._not_covered(tensor)
 
     def __enter__(self) -> "Checkpoint":
         return self
@@ -68,9 +74,9 @@ class Checkpoint:
         start: tuple[int, ...] | None = None,
         extent: tuple[int, ...] | None = None,
     ) -> None:
-        """Hands the bytes of a tensor, or of a box of it, to `write`: little-endian, row-major, at most 1 MiB at a time.
+        """Hands the bytes of a tensor, or of a box of it, to `write`: little-endian, row-major.
 
-        A piece is good only until `write` returns; `write` must not read from the same checkpoint. Boxes that are
+        It gets at most 1 MiB at a time, good only until it returns, and must not read from this checkpoint. Boxes that are
         stored as they are wanted, or whose rows follow each other in what is stored, need no memory; others are put
         together in memory. What is wrong with the bytes is known at the end of each stored slice, so what was written
         is worth nothing if this raises.
@@ -81,9 +87,8 @@ class Checkpoint:
         """
         tensor, box = self._box(name, start, extent)
         if tensor.dtype not in ITEM_SIZES:
-            spelt = (
-                types_pb2.DataType.Name(tensor.dtype) if tensor.dtype in types_pb2.DataType.values() else tensor.dtype
-            )
+            known = tensor.dtype in types_pb2.DataType.values()
+            spelt = types_pb2.DataType.Name(tensor.dtype) if known else f"number {tensor.dtype}"
             raise Problem("unsupported_op", f"tensor {name!r} has dtype {spelt}, whose elements have no fixed width")
         rows = self._rows(tensor, box)
         if rows is not None:
@@ -138,9 +143,7 @@ class Checkpoint:
             raise Problem("missing_variable", f"{self.prefix} has no tensor {name!r}")
         tensor = self.tensors[name]
         rank = len(tensor.shape)
-        box = Slice(
-            tuple(start if start is not None else (0,) * rank), tuple(tensor.shape if extent is None else extent)
-        )
+        box = Slice(tuple((0,) * rank if start is None else start), tuple(tensor.shape if extent is None else extent))
         if not len(box.start) == len(box.extent) == rank or not all(
             first >= 0 and length >= 0 and first + length <= size
             for first, length, size in zip(box.start, box.extent, tensor.shape, strict=True)
@@ -192,6 +195,10 @@ class Checkpoint:
 
     def _assembled(self, tensor: Tensor, box: Slice, dtype: np.dtype, load: Callable[[int], np.ndarray]) -> np.ndarray:
         """The array of a box, from slices that cover it in any manner. Raises Problem (corrupt) where they do not."""
+        if len(box.extent) > _MAX_RANK:
+            raise Problem(
+                "shape_mismatch", f"tensor {tensor.name!r} has too many dimensions to be put together of slices"
+            )
         touched = list(_touching(tensor.slices, box))
         if sum(prod(_common(tensor.slices[number], box).extent) for number in touched) != prod(box.extent):
             raise self._not_covered(tensor)

@@ -97,13 +97,15 @@ class Pipeline:
                     path.unlink(missing_ok=True)
 
     def _stale(self) -> list[str]:
-        """Directories of models that the zoo no longer has, below the frozen and reports directories."""
-        stale = []
+        """The topmost directories of models that the zoo no longer has, below the frozen and reports directories."""
+        alive = {str(parent) for model in self.models for parent in (Path(model), *Path(model).parents)}
+        stale = set()
         for root in (self.frozen, f"{self.reports}/models"):
             for directory, _, files in os.walk(root):
-                model = os.path.relpath(directory, root)
-                if model not in self.models and {"provenance.json", "import.json"} & set(files):
-                    stale.append(directory)
+                place = Path(os.path.relpath(directory, root))
+                if str(place) not in self.models and {"provenance.json", "import.json"} & set(files):
+                    dead = [place, *(parent for parent in place.parents if str(parent) not in alive)]
+                    stale.add(os.path.join(root, dead[-1]))
         return sorted(stale)
 
     def sources(self, wildcards) -> list[str]:
@@ -131,9 +133,14 @@ class Pipeline:
         """A digest of the code that a stage runs, so that changed code, and only that, runs its jobs again."""
         return code_version(self._scripts, stage)
 
-    def records(self, pattern: str) -> list[str]:
-        """`pattern` for each model, with `{model}` in it replaced."""
-        return [pattern.replace("{model}", model) for model in self.models]
+    def for_all(self, *patterns: str) -> list[str]:
+        """Each of the patterns for each model, with `{model}` in them replaced."""
+        return [pattern.replace("{model}", model) for pattern in patterns for model in self.models]
+
+    def model_targets(self, arguments) -> dict[str, str]:
+        """The arguments of a command line that are the directory of a frozen model, with the model's id."""
+        models = {target: os.path.relpath(target, self.frozen) for target in arguments}
+        return {target: model for target, model in models.items() if model in self.models}
 
     @property
     def zoo(self) -> str:

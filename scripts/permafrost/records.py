@@ -14,6 +14,8 @@ from pathlib import Path
 from permafrost.contract import FAILED, TRANSIENT, Problem
 
 OK = "ok"
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+_RESERVED = 1 << 13  # bytes
 
 
 @contextlib.contextmanager
@@ -33,6 +35,24 @@ def write_json(path: str | Path, content: dict) -> None:
     """Writes `content` to `path` as JSON, whole or not at all. Raises OSError."""
     with written_whole(path) as temporary:
         temporary.write_text(json.dumps(content, indent=1, ensure_ascii=True) + "\n", encoding="utf-8")
+
+
+def reserve(path: str | Path) -> None:
+    """Writes a record that says that the stage was interrupted to `path`, with room for one that says more.
+
+    A stage that fills the disk can then still say so, in the same place. Raises OSError.
+    """
+    interrupted = Problem("io_error", "the stage was interrupted")
+    with written_whole(path) as temporary:
+        temporary.write_text(json.dumps(failure("", interrupted)).ljust(_RESERVED), encoding="ascii")
+
+
+def _write_in_place(path: str | Path, record: dict) -> None:
+    """Writes a record over the one at `path` without asking for more room than that one has. Raises OSError."""
+    text = json.dumps({key: record[key] for key in (*failure("", Problem("io_error", "")), "model", "timing")})
+    size = os.path.getsize(path)
+    with open(path, "r+b") as file:
+        file.write(text.encode("ascii")[:size].ljust(size))
 
 
 def load(path: str | Path) -> dict:
@@ -108,7 +128,7 @@ def write_record(
         outcome = failure(stage, problem, failed)
     except OSError as error:
         traceback.print_exc()
-        cause = "disk_full" if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG) else "io_error"
+        cause = "disk_full" if error.errno in _FULL else "io_error"
         name = f"{error.filename}: " if error.filename else ""
         outcome = failure(stage, Problem(cause, f"{name}{error.strerror or error}"), failed)
     except Exception as error:
@@ -121,7 +141,12 @@ def write_record(
         "peak_mb": peak_mb(),
     }
     record = {**outcome, "model": model, **facts, "timing": timing}
-    write_json(path, record)
+    try:
+        write_json(path, record)
+    except OSError as error:
+        if error.errno not in _FULL or not os.path.exists(path):
+            raise
+        _write_in_place(path, record)
     if record["message"]:
         print(f"{model}: {record['status']}, {record['cause']}: {record['message']}", file=sys.stderr)
     return record

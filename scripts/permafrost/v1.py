@@ -15,7 +15,7 @@ from typing import NamedTuple
 import numpy as np
 from google.protobuf.message import DecodeError
 
-from permafrost.bundle import CHUNK, ITEM_SIZES, Slice, Tensor, check_version, nbytes, shape_of, slice_key, slice_of
+from permafrost.bundle import CHUNK, ITEM_SIZES, Tensor, check_version, shape_of, slice_key, slice_of
 from permafrost.contract import Problem
 from permafrost.protos import saved_tensor_slice_pb2, tensor_pb2, types_pb2
 from permafrost.sstable import StoredFile, Table, read_varint
@@ -54,11 +54,10 @@ _ELEMENTS_IN_A_BYTE = 22
 
 
 class _Piece(NamedTuple):
-    """Which shard holds a stored slice, under which key, and the size of its value where that is known."""
+    """Which shard holds a stored slice, and under which key."""
 
     shard: int
     key: bytes
-    size: int
 
 
 class V1Checkpoint:
@@ -77,9 +76,11 @@ class V1Checkpoint:
                 opened.callback(self.files[-1].close)
                 self._tables.append(Table(self.files[-1]))
             self._pieces: dict[str, list[_Piece]] = {}
-            self.tensors: dict[str, Tensor] = {}
+            # name -> dtype, shape, slices; one shard after the other adds to the slices.
+            self._found: dict[str, tuple[int, tuple[int, ...], list]] = {}
             for shard in range(len(paths)):
                 self._register(shard)
+            self.tensors = {name: self._tensor(name, *found) for name, found in self._found.items()}
             opened.pop_all()
 
     def chunks(self, name: str, number: int) -> Iterator[memoryview]:
@@ -118,28 +119,25 @@ class V1Checkpoint:
         most = _ELEMENTS_IN_A_BYTE * file.size
         for saved in meta.tensor:
             shape = shape_of(saved.shape, saved.name, file.path)
-            known = self.tensors.get(saved.name)
-            if known and (known.dtype, known.shape) != (saved.type, shape):
-                raise Problem("corrupt", f"{file.path} disagrees with another shard about tensor {saved.name!r}")
-            slices, pieces = [], []
+            dtype, known_shape, slices = self._found.setdefault(saved.name, (saved.type, shape, []))
+            if (dtype, known_shape) != (saved.type, shape):
+                raise Problem("corrupt", f"{file.path} says two things about the dtype or shape of {saved.name!r}")
+            pieces = self._pieces.setdefault(saved.name, [])
             for proto in saved.slice:
                 box, code = slice_of(proto, shape, saved.name, file.path)
                 most -= prod(box.extent)
                 if most < 0:
                     raise Problem("corrupt", f"{file.path} lists more elements of tensors than it can hold")
                 slices.append(box)
-                pieces.append(self._located(shard, saved, slice_key(saved.name, code)))
-            # One list for each name, as one shard after the other adds to it.
-            self._pieces.setdefault(saved.name, []).extend(pieces)
-            size = nbytes(saved.type, shape, self._pieces[saved.name])
-            before = known.slices if known else ()
-            self.tensors[saved.name] = Tensor(saved.name, saved.type, shape, (*before, *slices), size)
+                pieces.append(_Piece(shard, slice_key(saved.name, code)))
 
-    def _located(self, shard: int, saved, key: bytes) -> _Piece:
-        if saved.type in ITEM_SIZES:
-            return _Piece(shard, key, 0)
-        piece = _Piece(shard, key, 0)
-        return piece._replace(size=len(self._value(saved.name, piece)))
+    def _tensor(self, name: str, dtype: int, shape: tuple[int, ...], slices: list) -> Tensor:
+        if dtype in ITEM_SIZES:
+            size = prod(shape) * ITEM_SIZES[dtype]
+        else:
+            # In the order of the keys no block is read twice.
+            size = sum(len(self._value(name, piece)) for piece in sorted(self._pieces[name]))
+        return Tensor(name, dtype, shape, tuple(slices), size)
 
     def _value(self, name: str, piece: _Piece) -> memoryview:
         value = self._tables[piece.shard].get(piece.key)

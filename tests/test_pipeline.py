@@ -1,0 +1,293 @@
+"""The whole pipeline under Snakemake: what runs when, what comes out, and what is left when it is stopped."""
+
+import os
+import shutil
+import signal
+import subprocess
+import time
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import tensorflow as tf
+
+from conftest import HOME, SAMPLE_ZOO
+from permafrost.contract import STATUSES, SUMMARY_COLUMNS, ZOO_COLUMNS
+from zoo_runs import Workspace
+
+pytestmark = pytest.mark.slow
+
+MODELS = ("linear", "v1_and_v2", "partitioned", "spaces_and_text", "broken_truncated")
+CHAIN = {"import_meta": 1, "freeze": 1, "verify": 1, "list_ops": 1}
+AGGREGATES = {"discover": 1, "summarize": 1, "gate": 1}
+
+
+def small_zoo(directory: Path) -> Workspace:
+    workspace = Workspace(directory)
+    for model in MODELS:
+        shutil.copytree(SAMPLE_ZOO / model, workspace.zoo / model)
+    return workspace
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory) -> Workspace:
+    """A small zoo over which the pipeline has run once."""
+    workspace = small_zoo(tmp_path_factory.mktemp("zoo with spaces"))
+    run = workspace.run()
+    assert run.status == 0, run.output
+    return workspace
+
+
+@pytest.fixture
+def workspace(finished, tmp_path) -> Workspace:
+    """A copy of the finished workspace, times of files included, to be changed by a test."""
+    shutil.copytree(finished.directory, tmp_path / "copy", symlinks=True)
+    return Workspace(tmp_path / "copy")
+
+
+def test_reports_of_a_first_run(finished):
+    summary = pd.read_csv(finished.reports / "summary.csv", keep_default_na=False)
+    assert tuple(summary.columns) == SUMMARY_COLUMNS
+    assert set(summary["status"]) <= set(STATUSES)
+    found = dict(zip(summary["model"], summary["status"], strict=True))
+    assert found == {
+        "broken_truncated/model.ckpt": "failed",
+        "linear/model.ckpt": "verified",
+        "partitioned/model.ckpt": "verified",
+        "spaces_and_text/my model v1.2": "verified",
+        "v1_and_v2/model.ckpt": "verified",
+    }
+    zoo = pd.read_csv(finished.reports / "zoo.csv", keep_default_na=False)
+    assert tuple(zoo.columns) == ZOO_COLUMNS
+    assert len(zoo) == 7, "each checkpoint found is a row: three steps of v1_and_v2 and four more"
+    failed = finished.frozen / "broken_truncated" / "model.ckpt"
+    assert (failed / "provenance.json").exists() and not (failed / "frozen_graph.pb").exists()
+    ops = pd.read_csv(finished.reports / "models" / "linear" / "model.ckpt" / "frozen_ops.csv")
+    assert len(ops) == 9 and list(ops.columns[:3]) == ["name", "type", "output"]
+    assert not finished.leftovers()
+    for name in ("import_meta", "freeze", "verify", "list_ops"):
+        assert (finished.reports / "models" / "linear" / "model.ckpt" / f"{name}.log").exists()
+
+
+def test_nothing_to_be_done_the_second_time(workspace):
+    run = workspace.run()
+    assert run.status == 0 and run.nothing_done and not run.jobs
+
+
+def test_touched_files_rerun_nothing(workspace):
+    for path in workspace.zoo.rglob("*"):
+        os.utime(path)
+    assert workspace.run().nothing_done
+
+
+def linear(workspace: Workspace) -> Path:
+    return workspace.zoo / "linear"
+
+
+def new_step(workspace: Workspace) -> None:
+    for part in (".meta", ".index", ".data-00000-of-00001"):
+        shutil.copy(linear(workspace) / f"model.ckpt{part}", linear(workspace) / f"model.ckpt-8{part}")
+    (linear(workspace) / "checkpoint").write_text('model_checkpoint_path: "model.ckpt-8"\n')
+
+
+def older_step_by_the_checkpoint_file(workspace: Workspace) -> None:
+    (workspace.zoo / "v1_and_v2" / "checkpoint").write_text('model_checkpoint_path: "/elsewhere/model.ckpt-200"\n')
+
+
+def other_weights_in_place(workspace: Workspace) -> None:
+    for part in (".index", ".data-00000-of-00001"):
+        source = workspace.zoo / "v1_and_v2" / f"model.ckpt-100{part}"
+        shutil.copy(source, workspace.zoo / "v1_and_v2" / f"model.ckpt-300{part}")
+
+
+def new_model(workspace: Workspace) -> None:
+    shutil.copytree(SAMPLE_ZOO / "ema", workspace.zoo / "deeper" / "ema")
+
+
+def removed_model(workspace: Workspace) -> None:
+    shutil.rmtree(workspace.zoo / "partitioned")
+
+
+def changed_meta_graph(workspace: Workspace) -> None:
+    path = linear(workspace) / "model.ckpt.meta"
+    path.write_bytes(path.read_bytes() + b"\x22\x00")  # an empty entry of collection_def
+
+
+def deleted_frozen_graph(workspace: Workspace) -> None:
+    (workspace.frozen / "linear" / "model.ckpt" / "frozen_graph.pb").unlink()
+
+
+def edited_frozen_graph(workspace: Workspace) -> None:
+    path = workspace.frozen / "linear" / "model.ckpt" / "frozen_graph.pb"
+    path.write_bytes(path.read_bytes()[::-1])
+
+
+def deleted_table(workspace: Workspace) -> None:
+    (workspace.reports / "models" / "linear" / "model.ckpt" / "variables.csv").unlink()
+
+
+FREEZE_ON = dict.fromkeys(("freeze", "verify", "list_ops", "summarize", "gate"), 1)
+
+
+@pytest.mark.parametrize(
+    ("change", "jobs"),
+    [
+        (new_step, CHAIN | AGGREGATES),
+        (older_step_by_the_checkpoint_file, CHAIN | AGGREGATES),
+        (other_weights_in_place, CHAIN | AGGREGATES),
+        (new_model, CHAIN | AGGREGATES),
+        (removed_model, AGGREGATES),
+        (changed_meta_graph, CHAIN | AGGREGATES),
+        (deleted_frozen_graph, FREEZE_ON),
+        (edited_frozen_graph, FREEZE_ON),
+        (deleted_table, {"list_ops": 1}),
+    ],
+)
+def test_a_change_reruns_its_own_chain_and_the_aggregates(workspace, change, jobs):
+    change(workspace)
+    run = workspace.run()
+    assert run.status == 0, run.output
+    assert run.jobs == jobs
+    models = set(workspace.summary().index)
+    assert ("partitioned/model.ckpt" in models) == (change is not removed_model)
+    assert ("deeper/ema/model.ckpt" in models) == (change is new_model)
+    assert workspace.run().nothing_done
+
+
+def test_outputs_of_a_removed_model_are_listed_and_pruned(workspace):
+    removed_model(workspace)
+    run = workspace.run()
+    assert "snakemake prune" in run.output and "my frozen/partitioned" in run.output
+    stale = workspace.frozen / "partitioned"
+    assert stale.exists(), "nothing is deleted by surprise"
+    assert workspace.run("prune").status == 0
+    assert not stale.exists() and (workspace.frozen / "linear" / "model.ckpt" / "frozen_graph.pb").exists()
+    assert workspace.run().nothing_done
+
+
+def test_settings_rerun_what_they_concern(workspace):
+    settings = workspace.directory / "mine.yaml"
+    settings.write_text('models:\n  "linear/*": {trials: 5}\n')
+    run = workspace.run("--configfile", "mine.yaml")
+    assert run.status == 0 and run.jobs == {"verify": 1, "summarize": 1, "gate": 1}
+    assert workspace.summary().loc["linear/model.ckpt", "trials"] == "5"
+    settings.write_text('models:\n  "partitioned/*": {expect: failed}\n')
+    run = workspace.run("--configfile", "mine.yaml")
+    assert run.status == 1 and "partitioned/model.ckpt" in run.output
+    assert not (workspace.reports / "gate.txt").exists()
+    run = workspace.run("--configfile", "mine.yaml", on_failure="report")
+    assert run.status == 0, run.output
+
+
+def test_targets_and_options_of_snakemake(workspace):
+    run = workspace.run("-n", "--forcerun", "verify")
+    assert run.jobs == {"verify": len(MODELS), "summarize": 1, "gate": 1}
+    assert workspace.run().nothing_done, "a dry run changes nothing"
+    run = workspace.run("my frozen/linear/model.ckpt", "--forcerun", "freeze")
+    assert run.status == 0 and run.jobs.get("freeze") == 1, run.output
+    run = workspace.run("--report", "report.html")
+    assert run.status == 0 and (workspace.directory / "report.html").stat().st_size > 100_000
+    run = workspace.run("--delete-all-output")
+    assert run.status == 0 and not (workspace.reports / "summary.csv").exists()
+    assert workspace.run("clean").status == 0
+    assert not workspace.frozen.exists() and not workspace.reports.exists()
+    assert (workspace.zoo / "linear" / "model.ckpt.index").exists()
+
+
+def test_one_target_makes_one_model(tmp_path):
+    workspace = small_zoo(tmp_path)
+    run = workspace.run("my frozen/v1_and_v2/model.ckpt")
+    assert run.status == 0, run.output
+    assert [str(path.relative_to(workspace.frozen)) for path in workspace.frozen.rglob("*.pb")] == [
+        "v1_and_v2/model.ckpt/frozen_graph.pb"
+    ]
+
+
+@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
+def test_an_interrupted_run_goes_on(tmp_path, how):
+    workspace = small_zoo(tmp_path)
+    process = subprocess.Popen(
+        workspace.command(),
+        cwd=workspace.directory,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline and not list(workspace.frozen.rglob("provenance.json")):
+        time.sleep(0.02)
+    process.send_signal(how)
+    process.wait(60)
+    assert process.returncode != 0, "the run was over before it could be stopped"
+    run = workspace.run()
+    assert run.status == 0, run.output
+    assert (workspace.summary()["status"] == "verified").sum() == 4
+    assert not workspace.leftovers()
+    assert workspace.run().nothing_done
+
+
+def test_two_runs_do_not_write_to_one_place(workspace):
+    new_model(workspace)
+    first = subprocess.Popen(
+        workspace.command(), cwd=workspace.directory, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
+    lock = workspace.reports / ".lock"
+    deadline = time.monotonic() + 30
+    taken = False
+    while time.monotonic() < deadline and not taken and first.poll() is None:
+        taken = subprocess.run(["flock", "-n", str(lock), "true"]).returncode != 0
+        time.sleep(0.05)
+    assert taken
+    second = workspace.run()
+    assert first.wait(120) == 0
+    assert second.status == 1 and "another run" in second.output
+
+
+def save_large_model(directory: Path) -> None:
+    """A model of 1 MiB."""
+    with tf.Graph().as_default() as graph:
+        x = tf.compat.v1.placeholder(tf.float32, [None, 512], name="x")
+        w = tf.compat.v1.get_variable("w", initializer=np.eye(512, dtype=np.float32), use_resource=False)
+        tf.matmul(x, w, name="y")
+        with tf.compat.v1.Session(graph=graph) as session:
+            session.run(tf.compat.v1.global_variables_initializer())
+            tf.compat.v1.train.Saver().save(session, str(directory / "model.ckpt"))
+
+
+def test_full_disk_is_a_row_and_the_zoo_goes_on_when_there_is_room(tmp_path):
+    workspace = small_zoo(tmp_path)
+    save_large_model(workspace.zoo / "large")
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    mount = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=256k", "tmpfs", str(disk)], capture_output=True)
+    if mount.returncode != 0:
+        pytest.skip("a tmpfs cannot be mounted here")
+    try:
+        run = workspace.run(frozen=str(disk / "frozen"))
+        assert run.status == 1, run.output
+        summary = workspace.summary()
+        assert summary.loc["large/model.ckpt", ["status", "stage", "cause"]].tolist() == [
+            "failed",
+            "freeze",
+            "disk_full",
+        ]
+        assert (summary["status"] == "verified").sum() == 4
+        assert not (disk / "frozen" / "large" / "model.ckpt" / "frozen_graph.pb").exists()
+        assert not list((disk / "frozen").rglob("*.tmp"))
+        subprocess.run(["mount", "-o", "remount,size=8m", str(disk)], check=True)
+        run = workspace.run(frozen=str(disk / "frozen"))
+        assert run.status == 0, run.output
+        assert run.jobs == FREEZE_ON
+        assert workspace.summary().loc["large/model.ckpt", "status"] == "verified"
+    finally:
+        subprocess.run(["umount", str(disk)], check=True)
+
+
+def test_the_zoo_in_the_repository_is_what_its_config_expects(tmp_path):
+    workspace = Workspace(tmp_path)
+    run = workspace.run(zoo=str(HOME / "models"))
+    assert run.status == 0, run.output
+    summary = workspace.summary()
+    assert (summary["status"] == "verified").sum() == 17 and (summary["status"] == "failed").sum() == 4
+    assert set(summary["match"]) == {"bitwise", ""}

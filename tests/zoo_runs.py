@@ -1,0 +1,64 @@
+"""Runs Snakemake over a zoo in a directory of its own, and says which jobs ran."""
+
+import re
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+
+from conftest import HOME
+
+SNAKEMAKE = [sys.executable, "-m", "snakemake", "--snakefile", str(HOME / "Snakefile")]
+
+
+@dataclass
+class Run:
+    """How a run ended: exit status, all that it printed, and the number of jobs of each rule that were planned."""
+
+    status: int
+    output: str
+    jobs: dict[str, int]
+
+    @property
+    def nothing_done(self) -> bool:
+        return "Nothing to be done" in self.output
+
+
+class Workspace:
+    """A directory with a zoo, its outputs and Snakemake's own notes. All names have spaces in them."""
+
+    def __init__(self, directory: Path):
+        self.directory = directory
+        self.zoo, self.frozen, self.reports = (directory / f"my {name}" for name in ("zoo", "frozen", "reports"))
+        self.zoo.mkdir(parents=True, exist_ok=True)
+
+    def command(self, *arguments: str, zoo: str = "my zoo", **config: str) -> list[str]:
+        chosen = {"zoo": zoo, "frozen": "my frozen", "reports": "my reports", **config}
+        return [*SNAKEMAKE, *arguments, "--config", *(f"{key}={value}" for key, value in chosen.items())]
+
+    def run(self, *arguments: str, zoo: str = "my zoo", **config: str) -> Run:
+        done = subprocess.run(
+            self.command(*arguments, zoo=zoo, **config),
+            cwd=self.directory,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            errors="replace",
+            timeout=300,
+        )
+        return Run(done.returncode, done.stdout, planned_jobs(done.stdout))
+
+    def summary(self) -> pd.DataFrame:
+        return pd.read_csv(self.reports / "summary.csv", keep_default_na=False).set_index("model")
+
+    def leftovers(self) -> list[Path]:
+        return [path for root in (self.frozen, self.reports) for path in root.rglob("*.tmp")]
+
+
+def planned_jobs(output: str) -> dict[str, int]:
+    """The first table of job counts that Snakemake printed, without `all` and `total`."""
+    table = re.search(r"^Job stats:\njob\s+count\n-+\s+-+\n(.*?)\n\n", output, re.MULTILINE | re.DOTALL)
+    rows = [line.rsplit(None, 1) for line in table[1].splitlines()] if table else []
+    return {rule.strip(): int(count) for rule, count in rows if rule.strip() not in ("all", "total")}
