@@ -9,7 +9,12 @@ from permafrost.metagraph import read_meta_graph
 
 
 def frozen_by_tensorflow(prefix, meta, outputs: list[str]) -> bytes:
-    """The bytes that freeze_graph writes for the output nodes `outputs`; raises what it raises."""
+    """The bytes that freeze_graph writes for the output nodes `outputs`; raises what it raises.
+
+    Collections are left out: they do not matter for the result, and many name nodes that the graph lacks.
+    """
+    meta_graph = read_meta_graph(meta)
+    meta_graph.ClearField("collection_def")
     with tf.Graph().as_default():
         graph_def = freeze_graph.freeze_graph_with_def_protos(
             input_graph_def=None,
@@ -21,6 +26,6 @@ def frozen_by_tensorflow(prefix, meta, outputs: list[str]) -> bytes:
             output_graph="",
             clear_devices=True,
             initializer_nodes="",
-            input_meta_graph_def=read_meta_graph(meta),
+            input_meta_graph_def=meta_graph,
         )
     return graph_def.SerializeToString(deterministic=True)

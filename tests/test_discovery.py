@@ -111,6 +111,14 @@ def test_a_v2_checkpoint(tmp_path):
     ]  # fmt: skip
 
 
+def test_a_shard_may_be_empty(tmp_path):
+    put_v2(tmp_path, "m", shards=2)
+    put(tmp_path, **{"m.data-00000-of-00002": b""})
+    found = only(tmp_path)
+    assert (found.shards, found.bytes, found.problem) == (2, 1400 + len(index(2)), None)
+    assert change(tmp_path, "m.data-00000-of-00002", b"weights")
+
+
 def test_a_v1_checkpoint_of_any_name(tmp_path):
     put(tmp_path, weights=V1, **{"weights.meta": b"\n\0"}, readme=b"text")
     found = only(tmp_path)
@@ -154,7 +162,7 @@ def test_v2_goes_before_what_has_the_same_name(tmp_path):
         ({"m.index": index()}, "missing_shard", "m.data-00000-of-00001"),
         ({"m.index": index(2), "m.data-00000-of-00002": b"x"}, "missing_shard", "m.data-00001-of-00002"),
         ({"m.index": index(), "m.data-00000-of-00001": LFS, "m.meta": b"\n\0"}, "lfs_pointer", "m.data-00000-of-00001"),
-        ({"m.index": index(), "m.data-00000-of-00001": b"", "m.meta": b"\n\0"}, "truncated", "m.data-00000-of-00001"),
+        ({"m-00000-of-00002": V1, "m-00001-of-00002": b"", "m.meta": b"\n\0"}, "truncated", "m-00001-of-00002"),
         ({"m.index": index(), "m.data-00000-of-00001": b"x", "m.meta": b""}, "truncated", "m.meta"),
         ({"m.index": index(), "m.data-00000-of-00001": b"x", "m.meta": LFS}, "lfs_pointer", "m.meta"),
         ({"m.index": LFS, "m.data-00000-of-00001": LFS, "m.meta": LFS}, "lfs_pointer", "m.index"),
@@ -221,7 +229,7 @@ def test_the_meta_graph_of_a_step(tmp_path, metas, chosen):
 
 
 @pytest.mark.parametrize(
-    "path", ["m-2", "/home/someone/run/m-2", r"C:\\Users\\run\\m-2", r"C:\\\\Users\\\\run\\\\m-2", "../elsewhere/m-2"]
+    "path", ["m-2", "/data/someone/run/m-2", r"C:\\Users\\run\\m-2", r"C:\\\\Users\\\\run\\\\m-2", "../elsewhere/m-2"]
 )
 def test_the_newest_is_what_checkpoint_names(tmp_path, path):
     for step in (1, 2, 10):
@@ -378,7 +386,7 @@ def test_an_unreadable_directory_is_a_row(tmp_path, monkeypatch):
             raise PermissionError(13, "Permission denied", path)
         return real(path)
 
-    monkeypatch.setattr(discovery.os, "scandir", scandir)
+    monkeypatch.setattr(os, "scandir", scandir)
     closed, open_ = scan(tmp_path)
     assert (closed.series, closed.prefix, cause(closed)) == ("a/closed%2D5", f"{tmp_path}/a/closed-5", "unreadable")
     assert "Permission denied" in closed.problem["message"] and open_.series == "a/m"
@@ -394,7 +402,7 @@ def test_what_can_be_read_goes_before_an_unreadable_directory_of_its_name(tmp_pa
             raise PermissionError(13, "Permission denied", path)
         return real(path)
 
-    monkeypatch.setattr(discovery.os, "scandir", scandir)
+    monkeypatch.setattr(os, "scandir", scandir)
     assert sorted(cause(c) for c in scan(tmp_path)) == ["", "unreadable"]
     for rule in ("latest", "all"):
         assert models(tmp_path, rule)["m"]["problem"] is None

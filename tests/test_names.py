@@ -105,7 +105,7 @@ def test_split_step(name, expected):
 @pytest.mark.parametrize(
     ("content", "newest"),
     [
-        (rb'model_checkpoint_path: "/home/x/model.ckpt-3"', "model.ckpt-3"),
+        (rb'model_checkpoint_path: "/data/x/model.ckpt-3"', "model.ckpt-3"),
         (rb'model_checkpoint_path: "C:\\Users\\x\\model.tflearn"', "model.tflearn"),
         (rb'model_checkpoint_path: "C:\\\\Users\\\\x\\\\model.tflearn"', "model.tflearn"),
         (rb'model_checkpoint_path: "C:\Users\new"', "new"),

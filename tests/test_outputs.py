@@ -12,7 +12,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 import numpy as np
 import tensorflow as tf
 
-from permafrost import feeds, inputs, outputs, pruning
+from permafrost import feeds, inputs, outputs, pruning, static
 from permafrost.contract import Problem
 from permafrost.metagraph import VARIABLE_OPS, GraphIndex, read_meta_graph, static_shape, tensor_name
 
@@ -361,7 +361,7 @@ def test_constants_are_read_as_tensorflow_reads_them():
     for value in [*values, np.zeros([2, 0], np.float32), np.ones([3, 2], np.float64)]:
         node = v1.NodeDef(name="c", op="Const")
         node.attr["value"].tensor.CopyFrom(tf.make_tensor_proto(value))
-        read = inputs.constant(node)
+        read = static.constant(node)
         assert read.dtype == np.asarray(value).dtype
         np.testing.assert_array_equal(read, value)
 

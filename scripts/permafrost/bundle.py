@@ -297,7 +297,7 @@ def _ordered(number: int) -> bytes:
 
 
 def _ordered_signed(number: int) -> bytes:
-    """OrderedCode::WriteSignedNumIncreasing: `size` bytes of two's complement, big-endian, the first `size` bits flipped."""
+    """OrderedCode::WriteSignedNumIncreasing: big-endian two's complement, the first bits flipped, one for each byte."""
     size = ((~number if number < 0 else number).bit_length() + 7) // 7
     flipped = ((1 << size) - 1) << (7 * size)
     return ((number & ((1 << 8 * size) - 1)) ^ flipped).to_bytes(size, "big")

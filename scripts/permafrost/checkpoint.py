@@ -76,10 +76,10 @@ class Checkpoint:
     ) -> None:
         """Hands the bytes of a tensor, or of a box of it, to `write`: little-endian, row-major.
 
-        It gets at most 1 MiB at a time, good only until it returns, and must not read from this checkpoint. Boxes that are
-        stored as they are wanted, or whose rows follow each other in what is stored, need no memory; others are put
-        together in memory. What is wrong with the bytes is known at the end of each stored slice, so what was written
-        is worth nothing if this raises.
+        It gets at most 1 MiB at a time, good only until it returns, and must not read from this checkpoint. Boxes
+        that are stored as they are wanted, or whose rows follow each other in what is stored, need no memory; others
+        are put together in memory. What is wrong with the bytes is known at the end of each stored slice, so what was
+        written is worth nothing if this raises.
 
         Raises Problem: corrupt (the tensor's CRC32C does not match, or slices are missing), changed, truncated,
         io_error, missing_variable (no such tensor), shape_mismatch (no such box) or unsupported_op (the dtype has no

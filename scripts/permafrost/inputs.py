@@ -9,20 +9,11 @@ import re
 from collections import deque
 from math import prod
 
-import ml_dtypes
-import numpy as np
-
 from permafrost.contract import Problem
+from permafrost.feed_points import feed_points, needed, nodes_between
 from permafrost.metagraph import GraphIndex, tensor_name
-from permafrost.protos import types_pb2
 from permafrost.pruning import PLACEHOLDERS, declared_dtype, declared_shape
-
-# Ops of input pipelines: a graph that is served has placeholders in their place.
-INPUT_PIPELINE_OPS = {
-    "QueueDequeue", "QueueDequeueV2", "QueueDequeueMany", "QueueDequeueManyV2", "QueueDequeueUpTo",
-    "QueueDequeueUpToV2", "IteratorGetNext", "IteratorGetNextSync", "ReaderRead", "ReaderReadV2", "Unstage",
-    "MapUnstage", "OrderedMapUnstage",
-}  # fmt: skip
+from permafrost.static import constant, dtype_name, output_shape
 
 # Ops that hand on a tensor's values, maybe in another shape or order.
 _VALUE_KEEPING = {
@@ -41,89 +32,6 @@ _RATE = re.compile(r"rate|drop", re.IGNORECASE)
 _LENGTH = re.compile(
     r"(seq|sequence|source|target|sentence|word|input|x|y)\w*_?len|(^|_)lens?(gth)?s?(_|$)|seq_?len", re.I
 )
-
-
-def constant(node) -> np.ndarray | None:
-    """The value of a Const node of numbers or bools; None for other nodes, strings and values that make no sense."""
-    if node is None or node.op != "Const":
-        return None
-    tensor = node.attr["value"].tensor
-    shape = tuple(dimension.size for dimension in tensor.tensor_shape.dim)
-    name = _dtype_name(tensor.dtype)
-    fields = {
-        "float32": "float_val", "float64": "double_val", "int64": "int64_val", "bool": "bool_val", "half": "half_val",
-        "bfloat16": "half_val", "uint32": "uint32_val", "uint64": "uint64_val",
-        "int32": "int_val", "int16": "int_val", "int8": "int_val", "uint8": "int_val", "uint16": "int_val",
-    }  # fmt: skip
-    if name not in fields or min(shape, default=0) < 0:
-        return None
-    dtype = np.dtype({"half": "float16", "bfloat16": ml_dtypes.bfloat16}.get(name, name))
-    if tensor.tensor_content:
-        values = np.frombuffer(
-            tensor.tensor_content[: len(tensor.tensor_content) // dtype.itemsize * dtype.itemsize], dtype
-        )
-    elif fields[name] == "half_val":
-        values = np.array(list(tensor.half_val), np.uint16).view(dtype)
-    else:
-        values = np.array(list(getattr(tensor, fields[name])), dtype)
-    count = prod(shape)
-    if not 0 < values.size <= count:
-        return np.zeros(shape, dtype) if not values.size and not tensor.tensor_content and count < 1 << 20 else None
-    if values.size < count:
-        # TensorProto: the last value given stands for all that follow.
-        if count >= 1 << 20:
-            return None
-        values = np.concatenate([values, np.full(count - values.size, values[-1], dtype)])
-    return values.reshape(shape)
-
-
-def _dtype_name(number: int) -> str:
-    name = types_pb2.DataType.Name(number) if number in types_pb2.DataType.values() else f"DT_{number}"
-    name = name.removeprefix("DT_").removesuffix("_REF").lower()
-    return {"float": "float32", "double": "float64"}.get(name, name)
-
-
-def feed_points(index: GraphIndex) -> list[tuple[str, int]]:
-    """The tensors (node name, output) at which a graph can be fed, in graph order.
-
-    These are its placeholders, and those outputs of its queues, iterators and readers that something uses.
-    """
-    points = []
-    for node in index.graph_def.node:
-        if node.op in PLACEHOLDERS:
-            points.append((node.name, 0))
-        elif node.op in INPUT_PIPELINE_OPS:
-            used = {point for consumer in index.consumers.get(node.name, []) for point in index.inputs_of(consumer)}
-            points += sorted(point for point in used if point[0] == node.name)
-    return points
-
-
-def needed(index: GraphIndex, outputs: list[str], cut: set[str] = frozenset()) -> list[tuple[str, int]]:
-    """The feed points (node name, output) on which the output tensors or nodes `outputs` depend, in graph order.
-
-    The walk stops at input pipelines, and at the nodes named in `cut`, which are fed as well.
-    """
-    own = _between(index, outputs, cut)
-    used = {point for name in own if not _is_cut(index, name, cut) for point in index.inputs_of(index.nodes[name])}
-    used |= {tensor_name(name) for name in outputs}
-    return [
-        point
-        for point in feed_points(index)
-        if point in used or (point[0] in own and point[1] == 0 and _placed(index, point))
-    ]
-
-
-def _placed(index: GraphIndex, point: tuple[str, int]) -> bool:
-    return index.nodes[point[0]].op in PLACEHOLDERS
-
-
-def _is_cut(index: GraphIndex, name: str, cut: set[str]) -> bool:
-    return name in cut or index.nodes[name].op in INPUT_PIPELINE_OPS
-
-
-def _between(index: GraphIndex, outputs: list[str], cut: set[str]) -> set[str]:
-    names = [tensor_name(name)[0] for name in outputs]
-    return index.reach(names, through=lambda node: not _is_cut(index, node.name, cut))
 
 
 def describe(
@@ -151,14 +59,9 @@ def describe(
             hint = f"maybe you meant {' or '.join(close)}" if close else ""
             raise Problem("unknown_input", f"the graph has no node {node!r}, which `inputs:` names", hint)
         settings[node, output] = setting
-    cut = {node for node, _ in settings}
-    own = _between(index, outputs, cut)
-    points = needed(index, outputs, cut)
-    used = {point for name in own if not _is_cut(index, name, cut) for point in index.inputs_of(index.nodes[name])}
-    points += [point for point in settings if point in used and point not in points]
-    uses = _Uses(index, own, variable_shapes)
+    uses = _Uses(index, nodes_between(index, outputs, settings), variable_shapes)
     specs = {}
-    for point in points:
+    for point in needed(index, outputs, settings):
         guess = uses.guess(*point)
         specs[f"{point[0]}:{point[1]}"] = _configured(point, settings[point], guess) if point in settings else guess
     _bound_lengths(specs)
@@ -215,7 +118,7 @@ class _Uses:
 
     def guess(self, name: str, output: int) -> dict:
         node = self.index.nodes[name]
-        dtype = _dtype_name(declared_dtype(node, output))
+        dtype = dtype_name(declared_dtype(node, output))
         shape, shape_why = self._shape(name, output)
         spec = {"dtype": dtype, "shape": shape}
         if node.op == "PlaceholderWithDefault":
@@ -288,7 +191,7 @@ class _Uses:
             depth = constant(self._source(node, 1))
             return int(depth) if depth is not None and depth.size == 1 and int(depth) > 0 else None
         if node.op == "SparseSoftmaxCrossEntropyWithLogits" and position == 1:
-            logits = _declared(self._source(node, 0))
+            logits = output_shape(self._source(node, 0))
             return logits[-1] if logits and logits[-1] > 0 else None
         return None
 
@@ -302,7 +205,7 @@ class _Uses:
             if (value := constant(node)) is not None:
                 return list(value.shape)
             if node.op not in _SHAPE_KEEPING and node.op not in ("ReadVariableOp", "Switch", "RefSwitch"):
-                declared = _declared(node)
+                declared = output_shape(node)
                 return list(declared) if declared else None
             node = self._source(node, 0)
         return None
@@ -392,10 +295,3 @@ class _Uses:
 
     def _divides(self, name: str, output: int) -> bool:
         return any(node.op in ("RealDiv", "Div") and position == 1 for node, position in self._consumers(name, output))
-
-
-def _declared(node) -> tuple[int, ...] | None:
-    if node is None or "_output_shapes" not in node.attr or not node.attr["_output_shapes"].list.shape:
-        return None
-    shape = node.attr["_output_shapes"].list.shape[0]
-    return None if shape.unknown_rank else tuple(dimension.size for dimension in shape.dim)

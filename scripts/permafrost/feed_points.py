@@ -1,0 +1,60 @@
+"""The tensors at which a graph can be fed, and those of them that given outputs need."""
+
+from collections.abc import Collection
+
+from permafrost.metagraph import GraphIndex, tensor_name
+from permafrost.pruning import PLACEHOLDERS
+
+# Ops of input pipelines: a graph that is served has placeholders in their place.
+_INPUT_PIPELINES = {
+    "QueueDequeue", "QueueDequeueV2", "QueueDequeueMany", "QueueDequeueManyV2", "QueueDequeueUpTo",
+    "QueueDequeueUpToV2", "IteratorGetNext", "IteratorGetNextSync", "ReaderRead", "ReaderReadV2", "Unstage",
+    "MapUnstage", "OrderedMapUnstage",
+}  # fmt: skip
+
+
+def feed_points(index: GraphIndex) -> list[tuple[str, int]]:
+    """The tensors (node name, output) at which a graph can be fed, in graph order.
+
+    These are its placeholders, and those outputs of its queues, iterators and readers that something uses.
+    """
+    points = []
+    for node in index.graph_def.node:
+        if node.op in PLACEHOLDERS:
+            points.append((node.name, 0))
+        elif node.op in _INPUT_PIPELINES:
+            used = {point for consumer in index.consumers.get(node.name, []) for point in index.inputs_of(consumer)}
+            points += sorted(point for point in used if point[0] == node.name)
+    return points
+
+
+def needed(index: GraphIndex, outputs: list[str], chosen: Collection[tuple[str, int]] = ()) -> list[tuple[str, int]]:
+    """The tensors (node name, output) to feed so that the output tensors or nodes `outputs` can be computed.
+
+    First the feed points on which they depend, in graph order, then those of the tensors `chosen`, which are fed too.
+    """
+    own = nodes_between(index, outputs, chosen)
+    cut = {node for node, _ in chosen}
+    inside = [index.nodes[name] for name in own if not _is_fed(index.nodes[name], cut)]
+    used = {point for node in inside for point in index.inputs_of(node)}
+    wanted = used | {tensor_name(name) for name in outputs}
+    points = [
+        (name, output)
+        for name, output in feed_points(index)
+        if (name, output) in wanted or (name in own and index.nodes[name].op in PLACEHOLDERS)
+    ]
+    return points + [point for point in chosen if point in used and point not in points]
+
+
+def nodes_between(index: GraphIndex, outputs: list[str], chosen: Collection[tuple[str, int]]) -> set[str]:
+    """The nodes on which the output tensors or nodes `outputs` depend, up to where the graph is fed.
+
+    The walk does not go beyond input pipelines and the nodes of the tensors `chosen`, which are fed as well.
+    """
+    cut = {node for node, _ in chosen}
+    names = [tensor_name(name)[0] for name in outputs]
+    return index.reach(names, through=lambda node: not _is_fed(node, cut))
+
+
+def _is_fed(node, cut: set[str]) -> bool:
+    return node.name in cut or node.op in _INPUT_PIPELINES

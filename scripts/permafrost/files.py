@@ -1,0 +1,196 @@
+"""What the files of a directory are, by their first and last bytes, and what they say; each is read once.
+
+What was found out of a file is kept for as long as its size, mtime and inode are as they were.
+"""
+
+import hashlib
+import os
+import re
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from permafrost.contract import Problem
+from permafrost.listing import Listing
+from permafrost.names import named_prefixes, printable
+
+DATA_SHARD = re.compile(r"(.*)\.data-[0-9]{5}-of-([0-9]{5})", re.DOTALL)
+
+_TABLE_MAGIC = bytes.fromhex("57fb808b247547db")  # tensorflow/core/lib/io/format.h, kTableMagicNumber
+_LFS_POINTER = b"version https://git-lfs"
+_LARGEST_POINTER = 1024  # bytes; the Git LFS specification's limit
+_LONGEST_CHECKPOINT_FILE = 4 << 20
+_SETTLED_NS = 2_000_000_000
+
+# What a file turns out to be that should be a checkpoint or a meta graph: cause and the rest of the sentence.
+_UNUSABLE = {
+    "gone": ("unreadable", "is a link to a file that is not there"),
+    "unreadable": ("unreadable", "cannot be read"),
+    "empty": ("truncated", "is empty"),
+    "lfs": ("lfs_pointer", "is a Git LFS pointer, not the file itself"),
+}
+_NO_TABLE = {
+    "cut": ("truncated", "begins like a V1 checkpoint, but does not end like one"),
+    "pickle": ("not_a_checkpoint", "is a Python pickle, such as PyTorch writes, not a TensorFlow checkpoint"),
+    "zip": ("not_a_checkpoint", "is a zip archive, such as PyTorch and Keras write, not a TensorFlow checkpoint"),
+    "hdf5": ("not_a_checkpoint", "is an HDF5 file, such as Keras writes, not a TensorFlow checkpoint"),
+    "other": ("not_a_checkpoint", "is not a TensorFlow checkpoint; it lacks the mark at its end"),
+    "unity": ("not_a_checkpoint", "belongs to a Unity asset"),
+}
+
+
+class Facts:
+    """What was learnt by opening files, kept for as long as size, mtime and inode are the same.
+
+    {path: [[size, mtime_ns, inode], {fact: value}]}, all of it JSON; `known` is what to_keep gave.
+    """
+
+    def __init__(self, known: dict):
+        self._known = dict(known)
+        self._current = {}
+        self._started_ns = time.time_ns()
+
+    def of(self, path: str, information: os.stat_result, fact: str, find_out: Callable[[], object]):
+        """The value of `fact`; find_out gives it where it is not known. What find_out raises is not kept."""
+        entry = self._current.get(path)
+        if entry is None:
+            stamp = [information.st_size, information.st_mtime_ns, information.st_ino]
+            entry = self._known.get(path)
+            if entry is None or entry[0] != stamp:
+                entry = [stamp, {}]
+            self._current[path] = entry
+        if fact not in entry[1]:
+            entry[1][fact] = find_out()
+        return entry[1][fact]
+
+    def to_keep(self) -> dict:
+        """What to give to the next Facts: all that was asked for, but of files that were written just now."""
+        # A file that changes twice within a tick of the clock keeps its mtime, so a fresh one is read again.
+        return {path: entry for path, entry in self._current.items() if entry[0][1] < self._started_ns - _SETTLED_NS}
+
+
+class Files:
+    """The regular files of one directory; `names` are theirs, sorted.
+
+    Methods take such a name, and none of them raises OSError: what cannot be read is of the kind "unreadable".
+    """
+
+    def __init__(self, listing: Listing, facts: Facts):
+        self._listing, self._facts = listing, facts
+        self.names = sorted(listing.files)
+
+    def path(self, name: str) -> str:
+        """The path of a file, which need not be there."""
+        return self._listing.path_of(name)
+
+    def shown(self, name: str) -> str:
+        """The path of a file as messages have it."""
+        return printable(self.path(name))
+
+    def is_there(self, name: str) -> bool:
+        """Whether a file of this name is there, and is no link to nothing."""
+        return self._listing.files.get(name) is not None
+
+    def size(self, name: str) -> int:
+        """The size of a file in bytes; 0 for a link to nothing."""
+        return self._listing.files[name].st_size if self.is_there(name) else 0
+
+    def kind(self, name: str) -> str:
+        """What a file is by its first and last bytes: "table", or a key of _UNUSABLE or _NO_TABLE."""
+        if not self.is_there(name):
+            return "gone"
+        if not self.size(name):
+            return "empty"
+        try:
+            return self._fact(name, "kind", lambda: _kind(self.path(name), self.size(name)))
+        except OSError:
+            return "unreadable"
+
+    def shard_kind(self, name: str) -> str:
+        """What a file is that is taken for a shard: "data", or what `kind` says of a small one.
+
+        Shards are large and many: only what could be a pointer is opened. An empty one is as TensorFlow writes it for
+        a device that holds no variables; whether a tensor should be in it is for the index to say.
+        """
+        if not self.is_there(name) or 0 < self.size(name) < _LARGEST_POINTER:
+            return self.kind(name)
+        return "data" if os.access(self.path(name), os.R_OK) else "unreadable"
+
+    def problem(self, name: str, as_table: bool = False) -> Problem | None:
+        """Why a file cannot be used, or None; with `as_table`, why not as a V1 checkpoint."""
+        kinds = _UNUSABLE | _NO_TABLE if as_table else _UNUSABLE
+        kind = self.shard_kind(name) if DATA_SHARD.fullmatch(name) else self.kind(name)
+        return Problem(kinds[kind][0], f"{self.shown(name)} {kinds[kind][1]}") if kind in kinds else None
+
+    def first_problem(self, names: list[str], as_table: bool = False) -> Problem | None:
+        """The problem of the first file that has one, as `problem` gives it."""
+        return next(filter(None, (self.problem(name, as_table) for name in names)), None)
+
+    def sha256(self, name: str) -> str:
+        """The digest of a file's content, in hexadecimal; '' where it cannot be read."""
+        if not self.is_there(name):
+            return ""
+        try:
+            return self._fact(name, "sha256", lambda: _sha256(self.path(name)))
+        except OSError:
+            return ""
+
+    def named_prefixes(self) -> tuple[list[str], list[list[str]]]:
+        """What the file `checkpoint` names, as permafrost.names.named_prefixes gives it; nothing where it is of no use."""
+        if "checkpoint" not in self.names or self.kind("checkpoint") in _UNUSABLE:
+            return [], []
+        try:
+            newest, every = self._fact("checkpoint", "names", lambda: _named_prefixes(self.path("checkpoint")))
+        except OSError:
+            return [], []
+        return newest, every
+
+    def index_header(self, name: str) -> tuple[int, bool]:
+        """The number of shards that an index names, and whether it is of an object-based checkpoint.
+
+        Raises Problem as permafrost.checkpoint.read_index_header does.
+        """
+
+        def read() -> list | dict:
+            from permafrost.checkpoint import read_index_header  # only now: it is slow to import
+
+            try:
+                return list(read_index_header(self.path(name)))
+            except Problem as problem:
+                if problem.cause == "unreadable":
+                    raise
+                return vars(problem)
+            except OSError as error:
+                raise Problem("unreadable", f"{self.shown(name)} cannot be read: {error.strerror}") from error
+
+        header = self._fact(name, "header", read)
+        if isinstance(header, dict):
+            raise Problem(**header)
+        shards, is_object_based = header
+        return shards, is_object_based
+
+    def _fact(self, name: str, fact: str, find_out: Callable[[], object]):
+        return self._facts.of(self.path(name), self._listing.files[name], fact, find_out)
+
+
+def _kind(path: str, size: int) -> str:
+    with Path(path).open("rb") as file:
+        head = file.read(64)
+        file.seek(max(0, size - len(_TABLE_MAGIC)))
+        tail = file.read(len(_TABLE_MAGIC))
+    if size < _LARGEST_POINTER and head.startswith(_LFS_POINTER):
+        return "lfs"
+    if tail == _TABLE_MAGIC:
+        return "table"
+    starts = {b"\0\0": "cut", b"\x80": "pickle", b"PK\3\4": "zip", b"\x89HDF": "hdf5", b"fileFormatVersion:": "unity"}
+    return next((kind for start, kind in starts.items() if head.startswith(start)), "other")
+
+
+def _sha256(path: str) -> str:
+    with Path(path).open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _named_prefixes(path: str) -> list:
+    with Path(path).open("rb") as file:
+        return list(named_prefixes(file.read(_LONGEST_CHECKPOINT_FILE)))

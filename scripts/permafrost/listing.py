@@ -1,0 +1,97 @@
+"""The directories of a zoo and the names, sizes and times of the files in them; no file is opened."""
+
+import os
+import re
+import stat
+from collections import deque
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from permafrost.contract import Problem
+from permafrost.names import printable
+
+SAVED_MODEL_FILES = ("saved_model.pb", "saved_model.pbtxt")
+
+
+@dataclass
+class Listing:
+    """A directory of a zoo as os.scandir gives it, links followed.
+
+    `path` begins as the user gave the zoo; `relative` is relative to the zoo, and '' at its root. `files` are the
+    regular files with their stat, None where that failed; `below` are the directories to enter. `error` says why the
+    directory cannot be read, or is ''.
+    """
+
+    zoo: str
+    path: str
+    relative: str
+    files: dict[str, os.stat_result | None] = field(default_factory=dict)
+    below: list[tuple[str, bool]] = field(default_factory=list)  # names, and whether they are links
+    error: str = ""
+
+    def path_of(self, name: str) -> str:
+        """The path of what has this name in the directory."""
+        return name if self.path == "." else f"{self.path}/{name}" if self.path != "/" else f"/{name}"
+
+
+def walk(zoos: list[str], skip: list[str]) -> Iterator[Listing]:
+    """The directories `zoos` and all below them, parents first and links last, each real directory once.
+
+    Directories named .git and .snakemake, those in `skip`, and `variables` of a SavedModel are not entered.
+    Raises Problem(bad_setting) for a zoo that is no directory, or is one of `skip`.
+    """
+    own = {_identity(path) for path in skip if os.path.isdir(path)}
+    seen = set(own)
+    links = deque()
+    for zoo in zoos:
+        if not os.path.isdir(zoo):
+            raise Problem("bad_setting", f"the zoo {printable(zoo)} is not a directory", "correct `zoo`")
+        if _identity(zoo) in own:
+            raise Problem("bad_setting", f"{printable(zoo)} is the zoo and a directory for outputs", "choose another")
+    for zoo in zoos:
+        root = re.sub(r"^(\./+)+", "", zoo.rstrip("/") or zoo[:1]) or "."
+        yield from _walk_real(deque([Listing(zoo, root, "")]), seen, links)
+    while links:
+        yield from _walk_real(deque([links.popleft()]), seen, links)
+
+
+def _walk_real(pending: deque[Listing], seen: set, links: deque[Listing]) -> Iterator[Listing]:
+    while pending:
+        listing = pending.popleft()
+        try:
+            identity = _identity(listing.path)
+            if identity in seen:
+                continue
+            seen.add(identity)
+            _fill(listing)
+        except FileNotFoundError:
+            continue
+        except OSError as error:
+            listing.error = error.strerror or str(error)
+        yield listing
+        for name, is_link in sorted(listing.below):
+            relative = f"{listing.relative}/{name}".lstrip("/")
+            (links if is_link else pending).append(Listing(listing.zoo, listing.path_of(name), relative))
+
+
+def _fill(listing: Listing) -> None:
+    with os.scandir(listing.path) as entries:
+        for entry in entries:
+            try:
+                if entry.is_dir():
+                    if entry.name not in (".git", ".snakemake"):
+                        listing.below.append((entry.name, entry.is_symlink()))
+                    continue
+                information = entry.stat()
+            except OSError:
+                listing.files[entry.name] = None
+                continue
+            if stat.S_ISREG(information.st_mode):
+                listing.files[entry.name] = information
+    if any(name in listing.files for name in SAVED_MODEL_FILES):
+        listing.below = [(name, is_link) for name, is_link in listing.below if name != "variables"]
+
+
+def _identity(path: str) -> tuple[int, int]:
+    information = os.stat(path)
+    return information.st_dev, information.st_ino

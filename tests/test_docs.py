@@ -1,0 +1,48 @@
+"""The README says what the code does."""
+
+import re
+import subprocess
+import sys
+
+import pytest
+
+from conftest import HOME
+from permafrost.contract import CAUSES, MADE_FILES, STATUSES, SUMMARY_COLUMNS, TRANSIENT
+
+README = (HOME / "README.md").read_text(encoding="utf-8")
+
+
+def test_every_cause_stands_in_the_readme_with_its_hint():
+    rows = dict(re.findall(r"^\| `(\w+)` \| (.+) \|$", README, re.MULTILINE))
+    assert {cause: rows.get(cause) for cause in CAUSES} == CAUSES
+    assert set(STATUSES) <= set(rows)
+    assert set(TRANSIENT) <= set(CAUSES)
+
+
+def test_files_and_columns_that_the_readme_names_exist():
+    assert all(column in SUMMARY_COLUMNS for column in ("model", "status", "repairs", "outputs_why", "match"))
+    named = set(re.findall(r"[\w]+\.(?:csv|json|pb)", README)) - {"feeds.npz"}
+    assert named <= MADE_FILES | {"frozen_graph.pb"}, named - MADE_FILES
+
+
+@pytest.mark.parametrize("stage", sorted(path.stem for path in (HOME / "scripts").glob("*.py") if path.stem != "warm"))
+def test_every_stage_explains_itself(stage):
+    done = subprocess.run(
+        [sys.executable, HOME / "scripts" / f"{stage}.py", "--help"], capture_output=True, text=True, check=True
+    )
+    assert "usage:" in done.stdout and len(done.stdout) > 200
+
+
+def test_the_committed_files_name_no_machine_and_no_registry():
+    files = subprocess.run(["git", "ls-files"], cwd=HOME, capture_output=True, text=True, check=True).stdout.split("\n")
+    words = re.compile(r"/home/[a-z]+/|/root/|pypi\.|pythonhosted|--index-url|find-links")
+    for name in filter(None, files):
+        path = HOME / name
+        if (
+            path.suffix in (".py", ".md", ".yaml", ".txt", ".toml", ".rst", "")
+            and path.is_file()
+            and path != HOME / "tests/test_docs.py"
+        ):
+            content = path.read_bytes()
+            if b"\0" not in content:
+                assert not words.search(content.decode("utf-8", "replace")), name

@@ -1,0 +1,170 @@
+"""Importing: meta graphs of every shape, variables and their keys, and what keeps a model from being frozen."""
+
+import random
+import shutil
+
+import pytest
+import tensorflow as tf
+from google.protobuf import text_format
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from conftest import SAMPLE_ZOO
+from permafrost.contract import Problem
+from permafrost.metagraph import GraphIndex, read_meta_graph
+from permafrost.restore_map import parse_slice, restore_map
+from stages import imported, problem_of, sources
+
+
+@pytest.fixture
+def copy(tmp_path):
+    """Copies a directory of the sample zoo, to be changed, and gives its path."""
+
+    def copied(name: str):
+        return shutil.copytree(SAMPLE_ZOO / name, tmp_path / name)
+
+    return copied
+
+
+def only_source(directory) -> dict:
+    (source,) = sources(directory.parent).values()
+    return source
+
+
+def test_variables_have_the_keys_that_the_saver_restores():
+    found = sources(SAMPLE_ZOO)
+    averages = {v["variable"]: v["key"] for v in imported(found["ema/model.ckpt"])["variables"] if v["key"]}
+    assert averages and all(key == f"{name}/ExponentialMovingAverage" for name, key in averages.items())
+    parts = [v for v in imported(found["partitioned/model.ckpt"])["variables"] if "/part_" in v["variable"]]
+    assert len(parts) >= 3 and all(v["slice"] and v["key"] == v["variable"].rpartition("/part_")[0] for v in parts)
+
+
+def test_variables_cover_the_checkpoint_as_tensorflow_reads_it():
+    for id, source in sources(SAMPLE_ZOO).items():
+        if id.startswith("broken_"):
+            continue
+        shapes = tf.compat.v1.train.NewCheckpointReader(source["prefix"]).get_variable_to_shape_map()
+        keys = {v["key"] for v in imported(source)["variables"]} - {""}
+        # The EMA's checkpoint also holds the raw weights, which its inference graph does not restore.
+        assert keys <= set(shapes) if id.startswith("ema/") else keys == set(shapes), id
+
+
+@given(st.lists(st.tuples(st.integers(1, 9), st.integers(0, 9), st.integers(0, 9)), min_size=1, max_size=4))
+def test_slices_are_parsed_as_tensorflow_writes_them(dimensions):
+    shape = [size for size, _, _ in dimensions]
+    start = [min(first, size - 1) for size, first, _ in dimensions]
+    extent = [max(1, min(length, size - first)) for (size, _, length), first in zip(dimensions, start, strict=True)]
+    info = tf.compat.v1.Variable.SaveSliceInfo("v", shape, start, extent)
+    assert parse_slice(info.spec) == (tuple(start), tuple(extent))
+
+
+@given(st.text(alphabet="0123456789,:- x", max_size=20))
+def test_garbled_slices_are_refused(text):
+    try:
+        start, extent = parse_slice(text, "save/RestoreV2")
+    except Problem as problem:
+        assert problem.cause == "bad_meta_graph"
+    else:
+        assert start is None or min((*start, *extent)) >= 0
+
+
+def test_a_text_meta_graph_is_read_as_the_binary_one(copy):
+    directory = copy("conv_batchnorm")
+    path = next(directory.glob("*.meta"))
+    binary = read_meta_graph(path)
+    path.write_text(text_format.MessageToString(binary))
+    assert read_meta_graph(path) == binary
+    record = imported(only_source(directory))
+    assert record["outputs"]
+
+
+@pytest.mark.parametrize("keep", [0.0, 0.1, 0.5, 0.9, 0.999])
+def test_a_meta_graph_that_is_cut_off(copy, keep):
+    directory = copy("conv_batchnorm")
+    path = next(directory.glob("*.meta"))
+    content = path.read_bytes()
+    path.write_bytes(content[: int(len(content) * keep)])
+    problem = problem_of(imported, only_source(directory))
+    assert problem.cause in ("truncated", "bad_meta_graph") and path.name in problem.message
+
+
+def test_a_meta_graph_of_random_bytes(copy):
+    directory = copy("linear")
+    path = directory / "model.ckpt.meta"
+    path.write_bytes(random.Random(1).randbytes(5000))
+    problem = problem_of(imported, only_source(directory))
+    assert problem.cause == "bad_meta_graph" and "model.ckpt.meta" in problem.message
+
+
+@settings(deadline=None, max_examples=300)
+@given(st.data())
+def test_mutated_meta_graphs_end_in_a_problem_or_a_record(data):
+    original = (SAMPLE_ZOO / "partitioned" / "model.ckpt.meta").read_bytes()
+    content = bytearray(original)
+    for _ in range(data.draw(st.integers(1, 4))):
+        place = data.draw(st.integers(0, len(content) - 1))
+        content[place] = data.draw(st.integers(0, 255))
+    meta_graph = read_or_none(bytes(content))
+    if meta_graph is not None:
+        try:
+            restore_map(meta_graph, GraphIndex(meta_graph.graph_def))
+        except Problem as problem:
+            assert problem.message
+
+
+def read_or_none(content: bytes):
+    import tempfile
+
+    with tempfile.NamedTemporaryFile(suffix=".meta") as file:
+        file.write(content)
+        file.flush()
+        try:
+            return read_meta_graph(file.name)
+        except Problem:
+            return None
+
+
+def test_a_meta_graph_of_another_model_is_refused(copy):
+    directory = copy("linear")
+    shutil.copy(SAMPLE_ZOO / "sum" / "sum.ckpt.meta", directory / "model.ckpt.meta")
+    problem = problem_of(imported, only_source(directory))
+    assert problem.cause == "foreign_meta_graph"
+    assert "var2" in problem.message and "W1" in problem.message
+
+
+def test_a_variable_of_another_shape_is_refused(copy):
+    directory = copy("conv_batchnorm")
+    path = next(directory.glob("*.meta"))
+    meta_graph = read_meta_graph(path)
+    node = next(n for n in meta_graph.graph_def.node if n.op == "VariableV2" and n.attr["shape"].shape.dim)
+    node.attr["shape"].shape.dim[0].size += 1
+    path.write_bytes(meta_graph.SerializeToString())
+    problem = problem_of(imported, only_source(directory))
+    assert problem.cause == "shape_mismatch" and node.name in problem.message
+
+
+def test_names_in_the_settings_that_the_graph_lacks():
+    source = sources(SAMPLE_ZOO)["linear/model.ckpt"]
+    problem = problem_of(imported, source, outputs=["prediction"])
+    assert problem.cause == "unknown_output" and "predictions" in problem.hint
+    problem = problem_of(imported, source, inputs={"input_holde": 1.0})
+    assert problem.cause == "unknown_input" and "input_holder" in problem.hint
+
+
+def test_an_op_that_this_tensorflow_lacks_is_named(copy):
+    directory = copy("linear")
+    meta_graph = read_meta_graph(directory / "model.ckpt.meta")
+    next(n for n in meta_graph.graph_def.node if n.name == "predictions").op = "MyCustomOp"
+    (directory / "model.ckpt.meta").write_bytes(meta_graph.SerializeToString())
+    problem = problem_of(imported, only_source(directory), outputs=["predictions"])
+    assert problem.cause == "unknown_op" and "MyCustomOp" in problem.message and "'predictions'" in problem.message
+
+
+def test_a_node_that_the_graph_lacks_is_named(copy):
+    directory = copy("linear")
+    meta_graph = read_meta_graph(directory / "model.ckpt.meta")
+    names = [n.name for n in meta_graph.graph_def.node]
+    del meta_graph.graph_def.node[names.index("input_holder")]
+    (directory / "model.ckpt.meta").write_bytes(meta_graph.SerializeToString())
+    problem = problem_of(imported, only_source(directory), outputs=["predictions"])
+    assert problem.cause == "bad_meta_graph" and "input_holder" in problem.message
