@@ -34,14 +34,10 @@ wildcard_constraints:
     model=".+",
 
 
-# All that is made of each model is named, since Snakemake does not miss a file between two others.
 rule all:
     input:
         f"{reports}/zoo.csv",
         f"{reports}/gate.txt",
-        run.for_all(f"{frozen}/{{model}}/provenance.json"),
-        run.for_all(f"{of_model}/import.json", f"{of_model}/verify.json", f"{of_model}/verification.csv"),
-        run.for_all(f"{of_model}/ops.csv", f"{of_model}/frozen_ops.csv", f"{of_model}/variables.csv"),
 
 
 # `snakemake frozen/<model>` freezes and verifies that model.
@@ -162,17 +158,21 @@ rule summarize:
         " --summary {output.summary:q} --timings {output.timings:q} --op-types {output.op_types:q} > {log:q} 2>&1"
 
 
-# Succeeds only where every model is as it is expected to be.
+# Succeeds only where every model is as it is expected to be. All that is made of the models is an input, since
+# Snakemake does not miss a file that lies between two others.
 rule gate:
     input:
-        f"{reports}/summary.csv",
+        run.for_all(f"{of_model}/import.json", f"{frozen}/{{model}}/provenance.json", f"{of_model}/verify.json"),
+        run.for_all(f"{of_model}/verification.csv", f"{of_model}/variables.csv"),
+        run.for_all(f"{of_model}/ops.csv", f"{of_model}/frozen_ops.csv"),
+        summary=f"{reports}/summary.csv",
     output:
         f"{reports}/gate.txt",
     params:
         on_failure=run.config["on_failure"],
         code=run.code("gate"),
     shell:
-        "{python}/gate.py --on-failure {params.on_failure} {input:q} {output:q}"
+        "{python}/gate.py --on-failure {params.on_failure} {input.summary:q} {output:q}"
 
 
 # Deletes what was made of models that the zoo no longer has.

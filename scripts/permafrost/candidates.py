@@ -1,9 +1,11 @@
 """The checkpoints of one directory, and what is wrong with those that cannot be used.
 
-X.index, X.data-00000-of-00001 ...   a V2 checkpoint: a table of tensors, and the shards that hold their bytes
-X, or X-00000-of-00002 ...           a V1 checkpoint: tables that hold the tensors themselves
-X.meta, or X.meta.pbtxt              the meta graph, often one for many steps
-checkpoint                           names the newest X, as a path on the machine that wrote it
+    X.index, X.data-00000-of-00001 ...   a V2 checkpoint: a table of tensors, and the shards that hold their bytes
+    X, or X-00000-of-00002 ...           a V1 checkpoint: tables that hold the tensors themselves
+    X.meta, or X.meta.pbtxt              the meta graph, often one for many steps
+    checkpoint                           names the newest X, as a path on the machine that wrote it
+
+Which files belong together is told by their names, and what they are by what is in them.
 """
 
 import hashlib
@@ -146,9 +148,8 @@ class _Directory:
                 problem = error
         meta, findings = self._meta_of(name)
         if is_tf2 and not meta:
-            problem = Problem(
-                "tf2_checkpoint", f"{self.files.shown(index)} is of a TensorFlow 2 object-based checkpoint"
-            )
+            why = f"{self.files.shown(index)} is of a TensorFlow 2 object-based checkpoint"
+            problem = Problem("tf2_checkpoint", why)
         problem = problem or self._missing_shard(f"{name}.data", total) or self.files.first_problem(data)
         problem = problem or self._meta_problem(name, meta)
         return self._candidate(name, "V2", [index], data, total, meta, problem, findings)
@@ -248,9 +249,8 @@ class _Directory:
     def _meta_problem(self, name: str, meta: str) -> Problem | None:
         if meta:
             return self.files.problem(meta)
-        return Problem(
-            "no_meta_graph", f"{self.files.shown(f'{name}.meta')} is missing, and so is that of any other step"
-        )
+        missing = self.files.shown(f"{name}.meta")
+        return Problem("no_meta_graph", f"{missing} is missing, and so is that of any other step")
 
 
 def _height(name: str) -> tuple:

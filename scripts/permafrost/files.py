@@ -72,7 +72,7 @@ class Facts:
 class Files:
     """The regular files of one directory; `names` are theirs, sorted.
 
-    Methods take such a name, and none of them raises OSError: what cannot be read is of the kind "unreadable".
+    No method raises OSError: what cannot be read is of the kind "unreadable".
     """
 
     def __init__(self, listing: Listing, facts: Facts):
@@ -136,7 +136,7 @@ class Files:
             return ""
 
     def named_prefixes(self) -> tuple[list[str], list[list[str]]]:
-        """What the file `checkpoint` names, as permafrost.names.named_prefixes gives it; nothing where it is of no use."""
+        """What the file `checkpoint` names, as permafrost.names.named_prefixes gives it, or two empty lists."""
         if "checkpoint" not in self.names or self.kind("checkpoint") in _UNUSABLE:
             return [], []
         try:
