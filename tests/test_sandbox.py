@@ -14,6 +14,7 @@ import numpy as np
 import psutil
 import pytest
 
+from fresh_process import in_fresh_process
 from permafrost import sandbox, unsafe_ops
 from permafrost.contract import Problem
 from permafrost.protos import graph_pb2
@@ -244,47 +245,50 @@ def test_the_child_dies_with_its_parent(tmp_path):
 
 
 def test_no_file_descriptor_or_process_is_left():
-    before = len(os.listdir("/proc/self/fd"))
+    before, children = len(os.listdir("/proc/self/fd")), psutil.Process().children()
     for _ in range(3):
         run(int)
         problem(os._exit, 1)
     assert len(os.listdir("/proc/self/fd")) == before
-    assert psutil.Process().children() == []
+    assert psutil.Process().children() == children
 
 
-def test_tensorflow_runs_in_it_and_its_abort_is_caught():
+def doubled_by_tensorflow(abort: bool) -> list[float]:
     import tensorflow as tf
 
     v1 = tf.compat.v1
+    with tf.Graph().as_default(), v1.Session() as session:
+        x = v1.placeholder(tf.float32, [2])
+        if abort:
+            session.run(tf.raw_ops.Abort(error_msg="enough of it"))
+        return session.run(x * 2, {x: [1, 2]}).tolist()
 
-    def work(abort):
-        with tf.Graph().as_default(), v1.Session() as session:
-            x = v1.placeholder(tf.float32, [2])
-            if abort:
-                session.run(tf.raw_ops.Abort(error_msg="enough of it"))
-            return session.run(x * 2, {x: [1, 2]}).tolist()
 
-    assert run(work, False) == [2, 4]
-    raised = problem(work, True)
+def too_large_for_tensorflow() -> float:
+    import tensorflow as tf
+
+    v1 = tf.compat.v1
+    with tf.Graph().as_default(), v1.Session() as session:
+        n = v1.placeholder(tf.int32, [])
+        return session.run(tf.reduce_sum(tf.fill([n, n], 1.0) + 1), {n: 9_000}).item()
+
+
+def refused_by_tensorflow() -> None:
+    import tensorflow as tf
+
+    raise tf.errors.ResourceExhaustedError(None, None, "OOM when allocating tensor")
+
+
+def test_tensorflow_runs_in_it_and_its_abort_is_caught():
+    assert in_fresh_process(run, doubled_by_tensorflow, False) == [2, 4]
+    raised = in_fresh_process(problem, doubled_by_tensorflow, True)
     assert raised.cause == "crash"
     assert signal.Signals.SIGABRT.name in raised.message
 
 
 def test_tensorflow_out_of_memory_is_memory():
-    import tensorflow as tf
-
-    v1 = tf.compat.v1
-
-    def too_large():
-        with tf.Graph().as_default(), v1.Session() as session:
-            n = v1.placeholder(tf.int32, [])
-            return session.run(tf.reduce_sum(tf.fill([n, n], 1.0) + 1), {n: 9_000}).item()
-
-    def refused():
-        raise tf.errors.ResourceExhaustedError(None, None, "OOM when allocating tensor")
-
-    assert problem(too_large, memory_mb=200).cause == "memory"
-    assert problem(refused).cause == "memory"
+    assert in_fresh_process(problem, too_large_for_tensorflow, memory_mb=200).cause == "memory"
+    assert in_fresh_process(problem, refused_by_tensorflow).cause == "memory"
 
 
 # The ops that a stranger's graph may not run.

@@ -9,6 +9,7 @@ import tensorflow as tf
 
 import verify
 from conftest import SAMPLE_ZOO
+from fresh_process import in_fresh_process
 from permafrost.contract import MISMATCH, UNVERIFIABLE, VERIFIED
 from stages import default_settings, frozen, imported, sources
 
@@ -22,8 +23,12 @@ CONFIGURED = {
 
 def judged(record: dict, provenance: dict, path: Path, **settings) -> dict:
     """The outcome of `verify` with the facts it found."""
+    return in_fresh_process(outcome_of_verify, record, provenance, path, default_settings(timeout=120, **settings))
+
+
+def outcome_of_verify(*args) -> dict:
     facts: dict = {}
-    outcome = verify.verify(record, provenance, path, default_settings(timeout=120, **settings), facts)
+    outcome = verify.verify(*args, facts)
     return facts | outcome
 
 

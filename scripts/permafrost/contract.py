@@ -104,7 +104,10 @@ class Problem(Exception):
     """
 
     def __init__(self, cause: str, message: str, hint: str = ""):
-        super().__init__(message)
+        super().__init__(cause, message, hint)
         self.cause = cause
         self.message = message
         self.hint = hint or CAUSES[cause]
+
+    def __str__(self) -> str:
+        return self.message
