@@ -4,6 +4,7 @@ Reads the meta graph and the checkpoint's index, and TensorFlow's op registry; n
 """
 
 import argparse
+import contextlib
 import json
 
 from permafrost import importing, records
@@ -12,8 +13,8 @@ from permafrost.contract import Problem
 from permafrost.metagraph import GraphIndex, read_meta_graph
 
 
-def import_model(source: dict, settings: dict, facts: dict) -> None:
-    """Adds to `facts` what is known of the model, as far as it goes.
+def import_model(source: dict, settings: dict, facts: dict) -> dict | None:
+    """Adds to `facts` what is known of the model, as far as it goes; returns the problem that discovery found, if any.
 
     Args:
       source: a model as discovery describes it (permafrost.discovery).
@@ -22,20 +23,18 @@ def import_model(source: dict, settings: dict, facts: dict) -> None:
     """
     facts.update({key: source[key] for key in ("prefix", "step", "format", "meta", "findings")})
     facts["checkpoint_bytes"] = source["bytes"]
-    problem = source["problem"]
-    if source["meta"]:
-        try:
-            meta_graph = read_meta_graph(source["meta"])
-            facts.update(importing.describe_graph(meta_graph))
-        except Problem as bad_meta_graph:
-            problem = problem or vars(bad_meta_graph)
-    if problem:
-        raise Problem(problem["cause"], problem["message"], problem["hint"])
+    if problem := source["problem"]:
+        with contextlib.suppress(Problem):
+            facts.update(importing.describe_graph(read_meta_graph(source["meta"])))
+        return records.failure("discover", Problem(problem["cause"], problem["message"], problem["hint"]))
+    meta_graph = read_meta_graph(source["meta"])
+    facts.update(importing.describe_graph(meta_graph))
     index = GraphIndex(meta_graph.graph_def)
     with open_checkpoint(source["prefix"]) as checkpoint:
         facts["format"], facts["checkpoint_bytes"] = checkpoint.format, checkpoint.bytes
-        facts["variables"] = importing.describe_variables(meta_graph, index, checkpoint.tensors)
+        facts["variables"] = importing.describe_variables(source["meta"], meta_graph, index, checkpoint.tensors)
     facts.update(importing.choose(meta_graph, index, facts["variables"], settings))
+    return None
 
 
 def main(argv: list[str] | None = None) -> int:

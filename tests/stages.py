@@ -21,9 +21,9 @@ def sources(zoo: Path) -> dict[str, dict]:
 
 
 def imported(source: dict, **changes) -> dict:
-    """The import record of a model; raises Problem as the stage's functions do."""
+    """The import record of a model that discovery found whole; raises Problem as the stage's functions do."""
     facts = {"status": "ok", "model": source["id"]}
-    import_meta.import_model(source, default_settings(**changes), facts)
+    assert import_meta.import_model(source, default_settings(**changes), facts) is None
     return facts
 
 

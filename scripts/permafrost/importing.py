@@ -5,7 +5,7 @@ from math import prod
 
 from permafrost import inputs, op_definitions, outputs, pruning
 from permafrost.contract import Problem
-from permafrost.metagraph import VARIABLE_OPS, GraphIndex, missing_inputs, static_shape, tensor_name
+from permafrost.metagraph import VARIABLE_OPS, GraphIndex, missing_inputs, node_in_cycle, static_shape, tensor_name
 from permafrost.protos import types_pb2
 from permafrost.restore_map import Source, restore_map
 
@@ -22,12 +22,13 @@ def describe_graph(meta_graph) -> dict:
     }
 
 
-def describe_variables(meta_graph, index: GraphIndex, tensors: dict) -> list[dict]:
+def describe_variables(path: str, meta_graph, index: GraphIndex, tensors: dict) -> list[dict]:
     """One dict for each variable node: variable, op, dtype, shape, bytes, key, slice, box.
 
     `key` is empty for a variable that the meta graph's saver does not restore; a meta graph without a saver is taken
     to restore each variable by its name.
     Args:
+      path: of the meta graph, for messages.
       tensors: key -> permafrost.checkpoint.Tensor.
     Raises Problem: foreign_meta_graph where the saver restores keys that the checkpoint lacks, shape_mismatch where
       dtype or shape of a variable is not that of its tensor.
@@ -36,17 +37,17 @@ def describe_variables(meta_graph, index: GraphIndex, tensors: dict) -> list[dic
     variable_nodes = [node for node in index.graph_def.node if node.op in VARIABLE_OPS]
     if not sources:
         sources = {node.name: Source(node.name) for node in variable_nodes if node.name in tensors}
-    _refuse_foreign(sources, tensors)
+    _refuse_foreign(path, sources, tensors)
     return [_variable(node, sources.get(node.name), tensors) for node in variable_nodes]
 
 
-def _refuse_foreign(sources: dict[str, Source], tensors: dict) -> None:
+def _refuse_foreign(path: str, sources: dict[str, Source], tensors: dict) -> None:
     wanted = {source.key for source in sources.values()}
     missing, unused = sorted(wanted - set(tensors)), sorted(set(tensors) - wanted)
     if missing or (tensors and not wanted):
         raise Problem(
             "foreign_meta_graph",
-            f"the checkpoint lacks {len(missing)} of the {len(wanted)} tensors that the meta graph restores "
+            f"the checkpoint lacks {len(missing)} of the {len(wanted)} tensors that {path} restores "
             f"({_some(missing)}), and has {len(unused)} that it does not restore ({_some(unused)})",
         )
 
@@ -136,6 +137,8 @@ def choose(meta_graph, index: GraphIndex, variables: list[dict], settings: dict)
     if missing := missing_inputs(cut_index, own):
         raise Problem("bad_meta_graph", f"the graph lacks the node {missing[0]!r}, which the outputs need")
     kept = own | pruning.needed(cut_index, output_nodes)
+    if name := node_in_cycle(cut_index, own):
+        raise Problem("bad_meta_graph", f"node {name!r} depends on itself, and no while loop is around it")
     definitions = op_definitions.look_up(cut_index.nodes[name].op for name in kept)
     functions = {function.signature.name for function in cut.library.function}
     for name in sorted(own):

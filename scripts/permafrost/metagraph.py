@@ -13,6 +13,7 @@ from permafrost.protos import meta_graph_pb2
 
 VARIABLE_OPS = ("Variable", "VariableV2", "VarHandleOp")
 
+_MERGES, _NEXT_ITERATIONS = ("Merge", "RefMerge"), ("NextIteration", "RefNextIteration")
 _LFS_POINTER = b"version https://git-lfs"
 
 
@@ -125,6 +126,39 @@ def missing_inputs(index: GraphIndex, names: Iterable[str]) -> list[str]:
             if source not in index.nodes:
                 missing[source] = None
     return list(missing)
+
+
+def node_in_cycle(index: GraphIndex, names: Iterable[str]) -> str | None:
+    """One of the nodes `names` that depends on itself, by way of others of them; None where there is none.
+
+    The way from a NextIteration to a Merge is how a while loop goes round, and does not count; see InitFromEdges in
+    tensorflow/core/common_runtime/graph_constructor.cc.
+    """
+    waiting = {name: set() for name in names}
+    consumers = defaultdict(list)
+    for name, sources in waiting.items():
+        node = index.nodes[name]
+        for source in [*(source for source, _ in index.inputs_of(node)), *index.control_inputs_of(node)]:
+            loops = node.op in _MERGES and index.nodes[source].op in _NEXT_ITERATIONS if source in waiting else True
+            if not loops and source not in sources:
+                sources.add(source)
+                consumers[source].append(name)
+    ready = [name for name, sources in waiting.items() if not sources]
+    while ready:
+        name = ready.pop()
+        del waiting[name]
+        for consumer in consumers[name]:
+            waiting[consumer].discard(name)
+            if not waiting[consumer]:
+                ready.append(consumer)
+    if not waiting:
+        return None
+    # What is left is on a cycle or behind one: following the inputs leads into it.
+    name, seen = min(waiting), set()
+    while name not in seen:
+        seen.add(name)
+        name = min(waiting[name])
+    return name
 
 
 def static_shape(node) -> tuple[int, ...] | None:
