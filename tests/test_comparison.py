@@ -48,6 +48,34 @@ def test_tolerance_is_relative_to_the_checkpoint():
     assert comparison.match(a, b, {"atol": 0.5}) == "tolerance"
 
 
+@given(st.sampled_from([np.float16, np.float32, np.float64]), st.data())
+def test_units_in_the_last_place_are_steps_of_nextafter(dtype, data):
+    width = np.dtype(dtype).itemsize * 8
+    a = np.array(data.draw(st.floats(width=width, allow_nan=False, allow_infinity=False)), dtype)
+    steps = data.draw(st.integers(0, 5))
+    b = a
+    with np.errstate(over="ignore"):
+        for _ in range(steps):
+            b = np.nextafter(b, dtype(np.inf))
+    if np.isfinite(b):
+        assert comparison.measure(a, b)["max_ulp_diff"] == steps
+        assert comparison.match(a, b, {"ulp": steps})
+        if steps:
+            assert comparison.match(a, b, {"ulp": steps - 1}) == ""
+
+
+@given(st.sampled_from([np.int8, np.int64, np.uint64, np.bool_]), st.data())
+def test_units_in_the_last_place_of_whole_numbers_are_their_difference(dtype, data):
+    a, b = (data.draw(arrays.from_dtype(np.dtype(dtype))) for _ in range(2))
+    assert comparison.measure(np.array(a), np.array(b))["max_ulp_diff"] == abs(int(a) - int(b))
+
+
+def test_nan_is_far_from_every_number():
+    nan, one = np.array([np.nan, 1], "f4"), np.array([1, 1], "f4")
+    assert comparison.measure(nan, one)["max_ulp_diff"] == 2**64 - 1
+    assert comparison.match(nan, one, {"ulp": 2**64}) == ""
+
+
 def test_strings_are_compared_whole():
     a = np.array([b"ice", b"snow"], dtype=object)
     assert comparison.match(a, a.copy()) == "bitwise"

@@ -36,6 +36,48 @@ def _max_rel(a: np.ndarray, b: np.ndarray) -> float | None:
     return float(np.where(np.isnan(relative), np.inf, relative).max(initial=0))
 
 
+def _ulps(a: np.ndarray, b: np.ndarray) -> np.ndarray | None:
+    """How many representable numbers lie from a to b (uint64); the largest count where only one is NaN.
+
+    Complex numbers count as their two parts, one after the other; None where the dtype is no number.
+    """
+    if _floats(a) is None or a.shape != b.shape or a.dtype != b.dtype:
+        return None
+    if a.dtype.kind == "c":
+        a, b = (np.ascontiguousarray(array).reshape(-1).view(array.real.dtype) for array in (a, b))
+    p, q = _ordered(a), _ordered(b)
+    ulps = np.maximum(p, q) - np.minimum(p, q)
+    with np.errstate(all="ignore"):
+        nan_a, nan_b = a != a, b != b
+    return np.where(nan_a & nan_b, 0, np.where(nan_a ^ nan_b, np.iinfo(np.uint64).max, ulps)).astype(np.uint64)
+
+
+def _ordered(array: np.ndarray) -> np.ndarray:
+    """Numbers as uint64 that have the same order and follow one another without gaps; 0.0 and -0.0 are one."""
+    middle = np.uint64(1 << 63)
+    if array.dtype.kind in "biu":
+        return array.astype(np.uint64) + (middle if array.dtype.kind == "i" else np.uint64(0))
+    # A float's bits without the sign count up with its magnitude.
+    bits = np.ascontiguousarray(array).view(f"u{array.dtype.itemsize}").reshape(array.shape).astype(np.uint64)
+    sign = np.uint64(1 << (8 * array.dtype.itemsize - 1))
+    magnitude = bits & (sign - np.uint64(1))
+    return np.where(bits & sign != 0, middle - magnitude, middle + magnitude)
+
+
+def _max_ulps(a: np.ndarray, b: np.ndarray) -> int | None:
+    ulps = _ulps(a, b)
+    return None if ulps is None else int(ulps.max(initial=0))
+
+
+def _cosine(a: np.ndarray, b: np.ndarray) -> float | None:
+    x, y = _floats(a), _floats(b)
+    if x is None or y is None or x.size != y.size:
+        return None
+    with np.errstate(all="ignore"):
+        cosine = abs(np.vdot(x, y)) / (np.linalg.norm(x) * np.linalg.norm(y))
+    return float(cosine) if np.isfinite(cosine) else None
+
+
 def _unequal(a: np.ndarray, b: np.ndarray) -> int:
     return max(a.size, b.size) if a.shape != b.shape or a.dtype != b.dtype else int((~_same(a, b)).sum())
 
@@ -55,6 +97,8 @@ METRICS = {
     "unequal": _unequal,
     "max_abs_diff": _max_abs,
     "max_rel_diff": _max_rel,
+    "max_ulp_diff": _max_ulps,
+    "cosine": _cosine,
     "nan_checkpoint": lambda a, b: _nans(a),
     "nan_frozen": lambda a, b: _nans(b),
     "inf_checkpoint": lambda a, b: _infinities(a),
@@ -85,8 +129,8 @@ def match(a: np.ndarray, b: np.ndarray, tolerance: dict | None = None) -> str:
     """`bitwise` where the arrays are the same bits (NaN equals NaN), `tolerance` where they are within it, else ``.
 
     Args:
-      tolerance: {"rtol": float, "atol": float}, either may be missing and is 0 then: |a - b| <= atol + rtol * |a|;
-        NaN and infinities must stand in the same places.
+      tolerance: {"ulp": int}, units in the last place, or {"rtol": float, "atol": float}, either of which may be
+        missing and is 0 then: |a - b| <= atol + rtol * |a|. NaN and infinities must stand in the same places.
     """
     if a.dtype != b.dtype or a.shape != b.shape:
         return ""
@@ -95,6 +139,8 @@ def match(a: np.ndarray, b: np.ndarray, tolerance: dict | None = None) -> str:
     difference = _difference(a, b)
     if not tolerance or difference is None or not np.isfinite(difference).all():
         return ""
+    if "ulp" in tolerance:
+        return "tolerance" if _max_ulps(a, b) <= tolerance["ulp"] else ""
     with np.errstate(all="ignore"):
         reference = np.abs(_floats(a))
         bound = tolerance.get("atol", 0.0) + tolerance.get("rtol", 0.0) * np.where(np.isfinite(reference), reference, 0)
