@@ -1,0 +1,366 @@
+"""Small models of every kind that people have; each function builds one in the default graph.
+
+SAME are those that TensorFlow's freeze_graph freezes right, REPAIRED those where it raises or writes a graph that
+cannot be used, REFUSED (with the cause) those that nobody can freeze. All have outputs named `out`, or OUTPUTS says.
+"""
+
+import contextlib
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+import tensorflow as tf
+from tensorflow.python.ops import control_flow_util
+from tensorflow.python.ops import data_flow_ops
+
+v1 = tf.compat.v1
+raw = tf.raw_ops
+
+
+@contextlib.contextmanager
+def control_flow(version: int) -> Iterator[None]:
+    """Conds and loops as Switch and Merge (1), or as functions (2)."""
+    before = control_flow_util.ENABLE_CONTROL_FLOW_V2
+    control_flow_util.ENABLE_CONTROL_FLOW_V2 = version == 2
+    try:
+        yield
+    finally:
+        control_flow_util.ENABLE_CONTROL_FLOW_V2 = before
+
+
+def weights(name: str, shape: list[int], resource: bool = False, **options):
+    """A float32 variable whose values differ from one another and by its name."""
+    values = np.random.default_rng(len(name)).normal(size=shape).astype(np.float32)
+    return v1.get_variable(name, initializer=values, use_resource=resource, **options)
+
+
+def features(size: int = 3):
+    return v1.placeholder(tf.float32, [None, size], name="x")
+
+
+def reads_of_any_name() -> None:
+    """The reads that tf.Variable made go by other names; freeze_graph looks for `<variable>/Read/ReadVariableOp`."""
+    handle = raw.VarHandleOp(dtype=tf.float32, shape=[3, 3], shared_name="w", name="w")
+    assign = raw.AssignVariableOp(resource=handle, value=tf.random.stateless_normal([3, 3], [1, 2]))
+    v1.add_to_collection("to_run", assign)
+    value = raw.ReadVariableOp(resource=handle, dtype=tf.float32, name="fetched")
+    tf.matmul(features(), value, name="out")
+    v1.add_to_collection("to_save", tf.identity(value, name="w_value"))
+
+
+def plain(resource: bool) -> Callable[[], None]:
+    def build() -> None:
+        tf.nn.bias_add(tf.matmul(features(), weights("w", [3, 4], resource)), weights("b", [4], resource), name="out")
+
+    return build
+
+
+def gather() -> None:
+    tf.gather(weights("table", [7, 3], True), v1.placeholder(tf.int32, [None], name="ids"), name="gathered")
+    tf.identity(v1.get_default_graph().get_tensor_by_name("gathered:0"), name="out")
+
+
+def gather_of_int64() -> None:
+    ids = v1.placeholder(tf.int64, [None], name="ids")
+    tf.identity(tf.nn.embedding_lookup(weights("table", [7, 3], True), ids), name="out")
+
+
+def gather_nd() -> None:
+    ids = v1.placeholder_with_default([[1, 2], [0, 1]], [None, 2], name="ids")
+    tf.identity(tf.gather_nd(weights("table", [7, 3], True), ids), name="out")
+
+
+def gather_with_batch_dims() -> None:
+    ids = v1.placeholder_with_default([[1, 2], [0, 1]], [2, 2], name="ids")
+    table = weights("table", [2, 3, 4], True)
+    raw.ResourceGather(resource=table.handle, indices=ids, dtype=tf.float32, batch_dims=1, name="rows")
+    tf.identity(v1.get_default_graph().get_tensor_by_name("rows:0"), name="out")
+
+
+def partitioned(axis: int, parts: int) -> Callable[[], None]:
+    def build() -> None:
+        partitioner = v1.fixed_size_partitioner(parts, axis)
+        w = v1.get_variable(
+            "w", [6, 5], initializer=v1.random_normal_initializer(seed=1), partitioner=partitioner, use_resource=False
+        )
+        tf.matmul(features(6), tf.convert_to_tensor(w), name="out")
+
+    return build
+
+
+def while_loop(version: int, resource: bool) -> Callable[[], None]:
+    def build() -> None:
+        x, w = features(), weights("w", [3, 3], resource)
+        with control_flow(version):
+            result = v1.while_loop(
+                lambda i, h: i < 3, lambda i, h: (i + 1, tf.tanh(tf.matmul(h, w))), [tf.constant(0), x]
+            )
+        tf.identity(result[1], name="out")
+
+    return build
+
+
+def cond(version: int, resource: bool) -> Callable[[], None]:
+    def build() -> None:
+        x, a, b = features(), weights("a", [3, 2], resource), weights("beta", [3, 2], resource)
+        flag = v1.placeholder_with_default(True, [], name="flag")
+        with control_flow(version):
+            result = v1.cond(flag, lambda: tf.matmul(x, a), lambda: tf.matmul(x, b) + 1)
+        tf.identity(result, name="out")
+
+    return build
+
+
+def nested_functions() -> None:
+    """A cond in a loop, both functions, over resource variables."""
+    x, a, b = features(), weights("a", [3, 3], True), weights("beta", [3, 3], True)
+    with control_flow(2):
+        result = v1.while_loop(
+            lambda i, h: i < 4,
+            lambda i, h: (
+                i + 1,
+                v1.cond(tf.equal(i % 2, 0), lambda: tf.matmul(h, a), lambda: tf.tanh(tf.matmul(h, b))),
+            ),
+            [tf.constant(0), x],
+        )
+    tf.identity(result[1], name="out")
+
+
+def switch_case() -> None:
+    x, a, b = features(), weights("a", [3, 2], True), weights("beta", [3, 2], True)
+    which = v1.placeholder_with_default(1, [], name="which")
+    with control_flow(2):
+        result = tf.switch_case(which, [lambda: tf.matmul(x, a), lambda: tf.matmul(x, b), lambda: tf.matmul(x, a + b)])
+    tf.identity(result, name="out")
+
+
+def function_that_captures() -> None:
+    w = weights("w", [3, 2], True)
+
+    @tf.function
+    def layer(x):
+        return tf.nn.relu(tf.matmul(x, w))
+
+    tf.identity(layer(features()), name="out")
+
+
+def function_called_twice() -> None:
+    a, b = weights("a", [3, 3], True), weights("beta", [3, 3], True)
+
+    @tf.function
+    def layer(x, w):
+        return tf.nn.relu(tf.matmul(x, w))
+
+    tf.identity(layer(layer(features(), a.handle_or_value()), b.handle_or_value()), name="out")
+
+
+def gather_in_a_function() -> None:
+    table = weights("table", [7, 3], True)
+
+    @tf.function
+    def look_up(ids):
+        return tf.gather(table, ids)
+
+    tf.identity(look_up(v1.placeholder(tf.int32, [None], name="ids")), name="out")
+
+
+def old_variable_op() -> None:
+    """The op of TensorFlow 0.x, whose shape `[]` may also mean an unknown one."""
+    graph = v1.get_default_graph()
+    variable = graph.create_op(
+        "Variable",
+        [],
+        [tf.float32_ref],
+        attrs={
+            "shape": tf.compat.v1.AttrValue(shape=tf.TensorShape([3, 2]).as_proto()),
+            "dtype": tf.compat.v1.AttrValue(type=tf.float32.as_datatype_enum),
+        },
+        name="w",
+    ).outputs[0]
+    v1.add_to_collection("to_run", raw.Assign(ref=variable, value=tf.random.stateless_normal([3, 2], [1, 2])).op)
+    v1.add_to_collection("to_save", variable)
+    tf.matmul(features(), raw.Identity(input=variable, name="w/read"), name="out")
+
+
+def is_initialized() -> None:
+    """The output takes the variable's value only if it has one."""
+    x, w = features(), weights("w", [3, 2])
+    with control_flow(1):
+        value = v1.cond(v1.is_variable_initialized(w), lambda: w.read_value(), lambda: w.initial_value)
+    tf.matmul(x, value, name="out")
+
+
+def batch_norm(flag_is_fed: bool, version: int, resource: bool) -> Callable[[], None]:
+    """Moving averages that are updated on the way to the output, where a flag says so."""
+
+    def build() -> None:
+        x = features()
+        moving = weights("moving_mean", [3], resource, trainable=False)
+        scale = weights("gamma", [3], resource)
+        mean = tf.reduce_mean(x, 0)
+        flag = v1.placeholder(tf.bool, [], name="is_training") if flag_is_fed else tf.constant(False)
+
+        def update():
+            with tf.control_dependencies([v1.assign(moving, moving * 0.9 + mean * 0.1)]):
+                return tf.identity(mean)
+
+        with control_flow(version):
+            centre = v1.cond(flag, update, lambda: tf.identity(moving))
+        tf.multiply(x - centre, scale, name="out")
+
+    return build
+
+
+def assigned_on_the_way(op: str) -> Callable[[], None]:
+    def build() -> None:
+        x, state = features(), weights("state", [3])
+        changed = {"assign": v1.assign, "add": v1.assign_add, "sub": v1.assign_sub}[op](state, state * 0.5)
+        tf.add(x, changed, name="out")
+
+    return build
+
+
+def resource_assigned_on_the_way() -> None:
+    x, state = features(), weights("state", [3], True)
+    with tf.control_dependencies([state.assign_add(state * 0.5).op]):
+        tf.add(x, state.read_value(), name="out")
+
+
+def ref_ops() -> None:
+    """A reference goes through a cond as a reference."""
+    x, w = features(), weights("w", [3, 2])
+    flag = v1.placeholder_with_default(True, [], name="flag")
+    off, on = raw.RefSwitch(data=w._ref(), pred=flag)
+    merged = raw.RefMerge(inputs=[off, on]).output
+    tf.matmul(x, raw.RefIdentity(input=merged), name="out")
+
+
+def dropout_of_tflearn() -> None:
+    """tflearn keeps its training mode in a variable of no checkpoint, and asks it in a cond."""
+    x, w = features(), weights("w", [3, 4])
+    training = v1.get_variable(
+        "is_training", initializer=False, trainable=False, use_resource=False, collections=["not saved"]
+    )
+    v1.add_to_collection("to_run", training.initializer)
+    v1.add_to_collection("is_training", training)
+    hidden = tf.matmul(x, w)
+    with control_flow(1):
+        dropped = v1.cond(training, lambda: tf.nn.dropout(hidden, rate=0.5), lambda: hidden)
+    tf.identity(dropped, name="out")
+
+
+def table_of_constants() -> None:
+    words = v1.placeholder(tf.string, [None], name="words")
+    table = tf.lookup.StaticHashTable(
+        tf.lookup.KeyValueTensorInitializer([b"ice", b"snow"], np.array([1, 2], np.int64)), default_value=0
+    )
+    v1.add_to_collection("to_run", v1.tables_initializer())
+    tf.identity(tf.nn.embedding_lookup(weights("embedding", [3, 4]), table.lookup(words)), name="out")
+
+
+def queue_input() -> None:
+    queue = data_flow_ops.FIFOQueue(10, [tf.float32, tf.int32], shapes=[[3], []], name="queue")
+    batch, _ = queue.dequeue_many(2, name="batch")
+    tf.matmul(batch, weights("w", [3, 2]), name="out")
+
+
+def queue_of_one() -> None:
+    queue = data_flow_ops.FIFOQueue(10, [tf.float32], shapes=[[2, 3]], name="queue")
+    tf.matmul(queue.dequeue(name="batch"), weights("w", [3, 2]), name="out")
+
+
+def iterator_input() -> None:
+    dataset = tf.data.Dataset.from_tensor_slices(np.eye(3, dtype=np.float32)).batch(2)
+    batch = v1.data.make_initializable_iterator(dataset).get_next()
+    tf.matmul(batch, weights("w", [3, 2]), name="out")
+
+
+def staging_area_input() -> None:
+    area = data_flow_ops.StagingArea([tf.float32], shapes=[[2, 3]])
+    tf.matmul(area.get()[0], weights("w", [3, 2]), name="out")
+
+
+def python_function() -> None:
+    y = v1.py_func(lambda a: a, [tf.matmul(features(), weights("w", [3, 2]))], tf.float32)
+    tf.identity(y, name="out")
+
+
+def unsaved_variable() -> None:
+    local = weights("local", [2], collections=[v1.GraphKeys.LOCAL_VARIABLES])
+    v1.add_to_collection("to_run", local.initializer)
+    tf.add(tf.matmul(features(), weights("w", [3, 2])), local, name="out")
+
+
+def restored_twice() -> None:
+    """One variable that two restore ops fill, as savers with several groups write it."""
+    tf.matmul(features(), weights("w", [3, 2]), name="out")
+
+
+SAME = {
+    "reference variables": plain(False),
+    "resource variables": plain(True),
+    "gather": gather,
+    "gather, int64": gather_of_int64,
+    "gather_nd": gather_nd,
+    "slices by row": partitioned(0, 3),
+    "slices by column": partitioned(1, 5),
+    "loop": while_loop(1, False),
+    "loop over resources": while_loop(1, True),
+    "functional loop over references": while_loop(2, False),
+    "cond": cond(1, False),
+    "cond over resources": cond(1, True),
+    "functional cond": cond(2, False),
+    "functional cond over resources": cond(2, True),
+    "functional switch": switch_case,
+    "function that captures": function_that_captures,
+}
+REPAIRED = {
+    "old Variable op": old_variable_op,
+    "gather with batch_dims": gather_with_batch_dims,
+    "gather in a function": gather_in_a_function,
+    "functional loop over resources": while_loop(2, True),
+    "cond in a loop, functional": nested_functions,
+    "is initialized": is_initialized,
+    "batch norm, fed flag, references": batch_norm(True, 1, False),
+    "batch norm, fed flag, resources": batch_norm(True, 1, True),
+    "batch norm, fed flag, functional, references": batch_norm(True, 2, False),
+    "batch norm, fed flag, functional, resources": batch_norm(True, 2, True),
+    "batch norm, constant flag, references": batch_norm(False, 1, False),
+    "assign on the way": assigned_on_the_way("assign"),
+    "assign_add on the way": assigned_on_the_way("add"),
+    "assign_sub on the way": assigned_on_the_way("sub"),
+    "resource assigned on the way": resource_assigned_on_the_way,
+    "reference ops": ref_ops,
+    "reads of any name": reads_of_any_name,
+    "lookup table": table_of_constants,
+    "queue": queue_input,
+    "queue of batches": queue_of_one,
+    "iterator": iterator_input,
+    "staging area": staging_area_input,
+}
+REFUSED = {
+    "python function": (python_function, "unsupported_op"),
+    "unsaved variable": (unsaved_variable, "missing_variable"),
+    "tflearn's dropout": (dropout_of_tflearn, "missing_variable"),
+}
+
+
+def save(build: Callable[[], None], directory: Path, **options) -> Path:
+    """Builds a model in a graph of its own, initialises it, saves it, and gives its prefix.
+
+    Args:
+      options: of the Saver.
+    """
+    prefix = directory / "model.ckpt"
+    with tf.Graph().as_default() as graph:
+        v1.set_random_seed(1)
+        build()
+        saver = v1.train.Saver(v1.get_collection("to_save") or None, **options)
+        with v1.Session(graph=graph) as session:
+            session.run(v1.global_variables_initializer())
+            for operation in v1.get_collection("to_run"):
+                session.run(operation)
+            graph.clear_collection("to_run")
+            graph.clear_collection("to_save")
+            saver.save(session, str(prefix), write_state=False)
+    return prefix
