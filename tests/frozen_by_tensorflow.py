@@ -29,3 +29,21 @@ def frozen_by_tensorflow(prefix, meta, outputs: list[str]) -> bytes:
             input_meta_graph_def=meta_graph,
         )
     return graph_def.SerializeToString(deterministic=True)
+
+
+def with_our_names(theirs: bytes, ours: bytes) -> bytes:
+    """TensorFlow's frozen graph with our names of converted functions, which it takes from a counter of its own."""
+    graph_def, own = (tf.compat.v1.GraphDef.FromString(content) for content in (theirs, ours))
+    assert len(graph_def.library.function) == len(own.library.function)
+    names = {}
+    for function, ours_function in zip(graph_def.library.function, own.library.function, strict=True):
+        base, _, number = function.signature.name.rpartition("_frozen_")
+        if base and number.isdigit():
+            names[function.signature.name] = ours_function.signature.name
+            function.signature.name = ours_function.signature.name
+    nodes = [*graph_def.node, *(node for function in graph_def.library.function for node in function.node_def)]
+    for node in nodes:
+        for attribute in node.attr.values():
+            for called in [attribute.func] if attribute.HasField("func") else attribute.list.func:
+                called.name = names.get(called.name, called.name)
+    return graph_def.SerializeToString(deterministic=True)

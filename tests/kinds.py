@@ -10,8 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import tensorflow as tf
-from tensorflow.python.ops import control_flow_util
-from tensorflow.python.ops import data_flow_ops
+from tensorflow.python.ops import control_flow_util, data_flow_ops
 
 v1 = tf.compat.v1
 raw = tf.raw_ops
@@ -36,16 +35,6 @@ def weights(name: str, shape: list[int], resource: bool = False, **options):
 
 def features(size: int = 3):
     return v1.placeholder(tf.float32, [None, size], name="x")
-
-
-def reads_of_any_name() -> None:
-    """The reads that tf.Variable made go by other names; freeze_graph looks for `<variable>/Read/ReadVariableOp`."""
-    handle = raw.VarHandleOp(dtype=tf.float32, shape=[3, 3], shared_name="w", name="w")
-    assign = raw.AssignVariableOp(resource=handle, value=tf.random.stateless_normal([3, 3], [1, 2]))
-    v1.add_to_collection("to_run", assign)
-    value = raw.ReadVariableOp(resource=handle, dtype=tf.float32, name="fetched")
-    tf.matmul(features(), value, name="out")
-    v1.add_to_collection("to_save", tf.identity(value, name="w_value"))
 
 
 def plain(resource: bool) -> Callable[[], None]:
@@ -135,23 +124,14 @@ def switch_case() -> None:
 
 
 def function_that_captures() -> None:
-    w = weights("w", [3, 2], True)
+    """One that a graph calls twice."""
+    w = weights("w", [3, 3], True)
 
     @tf.function
     def layer(x):
         return tf.nn.relu(tf.matmul(x, w))
 
-    tf.identity(layer(features()), name="out")
-
-
-def function_called_twice() -> None:
-    a, b = weights("a", [3, 3], True), weights("beta", [3, 3], True)
-
-    @tf.function
-    def layer(x, w):
-        return tf.nn.relu(tf.matmul(x, w))
-
-    tf.identity(layer(layer(features(), a.handle_or_value()), b.handle_or_value()), name="out")
+    tf.identity(layer(layer(features())), name="out")
 
 
 def gather_in_a_function() -> None:
@@ -165,21 +145,11 @@ def gather_in_a_function() -> None:
 
 
 def old_variable_op() -> None:
-    """The op of TensorFlow 0.x, whose shape `[]` may also mean an unknown one."""
-    graph = v1.get_default_graph()
-    variable = graph.create_op(
-        "Variable",
-        [],
-        [tf.float32_ref],
-        attrs={
-            "shape": tf.compat.v1.AttrValue(shape=tf.TensorShape([3, 2]).as_proto()),
-            "dtype": tf.compat.v1.AttrValue(type=tf.float32.as_datatype_enum),
-        },
-        name="w",
-    ).outputs[0]
+    """The op of TensorFlow 0.x."""
+    variable = raw.Variable(shape=[3, 2], dtype=tf.float32, name="w")
     v1.add_to_collection("to_run", raw.Assign(ref=variable, value=tf.random.stateless_normal([3, 2], [1, 2])).op)
     v1.add_to_collection("to_save", variable)
-    tf.matmul(features(), raw.Identity(input=variable, name="w/read"), name="out")
+    tf.matmul(features(), raw.Identity(input=variable), name="out")
 
 
 def is_initialized() -> None:
@@ -226,6 +196,29 @@ def resource_assigned_on_the_way() -> None:
         tf.add(x, state.read_value(), name="out")
 
 
+def read_after_write(resource: bool) -> Callable[[], None]:
+    """The output reads a variable that was changed just before, by as much as an input says."""
+
+    def build() -> None:
+        x, state = features(), weights("state", [3], resource)
+        rate = v1.placeholder_with_default(0.0, [], name="rate")
+        with tf.control_dependencies([v1.assign_sub(state, (state - tf.reduce_mean(x, 0)) * rate)]):
+            tf.add(x, state.read_value(), name="out")
+
+    return build
+
+
+def reads_between_writes() -> None:
+    """Each read finds what the write before it left."""
+    x, state = features(), weights("state", [3], True)
+    with tf.control_dependencies([state.assign_sub(state * 0.5)]):
+        first = state.read_value()
+    with tf.control_dependencies([first]):
+        second = state.assign_add(tf.ones([3]))
+    with tf.control_dependencies([second]):
+        tf.add(x * first, state.read_value(), name="out")
+
+
 def ref_ops() -> None:
     """A reference goes through a cond as a reference."""
     x, w = features(), weights("w", [3, 2])
@@ -235,18 +228,29 @@ def ref_ops() -> None:
     tf.matmul(x, raw.RefIdentity(input=merged), name="out")
 
 
-def dropout_of_tflearn() -> None:
-    """tflearn keeps its training mode in a variable of no checkpoint, and asks it in a cond."""
-    x, w = features(), weights("w", [3, 4])
-    training = v1.get_variable(
-        "is_training", initializer=False, trainable=False, use_resource=False, collections=["not saved"]
-    )
-    v1.add_to_collection("to_run", training.initializer)
-    v1.add_to_collection("is_training", training)
-    hidden = tf.matmul(x, w)
-    with control_flow(1):
-        dropped = v1.cond(training, lambda: tf.nn.dropout(hidden, rate=0.5), lambda: hidden)
-    tf.identity(dropped, name="out")
+def dropout_of_tflearn(saved: bool) -> Callable[[], None]:
+    """tflearn keeps its training mode in a variable, and asks it in a cond."""
+
+    def build() -> None:
+        x, w = features(), weights("w", [3, 4])
+        collections = None if saved else ["not saved"]
+        training = v1.get_variable(
+            "is_training", initializer=False, trainable=False, use_resource=False, collections=collections
+        )
+        v1.add_to_collection("to_run", training.initializer)
+        v1.add_to_collection("is_training", training)
+        hidden = tf.matmul(x, w)
+        with control_flow(1):
+            dropped = v1.cond(training, lambda: tf.nn.dropout(hidden, rate=0.5), lambda: hidden)
+        tf.identity(dropped, name="out")
+
+    return build
+
+
+def collection_of_missing_ops() -> None:
+    """What tflearn and other libraries leave behind: a collection that names what the graph lacks."""
+    plain(False)()
+    v1.add_to_collection("layers", "gone/before:0")
 
 
 def table_of_constants() -> None:
@@ -291,11 +295,6 @@ def unsaved_variable() -> None:
     tf.add(tf.matmul(features(), weights("w", [3, 2])), local, name="out")
 
 
-def restored_twice() -> None:
-    """One variable that two restore ops fill, as savers with several groups write it."""
-    tf.matmul(features(), weights("w", [3, 2]), name="out")
-
-
 SAME = {
     "reference variables": plain(False),
     "resource variables": plain(True),
@@ -313,6 +312,7 @@ SAME = {
     "functional cond over resources": cond(2, True),
     "functional switch": switch_case,
     "function that captures": function_that_captures,
+    "collection of missing ops": collection_of_missing_ops,
 }
 REPAIRED = {
     "old Variable op": old_variable_op,
@@ -323,15 +323,17 @@ REPAIRED = {
     "is initialized": is_initialized,
     "batch norm, fed flag, references": batch_norm(True, 1, False),
     "batch norm, fed flag, resources": batch_norm(True, 1, True),
-    "batch norm, fed flag, functional, references": batch_norm(True, 2, False),
     "batch norm, fed flag, functional, resources": batch_norm(True, 2, True),
     "batch norm, constant flag, references": batch_norm(False, 1, False),
     "assign on the way": assigned_on_the_way("assign"),
     "assign_add on the way": assigned_on_the_way("add"),
     "assign_sub on the way": assigned_on_the_way("sub"),
     "resource assigned on the way": resource_assigned_on_the_way,
+    "read after a write": read_after_write(False),
+    "read after a write, resource": read_after_write(True),
+    "reads between writes": reads_between_writes,
     "reference ops": ref_ops,
-    "reads of any name": reads_of_any_name,
+    "tflearn's dropout": dropout_of_tflearn(True),
     "lookup table": table_of_constants,
     "queue": queue_input,
     "queue of batches": queue_of_one,
@@ -341,7 +343,7 @@ REPAIRED = {
 REFUSED = {
     "python function": (python_function, "unsupported_op"),
     "unsaved variable": (unsaved_variable, "missing_variable"),
-    "tflearn's dropout": (dropout_of_tflearn, "missing_variable"),
+    "tflearn's dropout, unsaved": (dropout_of_tflearn(False), "missing_variable"),
 }
 
 

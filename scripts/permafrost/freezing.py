@@ -14,6 +14,7 @@ from permafrost import conversion, frozen_writer, op_definitions, pruning, repai
 from permafrost.contract import Problem
 from permafrost.frozen_writer import Constant
 from permafrost.metagraph import VARIABLE_OPS, GraphIndex, tensor_name
+from permafrost.propagation import Value
 from permafrost.records import written_whole
 
 
@@ -65,22 +66,29 @@ def plan(meta_graph, imported: dict, options: dict) -> Plan:
     info = meta_graph.meta_info_def
     producer_ops = info.stripped_op_list if info.HasField("stripped_op_list") else None
     op_definitions.apply(graph_def, definitions, producer_ops)
-    repaired = repairs.repair(graph_def, {op for op, definition in definitions.items() if definition["writes"]})
-    if repaired:
+    variables = conversion.convertible(
+        graph_def, options["variable_names_allowlist"], options["variable_names_denylist"]
+    )
+    writing_ops = {op for op, definition in definitions.items() if definition["writes"]}
+    if repaired := repairs.repair(graph_def, set(variables), set(sources), writing_ops):
         index = GraphIndex(graph_def)
         graph_def = pruning.extract(index, pruning.needed(index, outputs + initializers))
         made += repaired
 
-    variables = conversion.convertible(
-        graph_def, options["variable_names_allowlist"], options["variable_names_denylist"]
-    )
+    present = {node.name: node for node in graph_def.node}
+    constants = {name: _constant(name, sources) for name in variables if name in present}
     made += [
         {"repair": "Variable -> Const", "node": node.name}
         for node in graph_def.node
-        if node.op == "Variable" and node.name in set(variables)
+        if node.op == "Variable" and node.name in constants
     ]
-    constants = {name: _constant(name, sources) for name in variables}
-    conversion.convert(graph_def, variables)
+    made += conversion.convert(
+        graph_def,
+        {
+            name: Value(constant.dtype, constant.shape, present[name].op == "VarHandleOp")
+            for name, constant in constants.items()
+        },
+    )
     frozen_writer.frozen_bytes(graph_def, constants)
     return Plan(graph_def, constants, cuts, initializers, made)
 

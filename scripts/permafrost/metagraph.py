@@ -166,3 +166,20 @@ def static_shape(node) -> tuple[int, ...] | None:
     if "shape" not in node.attr or node.attr["shape"].shape.unknown_rank:
         return None
     return tuple(dimension.size for dimension in node.attr["shape"].shape.dim)
+
+
+def needed_functions(nodes: Iterable, library) -> list:
+    """The FunctionDefs of `library` that the NodeDefs `nodes` call, one by way of another too, in library order."""
+    functions = {function.signature.name: function for function in library.function}
+    needed = set()
+    waiting = list(nodes)
+    while waiting:
+        node = waiting.pop()
+        names = [node.op]
+        for attribute in node.attr.values():
+            names += [function.name for function in (attribute.func, *attribute.list.func)]
+        for name in names:
+            if name in functions and name not in needed:
+                needed.add(name)
+                waiting.extend(functions[name].node_def)
+    return [function for name, function in functions.items() if name in needed]

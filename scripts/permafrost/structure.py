@@ -4,116 +4,283 @@ Numbers alone would not notice a changed seed, a dropped assertion or an epsilon
 tried. The judge derives again, from the meta graph, what a node may have become; it does not ask the freezer.
 """
 
+from tensorflow.python.framework import op_def_registry
+
+from permafrost import permitted, pruning
+from permafrost.bodies import PASSING, Body
 from permafrost.contract import Problem
-from permafrost.metagraph import VARIABLE_OPS, GraphIndex, tensor_name
+from permafrost.metagraph import VARIABLE_OPS
+from permafrost.protos import types_pb2
 
-# Frozen op <- what it may have been. Inputs and attributes of these are compared only as far as their entry says.
-_CONVERSIONS = {
-    ("VariableV2", "Const"): "variable",
-    ("Variable", "Const"): "variable",
-    ("VarHandleOp", "Const"): "variable",
-    ("ReadVariableOp", "Identity"): "first input",
-    ("ResourceGather", "GatherV2"): "first inputs",
-    ("ResourceGatherNd", "GatherNd"): "first inputs",
-    ("VariableShape", "Shape"): "first input",
-    ("Assign", "Identity"): "second input",
-    ("AssignAdd", "Add"): "first inputs",
-    ("AssignSub", "Sub"): "first inputs",
-    ("AssignVariableOp", "NoOp"): "controls",
-    ("AssignAddVariableOp", "NoOp"): "controls",
-    ("AssignSubVariableOp", "NoOp"): "controls",
-    ("IsVariableInitialized", "Const"): "controls",
-    ("VarIsInitializedOp", "Const"): "controls",
-}
-_REF_TWINS = ("Identity", "Switch", "Merge", "Enter", "Exit", "NextIteration")
-_CONVERSIONS |= {(f"Ref{op}", op): "same" for op in _REF_TWINS}
-_INPUTS = {
-    "variable": slice(0, 0),
-    "first input": slice(0, 1),
-    "first inputs": slice(0, 2),
-    "second input": slice(1, 2),
-}
-_PASSING = ("Enter", "Exit", "Identity", "NextIteration", "Switch", "_SwitchN")
-_NOT_COMPARED = ("_output_shapes", "_class")
+_INITIALIZED = ("IsVariableInitialized", "VarIsInitializedOp")
 
 
-def check(meta_graph, frozen, cuts: dict[str, str]) -> int:
+def check(meta_graph, frozen, cuts: dict[str, str], restored: set[str] | None = None) -> int:
     """Compares each node and function of the frozen GraphDef with the meta graph's; returns the number of nodes.
 
     Args:
       cuts: fed tensor -> tensor of the placeholder in its place.
+      restored: the variables that the checkpoint has a value for; all, where it is None.
     Raises Problem (structure_differs) naming the first node that is neither the same nor a permitted change.
     """
-    original = GraphIndex(meta_graph.graph_def)
-    renamed = {tensor_name(fed): tensor_name(placeholder) for fed, placeholder in cuts.items()}
-    placeholders = {name for name, _ in renamed.values()}
-    for node in frozen.node:
-        if node.name in placeholders and node.op == "Placeholder":
-            continue
-        before = original.nodes.get(node.name)
-        if before is None:
-            if not _is_gather_axis(node, original):
-                raise _differs(node, "is not in the meta graph")
-            continue
-        rule = "same" if before.op == node.op else _CONVERSIONS.get((before.op, node.op))
-        if rule is None:
-            raise _differs(node, f"was {before.op} in the meta graph")
-        if not _inputs_agree(before, node, rule, renamed, placeholders):
-            raise _differs(node, "has other inputs than in the meta graph")
-        if rule == "same" and (attribute := _other_attribute(before, node, original)):
-            raise _differs(node, f"has another value of the attribute {attribute!r} than in the meta graph")
-    functions = {function.signature.name: function for function in meta_graph.graph_def.library.function}
-    for function in frozen.library.function:
-        if functions.get(function.signature.name) != function:
-            raise Problem("structure_differs", f"function {function.signature.name!r} differs from the meta graph's")
+    graph_def, derived = pruning.cut_inputs(meta_graph.graph_def, list(cuts))
+    if derived != cuts:
+        raise Problem("structure_differs", f"the inputs {sorted(cuts)} are cut in another way than {sorted(derived)}")
+    if frozen.versions != graph_def.versions:
+        raise Problem("structure_differs", "the frozen graph's versions are not the meta graph's")
+    after = {node.name: node for node in frozen.node}
+    if len(after) < len(frozen.node):
+        raise Problem("structure_differs", "the frozen graph has two nodes of one name")
+    before = Body(graph_def.node)
+    constants = {
+        name: node.attr["dtype"].type
+        for name, node in before.nodes.items()
+        if node.op in VARIABLE_OPS and name in after and after[name].op == "Const"
+    }
+    originals = {function.signature.name: function for function in graph_def.library.function}
+    copies = {function.signature.name: function for function in frozen.library.function}
+    functions = _Functions(originals, copies)
+    _Comparison(before, Body(frozen.node), constants, functions, restored).check()
+    functions.check_rest()
     return len(frozen.node)
 
 
-def _differs(node, how: str) -> Problem:
-    return Problem("structure_differs", f"node {node.name!r} ({node.op}) of the frozen graph {how}")
+class _Comparison:
+    """One body before and after: the graph, or a function and its copy.
 
+    Args:
+      values: the variables, or arguments, that are values now -> DataType.
+    """
 
-def _is_gather_axis(node, original: GraphIndex) -> bool:
-    gather = original.nodes.get(node.name.removesuffix("/axis"))
-    return node.op == "Const" and gather is not None and gather.op == "ResourceGather"
+    def __init__(self, before: Body, after: Body, values: dict[str, int], functions, restored: set[str] | None):
+        self._before, self._after = before, after
+        self._values, self._functions, self._restored = values, functions, restored
+        self._writes = [
+            name
+            for name, node in before.nodes.items()
+            if node.op in permitted.WRITES and name in after.nodes and before.origin(node.input[0]) in values
+        ]
 
+    def check(self) -> None:
+        for node in self._after.nodes.values():
+            before = self._before.nodes.get(node.name)
+            if before is None:
+                gather = self._before.nodes.get(node.name.removesuffix("/axis"))
+                if gather is None or gather.op != "ResourceGather":
+                    raise self._differs(node, "is not in the meta graph")
+                self._compare(permitted.gather_axis(gather, node.name), node)
+            elif before.op in VARIABLE_OPS and node.op == "Const":
+                self._check_constant(before, node)
+            else:
+                self._check_node(before, node)
 
-def _inputs_agree(before, after, rule: str, renamed: dict, placeholders: set[str]) -> bool:
-    def data(node, chosen: slice) -> list:
-        return [renamed.get(point, point) for point in GraphIndex.inputs_of(node)[chosen]]
+    def _differs(self, node, how: str) -> Problem:
+        function = self._after.function
+        where = f" of function {function.signature.name!r}" if function is not None else ""
+        return Problem("structure_differs", f"node {node.name!r} ({node.op}){where} of the frozen graph {how}")
 
-    if rule == "controls":
-        return data(after, slice(None)) == [] and _controls(after, placeholders) == _controls(before, placeholders)
-    if rule == "same":
-        return data(before, slice(None)) == data(after, slice(None)) and _controls(before, placeholders) == _controls(
-            after, placeholders
-        )
-    chosen = _INPUTS[rule]
-    return data(before, chosen) == data(after, slice(0, chosen.stop - chosen.start))
+    def _check_constant(self, before, node) -> None:
+        dtype = before.attr["dtype"].type
+        right = set(node.attr) == {"dtype", "value"} and not node.input and node.attr["dtype"].type == dtype
+        if not right or node.attr["value"].tensor.dtype != dtype:
+            raise self._differs(node, "is no plain constant of the variable's dtype")
 
+    def _check_node(self, before, node) -> None:
+        origin = self._before.origin(before.input[0]) if before.input else ""
+        dtype = self._values.get(origin, 0)
+        if before.op in _INITIALIZED and node.op == "Const":
+            is_restored = self._restored is None or origin in self._restored or origin in self._before.arguments
+            self._compare(permitted.initialized(before, is_restored), node)
+        elif before.op == node.op:
+            self._compare(before, node, dtype)
+        elif make := permitted.CONVERSIONS.get((before.op, node.op)):
+            if not dtype and not before.op.startswith("Ref"):
+                raise self._differs(node, f"was {before.op} in the meta graph, and of no variable that is converted")
+            self._compare(make(before, dtype, self._before), node, dtype)
+        else:
+            raise self._differs(node, f"was {before.op} in the meta graph")
 
-def _controls(node, placeholders: set[str]) -> set[str]:
-    return {name for name in GraphIndex.control_inputs_of(node) if name not in placeholders}
+    def _compare(self, expected, node, dtype: int = 0) -> None:
+        if expected.op != node.op:
+            raise self._differs(node, f"should be {expected.op}")
+        if node.device not in ("", expected.device):
+            raise self._differs(node, f"is on device {node.device!r}")
+        wanted, found = ([text for text in n.input if not text.startswith("^")] for n in (expected, node))
+        if len(wanted) != len(found) or not all(map(self._same_input, [node] * len(found), wanted, found)):
+            raise self._differs(node, "has other inputs than in the meta graph")
+        controls = [{text for text in n.input if text.startswith("^")} for n in (expected, node)]
+        if controls[0] != controls[1]:
+            raise self._differs(node, "has other control inputs than in the meta graph")
+        for name in sorted(set(expected.attr) | set(node.attr)):
+            if not self._same_attribute(name, expected, node, dtype):
+                raise self._differs(node, f"has another value of the attribute {name!r} than in the meta graph")
 
-
-def _other_attribute(before, after, original: GraphIndex) -> str:
-    """The name of an attribute that differs. Attributes that only one side has are defaults that the importer set."""
-    for name in before.attr:
-        if name in _NOT_COMPARED or name not in after.attr:
-            continue
-        if name == "T" and after.op in _PASSING and _origin_is_variable(original, before):
-            continue
-        if before.attr[name] != after.attr[name]:
-            return name
-    return ""
-
-
-def _origin_is_variable(index: GraphIndex, node) -> bool:
-    for _ in range(len(index.nodes)):
-        if node.op in VARIABLE_OPS:
+    def _same_input(self, node, wanted: str, found: str) -> bool:
+        source = self._before.source(wanted)
+        wanted = self._renamed(wanted)
+        if wanted == found and not self._writes:
             return True
-        inputs = index.inputs_of(node)
-        if not inputs or inputs[0][0] not in index.nodes:
+        variable = self._before.origin(wanted)
+        written = {name for name in self._writes if self._before.origin(self._before.nodes[name].input[0]) == variable}
+        written -= {node.name, source}
+        if written and self._takes_value(node, wanted):
+            written &= self._always_before(node.name)
+            if written:
+                return self._after.source(found) in written
+        return wanted == found
+
+    def _takes_value(self, node, text: str) -> bool:
+        """Whether the node reads a variable here, rather than handing on its handle or a value read before."""
+        variable = self._before.origin(text)
+        if variable in self._before.nodes and self._before.nodes[variable].op != "VarHandleOp":
+            return self._before.source(text) == variable
+        return self._before.nodes[node.name].op not in PASSING
+
+    def _always_before(self, name: str) -> set[str]:
+        """The writes that come before `name` in any case: not on one side of a cond whose Merge lies between."""
+        certain = self._ancestors(name, through_merges=False)
+        possible = self._ancestors(name, through_merges=True)
+        return {
+            write
+            for write in self._writes
+            if write in certain or (write in possible and not self._is_conditional(write))
+        }
+
+    def _is_conditional(self, name: str) -> bool:
+        ancestors = self._ancestors(name, through_merges=False)
+        return any(self._before.nodes[a].op in ("Switch", "RefSwitch") for a in ancestors if a in self._before.nodes)
+
+    def _ancestors(self, name: str, through_merges: bool) -> set[str]:
+        found: set[str] = set()
+        waiting = [name]
+        while waiting:
+            node = self._before.nodes.get(waiting.pop())
+            if node is None or (node.op in ("Merge", "RefMerge") and not through_merges):
+                continue
+            for source in map(self._before.source, node.input):
+                if source not in found:
+                    found.add(source)
+                    waiting.append(source)
+        return found
+
+    def check_results(self, before: dict, after: dict) -> None:
+        """Compares what a function returns: result -> the node's output that it is."""
+        if set(before) != set(after) or not all(self._renamed(before[name]) == after[name] for name in before):
+            raise Problem(
+                "structure_differs", f"function {self._after.function.signature.name!r} returns something else"
+            )
+
+    def _renamed(self, text: str) -> str:
+        """How an input is to be named now: in functions, outputs go by the names that their ops give them."""
+        source = self._before.source(text)
+        before = self._before.nodes.get(source)
+        if self._before.function is None or before is None or before.op not in permitted.RENAMED_OUTPUTS:
+            return text
+        if source not in self._after.nodes or self._after.nodes[source].op == before.op:
+            return text
+        old, new = permitted.RENAMED_OUTPUTS[before.op]
+        return text.replace(f"{source}:{old}:", f"{source}:{new}:")
+
+    def _same_attribute(self, name: str, expected, node, dtype: int) -> bool:
+        if name == "_output_shapes":
+            return True
+        if name == "_class":
+            before = self._before.nodes.get(node.name, expected)
+            return set(node.attr[name].list.s) <= set(before.attr[name].list.s)
+        definition = op_def_registry.get(node.op)
+        if name not in node.attr:
+            return definition is not None and name not in {attr.name for attr in definition.attr}
+        value = node.attr[name]
+        if name not in expected.attr:
+            defaults = {attr.name: attr.default_value for attr in definition.attr} if definition is not None else {}
+            return name in defaults and value == defaults[name]
+        if value == expected.attr[name]:
+            return True
+        if name == "T" and node.op in (*PASSING, "Merge") and expected.attr[name].type == types_pb2.DT_RESOURCE:
+            return value.type == dtype or (node.op == "Merge" and value.type in self._values.values())
+        if node.op in permitted.CALLS:
+            return self._same_call(name, expected, node)
+        return False
+
+    def _same_call(self, name: str, expected, node) -> bool:
+        """Whether an attribute of a call differs by what follows from its converted arguments, and by no more."""
+        first, types = permitted.CALLS[node.op]
+        arguments = [text for text in node.input if not text.startswith("^")][first:]
+        converted = {
+            index: self._values[self._before.origin(text)]
+            for index, text in enumerate(arguments)
+            if self._before.origin(text) in self._values
+        }
+        before, after = expected.attr[name], node.attr[name]
+        if name == types:
+            right = [converted.get(index, dtype) for index, dtype in enumerate(before.list.type)]
+            return list(after.list.type) == right
+        if name == "output_shapes":
+            pairs = zip(before.list.shape, after.list.shape, strict=False)
+            same = all(index in converted or a == b for index, (a, b) in enumerate(pairs))
+            return same and len(before.list.shape) == len(after.list.shape)
+        pairs = [(before.func, after.func), *zip(before.list.func, after.list.func, strict=False)]
+        if len(before.list.func) != len(after.list.func) or any(a.attr != b.attr for a, b in pairs):
             return False
-        node = index.nodes[inputs[0][0]]
-    return False
+        for a, b in pairs:
+            if a.name != b.name:
+                self._functions.check(a.name, b.name, converted, is_loop=name == "body")
+        return True
+
+
+class _Functions:
+    """The library's functions before and after, compared when a call says that one stands for the other."""
+
+    def __init__(self, originals: dict, copies: dict):
+        self._originals, self._copies = originals, copies
+        self._checked: set[tuple] = set()
+
+    def check(self, name: str, copy_name: str, converted: dict[int, int], is_loop: bool) -> None:
+        """Raises Problem (structure_differs) where `copy_name` is not function `name` with values for variables.
+
+        Args:
+          converted: index of an argument that became a value -> DataType.
+          is_loop: whether it is a loop's body, whose results have its arguments' dtypes.
+        """
+        key = (name, copy_name, tuple(sorted(converted.items())), is_loop)
+        if key in self._checked:
+            return
+        self._checked.add(key)
+        if name not in self._originals or copy_name not in self._copies:
+            raise Problem(
+                "structure_differs", f"function {copy_name!r} stands for {name!r}, and one of them is missing"
+            )
+        before, after = self._originals[name], self._copies[copy_name]
+        self._check_signature(before, after, converted, is_loop)
+        bodies = Body(before.node_def, before), Body(after.node_def, after)
+        values = {before.signature.input_arg[index].name: dtype for index, dtype in converted.items()}
+        comparison = _Comparison(*bodies, values, self, None)
+        comparison.check()
+        if set(bodies[0].nodes) - set(bodies[1].nodes):
+            raise Problem("structure_differs", f"function {copy_name!r} lacks nodes of {name!r}")
+        comparison.check_results(before.ret, after.ret)
+
+    def _check_signature(self, before, after, converted: dict[int, int], is_loop: bool) -> None:
+        expected = type(before)()
+        expected.CopyFrom(before)
+        expected.signature.name = after.signature.name
+        for index, dtype in converted.items():
+            expected.signature.input_arg[index].type = dtype
+            if is_loop:
+                expected.signature.output_arg[index].type = dtype
+        actual = type(after)()
+        actual.CopyFrom(after)
+        for function in (expected, actual):
+            for field in ("node_def", "ret", "arg_attr"):
+                function.ClearField(field)
+            function.attr.pop("_input_shapes", None)
+        if expected != actual:
+            name = before.signature.name
+            raise Problem("structure_differs", f"function {after.signature.name!r} has another signature than {name!r}")
+
+    def check_rest(self) -> None:
+        """Raises Problem (structure_differs) for a function that no call explains and that is not as it was."""
+        explained = {copy_name for _, copy_name, _, _ in self._checked}
+        for name, function in self._copies.items():
+            if name not in explained and self._originals.get(name) != function:
+                raise Problem("structure_differs", f"function {name!r} differs from the meta graph's")

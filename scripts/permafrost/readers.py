@@ -1,0 +1,75 @@
+"""Ops that take a resource variable's handle, and the ops that do the same with its value.
+
+Each function changes a NodeDef in place to what tensorflow/python/framework/convert_to_constants.py makes of it, and
+goes on where that gives up: batch_dims, readers inside functions, and the shape of a variable.
+"""
+
+from permafrost.bodies import Body, controls
+from permafrost.protos import types_pb2
+
+
+def read(body: Body, node, dtype: int) -> None:
+    """ReadVariableOp -> Identity. TensorFlow drops the control inputs: a constant needs no order."""
+    body.rename_output(node.name, "value", "output")
+    former = node.attr["dtype"].SerializeToString()
+    body.rewrite(node, "Identity", [node.input[0]], ("_class",))
+    node.device = ""
+    node.attr["T"].ParseFromString(former)
+
+
+def gather(body: Body, node, dtype: int) -> None:
+    """ResourceGather -> GatherV2, with the axis as a constant at the end of the body."""
+    before = type(node)()
+    before.CopyFrom(node)
+    batch_dims = before.attr["batch_dims"].i
+    axis = body.container.add(name=f"{node.name}/axis", op="Const")
+    axis.attr["dtype"].CopyFrom(before.attr["Tindices"])
+    tensor = axis.attr["value"].tensor
+    tensor.dtype = before.attr["Tindices"].type
+    tensor.tensor_shape.SetInParent()
+    (tensor.int64_val if tensor.dtype == types_pb2.DT_INT64 else tensor.int_val).append(batch_dims)
+
+    inputs = [node.input[0], node.input[1], body.reference(axis.name, "output")]
+    body.rewrite(node, "GatherV2", inputs, ("_class", "Tindices"))
+    node.device = ""
+    node.attr["Tparams"].CopyFrom(before.attr["dtype"])
+    node.attr["Taxis"].CopyFrom(before.attr["Tindices"])
+    if batch_dims:
+        node.attr["batch_dims"].i = batch_dims
+
+
+def gather_nd(body: Body, node, dtype: int) -> None:
+    """ResourceGatherNd -> GatherNd."""
+    former = node.attr["dtype"].SerializeToString()
+    body.rewrite(node, "GatherNd", list(node.input[:2]), ("_class", "Tindices"))
+    node.device = ""
+    node.attr["Tparams"].ParseFromString(former)
+
+
+def shape(body: Body, node, dtype: int) -> None:
+    """VariableShape -> Shape."""
+    out_type = node.attr["out_type"].type or types_pb2.DT_INT32
+    body.rewrite(node, "Shape", [node.input[0], *controls(node)])
+    node.attr["T"].type = dtype
+    node.attr["out_type"].type = out_type
+
+
+def initialized(body: Body, node, dtype: int, value: bool = True) -> None:
+    """VarIsInitializedOp or IsVariableInitialized -> Const."""
+    body.rename_output(node.name, "is_initialized", "output")
+    body.rewrite(node, "Const", controls(node))
+    node.attr["dtype"].type = types_pb2.DT_BOOL
+    tensor = node.attr["value"].tensor
+    tensor.dtype = types_pb2.DT_BOOL
+    tensor.tensor_shape.SetInParent()
+    tensor.bool_val.append(value)
+
+
+# Reader -> (its conversion, whether TensorFlow's own conversion is the same in a graph, and in a function).
+READERS = {
+    "ReadVariableOp": (read, True, True),
+    "ResourceGather": (gather, True, False),
+    "ResourceGatherNd": (gather_nd, True, True),
+    "VariableShape": (shape, False, False),
+    "VarIsInitializedOp": (initialized, False, False),
+}

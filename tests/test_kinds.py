@@ -1,0 +1,147 @@
+"""Every kind of model: the same bytes as TensorFlow where that is right, a verified repair where it is not."""
+
+import pytest
+import tensorflow as tf
+
+import kinds
+import verify
+from fresh_process import in_fresh_process
+from frozen_by_tensorflow import frozen_by_tensorflow, with_our_names
+from permafrost import structure
+from permafrost.contract import VERIFIED
+from permafrost.metagraph import read_meta_graph
+from stages import default_settings, frozen, imported, problem_of, sources
+
+VARIABLES = {"Variable", "VariableV2", "VarHandleOp", "ReadVariableOp", "ResourceGather", "ResourceGatherNd"}
+# They wait for what the training program's other threads put in, some of them without an end.
+PIPELINES = {"QueueDequeueManyV2", "QueueDequeueV2", "IteratorGetNext", "Unstage"}
+
+
+def saved(build, directory, **options):
+    """The source of a model of one of the kinds, as discovery describes it."""
+    kinds.save(build, directory, **options)
+    (source,) = sources(directory).values()
+    return source
+
+
+def verified(record, provenance, path) -> dict:
+    facts: dict = {}
+    return verify.verify(record, provenance, path, default_settings(timeout=120), facts) | facts
+
+
+def check_judgement(record, provenance, path) -> None:
+    found = in_fresh_process(verified, record, provenance, path)
+    assert found["status"] == VERIFIED, found
+    assert found["match"] == "bitwise"
+
+
+@pytest.mark.parametrize("kind", kinds.SAME)
+def test_the_same_bytes_as_tensorflow(kind, tmp_path):
+    record = imported(saved(kinds.SAME[kind], tmp_path), outputs=["out"])
+    facts, path = frozen(record, tmp_path / "frozen")
+    ours = path.read_bytes()
+    assert with_our_names(frozen_by_tensorflow(record["prefix"], record["meta"], ["out"]), ours) == ours
+    assert not facts["repairs"]
+    check_judgement(record, facts, path)
+
+
+@pytest.mark.parametrize("version", ["V1", "V2"])
+@pytest.mark.parametrize("sharded", [False, True])
+def test_the_same_bytes_in_every_format(version, sharded, tmp_path):
+    options = {"write_version": getattr(tf.compat.v1.train.SaverDef, version), "sharded": sharded}
+    record = imported(saved(kinds.partitioned(0, 3), tmp_path, **options), outputs=["out"])
+    ours = frozen(record, tmp_path / "frozen")[1].read_bytes()
+    assert ours == frozen_by_tensorflow(record["prefix"], record["meta"], ["out"])
+
+
+@pytest.mark.parametrize("kind", kinds.REPAIRED)
+def test_right_where_tensorflow_is_not(kind, tmp_path):
+    record = imported(saved(kinds.REPAIRED[kind], tmp_path), outputs=["out"])
+    facts, path = frozen(record, tmp_path / "frozen")
+    # TensorFlow stumbles over a variable as a cond's predicate, though nothing is to be repaired there.
+    assert facts["repairs"] or kind == "tflearn's dropout"
+    check_judgement(record, facts, path)
+    assert not usable(record)
+
+
+def usable(record) -> bool:
+    """Whether TensorFlow's own frozen graph can be run as it is, without what only its checkpoint knows."""
+    try:
+        theirs = frozen_by_tensorflow(record["prefix"], record["meta"], ["out"])
+    except (ValueError, AttributeError, KeyError, tf.errors.OpError):
+        return False
+    graph_def = tf.compat.v1.GraphDef.FromString(theirs)
+    functions = [node for function in graph_def.library.function for node in function.node_def]
+    if (VARIABLES | PIPELINES) & {node.op for node in [*graph_def.node, *functions]}:
+        return False
+    with tf.Graph().as_default() as graph:
+        try:
+            tf.import_graph_def(graph_def, name="")
+        except ValueError:
+            return False
+        feed = {}
+        for node in graph_def.node:
+            if node.op == "Placeholder":
+                tensor = graph.get_tensor_by_name(f"{node.name}:0")
+                value = {tf.string: b"ice", tf.bool: True}.get(tensor.dtype, 1)
+                feed[tensor] = tf.make_ndarray(
+                    tf.make_tensor_proto(value, tensor.dtype, [size or 2 for size in tensor.shape.as_list()])
+                )
+        with tf.compat.v1.Session(graph=graph) as session:
+            try:
+                session.run("out:0", feed)
+            except tf.errors.OpError:
+                return False
+    return True
+
+
+@pytest.mark.parametrize("kind", kinds.REFUSED)
+def test_what_nobody_can_freeze_is_refused(kind, tmp_path):
+    build, cause = kinds.REFUSED[kind]
+    problem = problem_of(lambda: frozen(imported(saved(build, tmp_path), outputs=["out"]), tmp_path / "frozen"))
+    assert problem.cause == cause and "'" in problem.message and problem.hint
+    assert not list(tmp_path.glob("frozen/*"))
+
+
+def every_part(graph_def):
+    """Each node of a graph and of its functions, with the way to it."""
+    yield from (("graph", node.name) for node in graph_def.node)
+    for function in graph_def.library.function:
+        yield from ((function.signature.name, node.name) for node in function.node_def)
+
+
+@pytest.mark.parametrize("kind", ["functional cond over resources", "gather in a function", "read after a write"])
+def test_the_structure_of_each_node_is_checked(kind, tmp_path):
+    """Whatever is done to one node of what the outputs need, in the graph or in a function, is noticed."""
+    record = imported(saved((kinds.SAME | kinds.REPAIRED)[kind], tmp_path), outputs=["out"])
+    facts, path = frozen(record, tmp_path / "frozen")
+    meta_graph = read_meta_graph(record["meta"])
+    right = tf.compat.v1.GraphDef.FromString(path.read_bytes())
+    structure.check(meta_graph, right, facts["cuts"])
+    for where, name in every_part(right):
+        for damage in (another_op, another_input, another_attribute):
+            wrong = tf.compat.v1.GraphDef.FromString(path.read_bytes())
+            nodes = wrong.node
+            if where != "graph":
+                nodes = next(f for f in wrong.library.function if f.signature.name == where).node_def
+            if damage(next(node for node in nodes if node.name == name)):
+                problem = problem_of(structure.check, meta_graph, wrong, facts["cuts"])
+                assert problem.cause == "structure_differs"
+
+
+def another_op(node) -> bool:
+    node.op = {"Tanh": "Relu", "Add": "Sub"}.get(node.op, "Tanh")
+    return True
+
+
+def another_input(node) -> bool:
+    data = [text for text in node.input if not text.startswith("^")]
+    if len(data) < 2 or data[0] == data[1]:
+        return False
+    node.input[0], node.input[1] = data[1], data[0]
+    return True
+
+
+def another_attribute(node) -> bool:
+    node.attr["transpose_a"].b = not node.attr["transpose_a"].b
+    return True
