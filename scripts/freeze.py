@@ -5,11 +5,13 @@ The record says how it ended; the .pb is there only when it is good. TensorFlow 
 
 import argparse
 import hashlib
-import importlib.metadata
 import json
 import os
 import platform
 from pathlib import Path
+
+import crc32c
+import google.protobuf
 
 from permafrost import freezing, records
 from permafrost.checkpoint import open_checkpoint
@@ -29,7 +31,7 @@ def provenance(imported: dict, options: dict, frozen_graph: Path, facts: dict) -
     facts["options"] = options
     facts["versions"] = versions()
     meta_graph = read_meta_graph(imported["meta"])
-    facts["outputs"] = imported["outputs"]
+    facts["outputs"] = [name if ":" in name else f"{name}:0" for name in imported["outputs"]]
     plan = freezing.plan(meta_graph, imported, options)
     with open_checkpoint(imported["prefix"]) as checkpoint:
         hashed = [imported["meta"], *(path for path in checkpoint.files if ".data-" not in os.path.basename(path))]
@@ -47,8 +49,11 @@ def sha256(path: str | Path) -> str:
 
 def versions() -> dict[str, str]:
     """The versions of what made the frozen graph."""
-    packages = ("protobuf", "numpy", "crc32c")
-    return {"python": platform.python_version(), **{name: importlib.metadata.version(name) for name in packages}}
+    return {
+        "python": platform.python_version(),
+        "protobuf": google.protobuf.__version__,
+        "crc32c": crc32c.__version__,
+    }
 
 
 def main(argv: list[str] | None = None) -> int:

@@ -1,13 +1,15 @@
 """The README says what the code does."""
 
+import json
 import re
 import subprocess
 import sys
 
 import pytest
 
-from conftest import HOME
+from conftest import HOME, SAMPLE_ZOO
 from permafrost.contract import CAUSES, MADE_FILES, STATUSES, SUMMARY_COLUMNS, TRANSIENT
+from stages import frozen, imported, sources
 
 README = (HOME / "README.md").read_text(encoding="utf-8")
 
@@ -23,6 +25,17 @@ def test_files_and_columns_that_the_readme_names_exist():
     assert all(column in SUMMARY_COLUMNS for column in ("model", "status", "repairs", "outputs_why", "match"))
     named = set(re.findall(r"[\w]+\.(?:csv|json|pb)", README)) - {"feeds.npz"}
     assert named <= MADE_FILES | {"frozen_graph.pb"}, named - MADE_FILES
+
+
+def test_the_frozen_graph_is_used_as_the_readme_says(tmp_path, monkeypatch, capsys):
+    (example,) = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+    directory = tmp_path / "frozen" / "lookup_table" / "model.ckpt"
+    record = imported(sources(SAMPLE_ZOO)["lookup_table/model.ckpt"])
+    facts, _ = frozen(record, directory)
+    (directory / "provenance.json").write_text(json.dumps(facts))
+    monkeypatch.chdir(tmp_path)
+    exec(example, {})
+    assert "array(" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("stage", sorted(path.stem for path in (HOME / "scripts").glob("*.py") if path.stem != "warm"))

@@ -15,8 +15,6 @@ from collections.abc import Callable, Iterator
 from io import BytesIO
 from math import prod
 
-import numpy as np
-
 from permafrost.bundle import CHUNK, ITEM_SIZES, Bundle, Slice, Tensor, read_index_header
 from permafrost.contract import Problem
 from permafrost.protos import types_pb2
@@ -95,9 +93,11 @@ class Checkpoint:
             for number, first, last in rows:
                 self._write_part(tensor, number, first, last, write)
             return
+        import numpy as np  # Only here, since it takes a third of the time in which freezing starts.
+
         item = np.dtype((np.void, ITEM_SIZES[tensor.dtype]))
 
-        def stored(number: int) -> np.ndarray:
+        def stored(number: int):
             data = BytesIO()
             self._write_part(tensor, number, 0, None, data.write)
             return np.frombuffer(data.getbuffer(), item)
@@ -130,7 +130,9 @@ class Checkpoint:
                 elements += stored[first * width : None if last is None else last * width]
             return elements
 
-        def load(number: int) -> np.ndarray:
+        import numpy as np
+
+        def load(number: int):
             stored = self._store.strings(name, number)
             array = np.empty(len(stored), object)
             array[:] = stored
@@ -193,8 +195,13 @@ class Checkpoint:
             if part:
                 write(part)
 
-    def _assembled(self, tensor: Tensor, box: Slice, dtype: np.dtype, load: Callable[[int], np.ndarray]) -> np.ndarray:
-        """The array of a box, from slices that cover it in any manner. Raises Problem (corrupt) where they do not."""
+    def _assembled(self, tensor: Tensor, box: Slice, dtype, load: Callable):
+        """The array of a box, from slices that cover it in any manner; `load` gives the flat array of a slice.
+
+        Raises Problem (corrupt) where they do not cover it.
+        """
+        import numpy as np
+
         if len(box.extent) > _MAX_RANK:
             raise Problem(
                 "shape_mismatch", f"tensor {tensor.name!r} has too many dimensions to be put together of slices"

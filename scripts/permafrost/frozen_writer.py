@@ -11,7 +11,6 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from math import prod
 
-import numpy as np
 from crc32c import crc32c
 
 from permafrost.contract import Problem
@@ -19,28 +18,28 @@ from permafrost.protos import graph_pb2, node_def_pb2, tensor_pb2, tensor_shape_
 
 LARGEST_GRAPH = (1 << 31) - 1
 
-# DataType -> (numpy dtype of the bytes, TensorProto field of its values).
+# DataType -> (format of its bytes in the struct module's terms, TensorProto field of its values).
 _TYPED = {
-    types_pb2.DT_FLOAT: ("<f4", "float_val"),
-    types_pb2.DT_DOUBLE: ("<f8", "double_val"),
-    types_pb2.DT_HALF: ("<u2", "half_val"),
-    types_pb2.DT_BFLOAT16: ("<u2", "half_val"),
-    types_pb2.DT_INT32: ("<i4", "int_val"),
-    types_pb2.DT_INT16: ("<i2", "int_val"),
-    types_pb2.DT_INT8: ("i1", "int_val"),
-    types_pb2.DT_UINT8: ("u1", "int_val"),
-    types_pb2.DT_UINT16: ("<u2", "int_val"),
-    types_pb2.DT_QINT8: ("i1", "int_val"),
-    types_pb2.DT_QUINT8: ("u1", "int_val"),
-    types_pb2.DT_QINT16: ("<i2", "int_val"),
-    types_pb2.DT_QUINT16: ("<u2", "int_val"),
-    types_pb2.DT_QINT32: ("<i4", "int_val"),
-    types_pb2.DT_INT64: ("<i8", "int64_val"),
-    types_pb2.DT_UINT32: ("<u4", "uint32_val"),
-    types_pb2.DT_UINT64: ("<u8", "uint64_val"),
+    types_pb2.DT_FLOAT: ("f", "float_val"),
+    types_pb2.DT_DOUBLE: ("d", "double_val"),
+    types_pb2.DT_HALF: ("H", "half_val"),
+    types_pb2.DT_BFLOAT16: ("H", "half_val"),
+    types_pb2.DT_INT32: ("i", "int_val"),
+    types_pb2.DT_INT16: ("h", "int_val"),
+    types_pb2.DT_INT8: ("b", "int_val"),
+    types_pb2.DT_UINT8: ("B", "int_val"),
+    types_pb2.DT_UINT16: ("H", "int_val"),
+    types_pb2.DT_QINT8: ("b", "int_val"),
+    types_pb2.DT_QUINT8: ("B", "int_val"),
+    types_pb2.DT_QINT16: ("h", "int_val"),
+    types_pb2.DT_QUINT16: ("H", "int_val"),
+    types_pb2.DT_QINT32: ("i", "int_val"),
+    types_pb2.DT_INT64: ("q", "int64_val"),
+    types_pb2.DT_UINT32: ("I", "uint32_val"),
+    types_pb2.DT_UINT64: ("Q", "uint64_val"),
     types_pb2.DT_BOOL: ("?", "bool_val"),
-    types_pb2.DT_COMPLEX64: ("<f4", "scomplex_val"),
-    types_pb2.DT_COMPLEX128: ("<f8", "dcomplex_val"),
+    types_pb2.DT_COMPLEX64: ("f", "scomplex_val"),
+    types_pb2.DT_COMPLEX128: ("d", "dcomplex_val"),
 }
 _NOT_CONTENT = (types_pb2.DT_BOOL, types_pb2.DT_UINT16, types_pb2.DT_COMPLEX64, types_pb2.DT_COMPLEX128)
 
@@ -168,7 +167,7 @@ def _small_constant(constant: Constant, checkpoint):
     elif constant.dtype in _TYPED:
         layout, field = _TYPED[constant.dtype]
         data = checkpoint.read(constant.key, constant.start, constant.extent)
-        getattr(tensor, field).extend(np.frombuffer(data, layout).tolist())
+        getattr(tensor, field).extend(memoryview(data).cast(layout).tolist())
     else:
         name = types_pb2.DataType.Name(constant.dtype)
         raise Problem("unsupported_op", f"variable {constant.node!r} has dtype {name}, which no constant can hold")

@@ -5,7 +5,6 @@ from collections.abc import Iterable
 from functools import cached_property
 from pathlib import Path
 
-from google.protobuf import text_format
 from google.protobuf.message import DecodeError
 
 from permafrost.contract import Problem
@@ -55,6 +54,8 @@ def _parse_text(content: bytes):
     # Parsing text takes seconds for large files, so a look at the first bytes comes before it.
     if not content.lstrip()[:1].isalpha() and not content.lstrip().startswith(b"#"):
         return None
+    from google.protobuf import text_format  # Text is rare, and this takes long to load.
+
     meta_graph = meta_graph_pb2.MetaGraphDef()
     try:
         text_format.Parse(content.decode("utf-8"), meta_graph)

@@ -12,7 +12,6 @@ from collections.abc import Iterator
 from math import prod
 from typing import NamedTuple
 
-import numpy as np
 from google.protobuf.message import DecodeError
 
 from permafrost.bundle import CHUNK, ITEM_SIZES, Tensor, check_version, shape_of, slice_key, slice_of
@@ -169,6 +168,8 @@ class V1Checkpoint:
             return memoryview(tensor.tensor_content)
         if len(values) != count:
             raise self._wrong_values(name, file)
+        import numpy as np  # Most V1 checkpoints hold floats alone, and it takes long to load.
+
         # Fields are at least as wide as elements; like TensorFlow, this keeps the lower bits.
         wide = {"int_val": "<i4", "half_val": "<i4"}.get(field, layout)
         return memoryview(np.fromiter(values, wide, count).astype(layout)).cast("B")
