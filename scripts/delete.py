@@ -15,12 +15,18 @@ def delete(directory: str | Path) -> list[str]:
     deleted = []
     for folder, _, files in os.walk(directory, topdown=False):
         for name in files:
-            if name in MADE_FILES or name.endswith(".tmp") and name.startswith("."):
+            if name in MADE_FILES or _is_temporary(name):
                 os.unlink(os.path.join(folder, name))
                 deleted.append(os.path.join(folder, name))
         if not os.listdir(folder):
             os.rmdir(folder)
     return deleted
+
+
+def _is_temporary(name: str) -> bool:
+    """Whether a killed run left it: `.<made file>.<process id>.tmp`, see permafrost.records.written_whole."""
+    made, _, process = name.removesuffix(".tmp").rpartition(".")
+    return name.endswith(".tmp") and process.isdigit() and made.removeprefix(".") in MADE_FILES
 
 
 def main(argv: list[str] | None = None) -> int:

@@ -9,6 +9,7 @@ import json
 import os
 from pathlib import Path
 
+import crc32c
 import pandas as pd
 
 from permafrost import records
@@ -16,38 +17,82 @@ from permafrost.comparison import VERIFICATION_COLUMNS
 from permafrost.contract import MISMATCH, UNVERIFIABLE, VERIFIED, Problem
 
 _MISMATCHES = ("weights_differ", "outputs_differ", "structure_differs", "not_importable")
+_CHUNK = 1 << 20
+_SEARCH_SHARE = 0.25  # of the time limit, in addition to it
 
 
 def verify(imported: dict, provenance: dict, frozen_graph: Path, settings: dict, facts: dict) -> dict:
     """Judges a frozen model, adds what was measured to `facts`, and returns how it ended.
 
-    Raises Problem (internal) where the frozen graph is not the one that its provenance describes.
+    Raises Problem (changed) where the frozen graph is not the one that its provenance describes.
     """
     if provenance["status"] != records.OK:
         return records.passed_on(provenance)
-    if not frozen_graph.exists() or frozen_graph.stat().st_size != provenance["frozen_bytes"]:
+    if not frozen_graph.exists() or _size_and_checksum(frozen_graph) != (
+        provenance["frozen_bytes"],
+        provenance["frozen_crc32c"],
+    ):
         raise Problem("changed", f"{frozen_graph} is not the file that its provenance.json describes")
     # Imported here: a model that could not be frozen needs no TensorFlow. Nothing is run before the fork.
-    from permafrost import judging, sandbox
+    from permafrost import judging, sandbox, sides
 
+    facts["environment"] = sides.ENVIRONMENT
+    imported = imported | {"prefix": os.path.abspath(imported["prefix"]), "meta": os.path.abspath(imported["meta"])}
+    model = (imported, provenance, os.path.abspath(frozen_graph))
     try:
         found = sandbox.run(
             judging.judge,
-            imported | {"prefix": os.path.abspath(imported["prefix"]), "meta": os.path.abspath(imported["meta"])},
-            provenance,
-            os.path.abspath(frozen_graph),
+            *model,
             settings,
             os.getcwd(),
             seconds=settings["timeout"],
             memory_mb=settings["memory_mb"],
         )
     except Problem as problem:
-        status = MISMATCH if problem.cause in _MISMATCHES else UNVERIFIABLE
-        return records.failure("verify", problem, status)
+        return records.failure("verify", problem, _status(problem.cause))
+    finding = found.pop("finding", None)
     facts.update(found)
-    if "difference" in found:
-        return records.failure("verify", Problem("outputs_differ", found["difference"]), MISMATCH)
-    return records.success(VERIFIED)
+    if finding is None:
+        return records.success(VERIFIED)
+    message = finding["message"]
+    if finding["cause"] == "outputs_differ":
+        message += _where_it_begins(model, found["rows"], settings)
+    return records.failure("verify", Problem(finding["cause"], message), _status(finding["cause"]))
+
+
+def _status(cause: str) -> str:
+    return MISMATCH if cause in _MISMATCHES else UNVERIFIABLE
+
+
+def _size_and_checksum(path: Path) -> tuple[int, str]:
+    size = checksum = 0
+    with open(path, "rb") as file:
+        while chunk := file.read(_CHUNK):
+            size += len(chunk)
+            checksum = crc32c.crc32c(chunk, checksum)
+    return size, f"{checksum:08x}"
+
+
+def _where_it_begins(model: tuple, rows: list[dict], settings: dict) -> str:
+    """What to add to the message of a mismatch. The verdict stands by then, whatever becomes of this search."""
+    from permafrost import first_difference, sandbox
+
+    row = next((row for row in rows if not row["match"]), None)
+    if row is None:
+        return ""
+    try:
+        where = sandbox.run(
+            first_difference.find,
+            *model,
+            os.getcwd(),
+            row["seed"],
+            row["batch"],
+            seconds=settings["timeout"] * _SEARCH_SHARE,
+            memory_mb=settings["memory_mb"],
+        )
+    except (Problem, RuntimeError) as error:
+        return f"; where it begins was not found: {error}"
+    return f"; the first tensor that differs is {where}" if where else ""
 
 
 def main(argv: list[str] | None = None) -> int:

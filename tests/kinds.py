@@ -208,6 +208,14 @@ def read_after_write(resource: bool) -> Callable[[], None]:
     return build
 
 
+def alias_of_what_is_written() -> None:
+    """An Identity that was there before the write, and may show it or not."""
+    x, state = features(), weights("state", [3])
+    before = tf.identity(state)
+    with tf.control_dependencies([v1.assign_add(state, tf.ones([3]))]):
+        tf.add(x, before, name="out")
+
+
 def reads_between_writes() -> None:
     """Each read finds what the write before it left."""
     x, state = features(), weights("state", [3], True)
@@ -342,6 +350,7 @@ REPAIRED = {
 }
 REFUSED = {
     "python function": (python_function, "unsupported_op"),
+    "alias of what is written": (alias_of_what_is_written, "unsupported_op"),
     "unsaved variable": (unsaved_variable, "missing_variable"),
     "tflearn's dropout, unsaved": (dropout_of_tflearn(False), "missing_variable"),
 }

@@ -81,3 +81,53 @@ def test_strings_are_compared_whole():
     assert comparison.match(a, a.copy()) == "bitwise"
     assert comparison.match(a, np.array([b"ice", b"snow\x00"], dtype=object)) == ""
     assert comparison.measure(a, np.array([b"ice", b"fog"], dtype=object))["unequal"] == 1
+
+
+def test_opposite_directions_have_the_cosine_minus_one():
+    a = np.array([1.0, 2.0, -3.0])
+    assert comparison.measure(a, -a)["cosine"] == pytest.approx(-1)
+    assert comparison.measure(a, a)["cosine"] == pytest.approx(1)
+
+
+@given(st.sampled_from([np.int64, np.uint64, np.int32]), st.data())
+def test_whole_numbers_are_compared_as_such(dtype, data):
+    a, b = (np.array(data.draw(arrays.from_dtype(np.dtype(dtype)))) for _ in range(2))
+    apart = abs(int(a) - int(b))
+    assert comparison.measure(a, b)["max_abs_diff"] == float(apart)
+    if 0 < apart < 2**50:
+        assert comparison.match(a, b, {"atol": apart}) == "tolerance"
+        assert comparison.match(a, b, {"atol": apart - 0.5}) == ""
+
+
+def test_neighbours_beyond_the_float64_are_not_the_same():
+    a, b = np.array([2**53], np.int64), np.array([2**53 + 1], np.int64)
+    assert comparison.measure(a, b)["max_abs_diff"] == 1
+    assert comparison.match(a, b, {"atol": 0.5}) == "" and comparison.match(a, b, {"rtol": 0.0}) == ""
+    largest = np.array([2**64 - 1], np.uint64)
+    assert comparison.match(largest, np.zeros(1, np.uint64), {"atol": 1e30}) == ""
+
+
+@pytest.mark.parametrize("dtype", [np.complex64, np.complex128])
+def test_the_parts_of_complex_numbers_are_compared(dtype):
+    nan = np.nan
+    one, two = (np.array([complex(nan, part)], dtype) for part in (1, 2))
+    assert comparison.match(one, one.copy()) == "bitwise"
+    assert comparison.match(one, two) == "" and comparison.match(one, two, {"atol": 0.5}) == ""
+    assert comparison.match(one, two, {"atol": 1}) == "tolerance"
+    assert comparison.measure(one, two)["max_abs_diff"] == 1
+    assert comparison.match(one, np.array([complex(1, nan)], dtype), {"atol": 9}) == ""
+
+
+def test_the_bytes_of_weights_are_compared():
+    nan, other = np.array([0x7FC00000], "u4").view("f4"), np.array([0x7FC00001], "u4").view("f4")
+    assert comparison.same_bytes(nan, nan.copy()) and not comparison.same_bytes(nan, other)
+    assert not comparison.same_bytes(np.zeros(2, "f4"), np.zeros(2, "i4"))
+    text = np.array([b"ice", b"".join([b"sn", b"ow"])], dtype=object)
+    assert comparison.same_bytes(text, np.array([b"".join([b"i", b"ce"]), b"snow"], dtype=object))
+    assert not comparison.same_bytes(text, np.array([b"ice", b"fog"], dtype=object))
+
+
+def test_the_first_difference_is_told_with_both_values():
+    a, b = np.array([[1.0, 2.0], [3.0, 4.0]]), np.array([[1.0, 2.0], [3.5, 5.0]])
+    assert comparison.first_difference(a, b) == "at [1, 0] 3.0 and 3.5"
+    assert comparison.first_difference(a, a[0]) == "float64 [2, 2] and float64 [2]"

@@ -2,6 +2,8 @@
 
 import random
 import shutil
+import tempfile
+from pathlib import Path
 
 import pytest
 import tensorflow as tf
@@ -9,11 +11,12 @@ from google.protobuf import text_format
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import kinds
 from conftest import SAMPLE_ZOO
 from permafrost.contract import Problem
 from permafrost.metagraph import GraphIndex, read_meta_graph
 from permafrost.restore_map import parse_slice, restore_map
-from stages import imported, problem_of, sources
+from stages import frozen, imported, problem_of, sources
 
 
 @pytest.fixture
@@ -168,3 +171,64 @@ def test_a_node_that_the_graph_lacks_is_named(copy):
     (directory / "model.ckpt.meta").write_bytes(meta_graph.SerializeToString())
     problem = problem_of(imported, only_source(directory), outputs=["predictions"])
     assert problem.cause == "bad_meta_graph" and "input_holder" in problem.message
+
+
+@pytest.mark.parametrize(("output", "word"), [("predictions:3", "1 outputs"), ("init", "0 outputs")])
+def test_an_output_that_cannot_be_fetched_is_refused(output, word):
+    problem = problem_of(imported, sources(SAMPLE_ZOO)["linear/model.ckpt"], outputs=[output])
+    assert problem.cause == "unknown_output" and word in problem.message
+
+
+def test_an_op_inside_a_function_that_this_tensorflow_lacks_is_named(tmp_path):
+    kinds.save(kinds.SAME["functional cond over resources"], tmp_path)
+    path = tmp_path / "model.ckpt.meta"
+    meta_graph = read_meta_graph(path)
+    for function in meta_graph.graph_def.library.function:
+        for node in function.node_def:
+            node.op = "MyCustomOp" if node.op == "MatMul" else node.op
+    path.write_bytes(meta_graph.SerializeToString())
+    (source,) = sources(tmp_path).values()
+    problem = problem_of(imported, source, outputs=["out"])
+    assert problem.cause == "unknown_op" and "MyCustomOp" in problem.message and "/" in problem.message
+
+
+MUTATED = ("resource_variables/model.ckpt", "cond/model.ckpt", "lstm_while/lstm.ckpt", "lookup_table/model.ckpt")
+
+
+@settings(deadline=None, max_examples=200, derandomize=True)
+@given(st.sampled_from(MUTATED), st.data())
+def test_mutated_graphs_end_in_a_problem_or_a_frozen_graph(id, data):
+    """Whatever a node says, importing and freezing give a result or a Problem, and soon."""
+    source = sources(SAMPLE_ZOO)[id]
+    meta_graph = read_meta_graph(source["meta"])
+    nodes = meta_graph.graph_def.node
+    names = [node.name for node in nodes]
+    for _ in range(data.draw(st.integers(1, 3))):
+        node = nodes[data.draw(st.integers(0, len(nodes) - 1))]
+        change = data.draw(st.sampled_from(["input", "input", "self", "drop", "add", "op", "dtype", "attribute"]))
+        if change in ("input", "self", "drop") and node.input:
+            position = data.draw(st.integers(0, len(node.input) - 1))
+            if change == "drop":
+                del node.input[position]
+            else:
+                prefix = data.draw(st.sampled_from(["", "^"]))
+                suffix = data.draw(st.sampled_from(["", ":1", ":99"])) if not prefix else ""
+                other = node.name if change == "self" else data.draw(st.sampled_from(names))
+                node.input[position] = prefix + other + suffix
+        elif change == "add":
+            node.input.insert(0, data.draw(st.sampled_from(names)))
+        elif change == "op":
+            node.op = data.draw(st.sampled_from(sorted({other.op for other in nodes})))
+        elif change in ("dtype", "attribute") and node.attr:
+            name = data.draw(st.sampled_from(sorted(node.attr)))
+            if change == "attribute":
+                del node.attr[name]
+            elif node.attr[name].HasField("type"):
+                node.attr[name].type = data.draw(st.sampled_from([0, 1, 3, 7, 20, 101, 999]))
+    with tempfile.TemporaryDirectory() as directory:
+        path = Path(directory) / "model.ckpt.meta"
+        path.write_bytes(meta_graph.SerializeToString())
+        try:
+            frozen(imported(source | {"meta": str(path)}), Path(directory) / "frozen")
+        except Problem as problem:
+            assert problem.message

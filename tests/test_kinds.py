@@ -117,7 +117,7 @@ def test_the_structure_of_each_node_is_checked(kind, tmp_path):
     facts, path = frozen(record, tmp_path / "frozen")
     meta_graph = read_meta_graph(record["meta"])
     right = tf.compat.v1.GraphDef.FromString(path.read_bytes())
-    structure.check(meta_graph, right, facts["cuts"])
+    structure.check(meta_graph, right, facts["cuts"], record["outputs"])
     for where, name in every_part(right):
         for damage in (another_op, another_input, another_attribute):
             wrong = tf.compat.v1.GraphDef.FromString(path.read_bytes())
@@ -125,7 +125,7 @@ def test_the_structure_of_each_node_is_checked(kind, tmp_path):
             if where != "graph":
                 nodes = next(f for f in wrong.library.function if f.signature.name == where).node_def
             if damage(next(node for node in nodes if node.name == name)):
-                problem = problem_of(structure.check, meta_graph, wrong, facts["cuts"])
+                problem = problem_of(structure.check, meta_graph, wrong, facts["cuts"], record["outputs"])
                 assert problem.cause == "structure_differs"
 
 

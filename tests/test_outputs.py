@@ -54,7 +54,7 @@ class Found:
     def run(self, batch=3, seed=1):
         """The outputs of a session with fresh variables, on made feeds, with input pipelines cut."""
         feed = feeds.make(self.inputs, seed, batch, ".")
-        cut, names = pruning.cut_inputs(self.meta_graph.graph_def, list(feed))
+        cut, names = pruning.cut_inputs(self.meta_graph.graph_def, list(feed), self.choice.outputs)
         cut_index = GraphIndex(cut)
         kept = pruning.needed(cut_index, [tensor_name(name)[0] for name in self.choice.outputs])
         assigns = [f"{name}/Assign" for name in self.variables & kept]

@@ -166,6 +166,21 @@ def test_outputs_of_a_removed_model_are_listed_and_pruned(workspace):
     assert workspace.run().nothing_done
 
 
+def test_records_that_are_no_records_are_made_again(workspace):
+    (workspace.reports / "models" / "linear" / "model.ckpt" / "import.json").write_text('{"status": "ok"}')
+    run = workspace.run()
+    assert run.status == 0 and run.jobs == CHAIN | {"summarize": 1, "gate": 1}, run.output
+
+
+def test_clean_leaves_what_is_not_its_own(workspace):
+    others = [workspace.reports / ".notes.12.tmp", workspace.reports / ".summary.csv.old.tmp"]
+    own = workspace.reports / ".summary.csv.4711.tmp"
+    for path in [*others, own]:
+        path.write_text("")
+    assert workspace.run("clean").status == 0
+    assert all(path.exists() for path in others) and not own.exists()
+
+
 def test_settings_rerun_what_they_concern(workspace):
     settings = workspace.directory / "mine.yaml"
     settings.write_text('models:\n  "linear/*": {trials: 5}\n')

@@ -3,6 +3,7 @@
 import copy
 from pathlib import Path
 
+import crc32c
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -99,7 +100,8 @@ def test_damage_is_noticed(damage, tmp_path):
     damage(graph_def)
     assert graph_def != before
     path.write_bytes(graph_def.SerializeToString(deterministic=True))
-    found = judged(record, provenance | {"frozen_bytes": path.stat().st_size}, path)
+    changed = {"frozen_bytes": path.stat().st_size, "frozen_crc32c": f"{crc32c.crc32c(path.read_bytes()):08x}"}
+    found = judged(record, provenance | changed, path)
     assert found["status"] == MISMATCH, found
 
 

@@ -2,6 +2,8 @@
 
 import numpy as np
 
+_LARGEST_WHOLE = 2.0**64 - 2048  # the largest float64 that a uint64 holds
+
 
 def _floats(array: np.ndarray) -> np.ndarray | None:
     """The array as float64 or complex128, or None where its dtype is no number."""
@@ -12,10 +14,18 @@ def _floats(array: np.ndarray) -> np.ndarray | None:
 
 
 def _difference(a: np.ndarray, b: np.ndarray) -> np.ndarray | None:
-    """|a - b|; 0 where both are NaN or the same infinity, infinite where only one is."""
+    """|a - b|; 0 where both are NaN or the same infinity, infinite where only one is. Exact (uint64) for integers."""
+    if a.dtype.kind in "biu" and a.dtype == b.dtype:
+        return _ulps(a, b)
     x, y = _floats(a), _floats(b)
     if x is None or y is None or x.shape != y.shape:
         return None
+    if x.dtype.kind == "c" or y.dtype.kind == "c":
+        return np.hypot(_real_difference(x.real, y.real), _real_difference(x.imag, y.imag))
+    return _real_difference(x, y)
+
+
+def _real_difference(x: np.ndarray, y: np.ndarray) -> np.ndarray:
     with np.errstate(all="ignore"):
         agree = (x == y) | (np.isnan(x) & np.isnan(y))
         difference = np.where(agree, 0, np.abs(x - y))
@@ -74,7 +84,7 @@ def _cosine(a: np.ndarray, b: np.ndarray) -> float | None:
     if x is None or y is None or x.size != y.size:
         return None
     with np.errstate(all="ignore"):
-        cosine = abs(np.vdot(x, y)) / (np.linalg.norm(x) * np.linalg.norm(y))
+        cosine = np.vdot(x, y).real / (np.linalg.norm(x) * np.linalg.norm(y))
     return float(cosine) if np.isfinite(cosine) else None
 
 
@@ -114,15 +124,36 @@ def measure(a: np.ndarray, b: np.ndarray) -> dict:
 
 
 def _same(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    """Element by element: the same bits, or NaN in both."""
+    """Element by element: the same bits, or NaN in both; for complex numbers, each part so."""
     if a.dtype.kind in "OSU":
         return np.asarray(a == b, dtype=bool)
     x, y = (np.ascontiguousarray(array).reshape(-1) for array in (a, b))
+    if a.dtype.kind == "c":
+        parts = (array.view(array.real.dtype).reshape(-1, 2) for array in (x, y))
+        return _same(*parts).all(axis=1).reshape(a.shape)
     bits = (x.view(np.uint8).reshape(x.size, x.itemsize) == y.view(np.uint8).reshape(y.size, y.itemsize)).all(axis=1)
-    if a.dtype.kind == "c" or np.issubdtype(a.dtype, np.inexact) or a.dtype.kind == "V":
+    if np.issubdtype(a.dtype, np.inexact) or a.dtype.kind == "V":
         with np.errstate(all="ignore"):
             bits |= (x != x) & (y != y)
     return bits.reshape(a.shape)
+
+
+def same_bytes(a: np.ndarray, b: np.ndarray) -> bool:
+    """Whether two arrays have the same dtype, shape and bytes, the bits of NaN included."""
+    if a.dtype != b.dtype or a.shape != b.shape:
+        return False
+    return a.tolist() == b.tolist() if a.dtype.kind == "O" else a.tobytes() == b.tobytes()
+
+
+def first_difference(a: np.ndarray, b: np.ndarray) -> str:
+    """Says where the checkpoint's array `a` and the frozen graph's `b`, which are not the same, differ first."""
+    if a.dtype != b.dtype or a.shape != b.shape:
+        return f"{a.dtype} {list(a.shape)} and {b.dtype} {list(b.shape)}"
+    different = np.argwhere(~_same(a, b))
+    if not len(different):
+        return "the same bits"
+    where = tuple(different[0].tolist())
+    return f"at {list(where)} {a[where]!s:.60} and {b[where]!s:.60}"
 
 
 def match(a: np.ndarray, b: np.ndarray, tolerance: dict | None = None) -> str:
@@ -144,4 +175,6 @@ def match(a: np.ndarray, b: np.ndarray, tolerance: dict | None = None) -> str:
     with np.errstate(all="ignore"):
         reference = np.abs(_floats(a))
         bound = tolerance.get("atol", 0.0) + tolerance.get("rtol", 0.0) * np.where(np.isfinite(reference), reference, 0)
+    if difference.dtype == np.uint64:
+        bound = np.minimum(np.floor(bound), _LARGEST_WHOLE).astype(np.uint64)
     return "tolerance" if (difference <= bound).all() else ""

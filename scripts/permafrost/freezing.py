@@ -46,7 +46,7 @@ def plan(meta_graph, imported: dict, options: dict) -> Plan:
     outputs = [tensor_name(name)[0] for name in imported["outputs"]]
     sources = {variable["variable"]: variable for variable in imported["variables"] if variable["key"]}
     definitions = imported["op_definitions"]
-    graph_def, cuts = pruning.cut_inputs(meta_graph.graph_def, list(imported["inputs"]))
+    graph_def, cuts = pruning.cut_inputs(meta_graph.graph_def, list(imported["inputs"]), imported["outputs"])
     made = [{"repair": "input cut to a placeholder", "node": tensor, "placeholder": cuts[tensor]} for tensor in cuts]
 
     index = GraphIndex(graph_def)

@@ -3,9 +3,17 @@
 from collections import Counter
 from math import prod
 
-from permafrost import inputs, op_definitions, outputs, pruning
+from permafrost import inputs, node_checks, op_definitions, outputs, pruning
 from permafrost.contract import Problem
-from permafrost.metagraph import VARIABLE_OPS, GraphIndex, missing_inputs, node_in_cycle, static_shape, tensor_name
+from permafrost.metagraph import (
+    VARIABLE_OPS,
+    GraphIndex,
+    missing_inputs,
+    needed_functions,
+    node_in_cycle,
+    static_shape,
+    tensor_name,
+)
 from permafrost.protos import types_pb2
 from permafrost.restore_map import Source, restore_map
 
@@ -58,6 +66,8 @@ def _some(names: list[str]) -> str:
 
 def _variable(node, source: Source | None, tensors: dict) -> dict:
     dtype = node.attr["dtype"].type
+    if dtype not in types_pb2.DataType.values():
+        raise Problem("bad_meta_graph", f"variable {node.name!r} has the unknown dtype number {dtype}")
     declared = static_shape(node)
     row = {
         "variable": node.name,
@@ -129,22 +139,25 @@ def choose(meta_graph, index: GraphIndex, variables: list[dict], settings: dict)
     configured_inputs = {} if settings["inputs"] == "auto" else settings["inputs"]
     fed = inputs.describe(index, choice.outputs, configured_inputs, shapes)
 
-    cut, _ = pruning.cut_inputs(meta_graph.graph_def, list(fed))
+    cut, _ = pruning.cut_inputs(meta_graph.graph_def, list(fed), choice.outputs)
     cut_index = GraphIndex(cut)
     output_nodes = [tensor_name(name)[0] for name in choice.outputs]
     own = pruning.needed(cut_index, output_nodes, with_colocated=False)
     own |= pruning.needed(cut_index, pruning.table_initializers(cut_index, own), with_colocated=False)
     if missing := missing_inputs(cut_index, own):
         raise Problem("bad_meta_graph", f"the graph lacks the node {missing[0]!r}, which the outputs need")
-    kept = own | pruning.needed(cut_index, output_nodes)
     if name := node_in_cycle(cut_index, own):
         raise Problem("bad_meta_graph", f"node {name!r} depends on itself, and no while loop is around it")
-    definitions = op_definitions.look_up(cut_index.nodes[name].op for name in kept)
-    functions = {function.signature.name for function in cut.library.function}
-    for name in sorted(own):
-        op = cut_index.nodes[name].op
-        if op not in definitions and op not in functions:
-            raise Problem("unknown_op", f"node {name!r} has op {op}, which this TensorFlow does not have")
+    nodes = [cut_index.nodes[name] for name in sorted(own)]
+    functions = needed_functions(nodes, cut.library)
+    _check_nodes("", nodes, cut.library)
+    for function in functions:
+        _check_nodes(f"{function.signature.name}/", function.node_def, cut.library)
+    for name in choice.outputs:
+        _check_output(name, cut_index.nodes[tensor_name(name)[0]])
+    kept = own | pruning.needed(cut_index, output_nodes)
+    ops = {cut_index.nodes[name].op for name in kept} | {n.op for function in functions for n in function.node_def}
+    definitions = op_definitions.look_up(ops)
     return {
         "outputs": choice.outputs,
         "outputs_why": choice.why,
@@ -152,3 +165,31 @@ def choose(meta_graph, index: GraphIndex, variables: list[dict], settings: dict)
         "inputs": fed,
         "op_definitions": definitions,
     }
+
+
+def _check_nodes(where: str, nodes, library) -> None:
+    from tensorflow.python.framework import op_def_registry
+
+    functions = {function.signature.name for function in library.function}
+    for node in nodes:
+        definition = op_def_registry.get(node.op)
+        if definition is not None:
+            node_checks.check(node, definition)
+        elif node.op not in functions:
+            raise Problem("unknown_op", f"node {where + node.name!r} has op {node.op}, which this TensorFlow lacks")
+
+
+def _check_output(name: str, node) -> None:
+    """Raises Problem (unknown_output) for what cannot be fetched."""
+    from tensorflow.python.framework import op_def_registry
+
+    definition = op_def_registry.get(node.op)
+    if definition is None or node.op in VARIABLE_OPS:
+        return
+    dtypes = node_checks.output_dtypes(node, definition)
+    output = tensor_name(name)[1]
+    if output >= len(dtypes):
+        raise Problem("unknown_output", f"node {node.name!r} ({node.op}) has {len(dtypes)} outputs, and no {name!r}")
+    if dtypes[output] in (types_pb2.DT_RESOURCE, types_pb2.DT_VARIANT):
+        kind = types_pb2.DataType.Name(dtypes[output]).removeprefix("DT_").lower()
+        raise Problem("unknown_output", f"output {name!r} ({node.op}) is a {kind}, which has no value to fetch")

@@ -10,15 +10,16 @@ import sys
 
 import numpy as np
 
-from permafrost import comparison, feeds, structure
+from permafrost import comparison, negative_control, structure
 from permafrost.contract import Problem
-from permafrost.metagraph import VARIABLE_OPS, GraphIndex, read_meta_graph, tensor_name
-from permafrost.sides import CheckpointSide, FrozenSide, RunFailed, seed_random_ops
-from permafrost.unsafe_ops import unsafe_nodes
+from permafrost.metagraph import GraphIndex
+from permafrost.pair import Pair
+from permafrost.sides import RunFailed, saver_nodes
+from permafrost.unsafe_ops import executed, unsafe_nodes
 
 # The batch sizes to try, in this order, until the checkpoint's graph runs; many graphs hide a fixed one.
 _BATCHES = (2, 3, 1, 4, 8, 16, 32, 64, 100, 128, 256, 10, 20, 50)
-_MOST_PERTURBED = 12
+_RESTORING = ("RestoreV2", "RestoreSlice", "Restore")
 
 
 def judge(imported: dict, provenance: dict, frozen_graph: str, settings: dict, directory: str) -> dict:
@@ -29,117 +30,136 @@ def judge(imported: dict, provenance: dict, frozen_graph: str, settings: dict, d
       frozen_graph: path of the .pb.
       settings: trials, seed, tolerance, allow_ops.
       directory: where relative `file:` inputs are looked up.
-    Returns a JSON-able dict: match, trials, batches, seeds, max_abs_diff, weights, nodes_checked, control, random_ops
-      and rows (one for each output and trial, with comparison.VERIFICATION_COLUMNS).
-    Raises Problem with a cause that says what was found (see permafrost.contract).
+    Returns a JSON-able dict: weights, nodes_checked, random_ops, match (`` unless all trials match), trials, batches,
+      max_abs_diff, rows (one for each tensor and trial, with comparison.VERIFICATION_COLUMNS), control (which change
+      was noticed, where the outputs match), and finding ({cause, message}: outputs_differ, random or insensitive)
+      where the model is not verified.
+    Raises Problem with a cause that says what was found before there was anything to compare (permafrost.contract).
+      The weights have been compared before the outputs' part of the graph is looked at or run.
     """
-    meta_graph = read_meta_graph(imported["meta"])
-    fed = {name: spec for name, spec in imported["inputs"].items() if spec["kind"] != "default"}
-    outputs = [name if ":" in name else f"{name}:0" for name in imported["outputs"]]
-    _refuse_unsafe(meta_graph, imported, provenance, set(settings["allow_ops"]))
+    pair = Pair(imported, provenance, frozen_graph)
+    restored = {variable["variable"] for variable in imported["variables"] if variable["key"]}
+    nodes_checked = structure.check(
+        pair.meta_graph, pair.frozen.graph_def, provenance["cuts"], imported["outputs"], restored
+    )
+    pair.load()
+    allowed = set(settings["allow_ops"])
+    _refuse_unsafe_restore(pair, allowed)
+    weights = _compare_weights(pair, provenance["frozen_variables"])
+    _refuse_unsafe_outputs(pair, allowed)
+    for name in pair.outputs:
+        if not pair.original.has(name):
+            raise Problem("unknown_output", f"the graph has no tensor {name!r}, which is to be an output")
+    pair.give_kept()
+    facts = {"weights": weights, "nodes_checked": nodes_checked, "random_ops": pair.random_ops}
+    return facts | _compare_outputs(pair, settings, directory)
 
-    frozen = FrozenSide.read(frozen_graph)
-    nodes_checked = structure.check(meta_graph, frozen.graph_def, provenance["cuts"])
-    random_ops = seed_random_ops(meta_graph.graph_def)
-    seed_random_ops(frozen.graph_def)
-    original = CheckpointSide(meta_graph, imported, provenance["initializers"], [*outputs, *fed])
-    frozen.load(provenance["initializers"])
-    weights = _compare_weights(original, frozen)
 
-    def pair(feed: dict) -> tuple[list[np.ndarray], list[np.ndarray]]:
-        expected = _expected(original, outputs, feed)
-        try:
-            return expected, frozen.run(outputs, {provenance["inputs"][name]: value for name, value in feed.items()})
-        except RunFailed as failed:
-            raise Problem(
-                "outputs_differ", f"the checkpoint's graph runs, but the frozen graph does not: {failed}"
-            ) from failed
+def _refuse_unsafe_restore(pair: Pair, allowed: set[str]) -> None:
+    """Nothing that touches files, processes or the network is run, but for the saver's own restore ops."""
+    restore_op, filename = saver_nodes(pair.meta_graph)
+    if not restore_op:
+        return
+    running = executed(GraphIndex(pair.graph_def), [restore_op], {filename})
+    if not running:
+        raise Problem("not_restorable", f"the graph lacks the node {restore_op!r}, which its saver runs to restore")
+    _refuse(row for row in unsafe_nodes(pair.graph_def, running, allowed) if row[1] not in _RESTORING)
 
-    rows, matches, batches, feed = [], [], [], {}
-    for trial, batch in enumerate(_batches(original, outputs, fed, settings, directory)):
+
+def _refuse_unsafe_outputs(pair: Pair, allowed: set[str]) -> None:
+    index = GraphIndex(pair.graph_def)
+    # Initializers run by themselves, without a feed.
+    running = executed(index, pair.fetched, pair.fed) | executed(index, pair.initializers, set())
+    _refuse(unsafe_nodes(pair.graph_def, running, allowed))
+
+
+def _refuse(found) -> None:
+    for name, op, reason in found:
+        raise Problem("unsafe_op", f"node {name!r} ({op}) {reason}; it was not run")
+
+
+def _compare_weights(pair: Pair, expected_number: int) -> int:
+    """Compares each Const that was a variable with what TensorFlow restores, byte for byte; returns their number."""
+    with pair.original.restored() as session:
+        for name in pair.constants:
+            if not comparison.same_bytes(pair.original.value(session, name), pair.frozen.constant(name)):
+                raise Problem("weights_differ", f"constant {name!r} is not what the checkpoint holds")
+    if len(pair.constants) != expected_number:
+        raise Problem(
+            "weights_differ",
+            f"{len(pair.constants)} constants of the frozen graph are variables of the meta graph, but provenance.json "
+            f"says {expected_number}",
+        )
+    return len(pair.constants)
+
+
+def _compare_outputs(pair: Pair, settings: dict, directory: str) -> dict:
+    rows, batches, finding = [], [], None
+    for trial, batch in enumerate(_batches(pair, settings, directory)):
         seed = settings["seed"] + trial
-        feed = feeds.make(fed, seed, batch, directory)
-        expected, actual = pair(feed)
+        feed = pair.feed(seed, batch, directory)
+        expected = _expected(pair, feed)
         batches.append(batch)
-        for name, a, b in zip(outputs, expected, actual, strict=True):
+        try:
+            actual = pair.run_frozen(pair.fetched, feed)
+        except RunFailed as failed:
+            finding = ("outputs_differ", f"the checkpoint's graph runs, but the frozen graph does not: {failed}")
+            break
+        for name, a, b in zip(pair.fetched, expected, actual, strict=True):
             match = comparison.match(a, b, settings["tolerance"])
-            matches.append(match)
             row = {"output": name, "trial": trial, "seed": seed, "batch": batch, "dtype": str(a.dtype)}
             rows.append(row | {"shape": str(list(a.shape)), "match": match, **comparison.measure(a, b)})
+            if not match and finding is None:
+                finding = _difference(pair, rows[-1], feed, expected, a, b)
+    matches = [row["match"] for row in rows]
     facts = {
-        "match": "bitwise" if all(match == "bitwise" for match in matches) else "tolerance",
+        "match": "" if finding else "bitwise" if all(match == "bitwise" for match in matches) else "tolerance",
         "trials": len(batches),
         "batches": batches,
         "max_abs_diff": max((row["max_abs_diff"] for row in rows if row["max_abs_diff"] is not None), default=None),
-        "weights": weights,
-        "nodes_checked": nodes_checked,
-        "random_ops": random_ops,
         "rows": rows,
     }
-    if not all(matches):
-        worst = next(row for row in rows if not row["match"])
-        where = _first_difference(original, frozen, feed, provenance["inputs"], outputs)
-        facts["difference"] = (
-            f"output {worst['output']} differs in trial {worst['trial']}: {worst['unequal']} elements unequal, "
-            f"largest difference {worst['max_abs_diff']}"
-            + (f"; the first tensor that differs is {where}" if where else "")
-        )
-        return facts
-    control = _negative_control(original, frozen, feed, provenance["inputs"], outputs, settings["tolerance"])
-    return facts | {"control": control}
+    if finding is None:
+        facts["control"] = negative_control.change_variables(pair, feed, expected, settings["tolerance"])
+        if not facts["control"]["variable"]:
+            finding = ("insensitive", negative_control.sentence(facts["control"]))
+    if finding is not None:
+        facts["finding"] = dict(zip(("cause", "message"), finding, strict=True))
+    return facts
 
 
-def _expected(original: CheckpointSide, outputs: list[str], feed: dict) -> list[np.ndarray]:
+def _expected(pair: Pair, feed: dict) -> list[np.ndarray]:
     try:
-        return original.run(outputs, feed)
+        return pair.run_original(pair.fetched, feed)
     except RunFailed as failed:
         raise Problem(failed.cause, f"the checkpoint's graph does not run on these inputs: {failed}") from failed
 
 
-def _refuse_unsafe(meta_graph, imported: dict, provenance: dict, allowed: set[str]) -> None:
-    """Nothing that touches files, processes or the network is run, but for the saver's own restore ops."""
-    index = GraphIndex(meta_graph.graph_def)
-    fed = {tensor_name(name)[0] for name in imported["inputs"]}
-    roots = [tensor_name(name)[0] for name in imported["outputs"]] + provenance["initializers"]
-    running = index.reach(roots, through=lambda node: node.name not in fed) - fed
-    found = unsafe_nodes(meta_graph.graph_def, running, allowed)
-    restore_op = meta_graph.saver_def.restore_op_name
-    if restore_op:
-        restoring = index.reach([restore_op])
-        found += [
-            row
-            for row in unsafe_nodes(meta_graph.graph_def, restoring, allowed)
-            if row[1] not in ("RestoreV2", "RestoreSlice", "Restore")
-        ]
-    if found:
-        name, op, reason = found[0]
-        raise Problem("unsafe_op", f"node {name!r} ({op}) {reason}; it was not run")
+def _difference(pair: Pair, row: dict, feed: dict, expected: list, a: np.ndarray, b: np.ndarray) -> tuple[str, str]:
+    """The finding (cause, message) for an output that does not match: what is random by itself tells nothing."""
+    again = _expected(pair, feed)
+    for name, first, second in zip(pair.fetched, expected, again, strict=True):
+        if not comparison.match(first, second):
+            return "random", (
+                f"{name} differs between two runs of the checkpoint's own graph, op seeds set: "
+                f"{comparison.first_difference(first, second)}"
+            )
+    return "outputs_differ", (
+        f"output {row['output']} differs in trial {row['trial']}: {row['unequal']} elements unequal, largest "
+        f"difference {row['max_abs_diff']}, {comparison.first_difference(a, b)}"
+    )
 
 
-def _compare_weights(original: CheckpointSide, frozen: FrozenSide) -> int:
-    """Compares each Const that was a variable with what TensorFlow restores, byte for byte; returns their number."""
-    constants = {node.name: node for node in frozen.graph_def.node if node.op == "Const"}
-    compared = 0
-    with original.restored() as session:
-        for name in original.variables():
-            if name in constants:
-                expected, actual = original.value(session, name), frozen.constant(name)
-                if comparison.match(expected, actual) != "bitwise" or expected.tobytes() != actual.tobytes():
-                    raise Problem("weights_differ", f"constant {name!r} is not what the checkpoint holds")
-                compared += 1
-    return compared
-
-
-def _batches(original: CheckpointSide, outputs: list[str], fed: dict, settings: dict, directory: str) -> list[int]:
+def _batches(pair: Pair, settings: dict, directory: str) -> list[int]:
     """The batch size of each trial: two sizes in turn, or one where the graph takes only one.
 
     Raises Problem: run_failed or bad_feed with what TensorFlow said of the first size tried.
     """
-    has_batch = any(None in (spec.get("shape") or []) for spec in fed.values())
+    has_batch = any(None in (spec.get("shape") or []) for spec in pair.inputs.values())
     first_error, good = None, []
     for batch in _BATCHES if has_batch else _BATCHES[:1]:
         try:
-            original.run(outputs, feeds.make(fed, settings["seed"], batch, directory))
+            pair.run_original(pair.fetched, pair.feed(settings["seed"], batch, directory))
             good.append(batch)
         except RunFailed as failed:
             first_error = first_error or failed
@@ -149,87 +169,3 @@ def _batches(original: CheckpointSide, outputs: list[str], fed: dict, settings: 
     if not good:
         raise Problem(first_error.cause, f"the checkpoint's graph does not run on these inputs: {first_error}")
     return [good[trial % len(good)] for trial in range(settings["trials"])]
-
-
-def _negative_control(original, frozen, feed: dict, names: dict, outputs: list[str], tolerance: dict | None) -> dict:
-    """Changes whole variables of the frozen graph, nearest the outputs first, until an output changes.
-
-    Raises Problem (insensitive) where no change of a variable changes an output.
-    """
-    expected = _expected(original, outputs, feed)
-    frozen_feed = {names[name]: value for name, value in feed.items()}
-    tried = []
-    for name in _nearest_first(frozen.graph_def, outputs, set(original.variables())):
-        changed = _perturbed(frozen.constant(name))
-        if changed is None:
-            continue
-        tried.append(name)
-        try:
-            actual = frozen.run(outputs, frozen_feed | {f"{name}:0": changed})
-        except RunFailed:
-            continue  # The change made the graph fail, as an index out of range does; that shows nothing.
-        if not all(comparison.match(a, b, tolerance) for a, b in zip(expected, actual, strict=True)):
-            return {"variable": name, "tried": len(tried)}
-        if len(tried) == _MOST_PERTURBED:
-            break
-    what = f"changing {', '.join(tried[:3])} changed" if tried else "there is no variable whose change could change"
-    raise Problem("insensitive", f"{what} no output on these inputs, so the comparison shows nothing")
-
-
-def _perturbed(value: np.ndarray) -> np.ndarray | None:
-    if value.size == 0 or value.dtype.kind in "OSU":
-        return None
-    if value.dtype == bool:
-        return ~value
-    if value.dtype.kind in "iu":
-        return value + value.dtype.type(1)
-    # Uneven, so that neither a softmax nor a normalisation takes it back.
-    uneven = np.linspace(0.5, 1.5, value.size).reshape(value.shape)
-    return (value.astype(np.complex128 if value.dtype.kind == "c" else np.float64) * (1 + uneven) + uneven).astype(
-        value.dtype
-    )
-
-
-def _nearest_first(graph_def, outputs: list[str], variables: set[str]) -> list[str]:
-    index = GraphIndex(graph_def)
-    distance = {tensor_name(name)[0]: 0 for name in outputs}
-    waiting = list(distance)
-    for name in waiting:
-        for source, _ in index.inputs_of(index.nodes[name]):
-            if source not in distance and source in index.nodes:
-                distance[source] = distance[name] + 1
-                waiting.append(source)
-    return [name for name in waiting if name in variables and index.nodes[name].op == "Const"]
-
-
-def _first_difference(original, frozen, feed: dict, names: dict, outputs: list[str]) -> str:
-    """The first tensor, in the order of the data, that both sides have and that differs, or ``."""
-    index = GraphIndex(frozen.graph_def)
-    reached = index.reach(tensor_name(name)[0] for name in outputs)
-    frozen_feed = {names[name]: value for name, value in feed.items()}
-    for name in _in_data_order(index, reached):
-        tensor = f"{name}:0"
-        if tensor in feed or index.nodes[name].op in VARIABLE_OPS:
-            continue
-        try:
-            (a,), (b,) = original.run([tensor], feed), frozen.run([tensor], frozen_feed)
-        except (RunFailed, KeyError, ValueError, TypeError):
-            continue  # Inside a loop, without outputs, or not on both sides.
-        if not comparison.match(a, b):
-            return f"{tensor} ({index.nodes[name].op})"
-    return ""
-
-
-def _in_data_order(index: GraphIndex, reached: set[str]) -> list[str]:
-    order, done = [], set()
-    for start in sorted(reached):
-        stack = [(start, False)]
-        while stack:
-            name, leaving = stack.pop()
-            if leaving:
-                order.append(name)
-            elif name not in done and name in reached:
-                done.add(name)
-                stack.append((name, True))
-                stack.extend((source, False) for source, _ in index.inputs_of(index.nodes[name]))
-    return order

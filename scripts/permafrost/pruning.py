@@ -53,7 +53,7 @@ def table_initializers(index: GraphIndex, kept: set[str]) -> list[str]:
     return [
         node.name
         for node in index.graph_def.node
-        if node.op in TABLE_INITIALIZERS and node.input and index.inputs_of(node)[0][0] in tables
+        if node.op in TABLE_INITIALIZERS and any(source in tables for source, _ in index.inputs_of(node)[:1])
     ]
 
 
@@ -80,14 +80,16 @@ def drop_foreign_colocation(graph_def) -> list[str]:
     return changed
 
 
-def cut_inputs(graph_def, fed: list[str]):
+def cut_inputs(graph_def, fed: list[str], outputs: list[str]):
     """A copy of `graph_def` in which the fed tensors that are no placeholders come from placeholders.
 
     Args:
       fed: tensor names, such as `IteratorGetNext:1`.
+      outputs: names of output nodes or tensors.
     Returns:
       (GraphDef, cuts): cuts maps each fed tensor that was cut to the tensor of the placeholder in its place.
-      The placeholder of output 0 takes the name of the node it stands for, so that consumers stay as they are.
+      The placeholder of output 0 takes the name of the node it stands for, so that consumers stay as they are;
+      but where the outputs need another output of that node, which is not fed, the node stays.
     Raises Problem (bad_setting) for a tensor whose dtype the graph does not tell.
     """
     index = GraphIndex(graph_def)
@@ -97,21 +99,39 @@ def cut_inputs(graph_def, fed: list[str]):
         return graph_def, {}
     cut = copy.deepcopy(graph_def)
     names = set(index.nodes)
+    still_needed = _needed_beside(index, set(points), [tensor_name(name) for name in outputs])
     placeholders, replaced = {}, {}
     for node, output in points:
-        name = node if output == 0 else _unused(f"{node}_{output}", names)
+        takes_name = output == 0 and node not in still_needed
+        name = node if takes_name else _unused(f"{node}_{output}", names)
         names.add(name)
         replaced[node, output] = name
         placeholders.setdefault(node, []).append(_placeholder(index, node, output, name))
     nodes = []
     for original in cut.node:
-        if original.name not in placeholders:
-            nodes.append(_reconnected(original, replaced, placeholders))
-            continue
-        nodes.extend(placeholders[original.name])
+        nodes.extend(placeholders.get(original.name, ()))
+        if original.name not in placeholders or original.name in still_needed:
+            gone = placeholders.keys() - still_needed
+            nodes.append(_reconnected(original, replaced, {name: placeholders[name] for name in gone}))
     del cut.node[:]
     cut.node.extend(nodes)
     return cut, {f"{node}:{output}": f"{name}:0" for (node, output), name in replaced.items()}
+
+
+def _needed_beside(index: GraphIndex, points: set[tuple[str, int]], outputs: list[tuple[str, int]]) -> set[str]:
+    """The nodes of the fed `points` of which the outputs need another output, as data."""
+    needed_points, waiting, seen = set(), [point for point in outputs if point not in points], set()
+    while waiting:
+        name, output = waiting.pop()
+        needed_points.add((name, output))
+        if name in seen or name not in index.nodes:
+            continue
+        seen.add(name)
+        node = index.nodes[name]
+        waiting.extend(point for point in index.inputs_of(node) if point not in points)
+        fed_nodes = {fed for fed, _ in points}
+        waiting.extend((control, 0) for control in index.control_inputs_of(node) if control not in fed_nodes)
+    return {name for name, _ in points} & {name for name, _ in needed_points}
 
 
 def _unused(name: str, taken: set[str]) -> str:

@@ -11,7 +11,7 @@ import traceback
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from permafrost.contract import FAILED, TRANSIENT, Problem
+from permafrost.contract import CAUSES, FAILED, TRANSIENT, Problem
 
 OK = "ok"
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
@@ -59,7 +59,7 @@ def load(path: str | Path) -> dict:
     """The record at `path`. Raises OSError, or ValueError where it is no JSON object."""
     with open(path, encoding="utf-8") as file:
         record = json.load(file)
-    if not isinstance(record, dict) or "status" not in record:
+    if not isinstance(record, dict) or not set(success()) <= set(record):
         raise ValueError(f"{path} is not a record of a stage; delete it and run again")
     return record
 
@@ -133,7 +133,8 @@ def write_record(
         outcome = failure(stage, Problem(cause, f"{name}{error.strerror or error}"), failed)
     except Exception as error:
         traceback.print_exc()
-        outcome = failure(stage, Problem("internal", f"{type(error).__name__}: {error}"), failed)
+        problem = Problem("internal", f"{type(error).__name__}: {error}", f"{CAUSES['internal']} {stage}.log")
+        outcome = failure(stage, problem, failed)
     timing = {
         "stage": stage,
         "seconds": round(time.monotonic() - wall, 3),

@@ -47,24 +47,31 @@ def restore_map(meta_graph, index: GraphIndex) -> dict[str, Source]:
 
 
 def _variable_of(assign, index: GraphIndex) -> str | None:
-    name = index.inputs_of(assign)[0][0]
-    while name in index.nodes and index.nodes[name].op == "Identity":
-        name = index.inputs_of(index.nodes[name])[0][0]
+    inputs = index.inputs_of(assign)
+    if not inputs:
+        raise Problem("bad_meta_graph", f"node {assign.name!r} ({assign.op}) lacks its inputs")
+    name, _, _ = _upstream(index, *inputs[0], ("Identity",))
     return name if name in index.nodes and index.nodes[name].op in VARIABLE_OPS else None
+
+
+def _upstream(index: GraphIndex, name: str, output: int, through: tuple[str, ...]) -> tuple[str, int, set[str]]:
+    """Follows first inputs through ops of the types `through`; gives the node and output, and the op types passed."""
+    passed: set[str] = set()
+    for _ in range(len(index.nodes)):
+        node = index.nodes.get(name)
+        if node is None or node.op not in through or not index.inputs_of(node):
+            break
+        passed.add(node.op)
+        name, output = index.inputs_of(node)[0]
+    return name, output, passed
 
 
 def _source_of(assign, index: GraphIndex) -> Source | None:
     inputs = index.inputs_of(assign)
     if len(inputs) < 2:
         raise Problem("bad_meta_graph", f"node {assign.name!r} ({assign.op}) lacks its inputs")
-    name, output = inputs[1]
-    reshaped = False
-    for _ in range(len(index.nodes)):
-        node = index.nodes.get(name)
-        if node is None or node.op not in _PASS_THROUGH or not index.inputs_of(node):
-            break
-        reshaped = reshaped or node.op == "Reshape"
-        name, output = index.inputs_of(node)[0]
+    name, output, passed = _upstream(index, *inputs[1], _PASS_THROUGH)
+    node = index.nodes.get(name)
     if node is None or node.op not in ("RestoreV2", "RestoreSlice", "Restore"):
         return None
     keys = _strings(index, node, 1)
@@ -73,15 +80,14 @@ def _source_of(assign, index: GraphIndex) -> Source | None:
         raise Problem("bad_meta_graph", f"node {node.name!r} ({node.op}) restores fewer tensors than are used")
     key = keys[output].decode("utf-8", "surrogateescape")
     start, extent = parse_slice(slices[output].decode("ascii", "replace"), node.name)
-    return Source(key, start, extent, reshaped)
+    return Source(key, start, extent, "Reshape" in passed)
 
 
 def _strings(index: GraphIndex, node, position: int) -> list[bytes]:
     inputs = index.inputs_of(node)
-    name = inputs[position][0] if position < len(inputs) else ""
-    while name in index.nodes and index.nodes[name].op == "Identity":
-        name = index.inputs_of(index.nodes[name])[0][0]
-    constant = index.nodes.get(name)
+    constant = None
+    if position < len(inputs):
+        constant = index.nodes.get(_upstream(index, *inputs[position], ("Identity",))[0])
     if constant is None or constant.op != "Const":
         raise Problem("bad_meta_graph", f"node {node.name!r} ({node.op}) takes its tensor names from no constant")
     tensor = constant.attr["value"].tensor

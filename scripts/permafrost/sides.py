@@ -1,7 +1,6 @@
 """The two sides that the judge compares, each a TensorFlow graph whose every run begins in a fresh session."""
 
 import contextlib
-import zlib
 from collections.abc import Iterator
 
 import numpy as np
@@ -15,6 +14,16 @@ from permafrost.metagraph import VARIABLE_OPS, GraphIndex, tensor_name
 
 _v1 = tf.compat.v1
 
+# What every run has in common, for the record. Both optimisers are off, since they may order the arithmetic of the two
+# graphs differently.
+ENVIRONMENT = {
+    "tensorflow": tf.__version__,
+    "intra_op_parallelism_threads": 1,
+    "inter_op_parallelism_threads": 1,
+    "opt_level": "L0",
+    "disable_meta_optimizer": True,
+}
+
 
 class RunFailed(Exception):
     """TensorFlow could not run a graph on a feed; `cause` is a key of permafrost.contract.CAUSES."""
@@ -24,28 +33,14 @@ class RunFailed(Exception):
         self.cause = cause
 
 
-def seed_random_ops(graph_def) -> int:
-    """Gives each random op an op seed made from its name, in memory, so that both sides draw the same numbers.
-
-    Returns the number of such ops, those in library functions included.
-    """
-    count = 0
-    for nodes in (graph_def.node, *(function.node_def for function in graph_def.library.function)):
-        for node in nodes:
-            if "seed" in node.attr and "seed2" in node.attr:
-                node.attr["seed"].i = 1
-                node.attr["seed2"].i = zlib.crc32(node.name.encode()) | 1
-                count += 1
-    return count
-
-
 def _config():
-    """Both optimisers off, since they may order the arithmetic of the two graphs differently; one thread; no GPU."""
     config = _v1.ConfigProto(
-        intra_op_parallelism_threads=1, inter_op_parallelism_threads=1, device_count={"GPU": 0, "CPU": 1}
+        intra_op_parallelism_threads=ENVIRONMENT["intra_op_parallelism_threads"],
+        inter_op_parallelism_threads=ENVIRONMENT["inter_op_parallelism_threads"],
+        device_count={"GPU": 0, "CPU": 1},
     )
-    config.graph_options.optimizer_options.opt_level = _v1.OptimizerOptions.L0
-    config.graph_options.rewrite_options.disable_meta_optimizer = True
+    config.graph_options.optimizer_options.opt_level = getattr(_v1.OptimizerOptions, ENVIRONMENT["opt_level"])
+    config.graph_options.rewrite_options.disable_meta_optimizer = ENVIRONMENT["disable_meta_optimizer"]
     config.graph_options.rewrite_options.constant_folding = rewriter_config_pb2.RewriterConfig.OFF
     return config
 
@@ -63,37 +58,69 @@ def _sentence(error: Exception) -> str:
     return f"node {node!r}: {sentence}" if node and node not in sentence else sentence
 
 
+@contextlib.contextmanager
+def _failing_as(cause: str, what: str) -> Iterator[None]:
+    """Turns TensorFlow's errors into Problem (memory), or Problem (`cause`) with `what` and what TensorFlow said."""
+    try:
+        yield
+    except tf.errors.ResourceExhaustedError as error:
+        raise Problem("memory", f"TensorFlow ran out of memory: {_sentence(error)}") from error
+    except (tf.errors.OpError, ValueError, TypeError, KeyError) as error:
+        raise Problem(cause, f"{what}: {_sentence(error)}") from error
+
+
 class _Side:
-    """A graph to run. Subclasses fill `graph` and say how a session of theirs begins (`_begin`)."""
+    """A graph to run. Subclasses import it into `graph` and say how its variables get their values (`_restore`)."""
 
-    def __init__(self):
+    _failure = ""  # The cause where this side's initializers fail.
+
+    def __init__(self, initializers: list[str]):
         self.graph = tf.Graph()
+        self._initializers = initializers
+        self._assigns: dict[str, tuple] = {}
 
-    def _begin(self, session) -> None:
+    def _restore(self, session) -> None:
         raise NotImplementedError
+
+    def _add_assign(self, node) -> None:
+        """Adds ops that set the variable of a NodeDef."""
+        tensor, dtype = self.graph.get_tensor_by_name(f"{node.name}:0"), tf.as_dtype(node.attr["dtype"].type)
+        value = _v1.placeholder(dtype)
+        if node.op == "VarHandleOp":
+            assign = tf.raw_ops.AssignVariableOp(resource=tensor, value=value)
+        else:
+            assign = tf.raw_ops.Assign(ref=tensor, value=value, validate_shape=False).op
+        self._assigns[node.name] = (value, assign)
+
+    def _assign(self, session, name: str, array: np.ndarray) -> None:
+        value, assign = self._assigns[name]
+        session.run(assign, {value: array})
 
     @contextlib.contextmanager
     def restored(self) -> Iterator:
-        """A fresh session in which the variables have their values and the tables are filled."""
+        """A fresh session in which the variables have their values; nothing else of the graph has run."""
         with _v1.Session(graph=self.graph, config=_config()) as session:
-            self._begin(session)
+            self._restore(session)
             yield session
 
     def run(self, fetches: list[str], feed: dict[str, np.ndarray]) -> list[np.ndarray]:
         """The values of the tensors `fetches` on `feed`, in a fresh session; feeds the graph lacks are left out.
 
-        Raises RunFailed where TensorFlow refuses the feed or the graph fails on it, Problem (memory), and KeyError
-        where the graph lacks a fetch.
+        The initializers, which fill tables, run before. Raises RunFailed where TensorFlow refuses the feed or the
+        graph fails on it or lacks a fetch, and Problem (memory).
         """
         present = {name: value for name, value in feed.items() if self.has(name)}
         with self.restored() as session:
+            for name in self._initializers:
+                with _failing_as(self._failure, f"the initializer {name!r} fails"):
+                    session.run(self.graph.get_operation_by_name(name))
             try:
                 values = session.run(fetches, present)
             except tf.errors.ResourceExhaustedError as error:
                 raise Problem("memory", f"TensorFlow ran out of memory: {_sentence(error)}") from error
             except tf.errors.OpError as error:
                 raise RunFailed("run_failed", _sentence(error)) from error
-            except (ValueError, TypeError) as error:
+            except (ValueError, TypeError, KeyError) as error:
                 raise RunFailed("bad_feed", _sentence(error)) from error
         return [np.asarray(value) for value in values]
 
@@ -109,88 +136,82 @@ class _Side:
 class CheckpointSide(_Side):
     """The meta graph, pruned to what is run, restored from the checkpoint by the meta graph's own saver."""
 
-    def __init__(self, meta_graph, imported: dict, initializers: list[str], tensors: list[str]):
-        """Raises Problem (not_restorable) where TensorFlow cannot import the graph."""
-        super().__init__()
+    _failure = "not_restorable"
+
+    def __init__(self, graph_def, meta_graph, imported: dict, tensors: list[str], variables: list[str], initializers):
+        """
+        Args:
+          graph_def: the meta graph's graph, with its inputs cut.
+          meta_graph: for its SaverDef and its op definitions.
+          imported: the import record: `prefix` and `variables`.
+          tensors: the tensors that will be fed or fetched.
+          variables: the variable nodes whose values will be asked for.
+          initializers: the nodes to run before each run.
+        Raises Problem (not_restorable) where TensorFlow cannot import the graph.
+        """
+        super().__init__(initializers)
         self._prefix = imported["prefix"]
-        self._initializers = initializers
-        self._saver = meta_graph.saver_def
-        index = GraphIndex(meta_graph.graph_def)
-        roots = [tensor_name(name)[0] for name in tensors] + initializers
-        self._needed = pruning.needed(index, roots, with_colocated=False)
-        restoring = [tensor_name(n)[0] for n in (self._saver.restore_op_name, self._saver.filename_tensor_name) if n]
-        kept = self._needed | pruning.needed(index, restoring, with_colocated=False)
-        graph_def = pruning.extract(index, kept)
-        pruning.drop_foreign_colocation(graph_def)
-        for node in graph_def.node:
+        self._restore_op, self._filename = saver_nodes(meta_graph)
+        index = GraphIndex(graph_def)
+        needed = pruning.needed(
+            index, [tensor_name(name)[0] for name in tensors] + initializers + variables, with_colocated=False
+        )
+        restoring = [self._restore_op, tensor_name(self._filename)[0]] if self._restore_op else []
+        kept = pruning.extract(index, needed | pruning.needed(index, restoring, with_colocated=False))
+        pruning.drop_foreign_colocation(kept)
+        for node in kept.node:
             node.device = ""
             node.attr.pop("_output_shapes", None)
         info = meta_graph.meta_info_def
         producer_ops = info.stripped_op_list if info.HasField("stripped_op_list") else None
-        self._variables = {n.name: n for n in graph_def.node if n.op in VARIABLE_OPS and n.name in self._needed}
         self._keys = {variable["variable"]: variable["key"] for variable in imported["variables"] if variable["key"]}
-        self._reads, self._assigns = {}, {}
-        with self.graph.as_default():
-            try:
-                tf.import_graph_def(graph_def, name="", producer_op_list=producer_ops)
-            except (ValueError, TypeError, KeyError, tf.errors.OpError) as error:
-                raise Problem(
-                    "not_restorable", f"TensorFlow cannot import the meta graph: {_sentence(error)}"
-                ) from error
-            for name, node in self._variables.items():
-                self._add_read(name, node)
+        self._reads = {}
+        with self.graph.as_default(), _failing_as("not_restorable", "TensorFlow cannot import the meta graph"):
+            tf.import_graph_def(kept, name="", producer_op_list=producer_ops)
+            for node in kept.node:
+                if node.op in VARIABLE_OPS and node.name in needed:
+                    self._add_read(node)
+                    if not self._restore_op and node.name in self._keys:
+                        self._add_assign(node)
 
-    def _add_read(self, name: str, node) -> None:
-        tensor = self.graph.get_tensor_by_name(f"{name}:0")
-        dtype = tf.as_dtype(node.attr["dtype"].type)
-        is_handle = node.op == "VarHandleOp"
-        self._reads[name] = tf.raw_ops.ReadVariableOp(resource=tensor, dtype=dtype) if is_handle else tensor
-        if not self._saver.restore_op_name and name in self._keys:
-            value = _v1.placeholder(dtype)
-            if is_handle:
-                assign = tf.raw_ops.AssignVariableOp(resource=tensor, value=value)
-            else:
-                assign = tf.raw_ops.Assign(ref=tensor, value=value, validate_shape=False).op
-            self._assigns[name] = (value, assign)
+    def _add_read(self, node) -> None:
+        tensor = self.graph.get_tensor_by_name(f"{node.name}:0")
+        if node.op == "VarHandleOp":
+            tensor = tf.raw_ops.ReadVariableOp(resource=tensor, dtype=tf.as_dtype(node.attr["dtype"].type))
+        self._reads[node.name] = tensor
 
-    def _begin(self, session) -> None:
-        try:
-            if self._saver.restore_op_name:
-                restore_op = self._saver.restore_op_name.partition(":")[0]
-                session.run(
-                    self.graph.get_operation_by_name(restore_op), {self._saver.filename_tensor_name: self._prefix}
-                )
+    def _restore(self, session) -> None:
+        with _failing_as("not_restorable", "TensorFlow cannot restore the checkpoint"):
+            if self._restore_op:
+                session.run(self.graph.get_operation_by_name(self._restore_op), {self._filename: self._prefix})
             else:
                 reader = _v1.train.NewCheckpointReader(self._prefix)
-                for name, (value, assign) in self._assigns.items():
-                    session.run(assign, {value: reader.get_tensor(self._keys[name])})
-            for name in self._initializers:
-                session.run(self.graph.get_operation_by_name(name))
-        except (tf.errors.OpError, ValueError, TypeError, KeyError) as error:
-            raise Problem("not_restorable", f"TensorFlow cannot restore the checkpoint: {_sentence(error)}") from error
+                for name in self._assigns:
+                    self._assign(session, name, reader.get_tensor(self._keys[name]))
 
-    def variables(self) -> list[str]:
-        """The variable nodes that the outputs need, in graph order."""
-        return list(self._variables)
+    def run(self, fetches: list[str], feed: dict[str, np.ndarray]) -> list[np.ndarray]:
+        """As for each side; a fetch of a variable's handle gives the variable's value, which the frozen graph has."""
+        reads = {f"{name}:0": tensor for name, tensor in self._reads.items()}
+        return super().run([reads.get(name, name) for name in fetches], feed)
 
     def value(self, session, name: str) -> np.ndarray:
-        """The value of the variable `name` in a restored session. Raises Problem (not_restorable)."""
-        try:
+        """The value of the variable `name` in a restored session. Raises Problem (weights_differ) where it has none."""
+        with _failing_as("weights_differ", f"variable {name!r} gets no value from the checkpoint"):
             return np.asarray(session.run(self._reads[name]))
-        except tf.errors.OpError as error:
-            raise Problem("not_restorable", f"variable {name!r} has no value: {_sentence(error)}") from error
 
 
 class FrozenSide(_Side):
     """The frozen graph as it lies on the disk."""
 
-    def __init__(self, graph_def):
-        super().__init__()
+    _failure = "not_importable"
+
+    def __init__(self, graph_def, initializers: list[str]):
+        super().__init__(initializers)
         self.graph_def = graph_def
-        self._initializers: list[str] = []
+        self._values: dict[str, np.ndarray] = {}
 
     @classmethod
-    def read(cls, path: str) -> "FrozenSide":
+    def read(cls, path: str, initializers: list[str]) -> "FrozenSide":
         """Reads the .pb at `path`. Raises Problem (not_importable) where it is no GraphDef."""
         graph_def = _v1.GraphDef()
         try:
@@ -198,25 +219,54 @@ class FrozenSide(_Side):
                 graph_def.ParseFromString(file.read())
         except Exception as error:
             raise Problem("not_importable", f"{path} cannot be read as a GraphDef: {_sentence(error)}") from error
-        return cls(graph_def)
+        return cls(graph_def, initializers)
 
-    def load(self, initializers: list[str]) -> None:
+    def load(self) -> None:
         """Imports the graph. Raises Problem (not_importable)."""
-        self._initializers = initializers
-        with self.graph.as_default():
-            try:
-                tf.import_graph_def(self.graph_def, name="")
-            except (ValueError, TypeError, KeyError, tf.errors.OpError) as error:
-                raise Problem("not_importable", f"TensorFlow cannot import it: {_sentence(error)}") from error
-
-    def _begin(self, session) -> None:
-        try:
-            for name in self._initializers:
-                session.run(self.graph.get_operation_by_name(name))
-        except (tf.errors.OpError, KeyError) as error:
-            raise Problem("not_importable", f"its initializer {name!r} fails: {_sentence(error)}") from error
+        self._nodes = {node.name: node for node in self.graph_def.node}
+        with self.graph.as_default(), _failing_as("not_importable", "TensorFlow cannot import it"):
+            tf.import_graph_def(self.graph_def, name="")
 
     def constant(self, name: str) -> np.ndarray:
-        """The value that the Const `name` holds."""
-        node = next(node for node in self.graph_def.node if node.name == name)
-        return tensor_util.MakeNdarray(node.attr["value"].tensor)
+        """The value that the Const `name` holds. Raises Problem (not_importable) where it holds none."""
+        with _failing_as("not_importable", f"constant {name!r} cannot be read"):
+            return tensor_util.MakeNdarray(self._nodes[name].attr["value"].tensor)
+
+    def give(self, values: dict[str, np.ndarray]) -> None:
+        """Gives the variables that were kept as variables their values, from now on in each session."""
+        self._values.update(values)
+        with self.graph.as_default(), _failing_as("not_importable", "its variables cannot be assigned"):
+            for name in values:
+                self._add_assign(self._nodes[name])
+
+    def values(self) -> dict[str, np.ndarray]:
+        """The values given by `give`, by the name of the variable."""
+        return dict(self._values)
+
+    def run_changed(self, fetches: list[str], feed: dict, name: str, value: np.ndarray) -> list[np.ndarray]:
+        """As `run`, with another value for the variable `name`, be it a constant now or not."""
+        if name not in self._values:
+            return self.run(fetches, feed | {f"{name}:0": value})
+        before = self._values[name]
+        self._values[name] = value
+        try:
+            return self.run(fetches, feed)
+        finally:
+            self._values[name] = before
+
+    def _restore(self, session) -> None:
+        with _failing_as("not_importable", "its variables cannot be assigned"):
+            for name, value in self._values.items():
+                self._assign(session, name, value)
+
+
+def saver_nodes(meta_graph) -> tuple[str, str]:
+    """The saver's restore op, a node, and the tensor that takes the file's name; both are empty without a saver.
+
+    TensorFlow takes a tensor's name for either.
+    """
+    saver = meta_graph.saver_def
+    if not saver.restore_op_name:
+        return "", ""
+    filename, output = tensor_name(saver.filename_tensor_name)
+    return tensor_name(saver.restore_op_name)[0], f"{filename}:{output}"

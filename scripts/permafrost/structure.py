@@ -15,15 +15,16 @@ from permafrost.protos import types_pb2
 _INITIALIZED = ("IsVariableInitialized", "VarIsInitializedOp")
 
 
-def check(meta_graph, frozen, cuts: dict[str, str], restored: set[str] | None = None) -> int:
+def check(meta_graph, frozen, cuts: dict[str, str], outputs: list[str], restored: set[str] | None = None) -> int:
     """Compares each node and function of the frozen GraphDef with the meta graph's; returns the number of nodes.
 
     Args:
       cuts: fed tensor -> tensor of the placeholder in its place.
+      outputs: names of the output nodes or tensors.
       restored: the variables that the checkpoint has a value for; all, where it is None.
     Raises Problem (structure_differs) naming the first node that is neither the same nor a permitted change.
     """
-    graph_def, derived = pruning.cut_inputs(meta_graph.graph_def, list(cuts))
+    graph_def, derived = pruning.cut_inputs(meta_graph.graph_def, list(cuts), outputs)
     if derived != cuts:
         raise Problem("structure_differs", f"the inputs {sorted(cuts)} are cut in another way than {sorted(derived)}")
     if frozen.versions != graph_def.versions:

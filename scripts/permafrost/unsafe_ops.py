@@ -6,6 +6,8 @@ merely aborts the process, never ends or takes memory (Abort, a queue, a large F
 
 from collections.abc import Iterable
 
+from permafrost.metagraph import GraphIndex, tensor_name
+
 _GROUPS = {
     "reads files": """
         ReadFile MatchingFiles WholeFileReader WholeFileReaderV2 TextLineReader TextLineReaderV2 TFRecordReader
@@ -84,6 +86,28 @@ _HARMLESS_VALUES = {
     "DecodeProtoV2": ("descriptor_source", (b"local://", b"bytes://")),
     "EncodeProto": ("descriptor_source", (b"local://", b"bytes://")),
 }
+
+
+def executed(index: GraphIndex, fetched: Iterable[str], fed: set[str]) -> set[str]:
+    """The nodes that TensorFlow runs for the tensors or nodes `fetched` when the tensors `fed` are fed.
+
+    A feed takes the place of one output of a node. A control input still makes the node run, and all before it; so
+    does another of its outputs (RewriteGraphForExecution in tensorflow/core/graph/subgraph.cc spares placeholders
+    without a default from that, which have nothing before them). Names that the graph lacks are left out.
+    Args:
+      fed: with their output's number, as `x:0`.
+    """
+    running: set[str] = set()
+    waiting = [point for point in map(tensor_name, fetched) if "{}:{}".format(*point) not in fed]
+    while waiting:
+        name, _ = waiting.pop()
+        if name in running or name not in index.nodes:
+            continue
+        running.add(name)
+        node = index.nodes[name]
+        waiting.extend(point for point in index.inputs_of(node) if "{}:{}".format(*point) not in fed)
+        waiting.extend((source, 0) for source in index.control_inputs_of(node))
+    return running
 
 
 def unsafe_nodes(graph_def, names: Iterable[str], allowed: set[str]) -> list[tuple[str, str, str]]:

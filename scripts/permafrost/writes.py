@@ -48,6 +48,7 @@ def settle(body: Body, variables: set[str], written_by_call: Callable[[object], 
             if last is not None and body.source(node.input[position]) != last.name:
                 observed[last.name] = None
                 redirected.append((node, position, last))
+    _refuse_aliases(body, writes, of, reached, {node.name for node, _, _ in redirected})
     for node, position, last in redirected:
         twin = {**REF_WRITES, **RESOURCE_WRITES}[last.op]
         if node.op in READERS:
@@ -157,6 +158,26 @@ def _refuse_reads_after_calls(body: Body, calls: list, variables: set[str], reac
                     f"node {name!r} ({node.op}) reads variable {variable!r} after a function that {call.name!r} calls "
                     "wrote it",
                 )
+
+
+def _refuse_aliases(body: Body, writes: list, of: dict, reached: dict, redirected: set[str]) -> None:
+    """An Identity of a reference shares the variable's memory: whoever takes it after a write may see either value."""
+    for variable in set(of.values()):
+        if not _is_reference(body, variable):
+            continue
+        aliases = [
+            node for node, _ in body.consumers[variable] if node.op == "Identity" and node.name not in redirected
+        ]
+        for alias in aliases:
+            aliases += [node for node, _ in body.consumers[alias.name] if node.op == "Identity"]
+            for node, _ in body.consumers[alias.name]:
+                for write in writes:
+                    if of[write.name] == variable and reached[write.name].get(node.name) == _STRAIGHT:
+                        raise Problem(
+                            "unsupported_op",
+                            f"node {node.name!r} ({node.op}) takes what {alias.name!r} reads, and runs after "
+                            f"{write.name!r} wrote to the same memory",
+                        )
 
 
 def _replace(body: Body, node, observed: bool) -> None:

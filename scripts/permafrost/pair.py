@@ -1,0 +1,109 @@
+"""A model's two sides together: what is fed to both and fetched from both, under the names that each side has."""
+
+import numpy as np
+
+from permafrost import feeds, pruning
+from permafrost.forward import HEADS, STRUCTURAL
+from permafrost.metagraph import VARIABLE_OPS, GraphIndex, read_meta_graph, tensor_name
+from permafrost.seeds import seed_random_ops
+from permafrost.sides import CheckpointSide, FrozenSide
+
+
+class Pair:
+    """The checkpoint's side and the frozen side of one model.
+
+    outputs: the tensors of the model's outputs. before_heads: what goes into an ArgMax, a Softmax or another head on
+    the way to them, which shows differences that a head hides. Both have the same names on both sides.
+    inputs: tensor name -> description, of the inputs that are fed. graph_def: the meta graph's graph with its inputs
+    cut, which is the checkpoint's side. constants, kept: names of the variables that are constants in the frozen graph
+    and of those that are variables still.
+    """
+
+    def __init__(self, imported: dict, provenance: dict, frozen_graph: str):
+        """Reads both sides from the disk. Raises Problem as read_meta_graph and FrozenSide.read do."""
+        self.meta_graph = read_meta_graph(imported["meta"])
+        self.frozen = FrozenSide.read(frozen_graph, provenance["initializers"])
+        self.initializers = provenance["initializers"]
+        self.inputs = {name: spec for name, spec in imported["inputs"].items() if spec["kind"] != "default"}
+        self.graph_def, cuts = pruning.cut_inputs(
+            self.meta_graph.graph_def, list(imported["inputs"]), imported["outputs"]
+        )
+        self._names = {name: cuts.get(name, name) for name in self.inputs}
+        self._frozen_names = provenance["inputs"]
+        self._imported = imported
+        index = GraphIndex(self.graph_def)
+        tensors = [name if ":" in name else f"{name}:0" for name in imported["outputs"]]
+        self.outputs = list(dict.fromkeys(cuts.get(name, name) for name in tensors))
+        hidden = _before_heads(index, self.outputs, self.fed)
+        self.before_heads = [name for name in hidden if name not in self.outputs]
+        variables = {name for name, node in index.nodes.items() if node.op in VARIABLE_OPS}
+        frozen = [node for node in self.frozen.graph_def.node if node.name in variables]
+        self.constants = [node.name for node in frozen if node.op == "Const"]
+        self.kept = [node.name for node in frozen if node.op in VARIABLE_OPS]
+        self.random_ops = 0
+
+    @property
+    def fed(self) -> set[str]:
+        """The tensors of the checkpoint's side that are fed."""
+        return set(self._names.values())
+
+    @property
+    def fetched(self) -> list[str]:
+        """The tensors to compare: the outputs, then those before heads."""
+        return self.outputs + self.before_heads
+
+    def load(self) -> None:
+        """Seeds the random ops and imports both graphs. Raises Problem (not_importable, not_restorable)."""
+        self.random_ops = seed_random_ops(self.frozen.graph_def)
+        seed_random_ops(self.graph_def)
+        self.frozen.load()
+        self.original = CheckpointSide(
+            self.graph_def,
+            self.meta_graph,
+            self._imported,
+            [*self.outputs, *self.fed],
+            self.constants + self.kept,
+            self.initializers,
+        )
+
+    def give_kept(self) -> None:
+        """Gives the frozen side's own variables the values that TensorFlow restores."""
+        restored = {variable["variable"] for variable in self._imported["variables"] if variable["key"]}
+        if names := [name for name in self.kept if name in restored]:
+            with self.original.restored() as session:
+                self.frozen.give({name: self.original.value(session, name) for name in names})
+
+    def feed(self, seed: int, batch: int, directory: str) -> dict[str, np.ndarray]:
+        """The arrays of one trial, by the names of the import record. Raises Problem (bad_feed)."""
+        return feeds.make(self.inputs, seed, batch, directory)
+
+    def run_original(self, tensors: list[str], feed: dict) -> list[np.ndarray]:
+        """The checkpoint's side on a feed. Raises RunFailed and Problem as CheckpointSide.run does."""
+        return self.original.run(tensors, {self._names[name]: value for name, value in feed.items()})
+
+    def run_frozen(self, tensors: list[str], feed: dict, changed: tuple[str, np.ndarray] | None = None):
+        """The frozen side on a feed, where `changed` (name, value) is given with another value for one variable."""
+        named = {self._frozen_names[name]: value for name, value in feed.items()}
+        return self.frozen.run_changed(tensors, named, *changed) if changed else self.frozen.run(tensors, named)
+
+
+def _before_heads(index: GraphIndex, outputs: list[str], fed: set[str]) -> list[str]:
+    """The tensors that heads take, as far as only reshaping and further heads lie between them and an output."""
+    found: dict[str, None] = {}
+    waiting = [name for name in outputs if name not in fed]
+    seen = set(waiting)
+    while waiting:
+        node = index.nodes.get(tensor_name(waiting.pop(0))[0])
+        if node is None or not (node.op in HEADS or node.op in STRUCTURAL):
+            continue
+        sources = index.inputs_of(node)
+        for source, output in sources[:1] if node.op in HEADS else sources:
+            tensor = f"{source}:{output}"
+            if source not in index.nodes or tensor in fed or index.nodes[source].op in (*VARIABLE_OPS, "Const"):
+                continue
+            if node.op in HEADS:
+                found[tensor] = None
+            if tensor not in seen:
+                seen.add(tensor)
+                waiting.append(tensor)
+    return list(found)

@@ -1,0 +1,31 @@
+"""The same random numbers on both sides of a comparison: op seeds that follow from the nodes' names."""
+
+import zlib
+from functools import cache
+
+from tensorflow.python.framework import op_def_registry
+
+
+def seed_random_ops(graph_def) -> int:
+    """Gives each random op of `graph_def` an op seed made from its name, in place; returns the number of such ops.
+
+    Ops in library functions count too. Their seeds follow from the node's name alone, not from the function's, since
+    a function of a frozen graph is a copy under another name.
+    """
+    count = 0
+    for nodes in (graph_def.node, *(function.node_def for function in graph_def.library.function)):
+        for node in nodes:
+            if _is_seeded(node.op):
+                node.attr["seed"].i = 1
+                node.attr["seed2"].i = zlib.crc32(node.name.encode()) | 1
+                count += 1
+    return count
+
+
+@cache
+def _is_seeded(op: str) -> bool:
+    # A node says less than its op: one with the default seeds may lack the attributes.
+    definition = op_def_registry.get(op)
+    return definition is not None and {"seed", "seed2"} <= {
+        attribute.name for attribute in definition.attr if attribute.type == "int"
+    }
