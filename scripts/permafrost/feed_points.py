@@ -33,10 +33,8 @@ def needed(index: GraphIndex, outputs: list[str], chosen: Collection[tuple[str, 
 
     First the feed points on which they depend, in graph order, then those of the tensors `chosen`, which are fed too.
     """
-    own = nodes_between(index, outputs, chosen)
-    cut = {node for node, _ in chosen}
-    inside = [index.nodes[name] for name in own if not _is_fed(index.nodes[name], cut)]
-    used = {point for node in inside for point in index.inputs_of(node)}
+    own, run = _walk(index, outputs, chosen)
+    used = {point for name in run for point in index.inputs_of(index.nodes[name])}
     wanted = used | {tensor_name(name) for name in outputs}
     points = [
         (name, output)
@@ -49,12 +47,25 @@ def needed(index: GraphIndex, outputs: list[str], chosen: Collection[tuple[str, 
 def nodes_between(index: GraphIndex, outputs: list[str], chosen: Collection[tuple[str, int]]) -> set[str]:
     """The nodes on which the output tensors or nodes `outputs` depend, up to where the graph is fed.
 
-    The walk does not go beyond input pipelines and the nodes of the tensors `chosen`, which are fed as well.
+    The walk does not go beyond input pipelines and the tensors `chosen`, which are fed as well.
     """
+    return _walk(index, outputs, chosen)[0]
+
+
+def _walk(index: GraphIndex, outputs: list[str], chosen: Collection[tuple[str, int]]) -> tuple[set[str], set[str]]:
+    """The nodes that are reached from the outputs, and those of them that have to run since not they are fed."""
+    reached, run = set(), set()
     cut = {node for node, _ in chosen}
-    names = [tensor_name(name)[0] for name in outputs]
-    return index.reach(names, through=lambda node: not _is_fed(node, cut))
-
-
-def _is_fed(node, cut: set[str]) -> bool:
-    return node.name in cut or node.op in _INPUT_PIPELINES
+    waiting = [tensor_name(name) for name in outputs]
+    while waiting:
+        name, output = waiting.pop()
+        if name not in index.nodes:
+            continue
+        reached.add(name)
+        node = index.nodes[name]
+        if name in run or (name, output) in chosen or node.op in _INPUT_PIPELINES:
+            continue
+        run.add(name)
+        waiting.extend(index.inputs_of(node))
+        waiting.extend((control, 0) for control in index.control_inputs_of(node) if control not in cut)
+    return reached, run
