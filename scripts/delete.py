@@ -5,6 +5,7 @@ Other files are left alone, so that a directory that holds more than reports can
 
 import argparse
 import os
+import re
 from pathlib import Path
 
 from permafrost.contract import MADE_FILES
@@ -25,8 +26,8 @@ def delete(directory: str | Path) -> list[str]:
 
 def _is_temporary(name: str) -> bool:
     """Whether a killed run left it: `.<made file>.<process id>.tmp`, see permafrost.records.written_whole."""
-    made, _, process = name.removesuffix(".tmp").rpartition(".")
-    return name.endswith(".tmp") and process.isdigit() and made.removeprefix(".") in MADE_FILES
+    match = re.fullmatch(r"\.(.+)\.[0-9]+\.tmp", name)
+    return match is not None and match[1] in MADE_FILES
 
 
 def main(argv: list[str] | None = None) -> int:

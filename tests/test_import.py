@@ -173,10 +173,20 @@ def test_a_node_that_the_graph_lacks_is_named(copy):
     assert problem.cause == "bad_meta_graph" and "input_holder" in problem.message
 
 
-@pytest.mark.parametrize(("output", "word"), [("predictions:3", "1 outputs"), ("init", "0 outputs")])
+@pytest.mark.parametrize(
+    ("output", "word"), [("predictions:3", "1 output"), ("W1:1", "1 output"), ("init", "0 outputs")]
+)
 def test_an_output_that_cannot_be_fetched_is_refused(output, word):
     problem = problem_of(imported, sources(SAMPLE_ZOO)["linear/model.ckpt"], outputs=[output])
     assert problem.cause == "unknown_output" and word in problem.message
+
+
+def test_a_handle_is_no_output():
+    found = sources(SAMPLE_ZOO)["lookup_table/model.ckpt"]
+    nodes = read_meta_graph(found["meta"]).graph_def.node
+    table = next(node.name for node in nodes if node.op == "HashTableV2")
+    problem = problem_of(imported, found, outputs=[table])
+    assert problem.cause == "unknown_output" and "resource" in problem.message
 
 
 def test_an_op_inside_a_function_that_this_tensorflow_lacks_is_named(tmp_path):
@@ -190,6 +200,161 @@ def test_an_op_inside_a_function_that_this_tensorflow_lacks_is_named(tmp_path):
     (source,) = sources(tmp_path).values()
     problem = problem_of(imported, source, outputs=["out"])
     assert problem.cause == "unknown_op" and "MyCustomOp" in problem.message and "/" in problem.message
+
+
+def edited(directory: Path, edit, **settings) -> dict:
+    """The import record of a saved model whose nodes `edit` changed; it gets the graph and its nodes by name."""
+    path = directory / "model.ckpt.meta"
+    meta_graph = read_meta_graph(path)
+    edit(meta_graph.graph_def, {node.name: node for node in meta_graph.graph_def.node})
+    path.write_bytes(meta_graph.SerializeToString())
+    (source,) = sources(directory).values()
+    return imported(source, **settings)
+
+
+def add_loop(graph_def, dtype: int) -> None:
+    graph_def.node.add(name="loop", op="Identity", input=["loop"]).attr["T"].type = dtype
+
+
+def test_a_restore_into_an_identity_of_itself_ends(copy):
+    def edit(graph_def, nodes):
+        add_loop(graph_def, tf.float32.as_datatype_enum)
+        for node in nodes.values():
+            if node.op == "Assign" and node.name.startswith("save/"):
+                node.input[0] = "loop"
+
+    variables = edited(copy("linear"), edit, outputs=["predictions"])["variables"]
+    assert variables and all(v["key"] == v["variable"] for v in variables), "names are what is left to go by"
+
+
+def test_tensor_names_from_an_identity_of_itself_are_refused(copy):
+    def edit(graph_def, nodes):
+        add_loop(graph_def, tf.string.as_datatype_enum)
+        for node in nodes.values():
+            if node.op == "RestoreV2":
+                node.input[1] = "loop"
+
+    problem = problem_of(edited, copy("linear"), edit)
+    assert problem.cause == "bad_meta_graph" and "no constant" in problem.message
+
+
+def drop_inputs_of_assigns(graph_def, nodes):
+    for node in nodes.values():
+        if node.op == "Assign":
+            del node.input[:]
+
+
+def assign_to_empty_identity(graph_def, nodes):
+    graph_def.node.add(name="empty", op="Identity")
+    for node in nodes.values():
+        if node.op == "Assign":
+            node.input[0] = "empty"
+
+
+def drop_tensor_names(graph_def, nodes):
+    for node in nodes.values():
+        if node.op == "RestoreV2":
+            del node.input[1:]
+
+
+def unknown_dtype(graph_def, nodes):
+    next(node for node in nodes.values() if node.op == "VariableV2").attr["dtype"].type = 999
+
+
+@pytest.mark.parametrize("edit", [drop_inputs_of_assigns, drop_tensor_names, unknown_dtype])
+def test_a_restore_that_no_saver_wrote_is_refused(copy, edit):
+    assert problem_of(edited, copy("linear"), edit, outputs=["predictions"]).cause == "bad_meta_graph"
+
+
+def test_a_restore_into_an_identity_of_nothing_ends(copy):
+    variables = edited(copy("linear"), assign_to_empty_identity, outputs=["predictions"])["variables"]
+    assert variables and all(v["key"] == v["variable"] for v in variables)
+
+
+def drop_input(node):
+    del node.input[-1]
+
+
+def add_input(node):
+    node.input.append(node.input[0])
+
+
+def add_control_first(node):
+    node.input.insert(0, "^x")
+
+
+def give_unknown_dtype(node):
+    node.attr["T"].type = 999
+
+
+def drop_dtype(node):
+    del node.attr["T"]
+
+
+def take_a_further_output(node):
+    node.input[0] += ":7"
+
+
+CHANGES = (drop_input, add_input, add_control_first, give_unknown_dtype, drop_dtype, take_a_further_output)
+
+
+@pytest.mark.parametrize("change", CHANGES)
+def test_a_node_that_is_not_as_its_op_demands_is_named(tmp_path, change):
+    kinds.save(kinds.cond(1, False), tmp_path)
+
+    def edit(graph_def, nodes):
+        change(next(node for node in nodes.values() if node.op == "MatMul"))
+
+    problem = problem_of(edited, tmp_path, edit, outputs=["out"])
+    assert problem.cause == "bad_meta_graph" and "MatMul" in problem.message
+
+
+@pytest.mark.parametrize("change", [drop_input, give_unknown_dtype])
+def test_a_node_in_a_function_is_checked_too(tmp_path, change):
+    kinds.save(kinds.SAME["functional cond over resources"], tmp_path)
+
+    def edit(graph_def, nodes):
+        for function in graph_def.library.function:
+            for node in function.node_def:
+                if node.op == "MatMul":
+                    change(node)
+
+    problem = problem_of(edited, tmp_path, edit, outputs=["out"])
+    assert problem.cause == "bad_meta_graph" and "MatMul" in problem.message
+
+
+def lose_function(graph_def, call):
+    call.attr["then_branch"].func.name = "nowhere"
+
+
+def call_a_function_of_fewer_inputs(graph_def, call):
+    for function in graph_def.library.function:
+        if function.signature.name == call.attr["then_branch"].func.name:
+            del function.signature.input_arg[-1]
+
+
+@pytest.mark.parametrize("change", [lose_function, call_a_function_of_fewer_inputs])
+def test_a_call_that_its_function_does_not_fit_is_named(tmp_path, change):
+    kinds.save(kinds.SAME["functional cond over resources"], tmp_path)
+
+    def edit(graph_def, nodes):
+        change(graph_def, next(node for node in nodes.values() if "then_branch" in node.attr))
+
+    problem = problem_of(edited, tmp_path, edit, outputs=["out"])
+    assert problem.cause == "bad_meta_graph" and "function" in problem.message
+
+
+def test_a_table_that_only_a_control_input_fills_is_left_alone(copy):
+    def edit(graph_def, nodes):
+        graph_def.node.add(name="filler", op="InitializeTableV2", input=["^input_holder"])
+
+    assert edited(copy("linear"), edit, outputs=["predictions"])["outputs"] == ["predictions"]
+
+
+def test_op_definitions_have_the_ops_inside_functions(tmp_path):
+    kinds.save(kinds.SAME["functional cond over resources"], tmp_path)
+    record = edited(tmp_path, lambda graph_def, nodes: None, outputs=["out"])
+    assert "MatMul" in record["op_definitions"] and "MatMul" not in record["op_types"]
 
 
 MUTATED = ("resource_variables/model.ckpt", "cond/model.ckpt", "lstm_while/lstm.ckpt", "lookup_table/model.ckpt")

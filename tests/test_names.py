@@ -8,12 +8,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from snakemake.io import apply_wildcards, regex_from_filepattern
 
-from permafrost.names import OWN_FILES, model_id, named_prefixes, printable, split_step, step_id
+from permafrost.contract import MADE_FILES
+from permafrost.names import model_id, named_prefixes, printable, split_step, step_id
 
 _BYTES = st.binary(max_size=60).map(lambda raw: raw.replace(b"\0", b"").replace(b"/", b""))
 _TRICKY = st.lists(st.sampled_from(["a", "%", "%25", "-", "5", "2D", ".", "~", "{", "}", ".log", "=", "\n", "é", " "]))
 _LONG = st.integers(190, 255).map(lambda n: "x" * n)
-_OWN = st.sampled_from(sorted(OWN_FILES))
+_OWN = st.sampled_from(sorted(MADE_FILES))
 NAMES = st.one_of(_BYTES.map(os.fsdecode), _TRICKY.map("".join), _LONG, _OWN)
 COMPONENTS = NAMES.filter(lambda name: name not in ("", ".", ".."))
 SERIES = st.tuples(st.lists(COMPONENTS, max_size=3).map("/".join), NAMES.map(lambda name: split_step(name)[0]))
@@ -42,7 +43,7 @@ def test_ids_are_safe_paths(series):
     identity.encode("utf-8")
     assert not re.search(r"[{}\x00-\x1f\x7f-\x9f\u2028\u2029]", identity)
     for component in identity.split("/"):
-        assert component and component not in OWN_FILES and not component.endswith(".log")
+        assert component and component not in MADE_FILES and not component.endswith(".log")
         assert component[0] not in ".-~"
         assert len(component.encode()) <= 200
 

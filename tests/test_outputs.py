@@ -309,6 +309,8 @@ def test_signatures_come_first():
     signature.outputs["scores"].name = "hidden/BiasAdd:0"
     choice = outputs.choose(found.meta_graph, found.index, found.variables, None)
     assert choice.outputs == ["hidden/BiasAdd"] and "serving_default" in choice.why
+    signature.outputs["nothing"].name = "hidden/BiasAdd:1"
+    assert outputs.choose(found.meta_graph, found.index, found.variables, None).outputs == ["hidden/BiasAdd"]
 
 
 def test_configured_names():

@@ -14,6 +14,7 @@ from permafrost.metagraph import (
     static_shape,
     tensor_name,
 )
+from permafrost.propagation import CALLS
 from permafrost.protos import types_pb2
 from permafrost.restore_map import Source, restore_map
 
@@ -128,9 +129,10 @@ def _compatible(declared: tuple[int, ...], shape: tuple[int, ...]) -> bool:
 def choose(meta_graph, index: GraphIndex, variables: list[dict], settings: dict) -> dict:
     """The outputs and inputs of a model, from its settings or found in its graph, and the ops between them.
 
-    Returns `outputs`, `outputs_why`, `inputs` (tensor name -> description) and `op_definitions`.
-    Raises Problem: no_output, unknown_output, unknown_input, unknown_op, bad_meta_graph (an input of a needed node is
-      not in the graph) or bad_setting.
+    Returns `outputs`, `outputs_why`, `inputs` (tensor name -> description) and `op_definitions`, which also has the
+    ops inside the library functions that the outputs need.
+    Raises Problem: no_output, unknown_output, unknown_input, unknown_op, bad_meta_graph (a needed node is not as its
+      op demands, or an input of it is not in the graph) or bad_setting.
     """
     configured = None if settings["outputs"] == "auto" else settings["outputs"]
     names = {variable["variable"] for variable in variables}
@@ -139,7 +141,11 @@ def choose(meta_graph, index: GraphIndex, variables: list[dict], settings: dict)
     configured_inputs = {} if settings["inputs"] == "auto" else settings["inputs"]
     fed = inputs.describe(index, choice.outputs, configured_inputs, shapes)
 
-    cut, _ = pruning.cut_inputs(meta_graph.graph_def, list(fed), choice.outputs)
+    cut, cuts = pruning.cut_inputs(meta_graph.graph_def, list(fed), choice.outputs)
+    for name in choice.outputs:
+        point = "{}:{}".format(*tensor_name(name))
+        if cuts.get(point, point) != point:
+            raise Problem("unknown_output", f"output {name!r} is fed as an input, so nothing computes it")
     cut_index = GraphIndex(cut)
     output_nodes = [tensor_name(name)[0] for name in choice.outputs]
     own = pruning.needed(cut_index, output_nodes, with_colocated=False)
@@ -153,11 +159,12 @@ def choose(meta_graph, index: GraphIndex, variables: list[dict], settings: dict)
     _check_nodes("", nodes, cut.library)
     for function in functions:
         _check_nodes(f"{function.signature.name}/", function.node_def, cut.library)
-    for name in choice.outputs:
-        _check_output(name, cut_index.nodes[tensor_name(name)[0]])
+    _check_sources(cut_index, nodes)
     kept = own | pruning.needed(cut_index, output_nodes)
     ops = {cut_index.nodes[name].op for name in kept} | {n.op for function in functions for n in function.node_def}
     definitions = op_definitions.look_up(ops)
+    beside = [cut_index.nodes[name] for name in sorted(kept - own)]
+    _check_nodes("", [node for node in beside if node.op in definitions], cut.library)
     return {
         "outputs": choice.outputs,
         "outputs_why": choice.why,
@@ -168,28 +175,43 @@ def choose(meta_graph, index: GraphIndex, variables: list[dict], settings: dict)
 
 
 def _check_nodes(where: str, nodes, library) -> None:
+    """Raises Problem (unknown_op, bad_meta_graph) for nodes that this TensorFlow could not import."""
     from tensorflow.python.framework import op_def_registry
 
-    functions = {function.signature.name for function in library.function}
+    functions = {function.signature.name: function for function in library.function}
     for node in nodes:
         definition = op_def_registry.get(node.op)
         if definition is not None:
             node_checks.check(node, definition)
+            _check_calls(node, functions)
         elif node.op not in functions:
             raise Problem("unknown_op", f"node {where + node.name!r} has op {node.op}, which this TensorFlow lacks")
 
 
-def _check_output(name: str, node) -> None:
-    """Raises Problem (unknown_output) for what cannot be fetched."""
+def _check_calls(node, functions: dict) -> None:
+    """Raises Problem (bad_meta_graph) where the graph lacks a function that a node calls, or it takes other inputs."""
+    first, _, attributes = CALLS.get(node.op, (0, "", ()))
+    arguments = sum(not text.startswith("^") for text in node.input) - first
+    for attribute in attributes:
+        value = node.attr[attribute]
+        for called in value.list.func or [value.func]:
+            if called.name not in functions and not value.placeholder:
+                raise Problem("bad_meta_graph", f"the graph lacks function {called.name!r}, which {node.name!r} calls")
+            if called.name in functions and len(functions[called.name].signature.input_arg) != arguments:
+                raise Problem(
+                    "bad_meta_graph",
+                    f"node {node.name!r} ({node.op}) calls function {called.name!r} with {arguments} inputs, "
+                    f"which takes {len(functions[called.name].signature.input_arg)}",
+                )
+
+
+def _check_sources(index: GraphIndex, nodes) -> None:
+    """Raises Problem (bad_meta_graph) where one of `nodes` takes an output that its source does not have."""
     from tensorflow.python.framework import op_def_registry
 
-    definition = op_def_registry.get(node.op)
-    if definition is None or node.op in VARIABLE_OPS:
-        return
-    dtypes = node_checks.output_dtypes(node, definition)
-    output = tensor_name(name)[1]
-    if output >= len(dtypes):
-        raise Problem("unknown_output", f"node {node.name!r} ({node.op}) has {len(dtypes)} outputs, and no {name!r}")
-    if dtypes[output] in (types_pb2.DT_RESOURCE, types_pb2.DT_VARIANT):
-        kind = types_pb2.DataType.Name(dtypes[output]).removeprefix("DT_").lower()
-        raise Problem("unknown_output", f"output {name!r} ({node.op}) is a {kind}, which has no value to fetch")
+    for node in nodes:
+        for name, output in index.inputs_of(node):
+            source = index.nodes[name]
+            definition = op_def_registry.get(source.op) if output else None
+            if definition is not None and output >= node_checks.output_count(source, definition):
+                raise Problem("bad_meta_graph", f"node {node.name!r} takes {name}:{output}, which {source.op} lacks")

@@ -189,7 +189,8 @@ class _Uses:
             return rows[0] if rows and rows[0] > 0 else None
         if node.op == "OneHot" and position == 0:
             depth = constant(self._source(node, 1))
-            return int(depth) if depth is not None and depth.size == 1 and int(depth) > 0 else None
+            is_number = depth is not None and depth.size == 1 and depth.dtype.kind in "iu"
+            return depth.item() if is_number and depth.item() > 0 else None
         if node.op == "SparseSoftmaxCrossEntropyWithLogits" and position == 1:
             logits = output_shape(self._source(node, 0))
             return logits[-1] if logits and logits[-1] > 0 else None

@@ -15,11 +15,7 @@ import os
 import re
 import unicodedata
 
-# The files that Permafrost itself puts beside or below a model's id. `*.log` is the fourth kind.
-OWN_FILES = {
-    "provenance.json", "frozen_graph.pb", "import.json", "verify.json",
-    "ops.csv", "frozen_ops.csv", "variables.csv", "verification.csv",
-}  # fmt: skip
+from permafrost.contract import MADE_FILES
 
 _LONGEST_COMPONENT = 200  # bytes; file systems allow 255, and temporary names need some of them
 _LONGEST_ID = 1000  # bytes; PATH_MAX is 4096
@@ -113,7 +109,7 @@ def _encode(component: str) -> str:
     encoded = "".join(_percent(c) if c in "%{}/" or _is_unprintable(c) else c for c in text)
     if encoded.endswith(".log"):
         encoded = encoded.removesuffix(".log") + "%2Elog"
-    if encoded[0] in ".-~" or encoded in OWN_FILES:
+    if encoded[0] in ".-~" or encoded in MADE_FILES:
         encoded = _percent(encoded[0]) + encoded[1:]
     return encoded
 

@@ -7,32 +7,48 @@ from permafrost.protos import types_pb2
 def check(node, definition) -> None:
     """Raises Problem (bad_meta_graph) where a NodeDef's data inputs or dtypes are not what its OpDef asks for.
 
-    The number of inputs is counted as tensorflow/core/framework/node_def_util.cc does (InputTypesForNode).
+    The number of inputs is counted as tensorflow/core/framework/node_def_util.cc does (InputTypesForNode); it stays
+    open where a function leaves attributes to its caller.
     """
     for attribute in definition.attr:
-        if attribute.type in ("type", "list(type)") and attribute.name in node.attr:
+        if attribute.name not in node.attr:
+            if not attribute.HasField("default_value"):
+                _refuse(node, f"lacks the attribute {attribute.name!r}")
+        elif attribute.type in ("type", "list(type)") and not node.attr[attribute.name].placeholder:
             value = node.attr[attribute.name]
             for dtype in [value.type] if attribute.type == "type" else value.list.type:
                 if dtype not in types_pb2.DataType.values() or dtype == types_pb2.DT_INVALID:
-                    raise Problem(
-                        "bad_meta_graph", f"node {node.name!r} ({node.op}) has the unknown dtype number {dtype}"
-                    )
+                    _refuse(node, f"has the unknown dtype number {dtype}")
+    controls = [text.startswith("^") for text in node.input]
+    if controls != sorted(controls):
+        _refuse(node, "has a data input after a control input")
+    if any(node.attr[attribute.name].placeholder for attribute in definition.attr if attribute.name in node.attr):
+        return
     wanted = sum(_width(node, argument, definition) for argument in definition.input_arg)
-    found = sum(not text.startswith("^") for text in node.input)
+    found = len(controls) - sum(controls)
     if wanted != found:
-        raise Problem("bad_meta_graph", f"node {node.name!r} ({node.op}) has {found} inputs where {wanted} are needed")
+        _refuse(node, f"has {found} inputs where {wanted} are needed")
 
 
-def output_dtypes(node, definition) -> list[int]:
-    """The DataTypes of a node's outputs, references as what they refer to; 0 where an attribute is missing."""
-    dtypes: list[int] = []
+def _refuse(node, wrong: str) -> None:
+    raise Problem("bad_meta_graph", f"node {node.name!r} ({node.op}) {wrong}")
+
+
+def output_count(node, definition) -> int:
+    """The number of outputs of a NodeDef."""
+    return sum(_width(node, argument, definition) for argument in definition.output_arg)
+
+
+def output_dtype(node, definition, output: int) -> int:
+    """The DataType of an output that the node has; DT_INVALID (0) where the node does not tell it."""
     for argument in definition.output_arg:
-        if argument.type_list_attr:
-            dtypes += list(_attribute(node, argument.type_list_attr, definition).list.type)
-        else:
-            dtype = argument.type or _attribute(node, argument.type_attr, definition).type
-            dtypes += [dtype] * _width(node, argument, definition)
-    return dtypes
+        width = _width(node, argument, definition)
+        if output < width and argument.type_list_attr:
+            return _attribute(node, argument.type_list_attr, definition).list.type[output]
+        if output < width:
+            return argument.type or _attribute(node, argument.type_attr, definition).type
+        output -= width
+    return types_pb2.DT_INVALID
 
 
 def _attribute(node, name: str, definition):

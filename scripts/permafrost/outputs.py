@@ -9,15 +9,19 @@ import re
 from collections import deque
 from dataclasses import dataclass, field
 
+from permafrost import node_checks
 from permafrost.contract import Problem
 from permafrost.forward import HEADS, INTERNAL, RANDOM, STRUCTURAL, Forward
-from permafrost.metagraph import GraphIndex, tensor_name
+from permafrost.metagraph import VARIABLE_OPS, GraphIndex, tensor_name
+from permafrost.protos import types_pb2
 
 _TOLD = re.compile(
     r"(^|[/_])(predict\w*|outputs?|logits?|prob\w*|scores?|softmax|sigmoid|action|value\w*|classes|embeddings?|y_pred)"
     r"(_\d+)?$",
     re.IGNORECASE,
 )
+
+_MOST_PATHS = 100  # of a beam search; a damaged graph can ask for any number
 
 
 @dataclass
@@ -38,7 +42,8 @@ def choose(meta_graph, index: GraphIndex, variables: set[str], configured: list[
     Args:
       variables: names of the variable nodes.
       configured: node or tensor names from the model's settings, or None.
-    Raises Problem: unknown_output for a configured name that the graph lacks, no_output where none is found.
+    Raises Problem: unknown_output for a configured name that the graph lacks or that has no value to fetch,
+      no_output where none is found.
     """
     if configured:
         return Choice(list(dict.fromkeys(_known(name, index) for name in configured)), "named in the settings")
@@ -59,14 +64,36 @@ def _known(name: str, index: GraphIndex) -> str:
         close = difflib.get_close_matches(node, index.nodes, n=3, cutoff=0.5)
         hint = f"maybe you meant {' or '.join(close)}" if close else ""
         raise Problem("unknown_output", f"the graph has no node {node!r}, which `outputs:` names", hint)
+    if reason := _not_fetchable(index.nodes[node], output):
+        raise Problem("unknown_output", f"output {name!r} cannot be fetched: {reason}")
     return f"{node}:{output}" if output else node
+
+
+def _not_fetchable(node, output: int) -> str:
+    """Why a tensor has no value to fetch; empty where it has one. A variable stands for its value."""
+    from tensorflow.python.framework import op_def_registry
+
+    definition = op_def_registry.get(node.op)
+    if definition is None:
+        return ""
+    count = node_checks.output_count(node, definition)
+    if output >= count:
+        return f"{node.op} has {count} output{'' if count == 1 else 's'}"
+    dtype = node_checks.output_dtype(node, definition, output)
+    if dtype in (types_pb2.DT_RESOURCE, types_pb2.DT_VARIANT) and node.op not in VARIABLE_OPS:
+        return f"it is a {types_pb2.DataType.Name(dtype).removeprefix('DT_').lower()} handle"
+    return ""
 
 
 def _signature_outputs(meta_graph, index: GraphIndex) -> Choice | None:
     outputs, keys = [], []
     for key in sorted(meta_graph.signature_def):
         named = [tensor_name(info.name) for _, info in sorted(meta_graph.signature_def[key].outputs.items())]
-        found = [f"{node}:{output}" if output else node for node, output in named if node in index.nodes]
+        found = [
+            f"{node}:{output}" if output else node
+            for node, output in named
+            if node in index.nodes and not _not_fetchable(index.nodes[node], output)
+        ]
         if found:
             outputs += found
             keys.append(key)
@@ -123,7 +150,7 @@ def _before_head(forward: Forward, name: str) -> set[str]:
 def _reshaped_for_loss(forward: Forward, name: str) -> set[str]:
     """What a node that a loss uses reshapes, where it comes from another name scope: the network's own result."""
     node = forward.index.nodes[name]
-    if name not in forward.compared or node.op not in STRUCTURAL or not node.input:
+    if name not in forward.compared or node.op not in STRUCTURAL or not forward.index.inputs_of(node):
         return set()
     source = forward.index.inputs_of(node)[0][0]
     unnamed = node.op.lower() == re.sub(r"_\d+$", "", name.rpartition("/")[2]).lower()
@@ -189,5 +216,5 @@ def _tensors(node) -> list[str]:
     elif node.op == "CTCGreedyDecoder":
         count = 4
     elif node.op == "CTCBeamSearchDecoder":
-        count = 3 * node.attr["top_paths"].i + 1
+        count = 3 * min(node.attr["top_paths"].i, _MOST_PATHS) + 1
     return [node.name, *(f"{node.name}:{output}" for output in range(1, count))]

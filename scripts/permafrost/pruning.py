@@ -100,6 +100,7 @@ def cut_inputs(graph_def, fed: list[str], outputs: list[str]):
     cut = copy.deepcopy(graph_def)
     names = set(index.nodes)
     still_needed = _needed_beside(index, set(points), [tensor_name(name) for name in outputs])
+    gone = {node for node, _ in points} - still_needed
     placeholders, replaced = {}, {}
     for node, output in points:
         takes_name = output == 0 and node not in still_needed
@@ -107,31 +108,31 @@ def cut_inputs(graph_def, fed: list[str], outputs: list[str]):
         names.add(name)
         replaced[node, output] = name
         placeholders.setdefault(node, []).append(_placeholder(index, node, output, name))
+    stand_ins = {name: placeholders[name][0].name for name in gone}
     nodes = []
     for original in cut.node:
         nodes.extend(placeholders.get(original.name, ()))
-        if original.name not in placeholders or original.name in still_needed:
-            gone = placeholders.keys() - still_needed
-            nodes.append(_reconnected(original, replaced, {name: placeholders[name] for name in gone}))
+        if original.name not in gone:
+            nodes.append(_reconnected(original, replaced, stand_ins))
     del cut.node[:]
     cut.node.extend(nodes)
     return cut, {f"{node}:{output}": f"{name}:0" for (node, output), name in replaced.items()}
 
 
 def _needed_beside(index: GraphIndex, points: set[tuple[str, int]], outputs: list[tuple[str, int]]) -> set[str]:
-    """The nodes of the fed `points` of which the outputs need another output, as data."""
-    needed_points, waiting, seen = set(), [point for point in outputs if point not in points], set()
+    """The nodes of the fed `points` of which the outputs, or what fills a table, need another output, as data."""
+    fed = {name for name, _ in points}
+    initializers = [(node.name, 0) for node in index.graph_def.node if node.op in TABLE_INITIALIZERS]
+    waiting, reached = deque([*outputs, *initializers]), set()
     while waiting:
-        name, output = waiting.pop()
-        needed_points.add((name, output))
-        if name in seen or name not in index.nodes:
+        name, output = waiting.popleft()
+        if name in reached or name not in index.nodes or (name, output) in points:
             continue
-        seen.add(name)
+        reached.add(name)
         node = index.nodes[name]
-        waiting.extend(point for point in index.inputs_of(node) if point not in points)
-        fed_nodes = {fed for fed, _ in points}
-        waiting.extend((control, 0) for control in index.control_inputs_of(node) if control not in fed_nodes)
-    return {name for name, _ in points} & {name for name, _ in needed_points}
+        waiting.extend(index.inputs_of(node))
+        waiting.extend((control, 0) for control in index.control_inputs_of(node) if control not in fed)
+    return fed & reached
 
 
 def _unused(name: str, taken: set[str]) -> str:
@@ -141,11 +142,10 @@ def _unused(name: str, taken: set[str]) -> str:
     return candidate
 
 
-def _reconnected(node, replaced: dict, placeholders: dict):
+def _reconnected(node, replaced: dict, stand_ins: dict[str, str]):
     for position, text in enumerate(node.input):
         if text.startswith("^"):
-            if text[1:] in placeholders:
-                node.input[position] = "^" + placeholders[text[1:]][0].name
+            node.input[position] = "^" + stand_ins.get(text[1:], text[1:])
         elif (point := tensor_name(text)) in replaced:
             node.input[position] = replaced[point]
     return node
@@ -185,7 +185,7 @@ def declared_shape(index: GraphIndex, name: str, output: int) -> tuple[int, ...]
     """
     node = index.nodes[name]
     shapes, batched = None, False
-    if "Dequeue" in node.op and node.input:
+    if "Dequeue" in node.op and index.inputs_of(node):
         queue = index.nodes.get(index.inputs_of(node)[0][0])
         if queue is not None and "shapes" in queue.attr:
             shapes, batched = queue.attr["shapes"].list.shape, "Many" in node.op or "UpTo" in node.op

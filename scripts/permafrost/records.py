@@ -56,10 +56,14 @@ def _write_in_place(path: str | Path, record: dict) -> None:
 
 
 def load(path: str | Path) -> dict:
-    """The record at `path`. Raises OSError, or ValueError where it is no JSON object."""
+    """The record at `path`. Raises OSError, or ValueError where it is no JSON object with the fields of a record."""
     with open(path, encoding="utf-8") as file:
-        record = json.load(file)
-    if not isinstance(record, dict) or not set(success()) <= set(record):
+        try:
+            record = json.load(file)
+        except RecursionError as error:
+            raise ValueError(f"{path} is nested too deeply for a record; delete it and run again") from error
+    fields = success()
+    if not isinstance(record, dict) or not all(type(record.get(key)) is type(fields[key]) for key in fields):
         raise ValueError(f"{path} is not a record of a stage; delete it and run again")
     return record
 
@@ -108,6 +112,12 @@ def cpu_seconds() -> float:
     return times.user + times.system + times.children_user + times.children_system
 
 
+def _log() -> str:
+    """The path of the file that stderr is written to, relative to the working directory; "stderr" if it is no file."""
+    path = os.readlink("/proc/self/fd/2")
+    return os.path.relpath(path) if os.path.isfile(path) else "stderr"
+
+
 def write_record(
     stage: str, model: str, path: str | Path, work: Callable[[dict], dict | None], failed: str = FAILED
 ) -> dict:
@@ -116,7 +126,7 @@ def write_record(
     `work` gets a dict to which it adds the facts that it finds; they are kept when it fails later on. It returns the
     fields that say how the stage ended (see success and failure), or None where all went well. A Problem it raises
     becomes a record of status `failed`; so does any other exception, as cause `internal` with the traceback on
-    stderr, which is the stage's log. The record also carries the stage's wall time (s), CPU time (s) and peak
+    stderr, whose file the hint then names. The record also carries the stage's wall time (s), CPU time (s) and peak
     memory (MiB).
     Raises OSError only where the record itself cannot be written.
     """
@@ -133,8 +143,8 @@ def write_record(
         outcome = failure(stage, Problem(cause, f"{name}{error.strerror or error}"), failed)
     except Exception as error:
         traceback.print_exc()
-        problem = Problem("internal", f"{type(error).__name__}: {error}", f"{CAUSES['internal']} {stage}.log")
-        outcome = failure(stage, problem, failed)
+        hint = f"{CAUSES['internal']}, {_log()}"
+        outcome = failure(stage, Problem("internal", f"{type(error).__name__}: {error}", hint), failed)
     timing = {
         "stage": stage,
         "seconds": round(time.monotonic() - wall, 3),

@@ -1,0 +1,127 @@
+"""Records: what is one and what is not, what an internal error says, and which files may be deleted."""
+
+import errno
+import json
+import os
+import shutil
+import subprocess
+import sys
+
+import pytest
+
+from conftest import HOME, SAMPLE_ZOO
+from delete import delete
+from permafrost import records
+from permafrost.contract import MADE_FILES, Problem
+from permafrost.pipeline import Pipeline
+
+
+def test_a_record_is_read_back(tmp_path):
+    written = records.write_record("freeze", "a/b", tmp_path / "r.json", lambda facts: facts.update(found=1))
+    assert records.load(tmp_path / "r.json") == written
+    assert written["status"] == "ok" and written["found"] == 1 and written["timing"]["stage"] == "freeze"
+
+
+@pytest.mark.parametrize("field", sorted(records.success()))
+def test_a_record_has_all_its_fields(tmp_path, field):
+    path = tmp_path / "import.json"
+    for change in ("drop", "null"):
+        record = records.success()
+        record.pop(field) if change == "drop" else record.update({field: None})
+        path.write_text(json.dumps(record))
+        with pytest.raises(ValueError, match=r"import\.json"):
+            records.load(path)
+
+
+@pytest.mark.parametrize("content", ["", "[]", "{", '{"status": "ok"}', "\x00", "[" * 100000, "\udcff"])
+def test_what_is_no_record(tmp_path, content):
+    path = tmp_path / "import.json"
+    path.write_bytes(content.encode("utf-8", "surrogateescape"))
+    with pytest.raises(ValueError):
+        records.load(path)
+
+
+@pytest.mark.parametrize("dry", [True, False])
+@pytest.mark.parametrize("name", ["import.json", "verify.json"])
+def test_a_run_makes_records_again_that_are_none(tmp_path, monkeypatch, name, dry):
+    shutil.copytree(SAMPLE_ZOO / "linear", tmp_path / "zoo" / "linear")
+    monkeypatch.chdir(tmp_path)
+    directory = tmp_path / "reports" / "models" / "linear" / "model.ckpt"
+    directory.mkdir(parents=True)
+    (directory / name).write_text('{"status": "ok"}')
+    records.write_json(directory / "kept.json", records.success())
+    config = {"zoo": "zoo", "frozen": "frozen", "reports": "reports", "models": {}}
+    Pipeline(config, str(HOME), config, main=True, dry=dry)
+    assert (directory / name).exists() == dry and (directory / "kept.json").exists()
+
+
+def fail(facts):
+    facts["known"] = 1
+    raise ZeroDivisionError("by nothing")
+
+
+def test_an_internal_error_names_the_log(tmp_path):
+    program = (
+        "from permafrost import records\n"
+        "def fail(facts): raise ZeroDivisionError('by nothing')\n"
+        "records.write_record('verify', 'm', 'verify.json', fail)\n"
+    )
+    (tmp_path / "logs here").mkdir()
+    log = tmp_path / "logs here" / "verify.log"
+    with log.open("w") as stderr:
+        subprocess.run(
+            [sys.executable, "-c", program],
+            cwd=tmp_path,
+            stderr=stderr,
+            check=True,
+            env=os.environ | {"PYTHONPATH": str(HOME / "scripts")},
+        )
+    record = records.load(tmp_path / "verify.json")
+    assert record["cause"] == "internal" and record["hint"].endswith("logs here/verify.log")
+    assert "ZeroDivisionError: by nothing" in log.read_text()
+
+
+def test_facts_are_kept_when_a_stage_fails(tmp_path):
+    record = records.write_record("verify", "m", tmp_path / "r.json", fail)
+    assert record["cause"] == "internal" and record["known"] == 1 and not record["transient"]
+
+
+def test_a_full_disk_is_transient(tmp_path):
+    def full(facts):
+        raise OSError(errno.ENOSPC, "No space left on device", "a file")
+
+    record = records.write_record("freeze", "m", tmp_path / "r.json", full)
+    assert record["cause"] == "disk_full" and record["transient"] and "a file" in record["message"]
+
+
+def test_a_file_is_written_whole_or_not_at_all(tmp_path):
+    path = tmp_path / "table.csv"
+    path.write_text("old")
+    with pytest.raises(Problem), records.written_whole(path) as temporary:
+        temporary.write_text("half")
+        raise Problem("io_error", "interrupted")
+    assert path.read_text() == "old" and list(tmp_path.iterdir()) == [path]
+
+
+def test_only_what_was_made_is_deleted(tmp_path):
+    for name in MADE_FILES:
+        folder = tmp_path / "all" / name
+        folder.mkdir(parents=True)
+        with records.written_whole(folder / name) as temporary:
+            temporary.write_text("")
+        temporary.write_text("half")  # as a killed run leaves it
+    foreign = [
+        ".notes.tmp",
+        ".notes.12.tmp",
+        "ops.csv.12.tmp",
+        ".ops.csv.x.tmp",
+        ".ops.csv.tmp",
+        "ops.csv.old",
+        "x.log",
+    ]
+    (tmp_path / "theirs").mkdir()
+    for name in foreign:
+        (tmp_path / "theirs" / name).write_text("")
+    assert len(delete(tmp_path)) == 2 * len(MADE_FILES)
+    assert {path.name for path in (tmp_path / "theirs").iterdir()} == set(foreign)
+    assert not (tmp_path / "all").exists()
