@@ -109,7 +109,7 @@ def _reached(body: Body, start) -> dict[str, int]:
 
 
 def _is_inside(body: Body, node, begin: str, end: str) -> bool:
-    """Whether a node comes after a `begin` with no `end` between: Switch and Merge are a branch, Enter and Exit a loop."""
+    """Whether a node is behind a `begin` and before its `end`: Switch and Merge are a branch, Enter and Exit a loop."""
     waiting, seen = [node], set()
     while waiting:
         node = waiting.pop()
