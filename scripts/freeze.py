@@ -13,9 +13,8 @@ from pathlib import Path
 import crc32c
 import google.protobuf
 
-from permafrost import freezing, records
+from permafrost import freezing, graph_files, records
 from permafrost.checkpoint import open_checkpoint
-from permafrost.metagraph import read_meta_graph
 
 
 def provenance(imported: dict, options: dict, frozen_graph: Path, facts: dict) -> dict | None:
@@ -30,11 +29,12 @@ def provenance(imported: dict, options: dict, frozen_graph: Path, facts: dict) -
     facts["frozen_graph"] = frozen_graph.name
     facts["options"] = options
     facts["versions"] = versions()
-    meta_graph = read_meta_graph(imported["meta"])
+    meta_graph = graph_files.read(imported["graph"])
     facts["outputs"] = [name if ":" in name else f"{name}:0" for name in imported["outputs"]]
     plan = freezing.plan(meta_graph, imported, options)
     with open_checkpoint(imported["prefix"]) as checkpoint:
-        hashed = [imported["meta"], *(path for path in checkpoint.files if ".data-" not in os.path.basename(path))]
+        graph = [path for path in (imported["graph"]["path"], imported["graph"]["saver"]) if path]
+        hashed = [*graph, *(path for path in checkpoint.files if ".data-" not in os.path.basename(path))]
         facts["sha256"] = {os.path.basename(path): sha256(path) for path in hashed}
         facts.update(freezing.freeze(plan, checkpoint, frozen_graph))
     facts["inputs"] = {name: plan.cuts.get(name, name) for name in imported["inputs"]}

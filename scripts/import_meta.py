@@ -7,10 +7,10 @@ import argparse
 import contextlib
 import json
 
-from permafrost import importing, records
+from permafrost import graph_files, importing, records
 from permafrost.checkpoint import open_checkpoint
 from permafrost.contract import Problem
-from permafrost.metagraph import GraphIndex, read_meta_graph
+from permafrost.metagraph import GraphIndex
 
 
 def import_model(source: dict, settings: dict, facts: dict) -> dict | None:
@@ -18,21 +18,26 @@ def import_model(source: dict, settings: dict, facts: dict) -> dict | None:
 
     Args:
       source: a model as discovery describes it (permafrost.discovery).
-      settings: `outputs` and `inputs` as in config.yaml.
+      settings: `outputs`, `inputs`, `weights` and `checkpoint_version` as in config.yaml.
     Raises Problem for whatever keeps the model from being frozen.
     """
     facts.update({key: source[key] for key in ("prefix", "step", "format", "meta", "findings")})
     facts["checkpoint_bytes"] = source["bytes"]
+    facts["graph"] = source.get("graph") or graph_files.describe(source["meta"])
     if problem := source["problem"]:
         with contextlib.suppress(Problem):
-            facts.update(importing.describe_graph(read_meta_graph(source["meta"])))
+            facts.update(importing.describe_graph(graph_files.read(facts["graph"])))
         return records.failure("discover", Problem(problem["cause"], problem["message"], problem["hint"]))
-    meta_graph = read_meta_graph(source["meta"])
+    meta_graph = graph_files.read(facts["graph"])
     facts.update(importing.describe_graph(meta_graph))
     index = GraphIndex(meta_graph.graph_def)
     with open_checkpoint(source["prefix"]) as checkpoint:
         facts["format"], facts["checkpoint_bytes"] = checkpoint.format, checkpoint.bytes
-        facts["variables"] = importing.describe_variables(source["meta"], meta_graph, index, checkpoint.tensors)
+        if settings["checkpoint_version"] not in (None, checkpoint.format):
+            raise Problem("bad_setting", f"{source['prefix']} is a checkpoint of format {checkpoint.format}")
+        facts["variables"] = importing.describe_variables(
+            facts["graph"]["path"], meta_graph, index, checkpoint.tensors, settings["weights"]
+        )
     facts.update(importing.choose(meta_graph, index, facts["variables"], settings))
     return None
 

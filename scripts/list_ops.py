@@ -10,18 +10,17 @@ from pathlib import Path
 import pandas as pd
 from google.protobuf.message import DecodeError
 
-from permafrost import records
+from permafrost import graph_files, records
 from permafrost.contract import OP_COLUMNS, VARIABLE_COLUMNS, Problem
-from permafrost.metagraph import read_meta_graph
 from permafrost.protos import graph_pb2
 
 
 def imported_ops(imported: dict) -> list[dict]:
     """Rows of contract.OP_COLUMNS for the meta graph of an import record; none where it cannot be read."""
-    if not imported.get("meta"):
+    if not imported.get("graph", {}).get("path"):
         return []
     try:
-        meta_graph = read_meta_graph(imported["meta"])
+        meta_graph = graph_files.read(imported["graph"])
     except Problem as problem:
         print(problem.message, file=sys.stderr)
         return []

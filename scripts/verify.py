@@ -37,7 +37,7 @@ def verify(imported: dict, provenance: dict, frozen_graph: Path, settings: dict,
     from permafrost import judging, sandbox, sides
 
     facts["environment"] = sides.ENVIRONMENT
-    imported = imported | {"prefix": os.path.abspath(imported["prefix"]), "meta": os.path.abspath(imported["meta"])}
+    imported = _with_absolute_paths(imported)
     model = (imported, provenance, os.path.abspath(frozen_graph))
     try:
         found = sandbox.run(
@@ -93,6 +93,12 @@ def _where_it_begins(model: tuple, rows: list[dict], settings: dict) -> str:
     except (Problem, RuntimeError) as error:
         return f"; where it begins was not found: {error}"
     return f"; the first tensor that differs is {where}" if where else ""
+
+
+def _with_absolute_paths(imported: dict) -> dict:
+    """The import record for a process with another working directory."""
+    graph = {key: os.path.abspath(imported["graph"][key]) for key in ("path", "saver") if imported["graph"][key]}
+    return imported | {"prefix": os.path.abspath(imported["prefix"]), "graph": imported["graph"] | graph}
 
 
 def main(argv: list[str] | None = None) -> int:

@@ -216,6 +216,35 @@ def alias_of_what_is_written() -> None:
         tf.add(x, before, name="out")
 
 
+def loop_that_writes(version: int) -> Callable[[], None]:
+    """Each round reads what the round before it wrote."""
+
+    def build() -> None:
+        x, state = features(), weights("state", [3], True)
+
+        def step(i, h):
+            with tf.control_dependencies([state.assign_add(tf.ones([3]))]):
+                return i + 1, h + state.read_value()
+
+        with control_flow(version):
+            result = v1.while_loop(lambda i, h: i < 3, step, [tf.constant(0), x])
+        tf.identity(result[1], name="out")
+
+    return build
+
+
+def read_after_a_function_that_writes() -> None:
+    x, state = features(), weights("state", [3], True)
+
+    @tf.function
+    def count():
+        state.assign_add(tf.ones([3]))
+        return tf.constant(1.0)
+
+    with tf.control_dependencies([count()]):
+        tf.add(x, state.read_value(), name="out")
+
+
 def reads_between_writes() -> None:
     """Each read finds what the write before it left."""
     x, state = features(), weights("state", [3], True)
@@ -351,6 +380,9 @@ REPAIRED = {
 REFUSED = {
     "python function": (python_function, "unsupported_op"),
     "alias of what is written": (alias_of_what_is_written, "unsupported_op"),
+    "loop that writes": (loop_that_writes(1), "unsupported_op"),
+    "functional loop that writes": (loop_that_writes(2), "unsupported_op"),
+    "read after a function that writes": (read_after_a_function_that_writes, "unsupported_op"),
     "unsaved variable": (unsaved_variable, "missing_variable"),
     "tflearn's dropout, unsaved": (dropout_of_tflearn(False), "missing_variable"),
 }

@@ -11,8 +11,9 @@ import pytest
 import tensorflow as tf
 
 import list_ops
-from permafrost import op_listing
+from permafrost import graph_files, op_listing, records
 from permafrost.contract import OP_COLUMNS, VARIABLE_COLUMNS
+from permafrost.metagraph import read_meta_graph
 from permafrost.protos import graph_pb2, meta_graph_pb2
 
 v1 = tf.compat.v1
@@ -194,7 +195,7 @@ def model(tmp_path, sum_graph):
     }
     imported = {
         "status": "ok",
-        "meta": str(tmp_path / "a model.meta"),
+        "graph": graph_files.describe(str(tmp_path / "a model.meta")),
         "variables": [
             {"variable": "var2", **variable},
             {"variable": "var3", **variable, "shape": None, "bytes": None, "key": "", "slice": "0,2:1,3"},
@@ -205,8 +206,8 @@ def model(tmp_path, sum_graph):
 
 
 def write(directory: Path, imported: dict, provenance: dict) -> None:
-    (directory / "import.json").write_text(json.dumps(imported))
-    (directory / "provenance.json").write_text(json.dumps(provenance))
+    (directory / "import.json").write_text(json.dumps(records.success() | imported))
+    (directory / "provenance.json").write_text(json.dumps(records.success() | provenance))
 
 
 def arguments(directory: Path) -> list[str]:
@@ -246,7 +247,7 @@ def test_without_a_meta_graph_there_are_headers_only(tmp_path, meta):
     path = tmp_path / "x.meta"
     if meta == "garbage":
         path.write_bytes(b"\x00\xff" * 50)
-    imported = {"status": "failed", "meta": str(path) if meta else ""}
+    imported = {"status": "failed", "graph": graph_files.describe(str(path) if meta else "")}
     write(tmp_path, imported, {"status": "failed"})
     (tmp_path / "frozen_graph.pb").write_bytes(b"stale")
     assert list_ops.main(arguments(tmp_path)) == 0
@@ -277,8 +278,8 @@ def test_real_meta_graphs_are_listed_as_tensorflow_itself_prints_them(real_zoo):
     directories = ("tflearn_chatbot__AltF02", "dist_mnist__haiy", "speech_tiny_conv__rashadkp")
     found = [sorted((real_zoo / name).rglob("*.meta")) for name in directories]
     for meta, *_ in filter(None, found):
-        rows = list_ops.imported_ops({"meta": str(meta)})
-        meta_graph = list_ops.read_meta_graph(meta)
+        rows = list_ops.imported_ops({"graph": graph_files.describe(str(meta))})
+        meta_graph = read_meta_graph(meta)
         for node in meta_graph.graph_def.node:
             node.device = ""
         with tf.Graph().as_default() as graph:

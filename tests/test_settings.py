@@ -153,7 +153,7 @@ def test_a_mistake_at_the_top(text, place, said):
         ("expect: verified/timeout", " / expect", "a status such as `verified`"),
         ("expect: failed/mising_shard", " / expect", "did you mean 'missing_shard'?"),
         ("expect: [failed/internal]", " / expect", "cannot be expected"),
-        ("weights: ema", " / weights", "expected `raw`"),
+        ("weights: mean", " / weights", "expected `raw` or `ema`"),
         ("clear_devices: 'yes'", " / clear_devices", "`true` or `false`"),
         ("trials: 0", " / trials", "from 1 to 1000"),
         ("trials: 3.0", " / trials", "the number 3.0"),

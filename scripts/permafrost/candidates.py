@@ -3,6 +3,7 @@
     X.index, X.data-00000-of-00001 ...   a V2 checkpoint: a table of tensors, and the shards that hold their bytes
     X, or X-00000-of-00002 ...           a V1 checkpoint: tables that hold the tensors themselves
     X.meta, or X.meta.pbtxt              the meta graph, often one for many steps
+    saved_model.pb, variables/           a SavedModel: meta graphs by tags, and one V2 checkpoint for all of them
     checkpoint                           names the newest X, as a path on the machine that wrote it
 
 Which files belong together is told by their names, and what they are by what is in them.
@@ -78,7 +79,7 @@ class _Directory:
     """The candidates of one directory."""
 
     def __init__(self, listing: Listing, facts: Facts):
-        self.listing, self.files = listing, Files(listing, facts)
+        self.listing, self.files, self._facts = listing, Files(listing, facts), facts
         self.indexes, self.metas, self.others = set(), {}, []
         self.data = defaultdict(list)
         for name in self.files.names:
@@ -139,6 +140,14 @@ class _Directory:
 
     def _v2(self, name: str) -> Candidate:
         index, data = f"{name}.index", self.data.get(name, [])
+        meta, findings = self._meta_of(name)
+        total, problem = self.bundle(name, bool(meta))
+        problem = problem or self._meta_problem(name, meta)
+        return self._candidate(name, "V2", [index], data, total, meta, problem, findings)
+
+    def bundle(self, name: str, has_graph: bool) -> tuple[int, Problem | None]:
+        """The number of shards of a V2 checkpoint, and what is wrong with its files, without the meta graph."""
+        index, data = f"{name}.index", self.data.get(name, [])
         problem = self.files.problem(index)
         total, is_tf2 = len(data), False
         if not problem:
@@ -146,13 +155,10 @@ class _Directory:
                 total, is_tf2 = self.files.index_header(index)
             except Problem as error:
                 problem = error
-        meta, findings = self._meta_of(name)
-        if is_tf2 and not meta:
+        if is_tf2 and not has_graph:
             why = f"{self.files.shown(index)} is of a TensorFlow 2 object-based checkpoint"
             problem = Problem("tf2_checkpoint", why)
-        problem = problem or self._missing_shard(f"{name}.data", total) or self.files.first_problem(data)
-        problem = problem or self._meta_problem(name, meta)
-        return self._candidate(name, "V2", [index], data, total, meta, problem, findings)
+        return total, problem or self._missing_shard(f"{name}.data", total) or self.files.first_problem(data)
 
     def _v1(self, name: str, parts: list[str]) -> Candidate:
         parts = [name] if name in parts else parts
@@ -196,10 +202,22 @@ class _Directory:
         present = [name for name in SAVED_MODEL_FILES if name in self.files.names]
         if not present:
             return []
-        problem = Problem("saved_model", f"{self.files.shown(present[0])} is a SavedModel, not a checkpoint")
-        candidate = self._candidate("saved_model", "", [], present, 0, "", problem, [])
-        candidate.prefix = self.files.path(present[0])
-        return [candidate]
+        name = present[0]
+        inner = _Directory(self.listing.variables, self._facts) if self.listing.variables else None
+        if inner is None or not (inner.indexes or inner.data):
+            problem = Problem("saved_model", f"{self.files.shown(name)} is a SavedModel without variables")
+            candidate = self._candidate("saved_model", "", [], [], 0, name, problem, [])
+            candidate.prefix = self.files.path(name)
+            return [candidate]
+        total, problem = inner.bundle("variables", has_graph=False)
+        own = self._candidate("saved_model", "V2", [], [], total, name, self.files.problem(name) or problem, [])
+        checkpoint = inner._candidate(
+            "variables", "V2", ["variables.index"], inner.data["variables"], total, "", problem, []
+        )
+        own.prefix, own.bytes = checkpoint.prefix, checkpoint.bytes
+        own.files = checkpoint.files + own.files
+        own.fingerprint = _digest([own.fingerprint, checkpoint.fingerprint])
+        return [own]
 
     def _candidate(self, name, kind, tables, data, shards, meta, problem, findings) -> Candidate:
         problem = vars(problem) if problem else None

@@ -20,7 +20,7 @@ CAUSES = {
     "corrupt": "copy the file again; its checksum does not match its content",
     "tf2_checkpoint": "this is a TensorFlow 2 object-based checkpoint; load it with the code that made it",
     "not_a_checkpoint": "move the file out of the zoo if it is not a TensorFlow checkpoint",
-    "saved_model": "SavedModel directories are listed but not frozen",
+    "saved_model": "use the SavedModel's graph as it is; it has no variables to freeze",
     "unreadable": "give yourself the right to read it",
     # What the meta graph says.
     "bad_meta_graph": "copy the .meta file again, or export the meta graph anew",

@@ -5,6 +5,7 @@ freeze_graph gives a right answer, the file is the same byte for byte.
 """
 
 import contextlib
+import difflib
 import os
 from collections import Counter
 from dataclasses import dataclass, field
@@ -66,6 +67,7 @@ def plan(meta_graph, imported: dict, options: dict) -> Plan:
     info = meta_graph.meta_info_def
     producer_ops = info.stripped_op_list if info.HasField("stripped_op_list") else None
     op_definitions.apply(graph_def, definitions, producer_ops)
+    _refuse_unknown(options, graph_def)
     variables = conversion.convertible(
         graph_def, options["variable_names_allowlist"], options["variable_names_denylist"]
     )
@@ -91,6 +93,19 @@ def plan(meta_graph, imported: dict, options: dict) -> Plan:
     )
     frozen_writer.frozen_bytes(graph_def, constants)
     return Plan(graph_def, constants, cuts, initializers, made)
+
+
+def _refuse_unknown(options: dict, graph_def) -> None:
+    """Raises Problem (bad_setting) for a name in the settings that is no variable of the frozen graph."""
+    nodes = [node.name for node in graph_def.node]
+    variables = [node.name for node in graph_def.node if node.op in VARIABLE_OPS]
+    known = {"variable_names_allowlist": variables, "variable_names_denylist": variables, "initializer_nodes": nodes}
+    for option, names in known.items():
+        for name in options[option]:
+            if name not in names:
+                close = difflib.get_close_matches(name, names, n=3, cutoff=0.4)
+                hint = f"maybe you meant {' or '.join(close)}" if close else ""
+                raise Problem("bad_setting", f"{option} names {name!r}, which is not there to be frozen", hint)
 
 
 def _troublesome(node, sources: dict, definitions: dict) -> bool:

@@ -31,14 +31,20 @@ def describe_graph(meta_graph) -> dict:
     }
 
 
-def describe_variables(path: str, meta_graph, index: GraphIndex, tensors: dict) -> list[dict]:
-    """One dict for each variable node: variable, op, dtype, shape, bytes, key, slice, box.
+_AVERAGE = "ExponentialMovingAverage"  # the name of tf.train.ExponentialMovingAverage, unless a program gives it one
+
+
+def describe_variables(path: str, meta_graph, index: GraphIndex, tensors: dict, weights: str) -> list[dict]:
+    """One dict for each variable node: variable, op, dtype, shape, bytes, key, slice, box, restored.
+
+    `restored` is the key that the graph's own saver restores, where `key` is another: that of the variable's average.
 
     `key` is empty for a variable that the meta graph's saver does not restore; a meta graph without a saver is taken
     to restore each variable by its name.
     Args:
       path: of the meta graph, for messages.
       tensors: key -> permafrost.checkpoint.Tensor.
+      weights: "raw", or "ema" for the averages of the variables that have one.
     Raises Problem: foreign_meta_graph where the saver restores keys that the checkpoint lacks, shape_mismatch where
       dtype or shape of a variable is not that of its tensor.
     """
@@ -47,7 +53,26 @@ def describe_variables(path: str, meta_graph, index: GraphIndex, tensors: dict) 
     if not sources:
         sources = {node.name: Source(node.name) for node in variable_nodes if node.name in tensors}
     _refuse_foreign(path, sources, tensors)
-    return [_variable(node, sources.get(node.name), tensors) for node in variable_nodes]
+    rows = [_variable(node, sources.get(node.name), tensors) for node in variable_nodes]
+    if weights == "ema" and not _take_averages(rows, tensors):
+        raise Problem(
+            "bad_setting", f"`weights: ema` asks for averages, but the checkpoint has no tensor <variable>/{_AVERAGE}"
+        )
+    return rows
+
+
+def _take_averages(rows: list[dict], tensors: dict) -> int:
+    """Has each row take its variable's average, where the checkpoint has one; returns how many do."""
+    taken = 0
+    for row in rows:
+        keys = [f"{name}/{_AVERAGE}" for name in (row["key"], row["variable"]) if row["key"]]
+        key = next((key for key in keys if key in tensors), None)
+        if row["key"].endswith(f"/{_AVERAGE}"):
+            taken += 1
+        elif key and list(tensors[key].shape) == row["shape"] and tensors[key].dtype == row["dtype_enum"]:
+            row |= {"restored": row["key"], "key": key, "slice": "", "box": None, "bytes": tensors[key].nbytes}
+            taken += 1
+    return taken
 
 
 def _refuse_foreign(path: str, sources: dict[str, Source], tensors: dict) -> None:

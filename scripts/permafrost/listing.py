@@ -28,6 +28,7 @@ class Listing:
     files: dict[str, os.stat_result | None] = field(default_factory=dict)
     below: list[tuple[str, bool]] = field(default_factory=list)  # names, and whether they are links
     error: str = ""
+    variables: "Listing | None" = None  # what a SavedModel keeps its variables in
 
     def path_of(self, name: str) -> str:
         """The path of what has this name in the directory."""
@@ -88,8 +89,15 @@ def _fill(listing: Listing) -> None:
                 continue
             if stat.S_ISREG(information.st_mode):
                 listing.files[entry.name] = information
-    if any(name in listing.files for name in SAVED_MODEL_FILES):
+    below = [name for name, _ in listing.below]
+    if "variables" in below and any(name in listing.files for name in SAVED_MODEL_FILES):
         listing.below = [(name, is_link) for name, is_link in listing.below if name != "variables"]
+        relative = f"{listing.relative}/variables".lstrip("/")
+        listing.variables = Listing(listing.zoo, listing.path_of("variables"), relative)
+        try:
+            _fill(listing.variables)
+        except OSError as error:
+            listing.variables.error = error.strerror or str(error)
 
 
 def _identity(path: str) -> tuple[int, int]:

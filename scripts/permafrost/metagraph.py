@@ -33,6 +33,11 @@ def read_meta_graph(path: str | Path):
     meta_graph = _parse_binary(content) or _parse_text(content)
     if meta_graph is None:
         raise Problem("bad_meta_graph", f"{path} is not a meta graph, or is cut off ({len(content)} bytes)")
+    return checked(meta_graph, path)
+
+
+def checked(meta_graph, path: str | Path):
+    """`meta_graph`, whose nodes all have a name of their own and an op; raises Problem (bad_meta_graph) otherwise."""
     names = set()
     for node in meta_graph.graph_def.node:
         if not node.name or not node.op or node.name in names:

@@ -2,9 +2,9 @@
 
 import numpy as np
 
-from permafrost import feeds, pruning
+from permafrost import feeds, graph_files, pruning
 from permafrost.forward import HEADS, STRUCTURAL
-from permafrost.metagraph import VARIABLE_OPS, GraphIndex, read_meta_graph, tensor_name
+from permafrost.metagraph import VARIABLE_OPS, GraphIndex, tensor_name
 from permafrost.seeds import seed_random_ops
 from permafrost.sides import CheckpointSide, FrozenSide
 
@@ -20,8 +20,8 @@ class Pair:
     """
 
     def __init__(self, imported: dict, provenance: dict, frozen_graph: str):
-        """Reads both sides from the disk. Raises Problem as read_meta_graph and FrozenSide.read do."""
-        self.meta_graph = read_meta_graph(imported["meta"])
+        """Reads both sides from the disk. Raises Problem as graph_files.read and FrozenSide.read do."""
+        self.meta_graph = graph_files.read(imported["graph"])
         self.frozen = FrozenSide.read(frozen_graph, provenance["initializers"])
         self.initializers = provenance["initializers"]
         self.inputs = {name: spec for name, spec in imported["inputs"].items() if spec["kind"] != "default"}

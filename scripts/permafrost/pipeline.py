@@ -11,12 +11,12 @@ import os
 import sys
 from pathlib import Path
 
-from permafrost import records, settings, zoo_state
+from permafrost import overrides, records, settings, zoo_state
 from permafrost.code_version import code_version
 from permafrost.contract import Problem
 
 _STAGE_SETTINGS = {
-    "import_meta": ("outputs", "inputs"),
+    "import_meta": ("outputs", "inputs", "weights", "checkpoint_version"),
     "freeze": ("clear_devices", "variable_names_allowlist", "variable_names_denylist", "initializer_nodes"),
     "verify": ("trials", "seed", "tolerance", "timeout", "memory_mb", "allow_ops"),
     "list_ops": (),
@@ -116,8 +116,9 @@ class Pipeline:
     def source(self, wildcards) -> str:
         """What discovery found of the model, as JSON; it holds the fingerprint of its files."""
         model = self.models[wildcards.model]
-        keys = ("prefix", "meta", "step", "format", "bytes", "fingerprint", "problem", "findings")
-        return json.dumps({key: model[key] for key in keys}, sort_keys=True)
+        model = overrides.apply(model, settings.for_model(self.config, model["id"], model["series"]))
+        keys = ("prefix", "meta", "graph", "step", "format", "bytes", "fingerprint", "problem", "findings")
+        return json.dumps({key: model[key] for key in keys if key in model}, sort_keys=True)
 
     def settings(self, stage: str):
         """A function of the wildcards that gives the model's settings for a stage, as JSON."""

@@ -164,14 +164,16 @@ class CheckpointSide(_Side):
             node.attr.pop("_output_shapes", None)
         info = meta_graph.meta_info_def
         producer_ops = info.stripped_op_list if info.HasField("stripped_op_list") else None
-        self._keys = {variable["variable"]: variable["key"] for variable in imported["variables"] if variable["key"]}
+        # The saver restores all variables; those of which the settings ask for the averages get these afterwards.
+        rows = [row for row in imported["variables"] if row["key"] and (not self._restore_op or "restored" in row)]
+        self._keys = {row["variable"]: row["key"] for row in rows}
         self._reads = {}
         with self.graph.as_default(), _failing_as("not_restorable", "TensorFlow cannot import the meta graph"):
             tf.import_graph_def(kept, name="", producer_op_list=producer_ops)
             for node in kept.node:
                 if node.op in VARIABLE_OPS and node.name in needed:
                     self._add_read(node)
-                    if not self._restore_op and node.name in self._keys:
+                    if node.name in self._keys:
                         self._add_assign(node)
 
     def _add_read(self, node) -> None:
@@ -184,7 +186,7 @@ class CheckpointSide(_Side):
         with _failing_as("not_restorable", "TensorFlow cannot restore the checkpoint"):
             if self._restore_op:
                 session.run(self.graph.get_operation_by_name(self._restore_op), {self._filename: self._prefix})
-            else:
+            if self._assigns:
                 reader = _v1.train.NewCheckpointReader(self._prefix)
                 for name in self._assigns:
                     self._assign(session, name, reader.get_tensor(self._keys[name]))

@@ -93,16 +93,14 @@ def _is_reference(body: Body, name: str) -> bool:
 
 
 def _reached(body: Body, start) -> dict[str, int]:
-    """Node -> how it comes after `start`: always, only on one side of a cond, or in another round of a loop."""
+    """Node -> how it comes after `start`: always, only on one side of a cond, or in a loop, maybe in another round."""
     found: dict[str, int] = {}
-    conditional = _is_conditional(body, start)
-    waiting = [(node, _STRAIGHT) for node in body.dependents.get(start.name, ())]
+    conditional, looping = _is_inside(body, start, "Switch", "Merge"), _is_inside(body, start, "Enter", "Exit")
+    waiting = [(node, _LOOP if looping else _STRAIGHT) for node in body.dependents.get(start.name, ())]
     while waiting:
         node, how = waiting.pop()
         if conditional and node.op == "Merge":
             how = max(how, _CONDITIONAL)
-        elif conditional and node.op == "NextIteration":
-            how = _LOOP
         if found.get(node.name, _LOOP + 1) <= how:
             continue
         found[node.name] = how
@@ -110,16 +108,16 @@ def _reached(body: Body, start) -> dict[str, int]:
     return found
 
 
-def _is_conditional(body: Body, node) -> bool:
-    """Whether a node stands in a branch or a loop made of Switch and Merge: whether it may not run, or run again."""
+def _is_inside(body: Body, node, begin: str, end: str) -> bool:
+    """Whether a node is behind a `begin` and before its `end`: Switch and Merge are a branch, Enter and Exit a loop."""
     waiting, seen = [node], set()
     while waiting:
         node = waiting.pop()
         for text in node.input:
             source = body.nodes.get(body.source(text))
-            if source is None or source.name in seen or source.op == "Merge":
+            if source is None or source.name in seen or source.op == end:
                 continue
-            if source.op == "Switch":
+            if source.op == begin:
                 return True
             seen.add(source.name)
             waiting.append(source)
@@ -133,7 +131,7 @@ def _last(node, writes: list, reached: dict, repairs: list[dict]):
         if how == _LOOP:
             raise Problem(
                 "unsupported_op",
-                f"node {node.name!r} ({node.op}) reads what {write.name!r} wrote in an earlier round",
+                f"node {node.name!r} ({node.op}) reads what {write.name!r} writes in a loop",
             )
         if how == _CONDITIONAL:
             repairs.append({"repair": f"does not see what {write.name} may have written", "node": node.name})

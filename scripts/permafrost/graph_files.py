@@ -1,0 +1,93 @@
+"""Where a model's graph comes from: a meta graph, a SavedModel, or a GraphDef with or without a SaverDef.
+
+All of them are read as a MetaGraphDef, which is what the rest works on. A description, which is JSON, says which:
+`form` (meta_graph, saved_model or graph_def), `path`, `saver` (a SaverDef's file, or ""), `tags` (of a SavedModel),
+`binary` (true, false, or null where the file itself tells), `restore_op_name` and `filename_tensor_name` ("" where the
+SaverDef says so).
+"""
+
+import os
+from pathlib import Path
+
+from google.protobuf.message import DecodeError, Message
+
+from permafrost.contract import Problem
+from permafrost.listing import SAVED_MODEL_FILES
+from permafrost.metagraph import checked, read_meta_graph
+from permafrost.protos import graph_pb2, meta_graph_pb2, saved_model_pb2, saver_pb2
+
+META_GRAPH, SAVED_MODEL, GRAPH_DEF = "meta_graph", "saved_model", "graph_def"
+_SERVING = "serve"
+
+
+def describe(path: str, **further) -> dict:
+    """The description of the graph in the file at `path`, a SavedModel by its name, else a meta graph."""
+    form = SAVED_MODEL if os.path.basename(path) in SAVED_MODEL_FILES else META_GRAPH
+    empty = {"saver": "", "tags": [], "binary": None, "restore_op_name": "", "filename_tensor_name": ""}
+    return {"form": form, "path": path, **empty, **further}
+
+
+def read(graph: dict):
+    """The MetaGraphDef of a description.
+
+    Raises Problem: unreadable, lfs_pointer, truncated, bad_meta_graph, tf2_checkpoint (an object-based SavedModel), or
+    bad_setting for tags that the SavedModel does not have.
+    """
+    if graph["form"] == SAVED_MODEL:
+        return checked(_tagged(graph), graph["path"])
+    if graph["form"] == META_GRAPH:
+        meta_graph = read_meta_graph(graph["path"])
+    else:
+        content = _content(graph["path"])
+        graph_def = _parsed(graph_pb2.GraphDef, content, graph["path"], graph["binary"])
+        meta_graph = checked(meta_graph_pb2.MetaGraphDef(graph_def=graph_def), graph["path"])
+    if graph["saver"]:
+        meta_graph.saver_def.CopyFrom(_parsed(saver_pb2.SaverDef, _content(graph["saver"]), graph["saver"], None))
+    if graph["restore_op_name"]:
+        meta_graph.saver_def.restore_op_name = graph["restore_op_name"]
+    if graph["filename_tensor_name"]:
+        meta_graph.saver_def.filename_tensor_name = graph["filename_tensor_name"]
+    return meta_graph
+
+
+def _tagged(graph: dict):
+    path = graph["path"]
+    saved_model = _parsed(saved_model_pb2.SavedModel, _content(path), path, not path.endswith("pbtxt"))
+    sets = {tuple(sorted(m.meta_info_def.tags)): m for m in saved_model.meta_graphs}
+    wanted = tuple(sorted(graph["tags"])) or (next(iter(sets)) if len(sets) == 1 else (_SERVING,))
+    if wanted not in sets:
+        known = " or ".join(str(list(tags)) for tags in sets) or "nothing"
+        raise Problem(
+            "bad_setting", f"{path} has no graph with the tags {list(wanted)}", f"choose {known} as `saved_model_tags:`"
+        )
+    meta_graph = sets[wanted]
+    if meta_graph.object_graph_def.nodes:
+        raise Problem("tf2_checkpoint", f"{path} is a TensorFlow 2 SavedModel, whose variables are Python objects")
+    return meta_graph
+
+
+def _content(path: str) -> bytes:
+    try:
+        content = Path(path).read_bytes()
+    except OSError as error:
+        raise Problem("unreadable", f"{path}: {error.strerror}") from error
+    if not content:
+        raise Problem("truncated", f"{path} is empty")
+    return content
+
+
+def _parsed(kind: type[Message], content: bytes, path: str, binary: bool | None) -> Message:
+    """The message in a file; where `binary` is None, it is what it parses as, and binary comes first."""
+    from google.protobuf import text_format
+
+    if binary is not False:
+        try:
+            return kind.FromString(content)
+        except DecodeError:
+            pass
+    if binary is not True:
+        try:
+            return text_format.Parse(content.decode("utf-8"), kind())
+        except (text_format.ParseError, UnicodeDecodeError, ValueError, RecursionError):
+            pass
+    raise Problem("bad_meta_graph", f"{path} is not a {kind.DESCRIPTOR.name}, or is cut off ({len(content)} bytes)")

@@ -1,0 +1,250 @@
+"""Graphs from other files than a meta graph, and freeze_graph's options, against freeze_graph itself."""
+
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from google.protobuf import text_format
+from tensorflow.python.tools import freeze_graph, saved_model_utils
+
+import kinds
+import verify
+from fresh_process import in_fresh_process
+from permafrost import overrides
+from permafrost.graph_files import describe, read
+from permafrost.metagraph import read_meta_graph
+from stages import default_settings, frozen, imported, problem_of, sources
+
+v1 = tf.compat.v1
+
+
+def the_source(zoo: Path, **chosen) -> dict:
+    """The only model below `zoo`, with the files that its settings name."""
+    (source,) = sources(zoo).values()
+    return overrides.apply(source, default_settings(**chosen))
+
+
+def frozen_graph(zoo: Path, directory: Path, **chosen) -> tuple[dict, dict, Path]:
+    record = imported(the_source(zoo, **chosen), outputs=["out"], **chosen)
+    return record, *frozen(record, directory, **chosen)
+
+
+def verified(record, provenance, path, chosen) -> dict:
+    facts: dict = {}
+    return verify.verify(record, provenance, path, default_settings(timeout=120, **chosen), facts) | facts
+
+
+def check_verified(record, provenance, path, **chosen) -> None:
+    found = in_fresh_process(verified, record, provenance, path, chosen)
+    assert (found["status"], found["match"]) == ("verified", "bitwise"), found
+
+
+def theirs(**options) -> bytes:
+    """What freeze_graph writes for the output `out`."""
+    empty = dict.fromkeys(["input_checkpoint", "restore_op_name", "filename_tensor_name", "output_graph"], "")
+    empty |= {"input_graph_def": None, "input_saver_def": None, "clear_devices": True, "initializer_nodes": ""}
+    with tf.Graph().as_default():
+        graph_def = freeze_graph.freeze_graph_with_def_protos(**empty | {"output_node_names": "out"} | options)
+    return graph_def.SerializeToString(deterministic=True)
+
+
+@pytest.fixture
+def plain(tmp_path) -> Path:
+    """A model whose meta graph is gone: a zoo with the checkpoint, and beside the zoo the graph in other forms."""
+    zoo = tmp_path / "zoo"
+    zoo.mkdir()
+    kinds.save(kinds.plain(False), zoo)
+    meta_graph = read_meta_graph(zoo / "model.ckpt.meta")
+    (zoo / "model.ckpt.meta").rename(tmp_path / "other.meta")
+    v1.train.write_graph(meta_graph.graph_def, str(tmp_path), "graph.pb", as_text=False)
+    v1.train.write_graph(meta_graph.graph_def, str(tmp_path), "graph.pbtxt", as_text=True)
+    (tmp_path / "saver.pb").write_bytes(meta_graph.saver_def.SerializeToString())
+    (tmp_path / "saver.pbtxt").write_text(text_format.MessageToString(meta_graph.saver_def))
+    return tmp_path
+
+
+@pytest.mark.parametrize("graph", ["graph.pb", "graph.pbtxt"])
+@pytest.mark.parametrize("saver", ["", "saver.pb", "saver.pbtxt"])
+def test_a_graph_def_with_a_checkpoint(plain, graph, saver):
+    chosen = {"input_graph": str(plain / graph)} | ({"input_saver": str(plain / saver)} if saver else {})
+    record, provenance, path = frozen_graph(plain / "zoo", plain / "frozen", **chosen)
+    meta_graph = read_meta_graph(plain / "other.meta")
+    right = theirs(
+        input_graph_def=meta_graph.graph_def,
+        input_saver_def=meta_graph.saver_def if saver else None,
+        input_checkpoint=record["prefix"],
+    )
+    assert path.read_bytes() == right
+    assert not provenance["repairs"]
+    check_verified(record, provenance, path, **chosen)
+
+
+def test_a_meta_graph_from_elsewhere(plain):
+    chosen = {"input_meta_graph": str(plain / "other.meta")}
+    record, _, path = frozen_graph(plain / "zoo", plain / "frozen", **chosen)
+    meta_graph = read_meta_graph(plain / "other.meta")
+    assert path.read_bytes() == theirs(input_checkpoint=record["prefix"], input_meta_graph_def=meta_graph)
+
+
+def test_a_checkpoint_from_elsewhere(plain):
+    other = plain / "another"
+    other.mkdir()
+    kinds.save(kinds.plain(False), other)
+    shutil.copy(plain / "other.meta", plain / "zoo" / "model.ckpt.meta")
+    chosen = {"input_checkpoint": str(other / "model.ckpt")}
+    record, provenance, path = frozen_graph(plain / "zoo", plain / "frozen", **chosen)
+    assert record["prefix"] == chosen["input_checkpoint"]
+    check_verified(record, provenance, path, **chosen)
+
+
+def test_the_binary_option_is_believed(plain):
+    graph = describe(str(plain / "graph.pbtxt"), form="graph_def", binary=True)
+    assert problem_of(read, graph).cause == "bad_meta_graph"
+    assert read(graph | {"binary": False}).graph_def.node
+
+
+@pytest.mark.parametrize(
+    "option", ["input_graph", "input_saver", "input_meta_graph", "input_checkpoint", "input_saved_model_dir"]
+)
+def test_a_file_that_is_not_there_is_the_models_problem(plain, option):
+    shutil.copy(plain / "other.meta", plain / "zoo" / "model.ckpt.meta")
+    problem = the_source(plain / "zoo", **{option: str(plain / "gone")})["problem"]
+    assert problem["cause"] == "unreadable" and "gone" in problem["message"]
+
+
+def test_names_of_the_saver_are_honoured(plain):
+    """A graph with two savers, of which the settings choose the second; freeze_graph ignores these options."""
+    with tf.Graph().as_default() as graph, v1.Session(graph=graph) as session:
+        kinds.plain(False)()
+        w, b = v1.global_variables()
+        v1.train.Saver({"w": w, "b": b})
+        second = v1.train.Saver({"w_of_run": w, "b": b})
+        session.run(v1.global_variables_initializer())
+        second.save(session, str(plain / "zoo" / "model.ckpt"), write_meta_graph=False, write_state=False)
+        v1.train.write_graph(graph.as_graph_def(), str(plain), "graph.pb", as_text=False)
+        names = second.as_saver_def()
+        expected = session.run(w)
+    chosen = {
+        "input_graph": str(plain / "graph.pb"),
+        "restore_op_name": names.restore_op_name,
+        "filename_tensor_name": names.filename_tensor_name,
+    }
+    record, provenance, path = frozen_graph(plain / "zoo", plain / "frozen", **chosen)
+    nodes = {node.name: node for node in v1.GraphDef.FromString(path.read_bytes()).node}
+    assert np.array_equal(tf.make_ndarray(nodes["w"].attr["value"].tensor), expected)
+    check_verified(record, provenance, path, **chosen)
+
+
+def test_the_version_of_the_checkpoint_is_checked(plain):
+    chosen = {"input_graph": str(plain / "graph.pb"), "checkpoint_version": "V1"}
+    problem = problem_of(frozen_graph, plain / "zoo", plain / "frozen", **chosen)
+    assert problem.cause == "bad_setting" and "V2" in problem.message
+
+
+@pytest.mark.parametrize("option", ["variable_names_allowlist", "variable_names_denylist", "initializer_nodes"])
+def test_a_name_that_matches_nothing_is_an_error(plain, option):
+    chosen = {"input_graph": str(plain / "graph.pb"), option: ["ww"]}
+    problem = problem_of(frozen_graph, plain / "zoo", plain / "frozen", **chosen)
+    assert problem.cause == "bad_setting" and "'ww'" in problem.message and "meant w" in problem.hint
+
+
+@pytest.mark.parametrize("option", ["variable_names_allowlist", "variable_names_denylist"])
+@pytest.mark.parametrize("clear_devices", [True, False])
+def test_variable_lists_and_devices_as_freeze_graph_has_them(plain, option, clear_devices):
+    meta_graph = read_meta_graph(plain / "other.meta")
+    for node in meta_graph.graph_def.node:
+        node.device = "/device:CPU:0"
+    (plain / "graph.pb").write_bytes(meta_graph.graph_def.SerializeToString())
+    chosen = {"input_graph": str(plain / "graph.pb"), option: ["w"], "clear_devices": clear_devices}
+    record, provenance, path = frozen_graph(plain / "zoo", plain / "frozen", **chosen)
+    right = theirs(
+        input_checkpoint=record["prefix"],
+        input_graph_def=meta_graph.graph_def,
+        clear_devices=clear_devices,
+        variable_names_whitelist="w" if "allow" in option else "",
+        variable_names_denylist="w" if "deny" in option else "",
+    )
+    assert path.read_bytes() == right
+    check_verified(record, provenance, path, **chosen)
+
+
+def save_saved_model(directory: Path, tags: list[list[str]]) -> None:
+    builder = v1.saved_model.Builder(str(directory))
+    for number, names in enumerate(tags):
+        with tf.Graph().as_default() as graph, v1.Session(graph=graph) as session:
+            kinds.plain(False)()
+            session.run(v1.global_variables_initializer())
+            x, out = (graph.get_tensor_by_name(f"{name}:0") for name in ("x", "out"))
+            signature = {"serving_default": v1.saved_model.predict_signature_def({"in": x}, {"y": out})}
+            if number:
+                builder.add_meta_graph(names, signature_def_map=signature)
+            else:
+                builder.add_meta_graph_and_variables(session, names, signature_def_map=signature)
+    builder.save()
+
+
+def test_a_saved_model_is_a_model_of_the_zoo(tmp_path):
+    zoo = tmp_path / "zoo"
+    save_saved_model(zoo / "export", [["serve"]])
+    (id,) = sources(zoo)
+    assert id == "export/saved_model"
+    record = imported(the_source(zoo))
+    assert record["outputs"] == ["out"] and "serving_default" in record["outputs_why"]
+    provenance, path = frozen(record, tmp_path / "frozen")
+    directory = str(zoo / "export")
+    graph_def = saved_model_utils.get_meta_graph_def(directory, "serve").graph_def
+    right = theirs(input_saved_model_dir=directory, saved_model_tags=["serve"], input_graph_def=graph_def)
+    assert path.read_bytes() == right
+    check_verified(record, provenance, path)
+
+
+def test_the_tags_of_a_saved_model(tmp_path):
+    zoo = tmp_path / "zoo"
+    save_saved_model(zoo / "export", [["train"], ["serve", "gpu"]])
+    problem = problem_of(imported, the_source(zoo))
+    assert problem.cause == "bad_setting" and "'gpu', 'serve'" in problem.hint
+    chosen = {"saved_model_tags": ["serve", "gpu"]}
+    check_verified(*frozen_graph(zoo, tmp_path / "frozen", **chosen), **chosen)
+
+
+def test_a_saved_model_from_elsewhere(plain):
+    save_saved_model(plain / "export", [["serve"]])
+    chosen = {"input_saved_model_dir": str(plain / "export")}
+    check_verified(*frozen_graph(plain / "zoo", plain / "frozen", **chosen), **chosen)
+
+
+def test_an_object_based_saved_model_is_told(tmp_path):
+    module = tf.Module()
+    module.w = tf.Variable([1.0])
+    tf.saved_model.save(module, str(tmp_path / "zoo" / "export"))
+    assert the_source(tmp_path / "zoo")["problem"]["cause"] == "tf2_checkpoint"
+
+
+def averaged() -> None:
+    """Weights beside their averages, both saved."""
+    kinds.plain(False)()
+    for variable in v1.trainable_variables():
+        kinds.weights(f"{variable.op.name}/ExponentialMovingAverage", variable.shape.as_list(), trainable=False)
+
+
+@pytest.mark.parametrize("weights", ["raw", "ema"])
+def test_the_averages_in_place_of_the_weights(weights, tmp_path):
+    zoo = tmp_path / "zoo"
+    zoo.mkdir()
+    prefix = kinds.save(averaged, zoo)
+    record, provenance, path = frozen_graph(zoo, tmp_path / "frozen", weights=weights)
+    reader = tf.train.load_checkpoint(str(prefix))
+    nodes = {node.name: node for node in v1.GraphDef.FromString(path.read_bytes()).node}
+    for name in ("w", "b"):
+        key = f"{name}/ExponentialMovingAverage" if weights == "ema" else name
+        assert np.array_equal(tf.make_ndarray(nodes[name].attr["value"].tensor), reader.get_tensor(key))
+    assert not np.array_equal(reader.get_tensor("w"), reader.get_tensor("w/ExponentialMovingAverage"))
+    check_verified(record, provenance, path, weights=weights)
+
+
+def test_averages_that_are_not_there(plain):
+    chosen = {"input_graph": str(plain / "graph.pb"), "weights": "ema"}
+    problem = problem_of(frozen_graph, plain / "zoo", plain / "frozen", **chosen)
+    assert problem.cause == "bad_setting" and "ExponentialMovingAverage" in problem.message
