@@ -149,7 +149,7 @@ class Forward:
         return {
             self.index.inputs_of(node)[0][0]
             for node in self.order
-            if node.op in _STATISTICS and node.input and node.name not in self.learning
+            if node.op in _STATISTICS and self.index.inputs_of(node) and node.name not in self.learning
         }
 
     def _drop_updates(self) -> None:

@@ -80,10 +80,10 @@ class Functions:
             propagation.follow(argument.name, value)
             argument.type = value.dtype
             if "_input_shapes" in function.attr:
-                _forget(function.attr["_input_shapes"].list.shape[index])
+                _forget(function.attr["_input_shapes"].list.shape, index)
             attributes = function.arg_attr[index].attr
             if "_output_shapes" in attributes:
-                _forget(attributes["_output_shapes"].list.shape[0])
+                _forget(attributes["_output_shapes"].list.shape, 0)
             if is_loop:
                 signature.output_arg[index].type = value.dtype
         propagation.finish()
@@ -154,9 +154,10 @@ def _called(node) -> list[str]:
     return names
 
 
-def _forget(shape) -> None:
-    shape.unknown_rank = True
-    del shape.dim[:]
+def _forget(shapes, index: int) -> None:
+    if index < len(shapes):
+        shapes[index].unknown_rank = True
+        del shapes[index].dim[:]
 
 
 def _refuse_variables(functions) -> None:

@@ -5,7 +5,7 @@ from collections import deque
 
 from permafrost.contract import Problem
 from permafrost.metagraph import GraphIndex, tensor_name
-from permafrost.protos import graph_pb2, node_def_pb2
+from permafrost.protos import graph_pb2, node_def_pb2, types_pb2
 
 PLACEHOLDERS = ("Placeholder", "PlaceholderV2", "PlaceholderWithDefault")
 TABLE_INITIALIZERS = (
@@ -164,8 +164,27 @@ def _placeholder(index: GraphIndex, node_name: str, output: int, name: str):
     return placeholder
 
 
+# Ops whose results are of a dtype of their own, whatever they take; of the last, the second output.
+_BOOLEAN = {
+    "Equal", "NotEqual", "Less", "LessEqual", "Greater", "GreaterEqual", "LogicalAnd", "LogicalOr", "LogicalNot", "All",
+    "Any", "IsNan", "IsInf", "IsFinite", "InTopK", "InTopKV2",
+}  # fmt: skip
+_INT64 = {"Where"}
+_INDEX_SECOND = {"TopK", "TopKV2"}
+
+
 def declared_dtype(node, output: int) -> int:
     """The DataType of an output, from the attributes in which ops declare it. Raises Problem (bad_setting)."""
+    if node.op in _BOOLEAN:
+        return types_pb2.DT_BOOL
+    if node.op in _INT64:
+        return types_pb2.DT_INT64
+    if node.op in _INDEX_SECOND and output == 1:
+        return types_pb2.DT_INT32
+    if node.op in ("ArgMax", "ArgMin"):
+        return node.attr["output_type"].type or types_pb2.DT_INT64
+    if node.op in ("Shape", "Size", "Rank"):
+        return node.attr["out_type"].type or types_pb2.DT_INT32
     for attribute in ("output_types", "component_types", "dtypes", "Tout"):
         types = node.attr[attribute].list.type if attribute in node.attr else ()
         if output < len(types):

@@ -30,7 +30,7 @@ def constant(node) -> np.ndarray | None:
     elif fields[name] == "half_val":
         values = np.array(list(tensor.half_val), np.uint16).view(dtype)
     else:
-        values = np.array(list(getattr(tensor, fields[name])), dtype)
+        values = np.array(list(getattr(tensor, fields[name]))).astype(dtype)
     count = prod(shape)
     if not 0 < values.size <= count:
         return np.zeros(shape, dtype) if not values.size and not tensor.tensor_content and count < 1 << 20 else None
