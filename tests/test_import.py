@@ -357,6 +357,23 @@ def test_op_definitions_have_the_ops_inside_functions(tmp_path):
     assert "MatMul" in record["op_definitions"] and "MatMul" not in record["op_types"]
 
 
+def test_a_function_that_calls_itself_is_refused(tmp_path):
+    kinds.save(kinds.SAME["function that captures"], tmp_path)
+    path = tmp_path / "model.ckpt.meta"
+    meta_graph = read_meta_graph(path)
+    (function,) = [f for f in meta_graph.graph_def.library.function if any(n.op == "MatMul" for n in f.node_def)]
+    node = next(node for node in function.node_def if node.op == "MatMul")
+    node.op = "StatefulPartitionedCall"
+    node.attr.clear()
+    node.attr["Tin"].list.type.extend([1, 1])
+    node.attr["Tout"].list.type.append(1)
+    node.attr["f"].func.name = function.signature.name
+    path.write_bytes(meta_graph.SerializeToString())
+    (source,) = sources(tmp_path).values()
+    problem = problem_of(imported, source, outputs=["out"])
+    assert problem.cause == "bad_meta_graph" and "calls itself" in problem.message
+
+
 MUTATED = ("resource_variables/model.ckpt", "cond/model.ckpt", "lstm_while/lstm.ckpt", "lookup_table/model.ckpt")
 
 

@@ -18,6 +18,8 @@ from zoo_runs import Workspace
 
 pytestmark = pytest.mark.slow
 
+# Names that shells, wildcards and paths trip over.
+ODD_NAMES = ("new\nline", "quo'te\"s", "br{ace}s", "per%cent", "-dash", "{model}")
 MODELS = ("linear", "v1_and_v2", "partitioned", "spaces_and_text", "broken_truncated")
 CHAIN = {"import_meta": 1, "freeze": 1, "verify": 1, "list_ops": 1}
 AGGREGATES = {"discover": 1, "summarize": 1, "gate": 1}
@@ -152,6 +154,16 @@ def test_a_change_reruns_its_own_chain_and_the_aggregates(workspace, change, job
     models = set(workspace.summary().index)
     assert ("partitioned/model.ckpt" in models) == (change is not removed_model)
     assert ("deeper/ema/model.ckpt" in models) == (change is new_model)
+    assert workspace.run().nothing_done
+
+
+def test_no_name_stops_the_zoo(tmp_path):
+    workspace = Workspace(tmp_path)
+    for name in ODD_NAMES:
+        shutil.copytree(SAMPLE_ZOO / "linear", workspace.zoo / name)
+    run = workspace.run()
+    assert run.status == 0, run.output
+    assert workspace.summary()["status"].tolist() == ["verified"] * len(ODD_NAMES)
     assert workspace.run().nothing_done
 
 

@@ -11,6 +11,7 @@ from permafrost.metagraph import (
     missing_inputs,
     needed_functions,
     node_in_cycle,
+    recursive_function,
     static_shape,
     tensor_name,
 )
@@ -181,6 +182,8 @@ def choose(meta_graph, index: GraphIndex, variables: list[dict], settings: dict)
         raise Problem("bad_meta_graph", f"node {name!r} depends on itself, and no while loop is around it")
     nodes = [cut_index.nodes[name] for name in sorted(own)]
     functions = needed_functions(nodes, cut.library)
+    if name := recursive_function(functions):
+        raise Problem("bad_meta_graph", f"function {name!r} calls itself, which TensorFlow cannot run")
     _check_nodes("", nodes, cut.library)
     for function in functions:
         _check_nodes(f"{function.signature.name}/", function.node_def, cut.library)

@@ -167,6 +167,29 @@ def node_in_cycle(index: GraphIndex, names: Iterable[str]) -> str | None:
     return name
 
 
+def recursive_function(functions: list) -> str | None:
+    """The name of one of the FunctionDefs that calls itself, by way of others of them; None where there is none.
+
+    TensorFlow has no recursion, and dies of it.
+    """
+    waiting = {
+        function.signature.name: {called for node in function.node_def for called in called_functions(node)}
+        for function in functions
+    }
+    while ready := [name for name, called in waiting.items() if not called & waiting.keys()]:
+        for name in ready:
+            del waiting[name]
+    return min(waiting, default=None)
+
+
+def called_functions(node) -> list[str]:
+    """The names by which a NodeDef may call functions: in its attributes, or as its op."""
+    names = [node.op]
+    for attribute in node.attr.values():
+        names += [function.name for function in (attribute.func, *attribute.list.func)]
+    return names
+
+
 def static_shape(node) -> tuple[int, ...] | None:
     """A variable's or placeholder's `shape` attribute; unknown dimensions are -1, an unknown rank is None."""
     if "shape" not in node.attr or node.attr["shape"].shape.unknown_rank:
@@ -180,11 +203,7 @@ def needed_functions(nodes: Iterable, library) -> list:
     needed = set()
     waiting = list(nodes)
     while waiting:
-        node = waiting.pop()
-        names = [node.op]
-        for attribute in node.attr.values():
-            names += [function.name for function in (attribute.func, *attribute.list.func)]
-        for name in names:
+        for name in called_functions(waiting.pop()):
             if name in functions and name not in needed:
                 needed.add(name)
                 waiting.extend(functions[name].node_def)

@@ -109,9 +109,10 @@ class Pipeline:
         return sorted(stale)
 
     def sources(self, wildcards) -> list[str]:
-        """The checkpoint's files, as inputs of a rule; those that Snakemake can name."""
+        """The checkpoint's files, as inputs of a rule; those that Snakemake can name: it takes braces for wildcards."""
         model = self.models[wildcards.model]
-        return [path for path in model["files"] if path.isprintable() and os.path.exists(path)]
+        named = [path for path in model["files"] if path.isprintable() and not set("{}") & set(path)]
+        return [path for path in named if os.path.exists(path)]
 
     def source(self, wildcards) -> str:
         """What discovery found of the model, as JSON; it holds the fingerprint of its files."""
