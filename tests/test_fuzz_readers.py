@@ -29,7 +29,7 @@ fuzz = settings(
     suppress_health_check=list(HealthCheck),
 )
 SECONDS = 5
-MEMORY_KIB = 200 << 10
+MEMORY_KIB = (200 << 10) + 7 * 8 * int(EXAMPLES or 150)  # 8 KiB of each example of the tests below is hypothesis' own
 
 
 @pytest.fixture(scope="module")
