@@ -143,7 +143,7 @@ FREEZE_ON = dict.fromkeys(("freeze", "verify", "list_ops", "summarize", "gate"),
         (changed_meta_graph, CHAIN | AGGREGATES),
         (deleted_frozen_graph, FREEZE_ON),
         (edited_frozen_graph, FREEZE_ON),
-        (deleted_table, {"list_ops": 1, "gate": 1}),
+        (deleted_table, {"list_ops": 1, "summarize": 1, "gate": 1}),
     ],
 )
 def test_a_change_reruns_its_own_chain_and_the_aggregates(workspace, change, jobs):
