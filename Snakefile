@@ -189,4 +189,4 @@ rule clean:
     params:
         directories=[frozen, reports],
     shell:
-        "{python}/delete.py {params.directories:q}"
+        "{python}/delete.py --recursive {params.directories:q}"

@@ -4,6 +4,7 @@ Other files are left alone, so that a directory that holds more than reports can
 """
 
 import argparse
+import contextlib
 import os
 import re
 from pathlib import Path
@@ -11,16 +12,21 @@ from pathlib import Path
 from permafrost.contract import MADE_FILES
 
 
-def delete(directory: str | Path) -> list[str]:
-    """Deletes what was made below `directory`; returns the paths that were deleted. Raises OSError."""
+def delete(directory: str | Path, recursive: bool) -> list[str]:
+    """Deletes what was made in `directory`, and below it where `recursive`; returns the paths that were deleted.
+
+    Directories that are empty then go too, those above as well. Raises OSError.
+    """
     deleted = []
     for folder, _, files in os.walk(directory, topdown=False):
+        if not recursive and folder != str(directory):
+            continue
         for name in files:
             if name in MADE_FILES or _is_temporary(name):
                 os.unlink(os.path.join(folder, name))
                 deleted.append(os.path.join(folder, name))
-        if not os.listdir(folder):
-            os.rmdir(folder)
+        with contextlib.suppress(OSError):  # It is not empty.
+            os.removedirs(folder)
     return deleted
 
 
@@ -33,9 +39,10 @@ def _is_temporary(name: str) -> bool:
 def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("directories", nargs="*", type=Path)
+    parser.add_argument("--recursive", action="store_true", help="also in all directories below")
     args = parser.parse_args(argv)
 
-    deleted = [path for directory in args.directories for path in delete(directory)]
+    deleted = [path for directory in args.directories for path in delete(directory, args.recursive)]
     print(f"{len(deleted)} files deleted")
     return 0
 

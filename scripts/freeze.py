@@ -4,7 +4,6 @@ The record says how it ended; the .pb is there only when it is good. TensorFlow 
 """
 
 import argparse
-import hashlib
 import json
 import os
 import platform
@@ -35,16 +34,11 @@ def provenance(imported: dict, options: dict, frozen_graph: Path, facts: dict) -
     with open_checkpoint(imported["prefix"]) as checkpoint:
         graph = [path for path in (imported["graph"]["path"], imported["graph"]["saver"]) if path]
         hashed = [*graph, *(path for path in checkpoint.files if ".data-" not in os.path.basename(path))]
-        facts["sha256"] = {os.path.basename(path): sha256(path) for path in hashed}
+        facts["sha256"] = {os.path.basename(path): records.sha256(path) for path in hashed}
         facts.update(freezing.freeze(plan, checkpoint, frozen_graph))
+        facts["frozen_stamp"] = records.stamp(frozen_graph)
     facts["inputs"] = {name: plan.cuts.get(name, name) for name in imported["inputs"]}
     return None
-
-
-def sha256(path: str | Path) -> str:
-    """The SHA-256 of a file's content, in hexadecimal. Raises OSError."""
-    with open(path, "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def versions() -> dict[str, str]:

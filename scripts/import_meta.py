@@ -30,13 +30,15 @@ def import_model(source: dict, settings: dict, facts: dict) -> dict | None:
         return records.failure("discover", Problem(problem["cause"], problem["message"], problem["hint"]))
     meta_graph = graph_files.read(facts["graph"])
     facts.update(importing.describe_graph(meta_graph))
+    if not meta_graph.saver_def.restore_op_name:
+        facts["findings"] = [*facts["findings"], "the graph has no saver; its variables are restored by their names"]
     index = GraphIndex(meta_graph.graph_def)
     with open_checkpoint(source["prefix"]) as checkpoint:
         facts["format"], facts["checkpoint_bytes"] = checkpoint.format, checkpoint.bytes
         if settings["checkpoint_version"] not in (None, checkpoint.format):
             raise Problem("bad_setting", f"{source['prefix']} is a checkpoint of format {checkpoint.format}")
         facts["variables"] = importing.describe_variables(
-            facts["graph"]["path"], meta_graph, index, checkpoint.tensors, settings["weights"]
+            facts["graph"]["path"], meta_graph, index, checkpoint.tensors, settings["weights"], "graph" in source
         )
     facts.update(importing.choose(meta_graph, index, facts["variables"], settings))
     return None

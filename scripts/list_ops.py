@@ -5,6 +5,7 @@ A table for which there is nothing has its header alone.
 
 import argparse
 import sys
+import traceback
 from pathlib import Path
 
 import pandas as pd
@@ -24,10 +25,18 @@ def imported_ops(imported: dict) -> list[dict]:
     except Problem as problem:
         print(problem.message, file=sys.stderr)
         return []
-    # Imported here: what cannot be read needs no TensorFlow.
-    from permafrost import op_listing
+    return _listed(meta_graph.graph_def, meta_graph.meta_info_def.stripped_op_list)
 
-    return op_listing.list_ops(meta_graph.graph_def, meta_graph.meta_info_def.stripped_op_list)
+
+def _listed(graph_def, producer_ops=None) -> list[dict]:
+    from permafrost import op_listing  # Here, since what cannot be read needs no TensorFlow.
+
+    try:
+        return op_listing.list_ops(graph_def, producer_ops)
+    except (ValueError, TypeError, OverflowError, LookupError):
+        # What a stranger's graph brings about must not keep the reports of the whole zoo from being written.
+        traceback.print_exc()
+        return []
 
 
 def frozen_ops(provenance: dict, frozen_graph: Path) -> list[dict]:
@@ -39,9 +48,7 @@ def frozen_ops(provenance: dict, frozen_graph: Path) -> list[dict]:
     except (OSError, DecodeError) as error:
         print(f"{frozen_graph} cannot be read: {error}", file=sys.stderr)
         return []
-    from permafrost import op_listing
-
-    return op_listing.list_ops(graph_def)
+    return _listed(graph_def)
 
 
 def variables(imported: dict, provenance: dict) -> list[dict]:

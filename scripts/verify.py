@@ -9,7 +9,6 @@ import json
 import os
 from pathlib import Path
 
-import crc32c
 import pandas as pd
 
 from permafrost import records
@@ -17,7 +16,7 @@ from permafrost.comparison import VERIFICATION_COLUMNS
 from permafrost.contract import MISMATCH, UNVERIFIABLE, VERIFIED, Problem
 
 _MISMATCHES = ("weights_differ", "outputs_differ", "structure_differs", "not_importable")
-_CHUNK = 1 << 20
+_FREEZE_AGAIN = "run again: the next run freezes the model anew"
 _SEARCH_SHARE = 0.25  # of the time limit, in addition to it
 
 
@@ -28,11 +27,9 @@ def verify(imported: dict, provenance: dict, frozen_graph: Path, settings: dict,
     """
     if provenance["status"] != records.OK:
         return records.passed_on(provenance)
-    if not frozen_graph.exists() or _size_and_checksum(frozen_graph) != (
-        provenance["frozen_bytes"],
-        provenance["frozen_crc32c"],
-    ):
-        raise Problem("changed", f"{frozen_graph} is not the file that its provenance.json describes")
+    if not frozen_graph.exists() or records.checksum(frozen_graph) != provenance["frozen_crc32c"]:
+        raise Problem("changed", f"{frozen_graph} is not the file that its provenance.json describes", _FREEZE_AGAIN)
+    _refuse_changed(imported, provenance)
     # Imported here: a model that could not be frozen needs no TensorFlow. Nothing is run before the fork.
     from permafrost import judging, sandbox, sides
 
@@ -64,13 +61,12 @@ def _status(cause: str) -> str:
     return MISMATCH if cause in _MISMATCHES else UNVERIFIABLE
 
 
-def _size_and_checksum(path: Path) -> tuple[int, str]:
-    size = checksum = 0
-    with open(path, "rb") as file:
-        while chunk := file.read(_CHUNK):
-            size += len(chunk)
-            checksum = crc32c.crc32c(chunk, checksum)
-    return size, f"{checksum:08x}"
+def _refuse_changed(imported: dict, provenance: dict) -> None:
+    """Raises Problem (changed) where the graph or the index is not what was frozen; weights are the judge's matter."""
+    for path in (imported["graph"]["path"], imported["graph"]["saver"], f"{imported['prefix']}.index"):
+        hashed = provenance["sha256"].get(os.path.basename(path)) if path else None
+        if hashed and (not os.path.exists(path) or records.sha256(path) != hashed):
+            raise Problem("changed", f"{path} is not what it was when the model was frozen")
 
 
 def _where_it_begins(model: tuple, rows: list[dict], settings: dict) -> str:

@@ -1,6 +1,7 @@
 """The judge on graphs that try to get past it, and on honest ones that look odd."""
 
 import os
+import signal
 from collections.abc import Callable
 from pathlib import Path
 
@@ -11,6 +12,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+import list_ops
 import verify
 from fresh_process import in_fresh_process
 from kinds import control_flow
@@ -49,7 +51,7 @@ class Model:
             graph_def = v1.GraphDef.FromString(self.path.read_bytes())
             damage(graph_def)
             self.path.write_bytes(graph_def.SerializeToString(deterministic=True))
-            size, checksum = verify._size_and_checksum(self.path)
+            size, checksum = self.path.stat().st_size, records.checksum(self.path)
             self.provenance |= {"frozen_bytes": size, "frozen_crc32c": checksum}
 
     def judged(self) -> dict:
@@ -296,7 +298,7 @@ def test_no_more_variables_are_changed_than_the_cap_says(tmp_path, monkeypatch):
 
     model = Model(tmp_path, build)
     pair = judging.Pair(model.record, model.provenance, str(model.path))
-    pair.load()
+    pair.load(whole=True)
 
     def fail(*args):
         raise RunFailed("run_failed", "always")
@@ -430,3 +432,49 @@ def test_some_outputs_of_a_node_may_be_fed(fed, tmp_path):
 
     found = Model(tmp_path, build, inputs={name: {"shape": [2, 4]} for name in fed}).judged()
     assert "finding" not in found and found["match"] == "bitwise"
+
+
+def test_nothing_is_read_to_find_out_a_shape(tmp_path):
+    """TensorFlow folds constants while it imports a graph, and would read the file for that: here, without an end."""
+    file = tmp_path / "file"
+    file.write_text("four")
+
+    def build():
+        length = tf.strings.length(tf.io.read_file(str(file)))
+        tf.reshape(tf.matmul(features(), weights()), tf.stack([length, -1]), name="out")
+
+    (tmp_path / "model").mkdir()
+    model = Model(tmp_path / "model", build)
+    file.unlink()
+    os.mkfifo(file)
+    signal.alarm(60)
+    try:
+        assert problem_of(model.judged).cause == "unsafe_op"
+        rows = in_fresh_process(list_ops.imported_ops, model.record)
+    finally:
+        signal.alarm(0)
+    assert {row["name"]: row["output"] for row in rows}["ReadFile"] == 'Tensor("ReadFile:0", shape=(), dtype=string)'
+
+
+@pytest.mark.parametrize("dtype", [tf.qint8, tf.quint8, tf.qint32, tf.string])
+def test_weights_of_odd_dtypes_are_the_same(dtype, tmp_path):
+    def build():
+        value = raw_value(dtype)
+        v1.Variable(value, name="odd", use_resource=False)
+        tf.matmul(features(), weights(), name="out")
+        tf.identity(v1.get_default_graph().get_tensor_by_name("odd:0"), name="as_it_is")
+
+    found = Model(tmp_path, build, outputs=["out", "as_it_is"]).judged()
+    assert found["match"] == "bitwise" and found["weights"] == 2
+
+
+def raw_value(dtype):
+    if dtype == tf.string:
+        return tf.constant(b"words", tf.string)
+    return tf.bitcast(tf.constant([1, -2, 3], tf.int32 if dtype == tf.qint32 else tf.int8), dtype)
+
+
+@pytest.mark.parametrize("name", ["[br]acket", "back\\slash"])
+def test_a_directory_that_tensorflow_cannot_name(name, tmp_path):
+    (tmp_path / name).mkdir()
+    assert Model(tmp_path / name, plain).judged()["match"] == "bitwise"

@@ -193,6 +193,53 @@ def test_clean_leaves_what_is_not_its_own(workspace):
     assert all(path.exists() for path in others) and not own.exists()
 
 
+def test_frozen_graphs_that_were_mixed_up_are_frozen_again(workspace):
+    one, other = (workspace.frozen / name / "model.ckpt" for name in ("linear", "partitioned"))
+    for name in ("frozen_graph.pb", "provenance.json"):
+        (one / name).rename(one / "aside")
+        (other / name).rename(one / name)
+        (one / "aside").rename(other / name)
+    run = workspace.run()
+    assert run.status == 0 and run.jobs["freeze"] == 2, run.output
+    assert set(workspace.summary()["status"]) == {"verified", "failed"}
+
+
+def test_a_frozen_graph_that_was_copied_back_is_known_again(workspace):
+    path = workspace.frozen / "linear" / "model.ckpt" / "frozen_graph.pb"
+    content = path.read_bytes()
+    path.unlink()
+    path.write_bytes(content)
+    assert workspace.run().nothing_done
+
+
+def test_inputs_from_a_file_that_changes_are_tried_again(workspace):
+    (workspace.directory / "mine.yaml").write_text(
+        'models:\n  "linear/model.ckpt": {outputs: [predictions], inputs: {input_holder: {file: feeds.npz}}}\n'
+    )
+    assert workspace.run("--configfile", "mine.yaml").status == 1
+    assert workspace.summary().loc["linear/model.ckpt", "cause"] == "bad_feed"
+    np.savez(workspace.directory / "feeds.npz", input_holder=np.array([10], np.float32))
+    run = workspace.run("--configfile", "mine.yaml")
+    assert run.status == 0 and run.jobs == {"verify": 1, "summarize": 1, "gate": 1}, run.output
+
+
+def test_prune_leaves_a_living_model_below_a_dead_one(tmp_path):
+    workspace = Workspace(tmp_path)
+    for directory in ("a", "a/model.ckpt"):
+        (workspace.zoo / directory).mkdir()
+        for path in (SAMPLE_ZOO / "linear").iterdir():
+            shutil.copy(path, workspace.zoo / directory)
+    assert workspace.run().status == 0
+    for path in (workspace.zoo / "a").glob("*"):
+        if path.is_file():
+            path.unlink()
+    assert workspace.run().status == 0
+    assert workspace.run("prune").status == 0
+    assert not (workspace.frozen / "a" / "model.ckpt" / "frozen_graph.pb").exists()
+    assert (workspace.frozen / "a" / "model.ckpt" / "model.ckpt" / "frozen_graph.pb").exists()
+    assert workspace.run().nothing_done
+
+
 def test_settings_rerun_what_they_concern(workspace):
     settings = workspace.directory / "mine.yaml"
     settings.write_text('models:\n  "linear/*": {trials: 5}\n')

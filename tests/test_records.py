@@ -122,6 +122,6 @@ def test_only_what_was_made_is_deleted(tmp_path):
     (tmp_path / "theirs").mkdir()
     for name in foreign:
         (tmp_path / "theirs" / name).write_text("")
-    assert len(delete(tmp_path)) == 2 * len(MADE_FILES)
+    assert len(delete(tmp_path, recursive=True)) == 2 * len(MADE_FILES)
     assert {path.name for path in (tmp_path / "theirs").iterdir()} == set(foreign)
     assert not (tmp_path / "all").exists()

@@ -7,8 +7,6 @@ that the op's definition gives the output (see NodeDef in tensorflow/core/framew
 from collections import defaultdict
 from functools import cached_property
 
-from permafrost.metagraph import VARIABLE_OPS
-
 # Ops that hand on their first input, a variable's handle or value.
 PASSING = ("Enter", "Exit", "Identity", "NextIteration", "Switch", "_SwitchN")
 _REF_PASSING = (
@@ -19,7 +17,7 @@ _REF_PASSING = (
 class Body:
     """The nodes of a GraphDef, or of a FunctionDef whose arguments count as sources beside the nodes.
 
-    Inputs may be changed; `consumers` and `dependents` are as they were when they were first asked for.
+    Inputs may be changed; `consumers`, `dependents` and `origin` are as they were when they were first asked for.
     """
 
     def __init__(self, container, function=None):
@@ -28,6 +26,7 @@ class Body:
         self.function = function
         self.nodes = {node.name: node for node in container}
         signature = function.signature.input_arg if function is not None else ()
+        self._origins: dict[str, str] = {}
         self.arguments = {argument.name: index for index, argument in enumerate(signature)}
 
     @staticmethod
@@ -56,12 +55,15 @@ class Body:
 
     def origin(self, text: str) -> str:
         """The variable node or the argument whose handle or value arrives at an input, or the last node before it."""
-        name = self.source(text)
+        name, passed = self.source(text), []
         for _ in range(len(self.nodes)):
             node = self.nodes.get(name)
-            if node is None or node.op in VARIABLE_OPS or node.op not in PASSING + _REF_PASSING or not node.input:
+            if name in self._origins or node is None or node.op not in PASSING + _REF_PASSING or not node.input:
                 break
+            passed.append(name)
             name = self.source(node.input[0])
+        name = self._origins.get(name, name)
+        self._origins.update(dict.fromkeys(passed, name))
         return name
 
     def reference(self, name: str, output: str) -> str:

@@ -2,6 +2,7 @@
 
 import hashlib
 import zipfile
+import zlib
 from pathlib import Path
 
 import ml_dtypes
@@ -39,11 +40,16 @@ def make(specs: dict[str, dict], seed: int, batch: int, base_directory: str | Pa
       base_directory: where relative paths of files are looked up.
     Raises Problem (bad_feed) for a file, key, dtype, shape or value that does not fit.
     """
-    return {
-        name: _make(name, spec, seed, batch, Path(base_directory))
-        for name, spec in specs.items()
-        if spec["kind"] != "default"
-    }
+    made = {}
+    for name, spec in specs.items():
+        if spec["kind"] != "default":
+            try:
+                made[name] = _make(name, spec, seed, batch, Path(base_directory))
+            except (ValueError, TypeError, OverflowError, MemoryError, RuntimeError, zlib.error) as error:
+                raise Problem(
+                    "bad_feed", f"input {name} cannot be made: {str(error) or type(error).__name__}"
+                ) from error
+    return made
 
 
 def _make(name: str, spec: dict, seed: int, batch: int, directory: Path) -> np.ndarray:

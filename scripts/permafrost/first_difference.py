@@ -28,7 +28,7 @@ def find(imported: dict, provenance: dict, frozen_graph: str, directory: str, se
     Raises Problem where the two sides cannot be loaded.
     """
     pair = Pair(imported, provenance, frozen_graph)
-    pair.load()
+    pair.load(whole=True)
     pair.give_kept()
     feed = pair.feed(seed, batch, directory)
     tensors = _candidates(pair)

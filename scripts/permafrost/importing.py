@@ -35,7 +35,9 @@ def describe_graph(meta_graph) -> dict:
 _AVERAGE = "ExponentialMovingAverage"  # the name of tf.train.ExponentialMovingAverage, unless a program gives it one
 
 
-def describe_variables(path: str, meta_graph, index: GraphIndex, tensors: dict, weights: str) -> list[dict]:
+def describe_variables(
+    path: str, meta_graph, index: GraphIndex, tensors: dict, weights: str, is_named: bool = False
+) -> list[dict]:
     """One dict for each variable node: variable, op, dtype, shape, bytes, key, slice, box, restored.
 
     `restored` is the key that the graph's own saver restores, where `key` is another: that of the variable's average.
@@ -46,6 +48,7 @@ def describe_variables(path: str, meta_graph, index: GraphIndex, tensors: dict, 
       path: of the meta graph, for messages.
       tensors: key -> permafrost.checkpoint.Tensor.
       weights: "raw", or "ema" for the averages of the variables that have one.
+      is_named: whether the settings name a graph without a saver, whose variables then go by their names.
     Raises Problem: foreign_meta_graph where the saver restores keys that the checkpoint lacks, shape_mismatch where
       dtype or shape of a variable is not that of its tensor.
     """
@@ -53,6 +56,14 @@ def describe_variables(path: str, meta_graph, index: GraphIndex, tensors: dict, 
     variable_nodes = [node for node in index.graph_def.node if node.op in VARIABLE_OPS]
     if not sources:
         sources = {node.name: Source(node.name) for node in variable_nodes if node.name in tensors}
+        averages = [name for name in sources if f"{name}/{_AVERAGE}" in tensors]
+        if averages and weights == "raw" and not is_named:
+            raise Problem(
+                "bad_meta_graph",
+                f"{path} has no saver, and the checkpoint holds {averages[0]!r} as well as its average: nothing says "
+                "which of the two belongs to the graph",
+                "copy the .meta file again; or set `weights: ema`, or `restore_op_name:`, if this is all there is",
+            )
     _refuse_foreign(path, sources, tensors)
     rows = [_variable(node, sources.get(node.name), tensors) for node in variable_nodes]
     if weights == "ema" and not _take_averages(rows, tensors):

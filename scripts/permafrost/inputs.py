@@ -123,7 +123,7 @@ class _Uses:
         spec = {"dtype": dtype, "shape": shape}
         if node.op == "PlaceholderWithDefault":
             return spec | {"kind": "default", "why": "has a default"}
-        leaf = name.rpartition("/")[2]
+        leaf = name.rpartition("/")[2][-100:]
         if dtype == "bool":
             return spec | {"kind": "value", "value": False, "why": "a flag: false" + shape_why}
         if dtype == "string":

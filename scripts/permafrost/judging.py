@@ -42,11 +42,12 @@ def judge(imported: dict, provenance: dict, frozen_graph: str, settings: dict, d
     nodes_checked = structure.check(
         pair.meta_graph, pair.frozen.graph_def, provenance["cuts"], imported["outputs"], restored
     )
-    pair.load()
     allowed = set(settings["allow_ops"])
     _refuse_unsafe_restore(pair, allowed)
+    unsafe = _unsafe_outputs(pair, allowed)
+    pair.load(whole=not unsafe)
     weights = _compare_weights(pair, provenance["frozen_variables"])
-    _refuse_unsafe_outputs(pair, allowed)
+    _refuse(unsafe)
     for name in pair.outputs:
         if not pair.original.has(name):
             raise Problem("unknown_output", f"the graph has no tensor {name!r}, which is to be an output")
@@ -66,11 +67,11 @@ def _refuse_unsafe_restore(pair: Pair, allowed: set[str]) -> None:
     _refuse(row for row in unsafe_nodes(pair.graph_def, running, allowed) if row[1] not in _RESTORING)
 
 
-def _refuse_unsafe_outputs(pair: Pair, allowed: set[str]) -> None:
+def _unsafe_outputs(pair: Pair, allowed: set[str]) -> list[tuple[str, str, str]]:
     index = GraphIndex(pair.graph_def)
     # Initializers run by themselves, without a feed.
     running = executed(index, pair.fetched, pair.fed) | executed(index, pair.initializers, set())
-    _refuse(unsafe_nodes(pair.graph_def, running, allowed))
+    return unsafe_nodes(pair.graph_def, running, allowed)
 
 
 def _refuse(found) -> None:

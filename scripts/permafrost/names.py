@@ -27,7 +27,7 @@ _ESCAPE = re.compile(rb"""\\(?:([0-7]{1,3})|[xX]([0-9a-fA-F]{1,2})|([abfnrtv"'?\
 _ESCAPED = dict(zip(b"abfnrtv", b"\a\b\f\n\r\t\v", strict=True))
 _V1_SHARD = re.compile(r"-[0-9?]{5}-of-[0-9]{5}$")
 
-_STEP = re.compile(r"(?P<stem>.*)-(?P<digits>[0-9]+)", re.DOTALL)
+_STEP = re.compile(rf"(?P<stem>.*)-(?P<digits>[0-9]{{1,{_LONGEST_STEP}}})", re.DOTALL)
 
 
 def split_step(prefix_name: str) -> tuple[str, int | None]:

@@ -1,6 +1,6 @@
 """One row for each op of a graph, with its tensors as TensorFlow prints them.
 
-TensorFlow imports the graph in a sandboxed child and runs nothing. An op that it does not know is imported as one
+TensorFlow imports the graph in a sandboxed child. An op that it does not know, or must not run, is imported as one
 with outputs of the same dtypes, where the meta graph defines the op. What TensorFlow refuses altogether is listed
 from the protocol buffers alone.
 """
@@ -14,6 +14,7 @@ from tensorflow.python.framework import op_def_registry
 from permafrost import sandbox
 from permafrost.contract import OP_COLUMNS, Problem
 from permafrost.metagraph import VARIABLE_OPS, static_shape
+from permafrost.unsafe_ops import UNSAFE_OPS
 
 _SECONDS = 300
 _MEMORY_MB = 4096
@@ -52,9 +53,11 @@ def list_ops(graph_def, producer_ops=None) -> list[dict]:
 
 def _imported(graph_def, producer_ops) -> list[dict[str, list[str]]]:
     """For each node what it says of its outputs, column by column. Raises what tf.import_graph_def raises."""
+    names = [node.name for node in graph_def.node]
+    _hide_inputs(graph_def)
     with tf.Graph().as_default() as graph:
         tf.import_graph_def(graph_def, name="", producer_op_list=producer_ops)
-    outputs = [graph.get_operation_by_name(node.name).outputs for node in graph_def.node]
+    outputs = [graph.get_operation_by_name(name).outputs for name in names]
     return [
         {
             "output": list(map(str, tensors)),
@@ -63,6 +66,22 @@ def _imported(graph_def, producer_ops) -> list[dict[str, list[str]]]:
         }
         for tensors in outputs
     ]
+
+
+def _hide_inputs(graph_def) -> None:
+    """Gives ops that must not run inputs that are not known, since TensorFlow runs what it can to find out shapes."""
+    taken = {node.name for node in graph_def.node}
+    for node in list(graph_def.node):
+        definition = op_def_registry.get(node.op)
+        if node.op not in UNSAFE_OPS or definition.is_stateful:
+            continue
+        for position, argument in enumerate(definition.input_arg):
+            name = f"{node.name}/hidden_{position}"
+            if argument.type and position < len(node.input) and not node.input[position].startswith("^"):
+                while name in taken:
+                    name += "_"
+                graph_def.node.add(name=name, op="Placeholder").attr["dtype"].type = argument.type
+                node.input[position] = name
 
 
 def _stated(node) -> dict:

@@ -66,6 +66,14 @@ def _applied(model: dict, chosen: dict) -> dict:
     return model | {"prefix": prefix, "meta": path, "problem": problem, "graph": graph, "fingerprint": fingerprint}
 
 
+def stamp(path: str) -> list:
+    """The path of a file with its size and time, which tell whether it changed; without them where it is not there."""
+    try:
+        return _stamp(path)
+    except OSError:
+        return [path]
+
+
 def _stamp(path: str) -> list:
     information = os.stat(path)
     return [path, information.st_size, information.st_mtime_ns]

@@ -1,5 +1,9 @@
 """A model's two sides together: what is fed to both and fetched from both, under the names that each side has."""
 
+import os
+import re
+import tempfile
+
 import numpy as np
 
 from permafrost import feeds, graph_files, pruning
@@ -30,7 +34,7 @@ class Pair:
         )
         self._names = {name: cuts.get(name, name) for name in self.inputs}
         self._frozen_names = provenance["inputs"]
-        self._imported = imported
+        self._imported = imported | {"prefix": _literal(imported["prefix"])}
         index = GraphIndex(self.graph_def)
         tensors = [name if ":" in name else f"{name}:0" for name in imported["outputs"]]
         self.outputs = list(dict.fromkeys(cuts.get(name, name) for name in tensors))
@@ -52,19 +56,22 @@ class Pair:
         """The tensors to compare: the outputs, then those before heads."""
         return self.outputs + self.before_heads
 
-    def load(self) -> None:
-        """Seeds the random ops and imports both graphs. Raises Problem (not_importable, not_restorable)."""
+    def load(self, whole: bool) -> None:
+        """Seeds the random ops and imports both graphs; raises Problem (not_importable, not_restorable).
+
+        Where `whole` is false, TensorFlow sees the variables and what restores them alone: it runs some ops, such as
+        ReadFile, while it imports a graph, to find out shapes.
+        """
         self.random_ops = seed_random_ops(self.frozen.graph_def)
         seed_random_ops(self.graph_def)
-        self.frozen.load()
+        tensors, initializers = ([*self.outputs, *self.fed], self.initializers) if whole else ([], [])
+        variables = self.constants + self.kept
+        # First, since a frozen graph is not to be blamed for what its meta graph has as well.
         self.original = CheckpointSide(
-            self.graph_def,
-            self.meta_graph,
-            self._imported,
-            [*self.outputs, *self.fed],
-            self.constants + self.kept,
-            self.initializers,
+            self.graph_def, self.meta_graph, self._imported, tensors, variables, initializers
         )
+        if whole:
+            self.frozen.load()
 
     def give_kept(self) -> None:
         """Gives the frozen side's own variables the values that TensorFlow restores."""
@@ -85,6 +92,21 @@ class Pair:
         """The frozen side on a feed, where `changed` (name, value) is given with another value for one variable."""
         named = {self._frozen_names[name]: value for name, value in feed.items()}
         return self.frozen.run_changed(tensors, named, *changed) if changed else self.frozen.run(tensors, named)
+
+
+def _literal(prefix: str) -> str:
+    """A prefix of the same checkpoint that TensorFlow takes as it is: it reads names as UTF-8 and as glob patterns.
+
+    The pattern that stands for the shards of a V1 checkpoint is left alone.
+    """
+    directory, name = os.path.split(prefix)
+    if "?" in name or re.fullmatch(r"[^][*?{}\\\ud800-\udfff]*", prefix):
+        return prefix
+    links = tempfile.mkdtemp()
+    for entry in os.listdir(directory):
+        if entry.startswith(name):
+            os.symlink(os.path.join(directory, entry), os.path.join(links, f"checkpoint{entry[len(name) :]}"))
+    return os.path.join(links, "checkpoint")
 
 
 def _before_heads(index: GraphIndex, outputs: list[str], fed: set[str]) -> list[str]:

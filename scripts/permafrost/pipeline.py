@@ -22,6 +22,7 @@ _STAGE_SETTINGS = {
     "list_ops": (),
 }
 _RECORDS = ("import.json", "verify.json")
+_LONGEST_ARGUMENT = 100_000  # characters; the kernel allows 128 KiB for an argument of a command
 
 
 class Pipeline:
@@ -93,26 +94,25 @@ class Pipeline:
                     continue
                 except (OSError, ValueError):
                     record = {"status": "", "transient": True}
-                if record["transient"] or ("frozen_bytes" in record and not _matches(record, path)):
+                is_other = record.get("model") != model or ("frozen_bytes" in record and not _matches(record, path))
+                if record["transient"] or is_other:
                     path.unlink(missing_ok=True)
 
     def _stale(self) -> list[str]:
-        """The topmost directories of models that the zoo no longer has, below the frozen and reports directories."""
-        alive = {str(parent) for model in self.models for parent in (Path(model), *Path(model).parents)}
-        stale = set()
+        """The directories of models that the zoo no longer has, below the frozen and reports directories."""
+        stale = []
         for root in (self.frozen, f"{self.reports}/models"):
             for directory, _, files in os.walk(root):
-                place = Path(os.path.relpath(directory, root))
-                if str(place) not in self.models and {"provenance.json", "import.json"} & set(files):
-                    dead = [place, *(parent for parent in place.parents if str(parent) not in alive)]
-                    stale.add(os.path.join(root, dead[-1]))
+                is_model = {"provenance.json", "import.json"} & set(files)
+                if is_model and os.path.relpath(directory, root) not in self.models:
+                    stale.append(directory)
         return sorted(stale)
 
     def sources(self, wildcards) -> list[str]:
-        """The checkpoint's files, as inputs of a rule; those that Snakemake can name: it takes braces for wildcards."""
+        """The checkpoint's files, as inputs of a rule: those that Snakemake can read and takes for no pattern."""
         model = self.models[wildcards.model]
         named = [path for path in model["files"] if path.isprintable() and not set("{}") & set(path)]
-        return [path for path in named if os.path.exists(path)]
+        return [path for path in named if os.access(path, os.R_OK)]
 
     def source(self, wildcards) -> str:
         """What discovery found of the model, as JSON; it holds the fingerprint of its files."""
@@ -127,7 +127,17 @@ class Pipeline:
         def of_model(wildcards) -> str:
             model = self.models[wildcards.model]
             chosen = settings.for_model(self.config, model["id"], model["series"])
-            return json.dumps({key: chosen[key] for key in _STAGE_SETTINGS[stage]}, sort_keys=True)
+            passed = {key: chosen[key] for key in _STAGE_SETTINGS[stage]}
+            if stage == "verify":
+                passed["files"] = [overrides.stamp(spec["file"]) for spec in _files(chosen["inputs"])]
+            text = json.dumps(passed, sort_keys=True)
+            if len(text) > _LONGEST_ARGUMENT:
+                raise Problem(
+                    "bad_setting",
+                    f"the settings of {model['id']} are longer than {_LONGEST_ARGUMENT} characters",
+                    "put the values of its inputs into an .npz file",
+                )
+            return text
 
         return of_model
 
@@ -161,10 +171,19 @@ class Pipeline:
             )
 
 
+def _files(inputs: dict) -> list[dict]:
+    return [spec for _, spec in sorted(inputs.items()) if isinstance(spec, dict) and "file" in spec]
+
+
 def _matches(record: dict, path: Path) -> bool:
-    """Whether the frozen graph beside a provenance is there, of its size, and not newer than the provenance."""
+    """Whether the frozen graph beside a provenance is the one that it describes; read only where its times changed."""
+    frozen_graph = path.with_name("frozen_graph.pb")
     try:
-        frozen_graph = path.with_name("frozen_graph.pb").stat()
-        return frozen_graph.st_size == record["frozen_bytes"] and frozen_graph.st_mtime_ns <= path.stat().st_mtime_ns
+        found = frozen_graph.stat()
+        if found.st_size != record["frozen_bytes"]:
+            return False
+        return records.stamp(frozen_graph) == record.get("frozen_stamp") or (
+            records.checksum(frozen_graph) == record["frozen_crc32c"]
+        )
     except OSError:
         return False

@@ -2,6 +2,7 @@
 
 import contextlib
 import errno
+import hashlib
 import json
 import os
 import resource
@@ -66,6 +67,29 @@ def load(path: str | Path) -> dict:
     if not isinstance(record, dict) or not all(type(record.get(key)) is type(fields[key]) for key in fields):
         raise ValueError(f"{path} is not a record of a stage; delete it and run again")
     return record
+
+
+def stamp(path: str | Path) -> list[int]:
+    """Inode, and times of change of content and of state in ns, by which a file is known again. Raises OSError."""
+    found = os.stat(path)
+    return [found.st_ino, found.st_mtime_ns, found.st_ctime_ns]
+
+
+def checksum(path: str | Path) -> str:
+    """The CRC32C of a file's content, in hexadecimal. Raises OSError."""
+    from crc32c import crc32c
+
+    value = 0
+    with open(path, "rb") as file:
+        while chunk := file.read(1 << 20):
+            value = crc32c(chunk, value)
+    return f"{value:08x}"
+
+
+def sha256(path: str | Path) -> str:
+    """The SHA-256 of a file's content, in hexadecimal. Raises OSError."""
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def failure(stage: str, problem: Problem, status: str = FAILED) -> dict:

@@ -25,6 +25,18 @@ ENVIRONMENT = {
 }
 
 
+def _array(value) -> np.ndarray:
+    """A value as an array of one and the same kind, whether a session or a TensorProto gives it.
+
+    Strings are objects, and quantized integers, which TensorProtos give as records of one field, plain integers.
+    """
+    array = np.asarray(value)
+    if array.dtype.fields:
+        (plain, _), *_ = array.dtype.fields.values()
+        return array.view(plain)
+    return array.astype(object) if array.dtype.kind == "S" else array
+
+
 class RunFailed(Exception):
     """TensorFlow could not run a graph on a feed; `cause` is a key of permafrost.contract.CAUSES."""
 
@@ -122,7 +134,7 @@ class _Side:
                 raise RunFailed("run_failed", _sentence(error)) from error
             except (ValueError, TypeError, KeyError) as error:
                 raise RunFailed("bad_feed", _sentence(error)) from error
-        return [np.asarray(value) for value in values]
+        return [_array(value) for value in values]
 
     def has(self, name: str) -> bool:
         """Whether the graph has the tensor `name`."""
@@ -199,7 +211,7 @@ class CheckpointSide(_Side):
     def value(self, session, name: str) -> np.ndarray:
         """The value of the variable `name` in a restored session. Raises Problem (weights_differ) where it has none."""
         with _failing_as("weights_differ", f"variable {name!r} gets no value from the checkpoint"):
-            return np.asarray(session.run(self._reads[name]))
+            return _array(session.run(self._reads[name]))
 
 
 class FrozenSide(_Side):
@@ -210,6 +222,7 @@ class FrozenSide(_Side):
     def __init__(self, graph_def, initializers: list[str]):
         super().__init__(initializers)
         self.graph_def = graph_def
+        self._nodes = {node.name: node for node in graph_def.node}
         self._values: dict[str, np.ndarray] = {}
 
     @classmethod
@@ -225,14 +238,13 @@ class FrozenSide(_Side):
 
     def load(self) -> None:
         """Imports the graph. Raises Problem (not_importable)."""
-        self._nodes = {node.name: node for node in self.graph_def.node}
         with self.graph.as_default(), _failing_as("not_importable", "TensorFlow cannot import it"):
             tf.import_graph_def(self.graph_def, name="")
 
     def constant(self, name: str) -> np.ndarray:
         """The value that the Const `name` holds. Raises Problem (not_importable) where it holds none."""
         with _failing_as("not_importable", f"constant {name!r} cannot be read"):
-            return tensor_util.MakeNdarray(self._nodes[name].attr["value"].tensor)
+            return _array(tensor_util.MakeNdarray(self._nodes[name].attr["value"].tensor))
 
     def give(self, values: dict[str, np.ndarray]) -> None:
         """Gives the variables that were kept as variables their values, from now on in each session."""
