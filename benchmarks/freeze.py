@@ -75,7 +75,7 @@ def import_record(directory: Path) -> Path:
         "findings": [],
         "problem": None,
     }
-    settings = {"outputs": ["out"], "inputs": {}}
+    settings = {"outputs": ["out"], "inputs": {}, "weights": "raw", "checkpoint_version": None}
     program = [sys.executable, str(SCRIPTS / "import_meta.py"), "--model", directory.name]
     arguments = ["--source", json.dumps(source), "--settings", json.dumps(settings), str(record)]
     subprocess.run([*program, *arguments], check=True, env=QUIET, stderr=subprocess.DEVNULL)

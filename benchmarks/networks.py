@@ -62,9 +62,9 @@ def lstm() -> None:
 
 
 def training() -> None:
-    """A training graph of about 6,000 nodes: gradients and Adam's slots for 60 layers."""
+    """A training graph of about 6,000 nodes: gradients and Adam's slots for 100 layers."""
     net = v1.placeholder(tf.float32, [None, 64], name="x")
-    for number in range(60):
+    for number in range(100):
         net = tf.nn.relu(dense(net, 64, f"layer{number}"))
     out = tf.identity(net, name="out")
     v1.train.AdamOptimizer().minimize(tf.reduce_mean(out**2))
