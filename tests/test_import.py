@@ -163,6 +163,18 @@ def test_an_op_that_this_tensorflow_lacks_is_named(copy):
     assert problem.cause == "unknown_op" and "MyCustomOp" in problem.message and "'predictions'" in problem.message
 
 
+def test_an_op_that_cannot_run_here_is_named(copy):
+    directory = copy("linear")
+    meta_graph = read_meta_graph(directory / "model.ckpt.meta")
+    node = next(n for n in meta_graph.graph_def.node if n.name == "predictions")
+    node.op = "NcclAllReduce"
+    del node.input[1:]
+    node.attr["reduction"].s, node.attr["num_devices"].i, node.attr["shared_name"].s = b"sum", 1, b"all"
+    (directory / "model.ckpt.meta").write_bytes(meta_graph.SerializeToString())
+    problem = problem_of(imported, only_source(directory), outputs=["predictions"])
+    assert problem.cause == "unsupported_op" and "NcclAllReduce" in problem.message and "CPU" in problem.message
+
+
 def test_a_node_that_the_graph_lacks_is_named(copy):
     directory = copy("linear")
     meta_graph = read_meta_graph(directory / "model.ckpt.meta")

@@ -95,6 +95,25 @@ def usable(record) -> bool:
     return True
 
 
+def test_a_resource_variable_is_read_by_a_node_of_any_name(tmp_path):
+    """freeze_graph looks for `<variable>/Read/ReadVariableOp` alone."""
+    source = saved(kinds.plain(True), tmp_path)
+    meta_graph = read_meta_graph(source["meta"])
+    kept = [node for node in meta_graph.graph_def.node if not node.name.endswith("/Read/ReadVariableOp")]
+    assert len(kept) < len(meta_graph.graph_def.node)
+    for node in kept:
+        node.name = node.name.replace("ReadVariableOp", "Fetched")
+        node.input[:] = [text.replace("ReadVariableOp", "Fetched") for text in node.input]
+    del meta_graph.graph_def.node[:]
+    meta_graph.graph_def.node.extend(kept)
+    with open(source["meta"], "wb") as file:
+        file.write(meta_graph.SerializeToString())
+    record = imported(sources(tmp_path)["model.ckpt"], outputs=["out"])
+    with pytest.raises((KeyError, ValueError)):
+        frozen_by_tensorflow(record["prefix"], record["meta"], ["out"])
+    check_judgement(record, *frozen(record, tmp_path / "frozen"))
+
+
 @pytest.mark.parametrize("kind", kinds.REFUSED)
 def test_what_nobody_can_freeze_is_refused(kind, tmp_path):
     build, cause = kinds.REFUSED[kind]

@@ -198,6 +198,7 @@ def choose(meta_graph, index: GraphIndex, variables: list[dict], settings: dict)
     _check_nodes("", nodes, cut.library)
     for function in functions:
         _check_nodes(f"{function.signature.name}/", function.node_def, cut.library)
+    _check_kernels([*nodes, *(node for function in functions for node in function.node_def)])
     _check_sources(cut_index, nodes)
     kept = own | pruning.needed(cut_index, output_nodes)
     ops = {cut_index.nodes[name].op for name in kept} | {n.op for function in functions for n in function.node_def}
@@ -242,6 +243,19 @@ def _check_calls(node, functions: dict) -> None:
                     f"node {node.name!r} ({node.op}) calls function {called.name!r} with {arguments} inputs, "
                     f"which takes {len(functions[called.name].signature.input_arg)}",
                 )
+
+
+def _check_kernels(nodes) -> None:
+    """Raises Problem (unsupported_op) for an op that TensorFlow knows but cannot run here, on a CPU."""
+    from tensorflow.python.framework import kernels, op_def_registry
+
+    for op in sorted({node.op for node in nodes if op_def_registry.get(node.op) is not None}):
+        devices = {kernel.device_type for kernel in kernels.get_registered_kernels_for_op(op).kernel}
+        if not devices & {"CPU", "DEFAULT"}:
+            name = next(node.name for node in nodes if node.op == op)
+            raise Problem(
+                "unsupported_op", f"node {name!r} has op {op}, for which this TensorFlow has no kernel on a CPU"
+            )
 
 
 def _check_sources(index: GraphIndex, nodes) -> None:
