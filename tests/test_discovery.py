@@ -286,6 +286,12 @@ def test_a_checkpoint_file_of_garbage_hides_nothing(tmp_path, content):
     assert models(tmp_path)["m"]["problem"]["cause"] == "no_index"
 
 
+def test_a_name_that_no_file_can_have_is_left_out(tmp_path):
+    put_v2(tmp_path, "model.ckpt")
+    put(tmp_path, checkpoint=f'model_checkpoint_path: "{"x" * 200_000}"'.encode())
+    assert [c.series for c in scan(tmp_path)] == ["model.ckpt"]
+
+
 def test_names_that_strangers_give(tmp_path):
     names = [
         "",

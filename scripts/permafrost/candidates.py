@@ -22,6 +22,7 @@ from permafrost.files import DATA_SHARD, Facts, Files
 from permafrost.listing import SAVED_MODEL_FILES, Listing
 from permafrost.names import model_id, printable, split_step
 
+_LONGEST_NAME = 255  # bytes, on every file system
 _META_ENDINGS = (".meta", ".meta.pbtxt", ".meta.txt")
 _V1_SHARD = re.compile(r"(.*)-[0-9]{5}-of-([0-9]{5})", re.DOTALL)
 
@@ -118,7 +119,8 @@ class _Directory:
         there = {*self.indexes, *self.data, *self.metas, *self.others}
 
         def resolved(names: list[str]) -> str:
-            return next((name for name in names if name in there), min(names, key=len, default=""))
+            possible = [name for name in names if len(os.fsencode(name)) <= _LONGEST_NAME]
+            return next((name for name in possible if name in there), min(possible, key=len, default=""))
 
         newest, every = self.files.named_prefixes()
         return resolved(newest), [name for name in map(resolved, every) if name]
