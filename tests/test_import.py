@@ -163,6 +163,29 @@ def test_an_op_that_this_tensorflow_lacks_is_named(copy):
     assert problem.cause == "unknown_op" and "MyCustomOp" in problem.message and "'predictions'" in problem.message
 
 
+@pytest.mark.parametrize("key", ["w", "b"])
+def test_a_variable_that_is_restored_twice(key, tmp_path):
+    """By two ops with the same tensor, it has that; with different ones, nobody can tell which comes last."""
+    kinds.save(kinds.plain(False), tmp_path)
+    path = tmp_path / "model.ckpt.meta"
+    meta_graph = read_meta_graph(path)
+    nodes = {node.name: node for node in meta_graph.graph_def.node}
+    variable = next(n for n in nodes.values() if n.op == "Assign" and n.name.startswith("save/") and n.input[0] == "w")
+    again = meta_graph.graph_def.node.add()
+    again.CopyFrom(variable)
+    again.name = "save/again"
+    restored = {n.input[0]: n.input[1] for n in nodes.values() if n.op == "Assign" and n.name.startswith("save/")}
+    again.input[1] = restored[key]
+    nodes["save/restore_all"].input.append("^save/again")
+    path.write_bytes(meta_graph.SerializeToString())
+    (source,) = sources(tmp_path).values()
+    if key == "w":
+        assert {row["variable"]: row["key"] for row in imported(source, outputs=["out"])["variables"]}["w"] == "w"
+    else:
+        problem = problem_of(imported, source, outputs=["out"])
+        assert problem.cause == "bad_meta_graph" and "'w'" in problem.message and "'b'" in problem.message
+
+
 def test_an_op_that_cannot_run_here_is_named(copy):
     directory = copy("linear")
     meta_graph = read_meta_graph(directory / "model.ckpt.meta")

@@ -28,7 +28,8 @@ def restore_map(meta_graph, index: GraphIndex) -> dict[str, Source]:
     """Variable node name -> Source, for each variable that the meta graph's saver restores.
 
     A meta graph without a SaverDef gives an empty map. Raises Problem (bad_meta_graph) where the SaverDef names a
-    node that the graph lacks, or a restore op is not as TensorFlow's savers write it.
+    node that the graph lacks, a restore op is not as TensorFlow's savers write it, or two of them fill one variable
+    with different tensors.
     """
     restore_op = meta_graph.saver_def.restore_op_name.partition(":")[0]
     if not restore_op:
@@ -41,8 +42,12 @@ def restore_map(meta_graph, index: GraphIndex) -> dict[str, Source]:
         if node.op in _ASSIGNS:
             variable = _variable_of(node, index)
             source = _source_of(node, index)
-            if variable and source:
-                sources[variable] = source
+            if variable and source and sources.setdefault(variable, source) != source:
+                raise Problem(
+                    "bad_meta_graph",
+                    f"variable {variable!r} is restored both from {sources[variable].key!r} and from "
+                    f"{source.key!r}, in no certain order",
+                )
     return sources
 
 
