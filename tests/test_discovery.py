@@ -382,33 +382,35 @@ def test_what_is_not_a_regular_file_is_not_opened(tmp_path):
     assert only(tmp_path).name == "m"
 
 
-def test_an_unreadable_directory_is_a_row(tmp_path, monkeypatch):
-    put_v2(tmp_path / "a", "m")
-    put_v2(tmp_path / "a" / "closed-5", "m")
+@pytest.fixture
+def close(monkeypatch):
+    """Takes away the right to read the directories of a name."""
     real = os.scandir
 
-    def scandir(path):
-        if os.path.basename(path) == "closed-5":
-            raise PermissionError(13, "Permission denied", path)
-        return real(path)
+    def close(name: str) -> None:
+        def scandir(path):
+            if os.path.basename(path) == name:
+                raise PermissionError(13, "Permission denied", path)
+            return real(path)
 
-    monkeypatch.setattr(os, "scandir", scandir)
+        monkeypatch.setattr(os, "scandir", scandir)
+
+    return close
+
+
+def test_an_unreadable_directory_is_a_row(tmp_path, close):
+    put_v2(tmp_path / "a", "m")
+    put_v2(tmp_path / "a" / "closed-5", "m")
+    close("closed-5")
     closed, open_ = scan(tmp_path)
     assert (closed.series, closed.prefix, cause(closed)) == ("a/closed%2D5", f"{tmp_path}/a/closed-5", "unreadable")
     assert "Permission denied" in closed.problem["message"] and open_.series == "a/m"
 
 
-def test_what_can_be_read_goes_before_an_unreadable_directory_of_its_name(tmp_path, monkeypatch):
+def test_what_can_be_read_goes_before_an_unreadable_directory_of_its_name(tmp_path, close):
     put_v2(tmp_path, "m")
     put_v2(tmp_path / "m", "below")
-    real = os.scandir
-
-    def scandir(path):
-        if os.path.basename(path) == "m":
-            raise PermissionError(13, "Permission denied", path)
-        return real(path)
-
-    monkeypatch.setattr(os, "scandir", scandir)
+    close("m")
     assert sorted(cause(c) for c in scan(tmp_path)) == ["", "unreadable"]
     for rule in ("latest", "all"):
         assert models(tmp_path, rule)["m"]["problem"] is None

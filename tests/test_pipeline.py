@@ -292,7 +292,13 @@ def test_an_interrupted_run_goes_on(tmp_path, how):
     while time.monotonic() < deadline and not list(workspace.frozen.rglob("provenance.json")):
         time.sleep(0.02)
     process.send_signal(how)
-    process.wait(60)
+    try:
+        process.wait(30)
+    except subprocess.TimeoutExpired:
+        # Snakemake's handler of SIGTERM waits for a lock that the interrupted thread may hold: then it is killed, as
+        # service managers and schedulers do.
+        process.kill()
+        process.wait(30)
     assert process.returncode != 0, "the run was over before it could be stopped"
     run = workspace.run()
     assert run.status == 0, run.output

@@ -66,6 +66,10 @@ class Body:
         self._origins.update(dict.fromkeys(passed, name))
         return name
 
+    def place(self, node) -> str:
+        """How records name a node: with its function before it, where it is in one."""
+        return node.name if self.function is None else f"{self.function.signature.name}/{node.name}"
+
     def reference(self, name: str, output: str) -> str:
         """How an input names the first tensor of a node's output `output`."""
         return name if self.function is None else f"{name}:{output}:0"

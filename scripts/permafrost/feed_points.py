@@ -23,8 +23,7 @@ def feed_points(index: GraphIndex) -> list[tuple[str, int]]:
         if node.op in PLACEHOLDERS:
             points.append((node.name, 0))
         elif node.op in _INPUT_PIPELINES:
-            used = {point for consumer in index.consumers.get(node.name, []) for point in index.inputs_of(consumer)}
-            points += sorted(point for point in used if point[0] == node.name)
+            points += [(node.name, output) for output in sorted(index.used_outputs(node.name))]
     return points
 
 

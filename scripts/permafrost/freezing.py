@@ -5,7 +5,6 @@ freeze_graph gives a right answer, the file is the same byte for byte.
 """
 
 import contextlib
-import difflib
 import os
 from collections import Counter
 from dataclasses import dataclass, field
@@ -17,6 +16,7 @@ from permafrost.frozen_writer import Constant
 from permafrost.metagraph import VARIABLE_OPS, GraphIndex, tensor_name
 from permafrost.propagation import Value
 from permafrost.records import written_whole
+from permafrost.suggestions import maybe_meant
 
 
 @dataclass
@@ -103,8 +103,7 @@ def _refuse_unknown(options: dict, graph_def) -> None:
     for option, names in known.items():
         for name in options[option]:
             if name not in names:
-                close = difflib.get_close_matches(name, names, n=3, cutoff=0.4)
-                hint = f"maybe you meant {' or '.join(close)}" if close else ""
+                hint = maybe_meant(name, names, cutoff=0.4)
                 raise Problem("bad_setting", f"{option} names {name!r}, which is not there to be frozen", hint)
 
 

@@ -9,7 +9,7 @@ import copy
 from permafrost import writes
 from permafrost.bodies import Body
 from permafrost.contract import Problem
-from permafrost.metagraph import VARIABLE_OPS, needed_functions
+from permafrost.metagraph import VARIABLE_OPS, called_functions, needed_functions
 from permafrost.propagation import CALLS, Propagation, Value
 from permafrost.protos import types_pb2
 
@@ -60,7 +60,7 @@ class Functions:
         seen.add(name)
         nodes = self._originals[name].node_def
         return any(node.op in ("While", "StatelessWhile") for node in nodes) or any(
-            self._has_loop(called, seen) for node in nodes for called in _called(node)
+            self._has_loop(called, seen) for node in nodes for called in called_functions(node)
         )
 
     def _convert(self, function, values: dict[int, Value], is_loop: bool) -> None:
@@ -99,7 +99,7 @@ class Functions:
         first = CALLS[node.op][0]
         return {
             index + first
-            for name in _called(node)
+            for name in called_functions(node)
             for index in range(len(node.input) - first)
             if self._writes_argument(name, index, set())
         }
@@ -119,7 +119,8 @@ class Functions:
                     return True
                 if node.op in CALLS:
                     inner = position - CALLS[node.op][0]
-                    if inner >= 0 and any(self._writes_argument(called, inner, seen) for called in _called(node)):
+                    called = called_functions(node)
+                    if inner >= 0 and any(self._writes_argument(name, inner, seen) for name in called):
                         return True
         return False
 
@@ -144,14 +145,6 @@ class Functions:
             if function.signature.name not in self._copies or function.signature.name in needed
         )
         _refuse_variables(needed_functions(graph_def.node, graph_def.library))
-
-
-def _called(node) -> list[str]:
-    names = []
-    for attribute in CALLS[node.op][2] if node.op in CALLS else ():
-        value = node.attr[attribute]
-        names += [function.name for function in ([value.func] if value.HasField("func") else value.list.func)]
-    return names
 
 
 def _forget(shapes, index: int) -> None:

@@ -7,13 +7,12 @@ SaverDef says so).
 """
 
 import os
-from pathlib import Path
 
 from google.protobuf.message import DecodeError, Message
 
 from permafrost.contract import Problem
 from permafrost.listing import SAVED_MODEL_FILES
-from permafrost.metagraph import checked, read_meta_graph
+from permafrost.metagraph import checked, content_of, read_meta_graph
 from permafrost.protos import graph_pb2, meta_graph_pb2, saved_model_pb2, saver_pb2
 
 META_GRAPH, SAVED_MODEL, GRAPH_DEF = "meta_graph", "saved_model", "graph_def"
@@ -38,11 +37,11 @@ def read(graph: dict):
     if graph["form"] == META_GRAPH:
         meta_graph = read_meta_graph(graph["path"])
     else:
-        content = _content(graph["path"])
+        content = content_of(graph["path"])
         graph_def = _parsed(graph_pb2.GraphDef, content, graph["path"], graph["binary"])
         meta_graph = checked(meta_graph_pb2.MetaGraphDef(graph_def=graph_def), graph["path"])
     if graph["saver"]:
-        meta_graph.saver_def.CopyFrom(_parsed(saver_pb2.SaverDef, _content(graph["saver"]), graph["saver"], None))
+        meta_graph.saver_def.CopyFrom(_parsed(saver_pb2.SaverDef, content_of(graph["saver"]), graph["saver"], None))
     if graph["restore_op_name"]:
         meta_graph.saver_def.restore_op_name = graph["restore_op_name"]
     if graph["filename_tensor_name"]:
@@ -52,7 +51,7 @@ def read(graph: dict):
 
 def _tagged(graph: dict):
     path = graph["path"]
-    saved_model = _parsed(saved_model_pb2.SavedModel, _content(path), path, not path.endswith("pbtxt"))
+    saved_model = _parsed(saved_model_pb2.SavedModel, content_of(path), path, not path.endswith("pbtxt"))
     sets = {tuple(sorted(m.meta_info_def.tags)): m for m in saved_model.meta_graphs}
     wanted = tuple(sorted(graph["tags"])) or (next(iter(sets)) if len(sets) == 1 else (_SERVING,))
     if wanted not in sets:
@@ -66,26 +65,16 @@ def _tagged(graph: dict):
     return meta_graph
 
 
-def _content(path: str) -> bytes:
-    try:
-        content = Path(path).read_bytes()
-    except OSError as error:
-        raise Problem("unreadable", f"{path}: {error.strerror}") from error
-    if not content:
-        raise Problem("truncated", f"{path} is empty")
-    return content
-
-
 def _parsed(kind: type[Message], content: bytes, path: str, binary: bool | None) -> Message:
     """The message in a file; where `binary` is None, it is what it parses as, and binary comes first."""
-    from google.protobuf import text_format
-
     if binary is not False:
         try:
             return kind.FromString(content)
         except DecodeError:
             pass
     if binary is not True:
+        from google.protobuf import text_format  # Text is rare, and this takes long to load.
+
         try:
             return text_format.Parse(content.decode("utf-8"), kind())
         except (text_format.ParseError, UnicodeDecodeError, ValueError, RecursionError):

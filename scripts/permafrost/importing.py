@@ -216,11 +216,9 @@ def choose(meta_graph, index: GraphIndex, variables: list[dict], settings: dict)
 
 def _check_nodes(where: str, nodes, library) -> None:
     """Raises Problem (unknown_op, bad_meta_graph) for nodes that this TensorFlow could not import."""
-    from tensorflow.python.framework import op_def_registry
-
     functions = {function.signature.name: function for function in library.function}
     for node in nodes:
-        definition = op_def_registry.get(node.op)
+        definition = op_definitions.registered(node.op)
         if definition is not None:
             node_checks.check(node, definition)
             _check_calls(node, functions)
@@ -247,9 +245,9 @@ def _check_calls(node, functions: dict) -> None:
 
 def _check_kernels(nodes) -> None:
     """Raises Problem (unsupported_op) for an op that TensorFlow knows but cannot run here, on a CPU."""
-    from tensorflow.python.framework import kernels, op_def_registry
+    from tensorflow.python.framework import kernels
 
-    for op in sorted({node.op for node in nodes if op_def_registry.get(node.op) is not None}):
+    for op in sorted({node.op for node in nodes if op_definitions.registered(node.op) is not None}):
         devices = {kernel.device_type for kernel in kernels.get_registered_kernels_for_op(op).kernel}
         if not devices & {"CPU", "DEFAULT"}:
             name = next(node.name for node in nodes if node.op == op)
@@ -260,11 +258,9 @@ def _check_kernels(nodes) -> None:
 
 def _check_sources(index: GraphIndex, nodes) -> None:
     """Raises Problem (bad_meta_graph) where one of `nodes` takes an output that its source does not have."""
-    from tensorflow.python.framework import op_def_registry
-
     for node in nodes:
         for name, output in index.inputs_of(node):
             source = index.nodes[name]
-            definition = op_def_registry.get(source.op) if output else None
+            definition = op_definitions.registered(source.op) if output else None
             if definition is not None and output >= node_checks.output_count(source, definition):
                 raise Problem("bad_meta_graph", f"node {node.name!r} takes {name}:{output}, which {source.op} lacks")

@@ -4,9 +4,9 @@ Settings win. What they leave open comes from the graph: from what it declares, 
 which bound its values (a table's rows) and fix its dimensions (a weight's).
 """
 
-import difflib
 import re
 from collections import deque
+from collections.abc import Callable, Iterator
 from math import prod
 
 from permafrost.contract import Problem
@@ -14,6 +14,7 @@ from permafrost.feed_points import feed_points, needed, nodes_between
 from permafrost.metagraph import GraphIndex, tensor_name
 from permafrost.pruning import PLACEHOLDERS, declared_dtype, declared_shape
 from permafrost.static import constant, dtype_name, output_shape
+from permafrost.suggestions import maybe_meant
 
 # Ops that hand on a tensor's values, maybe in another shape or order.
 _VALUE_KEEPING = {
@@ -53,10 +54,8 @@ def describe(
     for name, setting in configured.items():
         node, output = tensor_name(name)
         if node not in index.nodes:
-            close = difflib.get_close_matches(
-                node, [point for point, _ in feed_points(index)] or index.nodes, n=3, cutoff=0.4
-            )
-            hint = f"maybe you meant {' or '.join(close)}" if close else ""
+            known = [point for point, _ in feed_points(index)] or index.nodes
+            hint = maybe_meant(node, known, cutoff=0.4)
             raise Problem("unknown_input", f"the graph has no node {node!r}, which `inputs:` names", hint)
         settings[node, output] = setting
     uses = _Uses(index, nodes_between(index, outputs, settings), variable_shapes)
@@ -153,27 +152,32 @@ class _Uses:
         sources = self.index.inputs_of(node)
         return self.index.nodes.get(sources[position][0]) if position < len(sources) else None
 
-    def _integers(self, name: str, output: int, leaf: str, shape_why: str) -> dict:
-        bounds, length, seen = [], bool(_LENGTH.search(leaf)), set()
-        waiting = deque([(name, output)])
+    def _along(self, name: str, output: int, hands_on: Callable) -> Iterator[tuple[object, int]]:
+        """The (NodeDef, position) that take a tensor, and those that take what these hand on of it, breadth first.
+
+        `hands_on(node, position)` gives the outputs by which a node hands on what it takes.
+        """
+        seen, waiting = set(), deque([(name, output)])
         while waiting:
             tensor = waiting.popleft()
             if tensor in seen:
                 continue
             seen.add(tensor)
             for node, position in self._consumers(*tensor):
-                if (bound := self._bound(node, position)) is not None:
-                    bounds.append(bound)
-                length = length or (node.op == "ReverseSequence" and position == 1)
-                length = length or (node.op.startswith("CTC") and node.op != "CTCLoss" and position == 1)
-                if node.op in _VALUE_KEEPING and not (node.op == "Reshape" and position == 1):
-                    outputs = {
-                        p[1]
-                        for c in self.index.consumers.get(node.name, [])
-                        for p in self.index.inputs_of(c)
-                        if p[0] == node.name
-                    }
-                    waiting.extend((node.name, output) for output in outputs)
+                yield node, position
+                waiting.extend((node.name, further) for further in hands_on(node, position))
+
+    def _integers(self, name: str, output: int, leaf: str, shape_why: str) -> dict:
+        def hands_on(node, position: int) -> set[int]:
+            keeps = node.op in _VALUE_KEEPING and not (node.op == "Reshape" and position == 1)
+            return self.index.used_outputs(node.name) if keeps else set()
+
+        bounds, length = [], bool(_LENGTH.search(leaf))
+        for node, position in self._along(name, output, hands_on):
+            if (bound := self._bound(node, position)) is not None:
+                bounds.append(bound)
+            length = length or (node.op == "ReverseSequence" and position == 1)
+            length = length or (node.op.startswith("CTC") and node.op != "CTCLoss" and position == 1)
         if bounds:
             return {"kind": "integers", "low": 0, "high": min(bounds), "why": f"indexes {min(bounds)} rows{shape_why}"}
         if length:
@@ -239,19 +243,15 @@ class _Uses:
 
     def _inferred(self, name: str, output: int) -> tuple[list[int | None] | None, str]:
         """Walks along ops that keep the shape, to one that fixes it."""
-        seen, waiting = set(), deque([(name, output)])
-        while waiting:
-            tensor = waiting.popleft()
-            if tensor in seen:
-                continue
-            seen.add(tensor)
-            for node, position in self._consumers(*tensor):
-                shape = self._fixed_by(node, position)
-                if shape is not None:
-                    return shape, f"; shape from {node.name} ({node.op})"
-                pair = node.op in _SHAPE_KEEPING_PAIRS and self._is_small(self._source(node, 1 - position))
-                if node.op in _SHAPE_KEEPING or pair:
-                    waiting.append((node.name, 0))
+
+        def hands_on(node, position: int) -> tuple[int, ...]:
+            pair = node.op in _SHAPE_KEEPING_PAIRS and self._is_small(self._source(node, 1 - position))
+            return (0,) if node.op in _SHAPE_KEEPING or pair else ()
+
+        for node, position in self._along(name, output, hands_on):
+            shape = self._fixed_by(node, position)
+            if shape is not None:
+                return shape, f"; shape from {node.name} ({node.op})"
         return None, ""
 
     def _is_small(self, node) -> bool:

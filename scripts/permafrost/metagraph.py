@@ -1,7 +1,7 @@
 """Meta graphs: reading `.meta` files, binary or text, and walking the graph that they hold."""
 
 from collections import defaultdict, deque
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from functools import cached_property
 from pathlib import Path
 
@@ -22,6 +22,15 @@ def read_meta_graph(path: str | Path):
     Raises Problem: unreadable, lfs_pointer, truncated (an empty file), or bad_meta_graph for anything that is not
     a meta graph with at least one node.
     """
+    content = content_of(path)
+    meta_graph = _parse_binary(content) or _parse_text(content)
+    if meta_graph is None:
+        raise Problem("bad_meta_graph", f"{path} is not a meta graph, or is cut off ({len(content)} bytes)")
+    return checked(meta_graph, path)
+
+
+def content_of(path: str | Path) -> bytes:
+    """The content of the file at `path`, which holds a graph. Raises Problem: unreadable, truncated or lfs_pointer."""
     try:
         content = Path(path).read_bytes()
     except OSError as error:
@@ -30,10 +39,7 @@ def read_meta_graph(path: str | Path):
         raise Problem("truncated", f"{path} is empty")
     if content.startswith(_LFS_POINTER):
         raise Problem("lfs_pointer", f"{path} is a Git LFS pointer, not the meta graph itself")
-    meta_graph = _parse_binary(content) or _parse_text(content)
-    if meta_graph is None:
-        raise Problem("bad_meta_graph", f"{path} is not a meta graph, or is cut off ({len(content)} bytes)")
-    return checked(meta_graph, path)
+    return content
 
 
 def checked(meta_graph, path: str | Path):
@@ -103,23 +109,31 @@ class GraphIndex:
         """The names of the nodes that a NodeDef has as control inputs."""
         return [name[1:] for name in node.input if name.startswith("^")]
 
-    def reach(self, names: Iterable[str], through=None) -> set[str]:
+    def used_outputs(self, name: str) -> set[int]:
+        """The outputs of a node that others take as data."""
+        return {
+            output
+            for consumer in self.consumers.get(name, ())
+            for source, output in self.inputs_of(consumer)
+            if source == name
+        }
+
+    def reach(self, names: Iterable[str], also: Callable[[object], Iterable[str]] = lambda node: ()) -> set[str]:
         """The nodes from which one of `names` can be reached over data and control inputs, `names` included.
 
-        The walk does not go beyond a node for which `through(node)` is false. Names that the graph lacks are left out.
+        `also` gives further nodes that a NodeDef needs. Names that the graph lacks are left out.
         """
         reached = set()
-        waiting = deque(name for name in names if name in self.nodes)
+        waiting = deque(names)
         while waiting:
             name = waiting.popleft()
-            if name in reached:
+            if name in reached or name not in self.nodes:
                 continue
             reached.add(name)
             node = self.nodes[name]
-            if through is None or through(node):
-                for source in [*(source for source, _ in self.inputs_of(node)), *self.control_inputs_of(node)]:
-                    if source not in reached and source in self.nodes:
-                        waiting.append(source)
+            waiting.extend(source for source, _ in self.inputs_of(node))
+            waiting.extend(self.control_inputs_of(node))
+            waiting.extend(also(node))
         return reached
 
 

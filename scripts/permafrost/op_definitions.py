@@ -9,17 +9,22 @@ import base64
 from collections.abc import Iterable
 
 
+def registered(op: str):
+    """The OpDef of an op type, or None where this TensorFlow does not know it. Imports TensorFlow, and runs nothing."""
+    from tensorflow.python.framework import op_def_registry
+
+    return op_def_registry.get(op)
+
+
 def look_up(ops: Iterable[str]) -> dict[str, dict]:
     """Op type -> {"attrs": its attributes, "defaults": {attribute: AttrValue, base64}, "writes": bool}.
 
     `writes` is true for an op that takes a reference to a variable. Ops that are not registered are left out.
     Imports TensorFlow, and runs nothing.
     """
-    from tensorflow.python.framework import op_def_registry
-
     definitions = {}
     for op in sorted(set(ops)):
-        definition = op_def_registry.get(op)
+        definition = registered(op)
         if definition is not None:
             definitions[op] = {
                 "attrs": [attr.name for attr in definition.attr],

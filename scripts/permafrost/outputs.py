@@ -4,7 +4,6 @@ The ends of the forward graph that depend on weights and on inputs, but not on l
 would fetch. They are ranked by what speaks for each of them.
 """
 
-import difflib
 import re
 from collections import deque
 from dataclasses import dataclass, field
@@ -13,7 +12,9 @@ from permafrost import node_checks
 from permafrost.contract import Problem
 from permafrost.forward import HEADS, INTERNAL, RANDOM, STRUCTURAL, Forward
 from permafrost.metagraph import VARIABLE_OPS, GraphIndex, tensor_name
+from permafrost.op_definitions import registered
 from permafrost.protos import types_pb2
+from permafrost.suggestions import maybe_meant
 
 _TOLD = re.compile(
     r"(^|[/_])(predict\w*|outputs?|logits?|prob\w*|scores?|softmax|sigmoid|action|value\w*|classes|embeddings?|y_pred)"
@@ -61,8 +62,7 @@ def choose(meta_graph, index: GraphIndex, variables: set[str], configured: list[
 def _known(name: str, index: GraphIndex) -> str:
     node, output = tensor_name(name)
     if node not in index.nodes:
-        close = difflib.get_close_matches(node, index.nodes, n=3, cutoff=0.5)
-        hint = f"maybe you meant {' or '.join(close)}" if close else ""
+        hint = maybe_meant(node, index.nodes, cutoff=0.5)
         raise Problem("unknown_output", f"the graph has no node {node!r}, which `outputs:` names", hint)
     if reason := _not_fetchable(index.nodes[node], output):
         raise Problem("unknown_output", f"output {name!r} cannot be fetched: {reason}")
@@ -71,9 +71,7 @@ def _known(name: str, index: GraphIndex) -> str:
 
 def _not_fetchable(node, output: int) -> str:
     """Why a tensor has no value to fetch; empty where it has one. A variable stands for its value."""
-    from tensorflow.python.framework import op_def_registry
-
-    definition = op_def_registry.get(node.op)
+    definition = registered(node.op)
     if definition is None:
         return ""
     count = node_checks.output_count(node, definition)

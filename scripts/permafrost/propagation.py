@@ -80,7 +80,7 @@ class Propagation:
                     self._calls.setdefault(node.name, {})[position - first] = value
                 if node.op in _LOOPS and value.handle:
                     waiting.extend(self._consumers_of_output(node.name, position))
-            elif value.handle and node.op not in _CONVERTED and node.op not in PASSING:
+            elif value.handle and node.op not in _CONVERTED:
                 raise Problem(
                     "unsupported_op", f"node {node.name!r} ({node.op}) needs the handle of variable {source!r}"
                 )
@@ -101,9 +101,7 @@ class Propagation:
         ]
 
     def _note(self, node, repair: str) -> None:
-        function = self._body.function
-        where = f"{function.signature.name}/{node.name}" if function is not None else node.name
-        self._repairs.append({"repair": repair, "node": where})
+        self._repairs.append({"repair": repair, "node": self._body.place(node)})
 
     def finish(self) -> None:
         """Has what was followed into a call go on in the functions called. Raises Problem (unsupported_op)."""

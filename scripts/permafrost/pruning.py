@@ -32,19 +32,7 @@ def needed(index: GraphIndex, outputs: list[str], with_colocated: bool = True) -
     TensorFlow keeps the nodes that a kept node is colocated with, too; without them where `with_colocated` is false.
     Names that the graph lacks are left out.
     """
-    kept = set()
-    waiting = deque(outputs)
-    while waiting:
-        name = waiting.popleft()
-        if name in kept or name not in index.nodes:
-            continue
-        kept.add(name)
-        node = index.nodes[name]
-        waiting.extend(source for source, _ in index.inputs_of(node))
-        waiting.extend(index.control_inputs_of(node))
-        if with_colocated:
-            waiting.extend(colocated(node))
-    return kept
+    return index.reach(outputs, colocated) if with_colocated else index.reach(outputs)
 
 
 def table_initializers(index: GraphIndex, kept: set[str]) -> list[str]:

@@ -19,11 +19,7 @@ REF_TWINS = {
     "RefExit": "Exit",
     "RefNextIteration": "NextIteration",
 }
-NO_TWIN = {
-    "PyFunc": "runs Python code of the training program",
-    "PyFuncStateless": "runs Python code of the training program",
-    "EagerPyFunc": "runs Python code of the training program",
-}
+_PYTHON = ("PyFunc", "PyFuncStateless", "EagerPyFunc")
 
 
 def repair(graph_def, converted: set[str], restored: set[str], writing_ops: set[str]) -> list[dict]:
@@ -60,5 +56,5 @@ def repair(graph_def, converted: set[str], restored: set[str], writing_ops: set[
 
 
 def _refuse_python(name: str, op: str) -> None:
-    if op in NO_TWIN:
-        raise Problem("unsupported_op", f"node {name!r} ({op}) {NO_TWIN[op]}")
+    if op in _PYTHON:
+        raise Problem("unsupported_op", f"node {name!r} ({op}) runs Python code of the training program")

@@ -13,6 +13,7 @@ from permafrost.readers import READERS
 
 REF_WRITES = {"Assign": "Identity", "AssignAdd": "Add", "AssignSub": "Sub"}
 RESOURCE_WRITES = {"AssignVariableOp": "Identity", "AssignAddVariableOp": "Add", "AssignSubVariableOp": "Sub"}
+_TWINS = REF_WRITES | RESOURCE_WRITES
 _OUTPUTS = {"Identity": "output", "Add": "z", "Sub": "z"}
 _STRAIGHT, _CONDITIONAL, _LOOP = 0, 1, 2
 
@@ -27,7 +28,7 @@ def settle(body: Body, variables: set[str], written_by_call: Callable[[object], 
     """
     writes, calls = [], []
     for node in body.nodes.values():
-        if node.op in REF_WRITES or node.op in RESOURCE_WRITES:
+        if node.op in _TWINS:
             if node.input and body.origin(node.input[0]) in variables:
                 writes.append(node)
         else:
@@ -50,20 +51,16 @@ def settle(body: Body, variables: set[str], written_by_call: Callable[[object], 
                 redirected.append((node, position, last))
     _refuse_aliases(body, writes, of, reached, {node.name for node, _, _ in redirected})
     for node, position, last in redirected:
-        twin = {**REF_WRITES, **RESOURCE_WRITES}[last.op]
+        twin = _TWINS[last.op]
         if node.op in READERS:
             READERS[node.op][0](body, node, _dtype(last))
         node.input[position] = body.reference(last.name, _OUTPUTS[twin])
-        repairs.append({"repair": f"reads what {last.name} writes", "node": _name(body, node)})
+        repairs.append({"repair": f"reads what {last.name} writes", "node": body.place(node)})
     for node in writes:
         before = node.op
         _replace(body, node, node.name in observed)
-        repairs.append({"repair": f"{before} -> {node.op}", "node": _name(body, node)})
+        repairs.append({"repair": f"{before} -> {node.op}", "node": body.place(node)})
     return repairs
-
-
-def _name(body: Body, node) -> str:
-    return node.name if body.function is None else f"{body.function.signature.name}/{node.name}"
 
 
 def _dtype(write) -> int:
@@ -183,7 +180,7 @@ def _replace(body: Body, node, observed: bool) -> None:
     if op in RESOURCE_WRITES and not observed:
         body.rewrite(node, "NoOp", controls(node))
         return
-    twin = {**REF_WRITES, **RESOURCE_WRITES}[op]
+    twin = _TWINS[op]
     inputs = [node.input[1]] if twin == "Identity" else list(node.input[:2])
     body.rewrite(node, twin, [*inputs, *controls(node)])
     node.attr["T"].type = dtype
