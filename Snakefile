@@ -40,8 +40,10 @@ rule all:
         f"{reports}/zoo.csv",
         f"{reports}/gate.txt",
         run.for_all(f"{frozen}/{{model}}/provenance.json"),
-        run.for_all(f"{of_model}/import.json", f"{of_model}/verify.json", f"{of_model}/verification.csv"),
-        run.for_all(f"{of_model}/ops.csv", f"{of_model}/frozen_ops.csv", f"{of_model}/variables.csv"),
+        run.for_all(f"{of_model}/import.json", f"{of_model}/outputs.csv"),
+        run.for_all(f"{of_model}/verify.json", f"{of_model}/verification.csv"),
+        run.for_all(f"{of_model}/ops.csv", f"{of_model}/frozen_ops.csv"),
+        run.for_all(f"{of_model}/variables.csv", f"{of_model}/findings.csv"),
 
 
 # `snakemake frozen/<model>` freezes and verifies that model.
@@ -74,7 +76,8 @@ rule import_meta:
     input:
         ancient(run.sources),
     output:
-        f"{of_model}/import.json",
+        record=f"{of_model}/import.json",
+        ranking=f"{of_model}/outputs.csv",
     log:
         f"{of_model}/import_meta.log",
     params:
@@ -83,7 +86,7 @@ rule import_meta:
         code=run.code("import_meta"),
     shell:
         "{warm} import_meta --model {wildcards.model:q} --source {params.source:q} --settings {params.settings:q}"
-        " {output:q} > {log:q} 2>&1"
+        " {output.record:q} {output.ranking:q} > {log:q} 2>&1"
 
 
 # frozen_graph.pb, beside its provenance, where the model could be frozen.
@@ -121,7 +124,7 @@ rule verify:
         " > {log:q} 2>&1"
 
 
-# The ops before and after, and the variables.
+# The ops before and after, the variables, and what a careful colleague would warn about.
 rule list_ops:
     input:
         imported=f"{of_model}/import.json",
@@ -130,6 +133,7 @@ rule list_ops:
         ops=f"{of_model}/ops.csv",
         frozen_ops=f"{of_model}/frozen_ops.csv",
         variables=f"{of_model}/variables.csv",
+        findings=f"{of_model}/findings.csv",
     log:
         f"{of_model}/list_ops.log",
     params:
@@ -138,18 +142,20 @@ rule list_ops:
     shell:
         "{warm} list_ops --model {wildcards.model:q} --import-record {input.imported:q}"
         " --provenance {input.provenance:q} --frozen-graph {params.frozen_graph:q} --ops {output.ops:q}"
-        " --frozen-ops {output.frozen_ops:q} --variables {output.variables:q} > {log:q} 2>&1"
+        " --frozen-ops {output.frozen_ops:q} --variables {output.variables:q} --findings {output.findings:q}"
+        " > {log:q} 2>&1"
 
 
 # One row for each model, once all that is made of the models is there.
 rule summarize:
     input:
         run.for_all(f"{of_model}/import.json", f"{frozen}/{{model}}/provenance.json", f"{of_model}/verify.json"),
-        run.for_all(f"{of_model}/variables.csv"),
+        run.for_all(f"{of_model}/findings.csv"),
     output:
         summary=report(f"{reports}/summary.csv", caption="captions/summary.rst", category="Models"),
         timings=report(f"{reports}/timings.csv", caption="captions/timings.rst", category="Models"),
         op_types=report(f"{reports}/op_types.csv", caption="captions/op_types.rst", category="Models"),
+        findings=report(f"{reports}/findings.csv", caption="captions/findings.rst", category="Models"),
     log:
         f"{reports}/summarize.log",
     params:
@@ -160,7 +166,8 @@ rule summarize:
         code=run.code("summarize"),
     shell:
         "{python}/summarize.py --state {params.state:q} --frozen {params.frozen:q} --reports {params.reports:q}"
-        " --summary {output.summary:q} --timings {output.timings:q} --op-types {output.op_types:q} > {log:q} 2>&1"
+        " --summary {output.summary:q} --timings {output.timings:q} --op-types {output.op_types:q}"
+        " --findings {output.findings:q} > {log:q} 2>&1"
 
 
 # Succeeds only where every model is as it is expected to be. It comes last, so that its table ends the run.
@@ -174,6 +181,23 @@ rule gate:
         code=run.code("gate"),
     shell:
         "{python}/gate.py --on-failure {params.on_failure} {input:q} {output:q}"
+
+
+# What was found of each model as a config file: its outputs and inputs, and what else could be chosen.
+rule settings:
+    input:
+        run.for_all(f"{of_model}/import.json"),
+    output:
+        f"{reports}/settings.yaml",
+    log:
+        f"{reports}/settings.log",
+    params:
+        state=run.state_file,
+        reports=reports,
+        zoo=run.zoo,
+        code=run.code("settings"),
+    shell:
+        "{python}/settings.py --state {params.state:q} --reports {params.reports:q} {output:q} > {log:q} 2>&1"
 
 
 # Deletes what was made of models that the zoo no longer has.

@@ -1,15 +1,19 @@
 """Imports a model's meta graph: its variables with their checkpoint keys, its outputs and its inputs.
 
-Reads the meta graph and the checkpoint's index, and TensorFlow's op registry; no graph is run.
+Reads the meta graph and the checkpoint's index, and TensorFlow's op registry. Then the outputs are run on the inputs
+for a trial, in a child process with a time and memory limit.
 """
 
 import argparse
 import contextlib
 import json
+import os
 
-from permafrost import graph_files, importing, records
+import pandas as pd
+
+from permafrost import choosing, graph_files, importing, records, tables
 from permafrost.checkpoint import open_checkpoint
-from permafrost.contract import Problem
+from permafrost.contract import RANKING_COLUMNS, Problem
 from permafrost.metagraph import GraphIndex
 
 
@@ -23,6 +27,7 @@ def import_model(source: dict, settings: dict, facts: dict) -> dict | None:
     """
     facts.update({key: source[key] for key in ("prefix", "step", "format", "meta", "findings")})
     facts["checkpoint_bytes"] = source["bytes"]
+    facts["weights"] = settings["weights"]
     facts["graph"] = source.get("graph") or graph_files.describe(source["meta"])
     if problem := source["problem"]:
         with contextlib.suppress(Problem):
@@ -40,21 +45,64 @@ def import_model(source: dict, settings: dict, facts: dict) -> dict | None:
         facts["variables"] = importing.describe_variables(
             facts["graph"]["path"], meta_graph, index, checkpoint.tensors, settings["weights"], "graph" in source
         )
-    facts.update(importing.choose(meta_graph, index, facts["variables"], settings))
+    facts.update(choosing.choose(meta_graph, index, facts["variables"], settings))
     return None
+
+
+def rehearse(settings: dict, facts: dict) -> None:
+    """Runs the outputs on the inputs, and adds to `facts` what came of it: `batches`, `rehearsal`, `stale_shapes`.
+
+    Inputs are changed where that makes the graph run, and outputs that were found in the graph, rather than named in
+    the settings, are left out where they do not run and others do. A graph that does not run at all is frozen none
+    the less; `rehearsal` then says why, else it is empty.
+    """
+    from permafrost import rehearsal, sandbox
+
+    graph = {key: os.path.abspath(facts["graph"][key]) for key in ("path", "saver") if facts["graph"][key]}
+    absolute = {"prefix": os.path.abspath(facts["prefix"]), "graph": facts["graph"] | graph}
+    limits = {"seconds": settings["timeout"], "memory_mb": settings["memory_mb"]}
+    is_named = settings["outputs"] != "auto"
+    try:
+        found = sandbox.run(rehearsal.rehearse, facts | absolute, settings, os.getcwd(), is_named, **limits)
+    except Problem as problem:
+        found = {
+            "inputs": facts["inputs"],
+            "batches": [],
+            "failure": problem.message,
+            "left_out": {},
+            "stale_shapes": "",
+        }
+    choosing.leave_out(facts, found["left_out"])
+    facts.update(inputs=found["inputs"], batches=found["batches"], stale_shapes=found["stale_shapes"])
+    facts["rehearsal"] = found["failure"]
+
+
+def ranking(record: dict) -> pd.DataFrame:
+    """The table of all that could be an output of a model, best first, with the columns RANKING_COLUMNS."""
+    entries = record.get("outputs_ranking", ())
+    rows = [(e["name"], "yes" if e["chosen"] else "no", e["score"], e["reasons"]) for e in entries]
+    known = {entry["name"] for entry in entries}
+    rows += [(name, "yes", None, record["outputs_why"]) for name in record.get("outputs", ()) if name not in known]
+    return tables.table(rows, RANKING_COLUMNS, set(), {"score"})
 
 
 def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--model", required=True, help="the model's id")
     parser.add_argument("--source", required=True, type=json.loads, help="JSON: prefix, meta, format, ... of the model")
-    parser.add_argument("--settings", required=True, type=json.loads, help="JSON: outputs and inputs")
+    parser.add_argument("--settings", required=True, type=json.loads, help="JSON: outputs, inputs, timeout, ...")
     parser.add_argument("record", help="import.json, to be written")
+    parser.add_argument("ranking", help="outputs.csv, to be written")
     args = parser.parse_args(argv)
 
-    records.write_record(
-        "import_meta", args.model, args.record, lambda facts: import_model(args.source, args.settings, facts)
-    )
+    def work(facts: dict) -> dict | None:
+        failure = import_model(args.source, args.settings, facts)
+        if failure is None:
+            rehearse(args.settings, facts)
+        return failure
+
+    record = records.write_record("import_meta", args.model, args.record, work)
+    tables.write(args.ranking, ranking(record))
     return 0
 
 

@@ -1,4 +1,4 @@
-"""Lists a model's ops, those of its meta graph and those of its frozen graph, and its variables, as CSV files.
+"""Lists a model's ops before and after it was frozen, its variables, and what to warn about, as CSV files.
 
 A table for which there is nothing has its header alone.
 """
@@ -11,24 +11,38 @@ from pathlib import Path
 import pandas as pd
 from google.protobuf.message import DecodeError
 
-from permafrost import graph_files, records
-from permafrost.contract import OP_COLUMNS, VARIABLE_COLUMNS, Problem
+from permafrost import graph_files, records, tables
+from permafrost.checkpoint import open_checkpoint
+from permafrost.contract import FINDING_COLUMNS, OP_COLUMNS, VARIABLE_COLUMNS, Problem
 from permafrost.protos import graph_pb2
 
 
-def imported_ops(imported: dict) -> list[dict]:
-    """Rows of contract.OP_COLUMNS for the meta graph of an import record; none where it cannot be read."""
+def meta_graph_of(imported: dict):
+    """The MetaGraphDef of an import record, or None where it cannot be read."""
     if not imported.get("graph", {}).get("path"):
-        return []
+        return None
     try:
-        meta_graph = graph_files.read(imported["graph"])
+        return graph_files.read(imported["graph"])
     except Problem as problem:
         print(problem.message, file=sys.stderr)
+        return None
+
+
+def frozen_graph_of(provenance: dict, frozen_graph: Path):
+    """The frozen GraphDef, or None where the model could not be frozen, or its .pb cannot be read."""
+    if provenance["status"] != records.OK:
+        return None
+    try:
+        return graph_pb2.GraphDef.FromString(frozen_graph.read_bytes())
+    except (OSError, DecodeError) as error:
+        print(f"{frozen_graph} cannot be read: {error}", file=sys.stderr)
+        return None
+
+
+def ops(graph_def, producer_ops=None) -> list[dict]:
+    """Rows of contract.OP_COLUMNS for a GraphDef, which is used up; none where there is no graph."""
+    if graph_def is None:
         return []
-    return _listed(meta_graph.graph_def, meta_graph.meta_info_def.stripped_op_list)
-
-
-def _listed(graph_def, producer_ops=None) -> list[dict]:
     from permafrost import op_listing  # Here, since what cannot be read needs no TensorFlow.
 
     try:
@@ -39,16 +53,28 @@ def _listed(graph_def, producer_ops=None) -> list[dict]:
         return []
 
 
-def frozen_ops(provenance: dict, frozen_graph: Path) -> list[dict]:
-    """The same for the frozen graph; none where the model could not be frozen, or its .pb cannot be read."""
-    if provenance["status"] != records.OK:
-        return []
-    try:
-        graph_def = graph_pb2.GraphDef.FromString(frozen_graph.read_bytes())
-    except (OSError, DecodeError) as error:
-        print(f"{frozen_graph} cannot be read: {error}", file=sys.stderr)
-        return []
-    return _listed(graph_def)
+def findings(imported: dict, provenance: dict, meta_graph, frozen) -> list[dict]:
+    """Rows of contract.FINDING_COLUMNS without the model, the worst first.
+
+    Args:
+      meta_graph, frozen: the MetaGraphDef and the frozen GraphDef, or None.
+    """
+    from permafrost import graph_findings, weight_findings
+
+    found = list(graph_findings.of_record(imported))
+    if meta_graph is not None:
+        found += graph_findings.of_strings(meta_graph.graph_def)
+    if frozen is not None:
+        named = provenance["inputs"]
+        switches = {named[name] for name, spec in imported["inputs"].items() if spec["kind"] in ("value", "default")}
+        found += graph_findings.of_frozen(frozen, switches)
+    if imported.get("variables"):
+        try:
+            with open_checkpoint(imported["prefix"]) as checkpoint:
+                found += weight_findings.of_weights(imported["variables"], imported["weights"], checkpoint)
+        except (Problem, OSError) as error:
+            print(f"the weights were not looked at: {error}", file=sys.stderr)
+    return graph_findings.worst_first(found)
 
 
 def variables(imported: dict, provenance: dict) -> list[dict]:
@@ -78,12 +104,17 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--ops", required=True, help="ops.csv, to be written")
     parser.add_argument("--frozen-ops", required=True, help="frozen_ops.csv, to be written")
     parser.add_argument("--variables", required=True, help="variables.csv, to be written")
+    parser.add_argument("--findings", required=True, help="findings.csv, to be written")
     args = parser.parse_args(argv)
 
     imported, provenance = records.load(args.import_record), records.load(args.provenance)
     write_table(variables(imported, provenance), VARIABLE_COLUMNS, args.variables)
-    write_table(frozen_ops(provenance, args.frozen_graph), OP_COLUMNS, args.frozen_ops)
-    write_table(imported_ops(imported), OP_COLUMNS, args.ops)
+    meta_graph, frozen = meta_graph_of(imported), frozen_graph_of(provenance, args.frozen_graph)
+    rows = [{"model": args.model, **row} for row in findings(imported, provenance, meta_graph, frozen)]
+    tables.write(args.findings, tables.table([tuple(row.values()) for row in rows], FINDING_COLUMNS, set(), set()))
+    write_table(ops(frozen), OP_COLUMNS, args.frozen_ops)
+    producer_ops = meta_graph.meta_info_def.stripped_op_list if meta_graph is not None else None
+    write_table(ops(meta_graph and meta_graph.graph_def, producer_ops), OP_COLUMNS, args.ops)
     return 0
 
 

@@ -1,9 +1,10 @@
-"""Sums up the records of all models: summary.csv with a row for each, timings.csv, and op_types.csv.
+"""Sums up the records of all models: summary.csv with a row for each, timings.csv, op_types.csv and findings.csv.
 
 summary.csv is the same bytes for the same zoo: times and memory are in timings.csv.
 """
 
 import argparse
+import csv
 import sys
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from permafrost import records, tables, zoo_state
 from permafrost.contract import (
     CAUSES,
     FAILED,
+    FINDING_COLUMNS,
     OP_TYPE_COLUMNS,
     STATUSES,
     SUMMARY_COLUMNS,
@@ -94,6 +96,15 @@ def op_type_rows(model: str, found: list[dict]) -> list[tuple]:
     ]
 
 
+def finding_rows(reports: str | Path, model: str) -> list[tuple]:
+    """The rows of a model's own findings.csv, with a value for each of FINDING_COLUMNS; none without that file."""
+    try:
+        with open(f"{reports}/models/{model}/findings.csv", encoding="utf-8", newline="") as file:
+            return [tuple(row[column] for column in FINDING_COLUMNS) for row in csv.DictReader(file)]
+    except (OSError, ValueError, KeyError, csv.Error):
+        return []
+
+
 def _mapping(record: dict, key: str) -> dict:
     value = record.get(key)
     return value if isinstance(value, dict) else {}
@@ -114,17 +125,20 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--summary", required=True, type=Path, help="summary.csv, to be written")
     parser.add_argument("--timings", required=True, type=Path, help="timings.csv, to be written")
     parser.add_argument("--op-types", required=True, type=Path, help="op_types.csv, to be written")
+    parser.add_argument("--findings", required=True, type=Path, help="findings.csv, to be written")
     args = parser.parse_args(argv)
 
-    summary, timings, op_types = [], [], []
+    summary, timings, op_types, findings = [], [], [], []
     try:
         for model in sorted(zoo_state.read(args.state)["models"], key=lambda model: model["id"]):
             found, wrong = read_records(args.frozen, args.reports, model["id"])
             summary.append(summary_row(model, found, wrong))
             timings += timing_rows(model["id"], found)
             op_types += op_type_rows(model["id"], found)
+            findings += finding_rows(args.reports, model["id"])
         tables.write(args.timings, tables.table(timings, TIMING_COLUMNS, set(), set(TIMING_COLUMNS[2:])))
         tables.write(args.op_types, tables.table(op_types, OP_TYPE_COLUMNS, {"nodes", "frozen_nodes"}, set()))
+        tables.write(args.findings, tables.table(findings, FINDING_COLUMNS, set(), set()))
         tables.write(args.summary, tables.table(summary, SUMMARY_COLUMNS, _SUMMARY_INTEGERS, {"max_abs_diff"}))
     except Problem as problem:
         print(f"summarize: {problem.message} ({problem.hint})", file=sys.stderr)

@@ -12,7 +12,7 @@ import tensorflow as tf
 
 import list_ops
 from permafrost import graph_files, op_listing, records
-from permafrost.contract import OP_COLUMNS, VARIABLE_COLUMNS
+from permafrost.contract import FINDING_COLUMNS, OP_COLUMNS, VARIABLE_COLUMNS
 from permafrost.metagraph import read_meta_graph
 from permafrost.protos import graph_pb2, meta_graph_pb2
 
@@ -195,13 +195,16 @@ def model(tmp_path, sum_graph):
     }
     imported = {
         "status": "ok",
+        "prefix": str(tmp_path / "a model"),
+        "weights": "raw",
+        "inputs": {},
         "graph": graph_files.describe(str(tmp_path / "a model.meta")),
         "variables": [
             {"variable": "var2", **variable},
             {"variable": "var3", **variable, "shape": None, "bytes": None, "key": "", "slice": "0,2:1,3"},
         ],
     }
-    write(tmp_path, imported, {"status": "ok", "tensors": [{"node": "var2"}]})
+    write(tmp_path, imported, {"status": "ok", "inputs": {}, "tensors": [{"node": "var2"}]})
     return tmp_path
 
 
@@ -218,6 +221,7 @@ def arguments(directory: Path) -> list[str]:
         "ops": "ops.csv",
         "frozen-ops": "frozen_ops.csv",
         "variables": "variables.csv",
+        "findings": "findings.csv",
     }
     return ["--model", "a/b", *(text for key, name in names.items() for text in (f"--{key}", str(directory / name)))]
 
@@ -254,6 +258,7 @@ def test_without_a_meta_graph_there_are_headers_only(tmp_path, meta):
     assert headers_only(tmp_path / "ops.csv", OP_COLUMNS)
     assert headers_only(tmp_path / "frozen_ops.csv", OP_COLUMNS)
     assert headers_only(tmp_path / "variables.csv", VARIABLE_COLUMNS)
+    assert headers_only(tmp_path / "findings.csv", FINDING_COLUMNS)
 
 
 @pytest.mark.parametrize("content", [None, b"\xff" * 40])
@@ -278,7 +283,8 @@ def test_real_meta_graphs_are_listed_as_tensorflow_itself_prints_them(real_zoo):
     directories = ("tflearn_chatbot__AltF02", "dist_mnist__haiy", "speech_tiny_conv__rashadkp")
     found = [sorted((real_zoo / name).rglob("*.meta")) for name in directories]
     for meta, *_ in filter(None, found):
-        rows = list_ops.imported_ops({"graph": graph_files.describe(str(meta))})
+        meta_graph = read_meta_graph(meta)
+        rows = op_listing.list_ops(meta_graph.graph_def, meta_graph.meta_info_def.stripped_op_list)
         meta_graph = read_meta_graph(meta)
         for node in meta_graph.graph_def.node:
             node.device = ""

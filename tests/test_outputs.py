@@ -274,7 +274,7 @@ def test_batch_normalisation_updates_are_no_outputs():
     assert found.outputs == {"out/BiasAdd"}
     assert found.fed == {"x:0", "is_training:0"}
     assert found.inputs["is_training:0"] | {"why": ""} == {
-        "dtype": "bool", "shape": [], "kind": "value", "value": False, "why": "",
+        "dtype": "bool", "shape": [], "open": [], "kind": "value", "value": False, "why": "",
     }  # fmt: skip
 
 

@@ -12,10 +12,10 @@ import pytest
 
 import summarize
 from permafrost import tables, zoo_state
-from permafrost.contract import OP_TYPE_COLUMNS, SUMMARY_COLUMNS, TIMING_COLUMNS, Problem
+from permafrost.contract import FINDING_COLUMNS, OP_TYPE_COLUMNS, SUMMARY_COLUMNS, TIMING_COLUMNS, Problem
 from permafrost.records import failure, success
 
-TABLES = ("summary", "timings", "op_types")
+TABLES = ("summary", "timings", "op_types", "findings")
 
 
 def records_of(model: str, seconds: float = 1.5, **changes) -> dict[str, dict]:
@@ -239,10 +239,21 @@ def test_the_summary_is_the_same_bytes_whatever_the_time(tmp_path):
     assert read(tmp_path, "summary")["model"].tolist() == ["a", "a/b", "b"]
 
 
+def test_findings_of_all_models_come_together(tmp_path):
+    write_zoo(tmp_path, {"b": {}, "a": {}, "c": {}})
+    text = ",".join(FINDING_COLUMNS) + '\n{0},warning,random_op,drop/é,"one, two"\n'
+    for model in "ab":
+        path = tmp_path / "reports" / "models" / model / "findings.csv"
+        path.write_text(text.format(model), encoding="utf-8")
+    run(tmp_path)
+    rows = read(tmp_path, "findings").to_numpy().tolist()
+    assert rows == [[model, "warning", "random_op", "drop/é", "one, two"] for model in "ab"]
+
+
 def test_no_models(tmp_path):
     write_zoo(tmp_path, {})
     assert run(tmp_path) == 0
-    columns = (SUMMARY_COLUMNS, TIMING_COLUMNS, OP_TYPE_COLUMNS)
+    columns = (SUMMARY_COLUMNS, TIMING_COLUMNS, OP_TYPE_COLUMNS, FINDING_COLUMNS)
     for name, expected in zip(TABLES, columns, strict=True):
         assert (tmp_path / f"{name}.csv").read_text() == ",".join(expected) + "\n"
 

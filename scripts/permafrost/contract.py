@@ -72,6 +72,11 @@ SUMMARY_COLUMNS = (
     "checkpoint_bytes", "frozen_bytes", "trials", "max_abs_diff", "repairs", "findings",
 )  # fmt: skip
 
+FINDING_COLUMNS = ("model", "severity", "finding", "node", "advice")
+ERROR, WARNING, INFO = "error", "warning", "info"
+
+RANKING_COLUMNS = ("output", "chosen", "score", "reasons")
+
 TIMING_COLUMNS = ("model", "stage", "seconds", "cpu_seconds", "peak_mb")
 
 OP_COLUMNS = (
@@ -88,8 +93,9 @@ OP_TYPE_COLUMNS = ("op_type", "model", "nodes", "frozen_nodes")
 # The names of all files that the pipeline writes.
 MADE_FILES = {
     "frozen_graph.pb", "provenance.json", "import.json", "verify.json", "verification.csv",
-    "ops.csv", "frozen_ops.csv", "variables.csv", "zoo.csv", "summary.csv", "timings.csv", "op_types.csv", "gate.txt",
-    ".zoo.json", ".zoo.cache.json", ".lock",
+    "outputs.csv", "ops.csv", "frozen_ops.csv", "variables.csv", "findings.csv",
+    "zoo.csv", "summary.csv", "timings.csv", "op_types.csv", "gate.txt",
+    "settings.yaml", "settings.log", ".zoo.json", ".zoo.cache.json", ".lock",
     "import_meta.log", "freeze.log", "verify.log", "list_ops.log", "discover.log", "summarize.log",
 }  # fmt: skip
 

@@ -66,6 +66,9 @@ def _make(name: str, spec: dict, seed: int, batch: int, directory: Path) -> np.n
         array = np.empty(shape, dtype=object)
         array[...] = generator.choice(np.array(_WORDS, dtype=object), size=shape)
         return array
+    if kind in ("indices", "sizes"):
+        sizes = [batch if size is None else size for size in spec["size"]]
+        return np.asarray(sizes if kind == "sizes" else _indices(generator, sizes, batch)).astype(dtype)
     low, high = spec.get("low", 0), spec.get("high", 1)
     if kind == "integers":
         # An open end stands for lengths, which go as far as the unknown dimensions do.
@@ -79,6 +82,13 @@ def _make(name: str, spec: dict, seed: int, batch: int, directory: Path) -> np.n
     if dtype.kind == "c":
         values = values + 1j * (low + (high - low) * generator.random(shape))
     return np.asarray(values).astype(dtype)
+
+
+def _indices(generator: np.random.Generator, sizes: list[int], count: int) -> np.ndarray:
+    """The indices of `count` entries of a sparse tensor ([count, rank]), in order; one in each row."""
+    if count > sizes[0]:
+        raise ValueError(f"{count} entries do not fit into {sizes[0]} rows")
+    return np.stack([np.arange(count), *(generator.integers(0, size, size=count) for size in sizes[1:])], axis=1)
 
 
 def _from_value(name: str, spec: dict, dtype: np.dtype, shape: tuple[int, ...]) -> np.ndarray:

@@ -40,7 +40,7 @@ def plan(meta_graph, imported: dict, options: dict) -> Plan:
 
     Args:
       meta_graph: the MetaGraphDef; it is not changed.
-      imported: the import record: `outputs`, `inputs`, `variables` and `op_definitions`.
+      imported: the import record: `outputs`, `inputs`, `variables`, `op_definitions` and `stale_shapes`.
       options: clear_devices, variable_names_allowlist, variable_names_denylist, initializer_nodes.
     Raises Problem: unsupported_op, missing_variable, bad_setting or too_large.
     """
@@ -61,6 +61,11 @@ def plan(meta_graph, imported: dict, options: dict) -> Plan:
     made += [{"repair": "initializer kept", "node": name} for name in initializers]
     made += [{"repair": "colocation dropped", "node": name} for name in pruning.drop_foreign_colocation(graph_def)]
 
+    if imported.get("stale_shapes"):
+        # TensorFlow would not import them; they only note what it infers by itself.
+        made.append({"repair": "stale _output_shapes dropped", "node": imported["stale_shapes"]})
+        for node in graph_def.node:
+            node.attr.pop("_output_shapes", None)
     if options["clear_devices"]:
         for node in graph_def.node:
             node.device = ""

@@ -1,21 +1,11 @@
-"""What a meta graph says about a checkpoint: variables and their keys, outputs, inputs, and what stands in the way."""
+"""What a meta graph says about a checkpoint: who wrote it, its ops, its variables and their checkpoint keys."""
 
 from collections import Counter
 from math import prod
 
-from permafrost import inputs, node_checks, op_definitions, outputs, pruning
+from permafrost import pruning
 from permafrost.contract import Problem
-from permafrost.metagraph import (
-    VARIABLE_OPS,
-    GraphIndex,
-    missing_inputs,
-    needed_functions,
-    node_in_cycle,
-    recursive_function,
-    static_shape,
-    tensor_name,
-)
-from permafrost.propagation import CALLS
+from permafrost.metagraph import VARIABLE_OPS, GraphIndex, static_shape
 from permafrost.protos import types_pb2
 from permafrost.restore_map import Source, restore_map
 
@@ -161,106 +151,3 @@ def _compatible(declared: tuple[int, ...], shape: tuple[int, ...]) -> bool:
     return not declared or (
         len(declared) == len(shape) and all(a in (-1, b) for a, b in zip(declared, shape, strict=True))
     )
-
-
-def choose(meta_graph, index: GraphIndex, variables: list[dict], settings: dict) -> dict:
-    """The outputs and inputs of a model, from its settings or found in its graph, and the ops between them.
-
-    Returns `outputs`, `outputs_why`, `inputs` (tensor name -> description) and `op_definitions`, which also has the
-    ops inside the library functions that the outputs need.
-    Raises Problem: no_output, unknown_output, unknown_input, unknown_op, bad_meta_graph (a needed node is not as its
-      op demands, or an input of it is not in the graph) or bad_setting.
-    """
-    configured = None if settings["outputs"] == "auto" else settings["outputs"]
-    names = {variable["variable"] for variable in variables}
-    choice = outputs.choose(meta_graph, index, names, configured)
-    shapes = {variable["variable"]: variable["shape"] for variable in variables if variable["shape"] is not None}
-    configured_inputs = {} if settings["inputs"] == "auto" else settings["inputs"]
-    fed = inputs.describe(index, choice.outputs, configured_inputs, shapes)
-
-    cut, cuts = pruning.cut_inputs(meta_graph.graph_def, list(fed), choice.outputs)
-    for name in choice.outputs:
-        point = "{}:{}".format(*tensor_name(name))
-        if cuts.get(point, point) != point:
-            raise Problem("unknown_output", f"output {name!r} is fed as an input, so nothing computes it")
-    cut_index = GraphIndex(cut)
-    output_nodes = [tensor_name(name)[0] for name in choice.outputs]
-    own = pruning.needed(cut_index, output_nodes, with_colocated=False)
-    own |= pruning.needed(cut_index, pruning.table_initializers(cut_index, own), with_colocated=False)
-    if missing := missing_inputs(cut_index, own):
-        raise Problem("bad_meta_graph", f"the graph lacks the node {missing[0]!r}, which the outputs need")
-    if name := node_in_cycle(cut_index, own):
-        raise Problem("bad_meta_graph", f"node {name!r} depends on itself, and no while loop is around it")
-    nodes = [cut_index.nodes[name] for name in sorted(own)]
-    functions = needed_functions(nodes, cut.library)
-    if name := recursive_function(functions):
-        raise Problem("bad_meta_graph", f"function {name!r} calls itself, which TensorFlow cannot run")
-    _check_nodes("", nodes, cut.library)
-    for function in functions:
-        _check_nodes(f"{function.signature.name}/", function.node_def, cut.library)
-    _check_kernels([*nodes, *(node for function in functions for node in function.node_def)])
-    _check_sources(cut_index, nodes)
-    kept = own | pruning.needed(cut_index, output_nodes)
-    ops = {cut_index.nodes[name].op for name in kept} | {n.op for function in functions for n in function.node_def}
-    definitions = op_definitions.look_up(ops)
-    beside = [cut_index.nodes[name] for name in sorted(kept - own)]
-    _check_nodes("", [node for node in beside if node.op in definitions], cut.library)
-    return {
-        "outputs": choice.outputs,
-        "outputs_why": choice.why,
-        "outputs_ranking": choice.ranking,
-        "inputs": fed,
-        "op_definitions": definitions,
-    }
-
-
-def _check_nodes(where: str, nodes, library) -> None:
-    """Raises Problem (unknown_op, bad_meta_graph) for nodes that this TensorFlow could not import."""
-    functions = {function.signature.name: function for function in library.function}
-    for node in nodes:
-        definition = op_definitions.registered(node.op)
-        if definition is not None:
-            node_checks.check(node, definition)
-            _check_calls(node, functions)
-        elif node.op not in functions:
-            raise Problem("unknown_op", f"node {where + node.name!r} has op {node.op}, which this TensorFlow lacks")
-
-
-def _check_calls(node, functions: dict) -> None:
-    """Raises Problem (bad_meta_graph) where the graph lacks a function that a node calls, or it takes other inputs."""
-    first, _, attributes = CALLS.get(node.op, (0, "", ()))
-    arguments = sum(not text.startswith("^") for text in node.input) - first
-    for attribute in attributes:
-        value = node.attr[attribute]
-        for called in value.list.func or [value.func]:
-            if called.name not in functions and not value.placeholder:
-                raise Problem("bad_meta_graph", f"the graph lacks function {called.name!r}, which {node.name!r} calls")
-            if called.name in functions and len(functions[called.name].signature.input_arg) != arguments:
-                raise Problem(
-                    "bad_meta_graph",
-                    f"node {node.name!r} ({node.op}) calls function {called.name!r} with {arguments} inputs, "
-                    f"which takes {len(functions[called.name].signature.input_arg)}",
-                )
-
-
-def _check_kernels(nodes) -> None:
-    """Raises Problem (unsupported_op) for an op that TensorFlow knows but cannot run here, on a CPU."""
-    from tensorflow.python.framework import kernels
-
-    for op in sorted({node.op for node in nodes if op_definitions.registered(node.op) is not None}):
-        devices = {kernel.device_type for kernel in kernels.get_registered_kernels_for_op(op).kernel}
-        if not devices & {"CPU", "DEFAULT"}:
-            name = next(node.name for node in nodes if node.op == op)
-            raise Problem(
-                "unsupported_op", f"node {name!r} has op {op}, for which this TensorFlow has no kernel on a CPU"
-            )
-
-
-def _check_sources(index: GraphIndex, nodes) -> None:
-    """Raises Problem (bad_meta_graph) where one of `nodes` takes an output that its source does not have."""
-    for node in nodes:
-        for name, output in index.inputs_of(node):
-            source = index.nodes[name]
-            definition = op_definitions.registered(source.op) if output else None
-            if definition is not None and output >= node_checks.output_count(source, definition):
-                raise Problem("bad_meta_graph", f"node {node.name!r} takes {name}:{output}, which {source.op} lacks")

@@ -9,6 +9,7 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from math import prod
 
+from permafrost import sparse_inputs
 from permafrost.contract import Problem
 from permafrost.feed_points import feed_points, needed, nodes_between
 from permafrost.metagraph import GraphIndex, tensor_name
@@ -26,6 +27,7 @@ _VALUE_KEEPING = {
 }  # fmt: skip
 _SHAPE_KEEPING = {"Identity", "Cast", "CheckNumerics", "StopGradient", "Enter", "RefEnter", "Snapshot"}
 _SHAPE_KEEPING_PAIRS = {"Add", "AddV2", "Sub", "Mul", "RealDiv", "Div", "BiasAdd", "Maximum", "Minimum"}
+_SHAPED = {"RandomUniform", "RandomStandardNormal", "TruncatedNormal", "Fill"}  # by their first input
 _IMAGE_SIZE = 32
 
 _KEEP = re.compile(r"keep|(?<!no)dropout_(input|output|prob)|(^|_)kp(_|$)", re.IGNORECASE)
@@ -40,10 +42,11 @@ def describe(
 ) -> dict[str, dict]:
     """What to feed so that `outputs` can be computed: tensor name `x:0` -> a JSON-able description.
 
-    A description has `dtype`, `shape` (None for a dimension that each trial chooses), `kind` and `why`, and by kind:
-    `uniform` and `integers` have `low` and `high` (exclusive; None for integers up to the dimension that the trial
-    chooses), `value` has `value` (with shape None it is fed as it is), `file` has `file` and `key`; `strings` has
-    nothing more, `default` is not fed.
+    A description has `dtype`, `shape` (None for a dimension that each trial chooses), `open` (the positions in `shape`
+    that are no more than a guess, or `rank`), `kind` and `why`, and by kind: `uniform` and `integers` have `low` and
+    `high` (exclusive; None for integers up to the dimension that the trial chooses), `value` has `value` (with shape
+    None it is fed as it is), `file` has `file` and `key`, `indices` and `sizes` have `size`, a dense shape
+    (permafrost.sparse_inputs); `strings` has nothing more, `default` is not fed.
 
     Args:
       configured: node or tensor name -> a value, {shape, range} or {file, key}, from the model's settings.
@@ -64,6 +67,7 @@ def describe(
         guess = uses.guess(*point)
         specs[f"{point[0]}:{point[1]}"] = _configured(point, settings[point], guess) if point in settings else guess
     _bound_lengths(specs)
+    sparse_inputs.fit(index, uses.own, specs, uses.weight_shape)
     return specs
 
 
@@ -89,7 +93,7 @@ def _configured(point: tuple[str, int], setting, guess: dict) -> dict:
     if "value" in setting:
         return base | {"kind": "value", "shape": setting.get("shape") and shape, "value": setting["value"]}
     if "range" not in setting:
-        return guess | {"shape": shape, "why": f"shape from the settings, {guess['why']}"}
+        return guess | {"shape": shape, "open": [], "why": f"shape from the settings, {guess['why']}"}
     bounds = setting["range"]
     if not isinstance(bounds, list) or len(bounds) != 2 or not all(isinstance(b, int | float) for b in bounds):
         raise Problem("bad_setting", f"{name}: range {bounds!r} is not a list of two numbers")
@@ -119,7 +123,7 @@ class _Uses:
         node = self.index.nodes[name]
         dtype = dtype_name(declared_dtype(node, output))
         shape, shape_why = self._shape(name, output)
-        spec = {"dtype": dtype, "shape": shape}
+        spec = {"dtype": dtype, "shape": shape, "open": self._open(node, output)}
         if node.op == "PlaceholderWithDefault":
             return spec | {"kind": "default", "why": "has a default"}
         leaf = name.rpartition("/")[2][-100:]
@@ -128,7 +132,7 @@ class _Uses:
         if dtype == "string":
             return spec | {"kind": "strings", "why": "words" + shape_why}
         if "int" in dtype:
-            return spec | self._integers(name, output, leaf, shape_why)
+            return spec | self._integers(name, output, leaf, shape, shape_why)
         if shape == [] or (shape is None):
             spec["shape"] = []
             if self._drops_out(name, output) or _KEEP.search(leaf):
@@ -137,6 +141,11 @@ class _Uses:
             if _RATE.search(leaf):
                 return spec | {"kind": "value", "value": 0.0, "why": "a rate: 0"}
         return spec | {"kind": "uniform", "low": 0.0, "high": 1.0, "why": "floats from 0 to 1" + shape_why}
+
+    def _open(self, node, output: int) -> list[int] | str:
+        """What the graph leaves open of a shape beside the batch: dimensions, or `rank` where it declares nothing."""
+        declared = self._declared_here(node, output)
+        return "rank" if declared is None else [at for at, size in enumerate(declared) if size < 0 and at > 0]
 
     def _consumers(self, name: str, output: int) -> list:
         """(consumer, position) for each use of a tensor on the way to the outputs."""
@@ -167,7 +176,7 @@ class _Uses:
                 yield node, position
                 waiting.extend((node.name, further) for further in hands_on(node, position))
 
-    def _integers(self, name: str, output: int, leaf: str, shape_why: str) -> dict:
+    def _integers(self, name: str, output: int, leaf: str, shape: list | None, shape_why: str) -> dict:
         def hands_on(node, position: int) -> set[int]:
             keeps = node.op in _VALUE_KEEPING and not (node.op == "Reshape" and position == 1)
             return self.index.used_outputs(node.name) if keeps else set()
@@ -176,6 +185,8 @@ class _Uses:
         for node, position in self._along(name, output, hands_on):
             if (bound := self._bound(node, position)) is not None:
                 bounds.append(bound)
+            if node.op in _SHAPED and position == 0 and not shape:
+                return {"kind": "sizes", "shape": [1], "size": [None], "open": [], "why": f"the shape of {node.name}"}
             length = length or (node.op == "ReverseSequence" and position == 1)
             length = length or (node.op.startswith("CTC") and node.op != "CTCLoss" and position == 1)
         if bounds:
@@ -189,7 +200,7 @@ class _Uses:
     def _bound(self, node, position: int) -> int | None:
         """The number of values that an op takes from 0 on at one of its inputs, None where it sets no bound."""
         if (node.op in ("Gather", "ResourceGather") and position == 1) or (node.op == "GatherV2" and position == 1):
-            rows = self._weight_shape(self._source(node, 0))
+            rows = self.weight_shape(self._source(node, 0))
             return rows[0] if rows and rows[0] > 0 else None
         if node.op == "OneHot" and position == 0:
             depth = constant(self._source(node, 1))
@@ -200,8 +211,8 @@ class _Uses:
             return logits[-1] if logits and logits[-1] > 0 else None
         return None
 
-    def _weight_shape(self, node) -> list[int] | None:
-        """The shape of a weight, seen through the ops that read it."""
+    def weight_shape(self, node) -> list[int] | None:
+        """The shape of the weight that a NodeDef reads, seen through the ops that read it."""
         for _ in range(8):
             if node is None:
                 return None
@@ -259,7 +270,7 @@ class _Uses:
         return value is not None and value.ndim < 2
 
     def _fixed_by(self, node, position: int) -> list[int | None] | None:
-        weight = self._weight_shape(self._source(node, 1)) if position == 0 else None
+        weight = self.weight_shape(self._source(node, 1)) if position == 0 else None
         if node.op == "MatMul" and weight and len(weight) == 2:
             return [None, weight[1] if node.attr["transpose_b"].b else weight[0]]
         if node.op == "Conv2D" and weight and len(weight) == 4:
@@ -272,7 +283,7 @@ class _Uses:
             if target is not None and target.ndim == 1 and target.size > 1 and target[0] == -1 and min(target[1:]) > 0:
                 return [None, int(prod(target[1:].tolist()))]
         if node.op in ("Mul", "Add", "AddV2") and position in (0, 1):
-            other = self._weight_shape(self._source(node, 1 - position))
+            other = self.weight_shape(self._source(node, 1 - position))
             if other is not None and len(other) == 1 and other[0] > 1:
                 return [None, other[0]]
         return None

@@ -6,19 +6,16 @@ outputs of both sides are equal on the same feeds, each trial in fresh sessions;
 they are not, since a judge that cannot say no proves nothing.
 """
 
-import sys
-
 import numpy as np
 
 from permafrost import comparison, negative_control, structure
 from permafrost.contract import Problem
+from permafrost.mending import BATCHES
 from permafrost.metagraph import GraphIndex
 from permafrost.pair import Pair
 from permafrost.sides import RunFailed, saver_nodes
 from permafrost.unsafe_ops import executed, unsafe_nodes
 
-# The batch sizes to try, in this order, until the checkpoint's graph runs; many graphs hide a fixed one.
-_BATCHES = (2, 3, 1, 4, 8, 16, 32, 64, 100, 128, 256, 10, 20, 50)
 _RESTORING = ("RestoreV2", "RestoreSlice", "Restore")
 
 
@@ -96,7 +93,7 @@ def _compare_weights(pair: Pair, expected_number: int) -> int:
 
 def _compare_outputs(pair: Pair, settings: dict, directory: str) -> dict:
     rows, batches, finding = [], [], None
-    for trial, batch in enumerate(_batches(pair, settings, directory)):
+    for trial, batch in enumerate(_batches(pair, settings["trials"])):
         seed = settings["seed"] + trial
         feed = pair.feed(seed, batch, directory)
         expected = _expected(pair, feed)
@@ -151,22 +148,8 @@ def _difference(pair: Pair, row: dict, feed: dict, expected: list, a: np.ndarray
     )
 
 
-def _batches(pair: Pair, settings: dict, directory: str) -> list[int]:
-    """The batch size of each trial: two sizes in turn, or one where the graph takes only one.
-
-    Raises Problem: run_failed or bad_feed with what TensorFlow said of the first size tried.
-    """
-    has_batch = any(None in (spec.get("shape") or []) for spec in pair.inputs.values())
-    first_error, good = None, []
-    for batch in _BATCHES if has_batch else _BATCHES[:1]:
-        try:
-            pair.run_original(pair.fetched, pair.feed(settings["seed"], batch, directory))
-            good.append(batch)
-        except RunFailed as failed:
-            first_error = first_error or failed
-            print(f"batch size {batch}: {failed}", file=sys.stderr)
-        if len(good) == 2 or (good and good[0] not in _BATCHES[:2]):
-            break
-    if not good:
-        raise Problem(first_error.cause, f"the checkpoint's graph does not run on these inputs: {first_error}")
-    return [good[trial % len(good)] for trial in range(settings["trials"])]
+def _batches(pair: Pair, trials: int) -> list[int]:
+    """The batch size of each trial: the sizes on which the model ran when it was imported, in turn."""
+    has_batch = any(None in (spec.get("shape") or ()) for spec in pair.inputs.values())
+    sizes = pair.batches or (BATCHES[:2] if has_batch else BATCHES[:1])
+    return [sizes[trial % len(sizes)] for trial in range(trials)]

@@ -22,6 +22,7 @@ _TOLD = re.compile(
     re.IGNORECASE,
 )
 
+_MOST_OUTPUTS = 256  # that are chosen without being asked for
 _MOST_PATHS = 100  # of a beam search; a damaged graph can ask for any number
 
 
@@ -55,8 +56,13 @@ def choose(meta_graph, index: GraphIndex, variables: set[str], configured: list[
     chosen = [entry["name"] for entry in ranking if entry["chosen"]]
     if not chosen:
         raise Problem("no_output", "no node of the graph depends on a variable and looks like an output")
+    return Choice(chosen, sentence(ranking), ranking)
+
+
+def sentence(ranking: list[dict]) -> str:
+    """Why the outputs that a ranking chooses were chosen; the first five."""
     reasons = [f"{e['name']}: {', '.join(e['reasons'])}" for e in ranking if e["chosen"]]
-    return Choice(chosen, "; ".join(reasons[:5]) + ("; ..." if len(reasons) > 5 else ""), ranking)
+    return "; ".join(reasons[:5]) + ("; ..." if len(reasons) > 5 else "")
 
 
 def _known(name: str, index: GraphIndex) -> str:
@@ -120,6 +126,9 @@ def _rank(forward: Forward) -> list[dict]:
         entry["reasons"].append(f"depends on {len(entry['weights'])} of {len(forward.variables)} variables")
     entries.sort(key=lambda entry: (-entry["score"], entry["name"]))
     _decide(index, entries)
+    for entry in [entry for entry in entries if entry["chosen"]][_MOST_OUTPUTS:]:
+        entry["chosen"] = False
+        entry["reasons"].append(f"{_MOST_OUTPUTS} others rank before it")
     return [
         {"name": name, **{key: entry[key] for key in ("score", "chosen", "reasons")}}
         for entry in entries

@@ -1,9 +1,5 @@
 """A model's two sides together: what is fed to both and fetched from both, under the names that each side has."""
 
-import os
-import re
-import tempfile
-
 import numpy as np
 
 from permafrost import feeds, graph_files, pruning
@@ -18,15 +14,16 @@ class Pair:
 
     outputs: the tensors of the model's outputs. before_heads: what goes into an ArgMax, a Softmax or another head on
     the way to them, which shows differences that a head hides. Both have the same names on both sides.
-    inputs: tensor name -> description, of the inputs that are fed. graph_def: the meta graph's graph with its inputs
-    cut, which is the checkpoint's side. constants, kept: names of the variables that are constants in the frozen graph
-    and of those that are variables still.
+    inputs: tensor name -> description, of the inputs that are fed. batches: the batch sizes to try. graph_def: the
+    meta graph's graph with its inputs cut, which is the checkpoint's side. constants, kept: names of the variables that
+    are constants in the frozen graph and of those that are variables still.
     """
 
     def __init__(self, imported: dict, provenance: dict, frozen_graph: str):
         """Reads both sides from the disk. Raises Problem as graph_files.read and FrozenSide.read do."""
         self.meta_graph = graph_files.read(imported["graph"])
         self.frozen = FrozenSide.read(frozen_graph, provenance["initializers"])
+        self.batches = imported.get("batches", [])
         self.initializers = provenance["initializers"]
         self.inputs = {name: spec for name, spec in imported["inputs"].items() if spec["kind"] != "default"}
         self.graph_def, cuts = pruning.cut_inputs(
@@ -34,7 +31,7 @@ class Pair:
         )
         self._names = {name: cuts.get(name, name) for name in self.inputs}
         self._frozen_names = provenance["inputs"]
-        self._imported = imported | {"prefix": _literal(imported["prefix"])}
+        self._imported = imported
         index = GraphIndex(self.graph_def)
         tensors = [name if ":" in name else f"{name}:0" for name in imported["outputs"]]
         self.outputs = list(dict.fromkeys(cuts.get(name, name) for name in tensors))
@@ -92,21 +89,6 @@ class Pair:
         """The frozen side on a feed, where `changed` (name, value) is given with another value for one variable."""
         named = {self._frozen_names[name]: value for name, value in feed.items()}
         return self.frozen.run_changed(tensors, named, *changed) if changed else self.frozen.run(tensors, named)
-
-
-def _literal(prefix: str) -> str:
-    """A prefix of the same checkpoint that TensorFlow takes as it is: it reads names as UTF-8 and as glob patterns.
-
-    The pattern that stands for the shards of a V1 checkpoint is left alone.
-    """
-    directory, name = os.path.split(prefix)
-    if "?" in name or re.fullmatch(r"[^][*?{}\\\ud800-\udfff]*", prefix):
-        return prefix
-    links = tempfile.mkdtemp()
-    for entry in os.listdir(directory):
-        if entry.startswith(name):
-            os.symlink(os.path.join(directory, entry), os.path.join(links, f"checkpoint{entry[len(name) :]}"))
-    return os.path.join(links, "checkpoint")
 
 
 def _before_heads(index: GraphIndex, outputs: list[str], fed: set[str]) -> list[str]:

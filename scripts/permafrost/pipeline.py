@@ -16,7 +16,16 @@ from permafrost.code_version import code_version
 from permafrost.contract import Problem
 
 _STAGE_SETTINGS = {
-    "import_meta": ("outputs", "inputs", "weights", "checkpoint_version"),
+    "import_meta": (
+        "outputs",
+        "inputs",
+        "weights",
+        "checkpoint_version",
+        "seed",
+        "timeout",
+        "memory_mb",
+        "allow_ops",
+    ),
     "freeze": ("clear_devices", "variable_names_allowlist", "variable_names_denylist", "initializer_nodes"),
     "verify": ("trials", "seed", "tolerance", "timeout", "memory_mb", "allow_ops"),
     "list_ops": (),
@@ -128,7 +137,7 @@ class Pipeline:
             model = self.models[wildcards.model]
             chosen = settings.for_model(self.config, model["id"], model["series"])
             passed = {key: chosen[key] for key in _STAGE_SETTINGS[stage]}
-            if stage == "verify":
+            if stage in ("import_meta", "verify"):
                 passed["files"] = [overrides.stamp(spec["file"]) for spec in _files(chosen["inputs"])]
             text = json.dumps(passed, sort_keys=True)
             if len(text) > _LONGEST_ARGUMENT:

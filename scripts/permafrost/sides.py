@@ -1,6 +1,9 @@
 """The two sides that the judge compares, each a TensorFlow graph whose every run begins in a fresh session."""
 
 import contextlib
+import os
+import re
+import tempfile
 from collections.abc import Iterator
 
 import numpy as np
@@ -162,7 +165,7 @@ class CheckpointSide(_Side):
         Raises Problem (not_restorable) where TensorFlow cannot import the graph.
         """
         super().__init__(initializers)
-        self._prefix = imported["prefix"]
+        self._prefix = _literal(imported["prefix"])
         self._restore_op, self._filename = saver_nodes(meta_graph)
         index = GraphIndex(graph_def)
         needed = pruning.needed(
@@ -174,14 +177,12 @@ class CheckpointSide(_Side):
         for node in kept.node:
             node.device = ""
             node.attr.pop("_output_shapes", None)
-        info = meta_graph.meta_info_def
-        producer_ops = info.stripped_op_list if info.HasField("stripped_op_list") else None
         # The saver restores all variables; those of which the settings ask for the averages get these afterwards.
         rows = [row for row in imported["variables"] if row["key"] and (not self._restore_op or "restored" in row)]
         self._keys = {row["variable"]: row["key"] for row in rows}
         self._reads = {}
         with self.graph.as_default(), _failing_as("not_restorable", "TensorFlow cannot import the meta graph"):
-            tf.import_graph_def(kept, name="", producer_op_list=producer_ops)
+            tf.import_graph_def(kept, name="", producer_op_list=producer_ops(meta_graph))
             for node in kept.node:
                 if node.op in VARIABLE_OPS and node.name in needed:
                     self._add_read(node)
@@ -212,6 +213,21 @@ class CheckpointSide(_Side):
         """The value of the variable `name` in a restored session. Raises Problem (weights_differ) where it has none."""
         with _failing_as("weights_differ", f"variable {name!r} gets no value from the checkpoint"):
             return _array(session.run(self._reads[name]))
+
+
+def _literal(prefix: str) -> str:
+    """A prefix of the same checkpoint that TensorFlow takes as it is: it reads names as UTF-8 and as glob patterns.
+
+    The pattern that stands for the shards of a V1 checkpoint is left alone.
+    """
+    directory, name = os.path.split(prefix)
+    if "?" in name or re.fullmatch(r"[^][*?{}\\\ud800-\udfff]*", prefix):
+        return prefix
+    links = tempfile.mkdtemp()
+    for entry in os.listdir(directory):
+        if entry.startswith(name):
+            os.symlink(os.path.join(directory, entry), os.path.join(links, f"checkpoint{entry[len(name) :]}"))
+    return os.path.join(links, "checkpoint")
 
 
 class FrozenSide(_Side):
@@ -272,6 +288,12 @@ class FrozenSide(_Side):
         with _failing_as("not_importable", "its variables cannot be assigned"):
             for name, value in self._values.items():
                 self._assign(session, name, value)
+
+
+def producer_ops(meta_graph):
+    """The OpList of the TensorFlow that wrote a meta graph, for the ops in it; None where it is not there."""
+    info = meta_graph.meta_info_def
+    return info.stripped_op_list if info.HasField("stripped_op_list") else None
 
 
 def saver_nodes(meta_graph) -> tuple[str, str]:

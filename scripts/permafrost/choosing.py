@@ -1,0 +1,189 @@
+"""Chooses a model's outputs and inputs, and looks for what stands in the way of freezing what lies between them.
+
+What the settings name is taken or refused. Of the outputs that were found in the graph, those that cannot be frozen
+are left out where others can.
+"""
+
+from permafrost import freezing, inputs, node_checks, op_definitions, outputs, pruning
+from permafrost.contract import Problem
+from permafrost.metagraph import (
+    GraphIndex,
+    missing_inputs,
+    needed_functions,
+    node_in_cycle,
+    recursive_function,
+    tensor_name,
+)
+from permafrost.propagation import CALLS
+
+_PLAIN_OPTIONS = {
+    "clear_devices": True,
+    "variable_names_allowlist": [],
+    "variable_names_denylist": [],
+    "initializer_nodes": [],
+}
+
+
+def choose(meta_graph, index: GraphIndex, variables: list[dict], settings: dict) -> dict:
+    """The outputs and inputs of a model, from its settings or found in its graph, and the ops between them.
+
+    Args:
+      variables: as permafrost.importing.describe_variables gives them.
+      settings: `outputs` and `inputs`.
+    Returns `outputs`, `outputs_why`, `outputs_ranking`, `inputs` (tensor name -> description) and `op_definitions`,
+      which also has the ops inside the library functions that the outputs need.
+    Raises Problem: no_output, unknown_output, unknown_input, unknown_op, bad_meta_graph (a needed node is not as its
+      op demands, or an input of it is not in the graph) or bad_setting.
+    """
+    is_named = settings["outputs"] != "auto"
+    names = {variable["variable"] for variable in variables}
+    choice = outputs.choose(meta_graph, index, names, settings["outputs"] if is_named else None)
+    between = _Between(meta_graph, index, variables, {} if settings["inputs"] == "auto" else settings["inputs"])
+    if is_named:
+        return _described(choice) | between.describe(choice.outputs)
+    facts = _described(choice)
+    try:
+        found = between.describe(choice.outputs)
+        between.try_to_freeze(found)
+    except Problem:
+        if not leave_out(facts, {name: reason for name in choice.outputs if (reason := between.hindrance([name]))}):
+            raise
+        found = between.describe(facts["outputs"])
+    return facts | found
+
+
+def _described(choice: outputs.Choice) -> dict:
+    return {"outputs": choice.outputs, "outputs_why": choice.why, "outputs_ranking": choice.ranking}
+
+
+def leave_out(facts: dict, reasons: dict[str, str]) -> bool:
+    """Takes the outputs that `reasons` names out of `outputs`, `outputs_why` and `outputs_ranking` of `facts`.
+
+    Args:
+      reasons: output -> the sentence that says why it cannot be one.
+    Returns whether any output is left; nothing is changed where none is, or where `reasons` is empty.
+    """
+    left = [name for name in facts["outputs"] if name not in reasons]
+    if not left or not reasons:
+        return False
+    for entry in facts["outputs_ranking"]:
+        if entry["name"] in reasons:
+            entry["chosen"] = False
+            entry["reasons"].append(f"left out: {reasons[entry['name']]}")
+    facts["outputs"] = left
+    if facts["outputs_ranking"]:
+        facts["outputs_why"] = outputs.sentence(facts["outputs_ranking"])
+    return True
+
+
+class _Between:
+    """A graph with the inputs that the settings describe, and what lies between them and any outputs."""
+
+    def __init__(self, meta_graph, index: GraphIndex, variables: list[dict], configured_inputs: dict):
+        self._meta_graph, self._index, self._variables = meta_graph, index, variables
+        self._configured = configured_inputs
+        self._shapes = {v["variable"]: v["shape"] for v in variables if v["shape"] is not None}
+
+    def hindrance(self, chosen: list[str]) -> str:
+        """Why the outputs `chosen` cannot be frozen; empty where they can."""
+        try:
+            self.try_to_freeze(self.describe(chosen))
+        except Problem as problem:
+            return problem.message
+        return ""
+
+    def try_to_freeze(self, found: dict) -> None:
+        """Raises Problem where what `describe` found cannot be frozen."""
+        freezing.plan(self._meta_graph, {"variables": self._variables, **found}, _PLAIN_OPTIONS)
+
+    def describe(self, chosen: list[str]) -> dict:
+        """`outputs`, `inputs` and `op_definitions` for the outputs `chosen`; raises Problem as choose does."""
+        fed = inputs.describe(self._index, chosen, self._configured, self._shapes)
+        cut, cuts = pruning.cut_inputs(self._meta_graph.graph_def, list(fed), chosen)
+        for name in chosen:
+            point = "{}:{}".format(*tensor_name(name))
+            if cuts.get(point, point) != point:
+                raise Problem("unknown_output", f"output {name!r} is fed as an input, so nothing computes it")
+        return {"outputs": chosen, "inputs": fed, "op_definitions": _checked_definitions(cut, chosen)}
+
+
+def _checked_definitions(cut, chosen: list[str]) -> dict:
+    """The definitions of the ops that a frozen graph of the outputs `chosen` holds; `cut` has its inputs cut.
+
+    Raises Problem (unknown_op, unsupported_op, bad_meta_graph) for what TensorFlow could not import or run.
+    """
+    cut_index = GraphIndex(cut)
+    output_nodes = [tensor_name(name)[0] for name in chosen]
+    own = pruning.needed(cut_index, output_nodes, with_colocated=False)
+    own |= pruning.needed(cut_index, pruning.table_initializers(cut_index, own), with_colocated=False)
+    if missing := missing_inputs(cut_index, own):
+        raise Problem("bad_meta_graph", f"the graph lacks the node {missing[0]!r}, which the outputs need")
+    if name := node_in_cycle(cut_index, own):
+        raise Problem("bad_meta_graph", f"node {name!r} depends on itself, and no while loop is around it")
+    nodes = [cut_index.nodes[name] for name in sorted(own)]
+    functions = needed_functions(nodes, cut.library)
+    if name := recursive_function(functions):
+        raise Problem("bad_meta_graph", f"function {name!r} calls itself, which TensorFlow cannot run")
+    _check_nodes("", nodes, cut.library)
+    for function in functions:
+        _check_nodes(f"{function.signature.name}/", function.node_def, cut.library)
+    _check_kernels([*nodes, *(node for function in functions for node in function.node_def)])
+    _check_sources(cut_index, nodes)
+    kept = own | pruning.needed(cut_index, output_nodes)
+    ops = {cut_index.nodes[name].op for name in kept} | {n.op for function in functions for n in function.node_def}
+    definitions = op_definitions.look_up(ops)
+    beside = [cut_index.nodes[name] for name in sorted(kept - own)]
+    _check_nodes("", [node for node in beside if node.op in definitions], cut.library)
+    return definitions
+
+
+def _check_nodes(where: str, nodes, library) -> None:
+    """Raises Problem (unknown_op, bad_meta_graph) for nodes that this TensorFlow could not import."""
+    functions = {function.signature.name: function for function in library.function}
+    for node in nodes:
+        definition = op_definitions.registered(node.op)
+        if definition is not None:
+            node_checks.check(node, definition)
+            _check_calls(node, functions)
+        elif node.op not in functions:
+            raise Problem("unknown_op", f"node {where + node.name!r} has op {node.op}, which this TensorFlow lacks")
+
+
+def _check_calls(node, functions: dict) -> None:
+    """Raises Problem (bad_meta_graph) where the graph lacks a function that a node calls, or it takes other inputs."""
+    first, _, attributes = CALLS.get(node.op, (0, "", ()))
+    arguments = sum(not text.startswith("^") for text in node.input) - first
+    for attribute in attributes:
+        value = node.attr[attribute]
+        for called in value.list.func or [value.func]:
+            if called.name not in functions and not value.placeholder:
+                raise Problem("bad_meta_graph", f"the graph lacks function {called.name!r}, which {node.name!r} calls")
+            if called.name in functions and len(functions[called.name].signature.input_arg) != arguments:
+                raise Problem(
+                    "bad_meta_graph",
+                    f"node {node.name!r} ({node.op}) calls function {called.name!r} with {arguments} inputs, "
+                    f"which takes {len(functions[called.name].signature.input_arg)}",
+                )
+
+
+def _check_kernels(nodes) -> None:
+    """Raises Problem (unsupported_op) for an op that TensorFlow knows but cannot run here, on a CPU."""
+    from tensorflow.python.framework import kernels
+
+    for op in sorted({node.op for node in nodes if op_definitions.registered(node.op) is not None}):
+        devices = {kernel.device_type for kernel in kernels.get_registered_kernels_for_op(op).kernel}
+        if not devices & {"CPU", "DEFAULT"}:
+            name = next(node.name for node in nodes if node.op == op)
+            raise Problem(
+                "unsupported_op", f"node {name!r} has op {op}, for which this TensorFlow has no kernel on a CPU"
+            )
+
+
+def _check_sources(index: GraphIndex, nodes) -> None:
+    """Raises Problem (bad_meta_graph) where one of `nodes` takes an output that its source does not have."""
+    for node in nodes:
+        for name, output in index.inputs_of(node):
+            source = index.nodes[name]
+            definition = op_definitions.registered(source.op) if output else None
+            if definition is not None and output >= node_checks.output_count(source, definition):
+                raise Problem("bad_meta_graph", f"node {node.name!r} takes {name}:{output}, which {source.op} lacks")

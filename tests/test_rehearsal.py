@@ -1,0 +1,193 @@
+"""The trial run before freezing: what a graph does not declare is found out from what TensorFlow says of it."""
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+import import_meta
+import kinds
+from fresh_process import in_fresh_process
+from permafrost import mending
+from permafrost.metagraph import read_meta_graph
+from stages import default_settings, frozen, imported
+from test_kinds import check_judgement, saved, usable
+
+v1 = tf.compat.v1
+
+
+def rehearsed(build, directory, **changes) -> dict:
+    """The import record of a model after its trial run."""
+    return rehearse(imported(saved(build, directory), **changes), **changes)
+
+
+def rehearse(record: dict, **changes) -> dict:
+    return in_fresh_process(_rehearse, record, default_settings(timeout=120, **changes))
+
+
+def _rehearse(record: dict, settings: dict) -> dict:
+    import_meta.rehearse(settings, record)
+    return record
+
+
+def hidden_batch() -> None:
+    tf.matmul(tf.reshape(kinds.features(), [5, 3]), kinds.weights("w", [3, 2]), name="out")
+
+
+def batch_of_two_inputs() -> None:
+    state = v1.placeholder(tf.float32, [None, 2], "state")
+    zeros = tf.zeros([37, 2])
+    tf.concat([tf.matmul(kinds.features(), kinds.weights("w", [3, 2])), state + zeros], 1, name="out")
+
+
+def image_of_unknown_size() -> None:
+    x = v1.placeholder(tf.float32, [None, None, None, 1], "x")
+    y = tf.nn.conv2d(x, kinds.weights("filters", [3, 3, 1, 4]), 2, "SAME")
+    tf.matmul(tf.reshape(y, [-1, 7 * 7 * 4]), kinds.weights("w", [7 * 7 * 4, 2]), name="out")
+
+
+def sentence_of_unknown_length() -> None:
+    ids = v1.placeholder(tf.int32, [None, None], "ids")
+    words = tf.expand_dims(tf.gather(kinds.weights("table", [9, 4]), ids), -1)
+    conv = tf.nn.conv2d(words, kinds.weights("filters", [61, 4, 1, 2]), 1, "VALID")
+    tf.reduce_max(conv, [1, 2], name="out")
+
+
+def lengths_after_a_stride() -> None:
+    x = v1.placeholder(tf.float32, [None, 12, 3], "x")
+    lengths = v1.placeholder(tf.int32, [None], "lengths")
+    y = tf.tensordot(x[:, ::4], kinds.weights("w", [3, 2]), 1)
+    tf.identity(tf.reverse_sequence(y, lengths, seq_axis=1), name="out")
+
+
+def image_of_unknown_rank() -> None:
+    x = v1.placeholder(tf.float32, None, "x")
+    y = tf.nn.conv2d(tf.identity(x * 2.0), kinds.weights("filters", [3, 3, 3, 4]), 2, "SAME")
+    tf.reduce_mean(y, [1, 2], name="out")
+
+
+@pytest.mark.parametrize(
+    ("build", "batches"),
+    [
+        (hidden_batch, [5]),
+        (batch_of_two_inputs, [37]),
+        (image_of_unknown_size, [2, 3]),
+        (sentence_of_unknown_length, [2, 3]),
+        (lengths_after_a_stride, [2, 3]),
+        (image_of_unknown_rank, [2, 3]),
+    ],
+)
+def test_inputs_are_changed_until_the_graph_runs(build, batches, tmp_path):
+    record = rehearsed(build, tmp_path)
+    assert record["rehearsal"] == ""
+    assert record["batches"] == batches
+    facts, path = frozen(record, tmp_path / "frozen")
+    check_judgement(record, facts, path)
+
+
+def test_what_the_settings_say_is_not_changed(tmp_path):
+    inputs = {"x": {"shape": [2, 8, 8, 1]}}
+    record = rehearsed(image_of_unknown_size, tmp_path, inputs=inputs)
+    assert record["inputs"]["x:0"]["shape"] == [2, 8, 8, 1]
+    assert "196" in record["rehearsal"]
+    assert not record["batches"]
+
+
+def two_heads_of_which_one_fails() -> None:
+    hidden = tf.matmul(kinds.features(), kinds.weights("w", [3, 4]))
+    tf.nn.softmax(tf.matmul(hidden, kinds.weights("good", [4, 2])), name="good_head")
+    with tf.control_dependencies([v1.assert_greater(hidden, 1e6)]):
+        tf.nn.softmax(tf.matmul(hidden, kinds.weights("worse", [4, 2])), name="bad_head")
+
+
+def test_an_output_that_does_not_run_is_left_out(tmp_path):
+    record = rehearsed(two_heads_of_which_one_fails, tmp_path)
+    assert "good_head" in record["outputs"]
+    assert "bad_head" not in record["outputs"]
+    (entry,) = [entry for entry in record["outputs_ranking"] if entry["name"] == "bad_head"]
+    assert "left out" in entry["reasons"][-1]
+    assert not entry["chosen"]
+    facts, path = frozen(record, tmp_path / "frozen")
+    check_judgement(record, facts, path)
+
+
+def test_an_output_that_is_asked_for_is_kept(tmp_path):
+    record = rehearsed(two_heads_of_which_one_fails, tmp_path, outputs=["good_head", "bad_head"])
+    assert record["outputs"] == ["good_head", "bad_head"]
+    assert "assert" in record["rehearsal"].lower()
+
+
+def head_over_an_unsaved_variable() -> None:
+    hidden = tf.matmul(kinds.features(), kinds.weights("w", [3, 4]))
+    tf.nn.softmax(tf.matmul(hidden, kinds.weights("good", [4, 2])), name="good_head")
+    worse = kinds.weights("worse", [4, 2], collections=[v1.GraphKeys.LOCAL_VARIABLES])
+    v1.add_to_collection("to_run", worse.initializer)
+    tf.nn.softmax(tf.matmul(hidden, worse), name="bad_head")
+
+
+def test_an_output_that_cannot_be_frozen_is_left_out(tmp_path):
+    record = imported(saved(head_over_an_unsaved_variable, tmp_path))
+    assert "good_head" in record["outputs"]
+    assert "bad_head" not in record["outputs"]
+    (entry,) = [entry for entry in record["outputs_ranking"] if entry["name"] == "bad_head"]
+    assert "'worse' is needed" in entry["reasons"][-1]
+
+
+def file_reader() -> None:
+    text = tf.io.read_file("/etc/hostname")
+    size = tf.cast(tf.strings.length(text), tf.float32)
+    tf.add(tf.matmul(kinds.features(), kinds.weights("w", [3, 2])), size, name="out")
+
+
+def test_a_graph_that_reads_files_is_not_run(tmp_path):
+    record = rehearsed(file_reader, tmp_path, outputs=["out"])
+    assert "ReadFile" in record["rehearsal"]
+    assert "not run" in record["rehearsal"]
+
+
+def endless() -> None:
+    x = tf.matmul(kinds.features(), kinds.weights("w", [3, 3]))
+    with kinds.control_flow(1):
+        result = v1.while_loop(lambda i, h: i > 0, lambda i, h: (tf.constant(1), tf.tanh(h)), [tf.constant(1), x])
+    tf.identity(result[1], name="out")
+
+
+def test_a_graph_that_does_not_end_is_frozen_none_the_less(tmp_path):
+    record = imported(saved(endless, tmp_path), outputs=["out"])
+    record = in_fresh_process(_rehearse, record, default_settings(timeout=5, outputs=["out"]))
+    assert "within 5 s" in record["rehearsal"]
+    assert record["outputs"] == ["out"]
+    assert frozen(record, tmp_path / "frozen")[1].exists()
+
+
+def test_stale_output_shapes_are_dropped(tmp_path):
+    source = saved(kinds.plain(False), tmp_path)
+    meta_graph = read_meta_graph(source["meta"])
+    (node,) = [node for node in meta_graph.graph_def.node if node.name == "MatMul"]
+    node.attr["_output_shapes"].list.shape[0].dim[1].size += 3
+    with open(source["meta"], "wb") as file:
+        file.write(meta_graph.SerializeToString())
+    record = imported(source, outputs=["out"])
+    assert not usable(record)
+    record = rehearse(record, outputs=["out"])
+    assert record["stale_shapes"] == "MatMul"
+    facts, path = frozen(record, tmp_path / "frozen")
+    assert {"repair": "stale _output_shapes dropped", "node": "MatMul"} in facts["repairs"]
+    check_judgement(record, facts, path)
+
+
+def test_fresh_output_shapes_are_kept(tmp_path):
+    record = rehearsed(kinds.plain(False), tmp_path, outputs=["out"])
+    assert record["stale_shapes"] == ""
+    graph_def = v1.GraphDef.FromString(frozen(record, tmp_path / "frozen")[1].read_bytes())
+    assert any("_output_shapes" in node.attr for node in graph_def.node)
+
+
+def test_no_input_is_made_larger_than_memory_holds():
+    spec = {"dtype": "float32", "kind": "uniform", "shape": [None, 32, 32, 1], "open": [1, 2], "low": 0, "high": 1}
+    specs = {"x:0": spec | {"why": "floats"}}
+    message = "node 'n': Input to reshape is a tensor with 99999 values, but the requested shape has 98765"
+    tried = list(mending.alternatives(specs, 2, message, {"x:0"}))
+    assert tried
+    for other, batch in tried:
+        shape = [batch if size is None else size for size in other["x:0"]["shape"]]
+        assert np.prod(shape) <= 1 << 24, shape
