@@ -7,10 +7,11 @@ is an input that meets the network only where nothing but a loss or a metric com
 import os
 import re
 from collections import deque
+from collections.abc import Collection
 from math import prod
 
 from permafrost.feed_points import feed_points
-from permafrost.metagraph import GraphIndex, tensor_name
+from permafrost.metagraph import GraphIndex, static_shape, tensor_name
 from permafrost.static import constant, output_shape
 
 # Values end here: what these ops write, save, show or check is no output of a network.
@@ -24,6 +25,7 @@ _STATISTICS = ("AssignAdd", "AssignSub", "AssignAddVariableOp", "AssignSubVariab
 # What comes out depends on the shape of what goes in, not on its values.
 _SHAPE_OPS = {"Shape", "ShapeN", "Size", "Rank", "ZerosLike", "OnesLike"}
 _LOSSES = re.compile(r"^(.*CrossEntropyWithLogits|CTCLoss(V2)?|L2Loss|InTopK(V2)?|EditDistance)$")
+_LOSS_OPS = {"SparseSoftmaxCrossEntropyWithLogits", "SoftmaxCrossEntropyWithLogits"}
 _METRIC_ENDS = re.compile(r"^(Equal|NotEqual|ApproximateEqual|SquaredDifference|LogicalAnd)$")
 _REDUCTIONS = {"Mean", "Sum", "Max", "Min", "Prod", "All", "Any", "L2Loss"}
 # Ops that make the network's last result of what its last layer gives, and what people call them.
@@ -39,6 +41,7 @@ _POOLS = {
 }  # fmt: skip
 # A loss or a metric that converts a result uses that result; the conversion is none of its own.
 _PASSED = {"Cast", "StopGradient"}
+_OF_NORMS = {"Rsqrt", "Sqrt", "Maximum", "Sum", "Square", "Mul", "AddV2", "Add", "Abs", "Max", "Identity"}
 _SELECTIONS = {"TopK", "TopKV2", "Round"}  # Heads after a layer; elsewhere, losses select their hard examples so.
 # Ops that hand on values, in another shape, order or dtype.
 STRUCTURAL = {
@@ -50,6 +53,10 @@ _FOLLOWING = STRUCTURAL | _ACTIVATIONS | _POOLS | _SELECTIONS  # What may follow
 _LOSS_SIDE = {"Log", "Log1p", "Neg", "Maximum", "Minimum", "ClipByValue", "Square", "Sqrt", "Pow", "Exp", "Softplus"}
 RANDOM = re.compile(r"^(Random|Stateless(Random|Truncated)|TruncatedNormal|ParameterizedTruncated|Multinomial).*")
 _NO_WEIGHT = re.compile(r"(^|/)(global_step|(val_|training_)?step|epoch)(/part_\d+)?$", re.IGNORECASE)
+# A conditional random field's scores from one label to the next: its loss and its decoder take them, no layer does.
+_TRANSITIONS = re.compile(r"(^|/)transitions?(_(matrix|params|weights))?(_\d+)?$", re.IGNORECASE)
+# What a parameter does to a layer's result only in a loss, as a deviation does to a distance.
+_NO_LAYER = {"Sub", "Div", "RealDiv", "SquaredDifference", "Pow", "Maximum", "Minimum"}
 _GRADIENTS = re.compile(r"(^|/)gradients(_\d+)?/")
 # Names that TensorFlow gives inside its own functions, and people to the scopes of losses.
 INTERNAL = re.compile(r"(^|/)(control_dependency|group_deps|read)(_\d+)?$|cross_?entropy|loss(es)?(_\d+)?/", re.I)
@@ -60,12 +67,14 @@ _METRIC_SCOPES = re.compile(r"(^|/)(confusion_matrix|metrics?|accuracy|eval\w*)(
 class Forward:
     """The forward graph of a training graph: sets of node names, each a step of the reasoning.
 
-    variables: the weights, without counters of steps. trained: on the way of the gradient, where there is one. side:
-    gradients, savers, summaries, updates and what only they use. weighted: depends on a variable. fed: depends on a
-    feed point or a random op. reduced: single numbers made of larger tensors. parameters: weights on their way to where
-    they meet data. joins: where they meet. tail: nodes after which only losses and metrics come. labels: feed points
-    (tensors) that only tails use. live: the candidates for outputs, i.e. weighted, depending on an input but on no
-    label, and no tail. compared: live nodes that a loss compares with a label. `order` has all NodeDefs of the graph.
+    variables: the weights, without counters of steps. transitions: those of a conditional random field. trained: on the
+    way of the gradient, where there is one. side: gradients, savers, summaries, updates and what only they use.
+    weighted: depends on a variable. fed: depends on a feed point or a random op. random: depends on a random op.
+    reduced: single numbers made of larger tensors. parameters: weights on their way to where they meet data. joins:
+    where they meet. tail: nodes after which only losses and metrics come. labels: feed points (tensors) that only tails
+    use. targets: feed points (nodes) that a loss takes as labels, and the network as inputs. live: the candidates for
+    outputs, i.e. weighted, depending on an input but on no label, and no tail. compared: live nodes that a loss
+    compares with a label. `order` has all NodeDefs of the graph.
 
     Args:
       meta_graph: a MetaGraphDef, of which only the collection `losses` is read.
@@ -75,27 +84,35 @@ class Forward:
     def __init__(self, meta_graph, index: GraphIndex, variables: set[str]):
         self.index = index
         self.order = list(index.graph_def.node)
-        self.variables = {name for name in variables if name in index.nodes and not _NO_WEIGHT.search(name)}
+        weights = {name for name in variables if name in index.nodes and not _NO_WEIGHT.search(name)}
+        self.transitions = {name for name in weights if _TRANSITIONS.search(name) and _is_square(index.nodes[name])}
+        self.variables = weights - self.transitions
         self.trained = _differentiated(index)
         self.side = self._side_nodes()
         statistics = self._statistics()
         self.weighted = self._onward(self.variables)
         self.feeds = feed_points(index)
-        random = {node.name for node in self.order if RANDOM.match(node.op)}
-        self.fed = self._onward(name for name, _ in self.feeds) | self._onward(random)
+        self.random = self._onward(node.name for node in self.order if RANDOM.match(node.op))
+        self.fed = self._onward(name for name, _ in self.feeds) | self.random
         self.reduced = self._reduced()
-        self.parameters = self._onward(self.variables - statistics) - self.fed - self.reduced
-        self.joins = {name for name in self.weighted & self.fed if self._takes(name, self.parameters)}
+        logarithms = {node.name for node in self.order if node.op in ("Log", "Log1p")}
+        self.parameters = self._onward(self.variables - statistics, logarithms) - self.fed - self.reduced
+        self.joins = {
+            name
+            for name in self.weighted & self.fed
+            if index.nodes[name].op not in _NO_LAYER and self._takes(name, self.parameters)
+        }
         self._drop_updates()
         self.losses = self._losses(meta_graph)
         self.tail = self._tails()
         self.labels = [point for point in self.feeds if self._is_label(*point)]
         inputs = [point for point in self.feeds if point not in self.labels]
+        self.targets = {point[0] for point in inputs if self._meets_loss(*point)}
         after_labels = self._after(self.labels)
-        after_inputs = self._after(inputs) | self._onward(random)
+        after_inputs = self._after(inputs) | self.random
         loops, branches = self._frames()
         usable = self.weighted - self.side - after_labels - self.losses - loops - branches - self.variables
-        usable -= self.parameters
+        usable -= self.parameters | self._scored_by_transitions()
         reachable = usable & after_inputs or usable
         self.compared = self._compared(reachable, after_labels | self.losses)
         self.live = (reachable - self.tail) | self.compared or reachable
@@ -113,16 +130,21 @@ class Forward:
     def _takes(self, name: str, among: set[str]) -> bool:
         return any(source in among for source, _ in self.index.inputs_of(self.index.nodes[name]))
 
-    def _onward(self, names) -> set[str]:
-        """What depends on the values of `names` in the forward graph, `names` included."""
+    def _onward(self, names, ends: Collection[str] = ()) -> set[str]:
+        """What depends on the values of `names` in the forward graph up to the nodes `ends`, `names` included."""
         reached, waiting = set(), deque(names)
         while waiting:
             name = waiting.popleft()
-            if name in reached or name in self.side:
+            if name in reached or name in self.side or name in ends:
                 continue
             reached.add(name)
             waiting.extend(n.name for n in self.data_consumers(name) if n.op not in _SHAPE_OPS)
         return reached
+
+    def _scored_by_transitions(self) -> set[str]:
+        """What a conditional random field computes of its transitions, but for the labels that it decodes."""
+        scored = self._onward(self.transitions)
+        return scored - self._onward(name for name in scored if self.index.nodes[name].op == "ArgMax")
 
     def _after(self, points: list[tuple[str, int]]) -> set[str]:
         """What depends on the values of the tensors `points`; other outputs of their nodes do not count."""
@@ -226,13 +248,31 @@ class Forward:
     def is_result(self, node) -> bool:
         """Whether a NodeDef is a layer or a head of the network, or reshapes one where the loss does not."""
         seen = set()
-        while node.op in _FOLLOWING and node.name not in self.joins and node.name not in seen:
+        while node.name not in self.joins and node.name not in seen:
+            if node.op not in _FOLLOWING and not self.normalizes(node):
+                break
             seen.add(node.name)
             source = self.index.nodes.get(self.index.inputs_of(node)[0][0]) if self.index.inputs_of(node) else None
             if source is None or self._belongs_to_loss(node, source):
                 return False
             node = source
         return node.name in self.joins or (node.op in HEADS and node.name not in self.reduced)
+
+    def normalizes(self, node) -> bool:
+        """Whether a NodeDef divides a tensor by its own norm, as tf.math.l2_normalize does."""
+        sources = [source for source, _ in self.index.inputs_of(node)]
+        if node.op not in ("Mul", "RealDiv", "Div") or len(sources) != 2:
+            return False
+        before, reduces = sources[1], False
+        for _ in range(8):
+            divisor = self.index.nodes.get(before)
+            if divisor is None or divisor.op not in _OF_NORMS or not self.index.inputs_of(divisor):
+                return False
+            reduces = reduces or divisor.op in ("Sum", "Max")
+            before = self.index.inputs_of(divisor)[0][0]
+            if before == sources[0]:
+                return reduces
+        return False
 
     def _belongs_to_loss(self, node, source) -> bool:
         """Whether a node that reshapes the result of a layer does so for a loss, by the name scope that it shares."""
@@ -250,6 +290,15 @@ class Forward:
 
     def _is_label(self, name: str, output: int) -> bool:
         """Whether a feed point meets the weighted graph, and does so in tails only."""
+        meetings = self._meetings(name, output)
+        return bool(meetings) and all(meeting in self.tail for meeting in meetings)
+
+    def _meets_loss(self, name: str, output: int) -> bool:
+        """Whether a feed point goes into a loss as it is, though the network takes it as well."""
+        return any(self.index.nodes[meeting].op in _LOSS_OPS for meeting in self._meetings(name, output))
+
+    def _meetings(self, name: str, output: int) -> list[str]:
+        """The nodes where what is computed of a feed point alone meets the weighted graph."""
         meetings, seen = [], set()
         waiting = deque(self._users(name, output))
         while waiting:
@@ -261,7 +310,7 @@ class Forward:
                 meetings.append(node.name)
             else:
                 waiting.extend(n for n in self.data_consumers(node.name) if n.op not in _SHAPE_OPS)
-        return bool(meetings) and all(meeting in self.tail for meeting in meetings)
+        return meetings
 
     def _compared(self, reachable: set[str], after_labels: set[str]) -> set[str]:
         """The nodes of `reachable` that are used together with labels, without the logarithms that the loss adds."""
@@ -319,6 +368,11 @@ class Forward:
 
         loops = between(("Enter", "RefEnter"), ("Exit", "RefExit"), set())
         return loops, between(("Switch", "RefSwitch"), ("Merge", "RefMerge"), loops)
+
+
+def _is_square(node) -> bool:
+    shape = static_shape(node)
+    return shape is not None and len(shape) == 2 and shape[0] == shape[1]
 
 
 def _shared(one: str, other: str) -> int:

@@ -8,7 +8,7 @@ import re
 from collections import deque
 from dataclasses import dataclass, field
 
-from permafrost import node_checks
+from permafrost import node_checks, subnetworks
 from permafrost.contract import Problem
 from permafrost.forward import HEADS, INTERNAL, RANDOM, STRUCTURAL, Forward
 from permafrost.metagraph import VARIABLE_OPS, GraphIndex, tensor_name
@@ -109,15 +109,19 @@ def _rank(forward: Forward) -> list[dict]:
     index = forward.index
     ends = {name for name in forward.live if forward.is_end(name)}
     told = {n.name for n in forward.order if n.op == "Identity" and n.name in forward.live and _TOLD.search(n.name)}
-    names = ends | forward.compared | told
+    own_heads = {n.name for n in forward.order if n.op in HEADS and n.name in forward.live and _has_own_name(n)}
+    names = ends | forward.compared | told | own_heads
     for name in list(names):
-        names |= _before_head(forward, name) | _reshaped_for_loss(forward, name)
+        names |= _before_head(forward, name) | _reshaped_for_loss(forward, name) | _taken_apart(forward, name, ends)
+    borders = _borders(forward, names)
     entries = []
-    for name in sorted(names):
+    for name in sorted(names | set(borders) | forward.transitions):
         before = index.reach([name])
-        entry = {"name": name, "score": 0, "chosen": False, "reasons": [], "weights": before & forward.variables}
+        weights = before & (forward.variables | forward.transitions)
+        entry = {"name": name, "score": 0, "chosen": False, "reasons": [], "weights": weights}
+        entry["forced"] = bool(before & forward.targets) and name not in told
         entry["random"] = any(RANDOM.match(index.nodes[source].op) for source in before)
-        _score(forward, entry, ends, names)
+        _score(forward, entry, ends, names, borders)
         entries.append(entry)
     most = max((len(entry["weights"]) for entry in entries), default=0)
     for entry in entries:
@@ -148,10 +152,16 @@ def _before_head(forward: Forward, name: str) -> set[str]:
         told = not INTERNAL.search(name) and bool(_TOLD.search(name))
         if (after_head and (node.op not in STRUCTURAL or told)) or node.op in HEADS:
             found.add(name)
-        if node.op in HEADS or node.op in STRUCTURAL:
+        if node.op in HEADS or (node.op in STRUCTURAL and not _gathers_steps(forward, node)):
             sources = [source for source, _ in forward.index.inputs_of(node) if source in forward.live]
             waiting.extend((source, after_head or node.op in HEADS) for source in sources)
     return found
+
+
+def _gathers_steps(forward: Forward, node) -> bool:
+    """Whether a node puts the steps of a sequence together, of which each goes on into the next."""
+    sources = [forward.index.nodes[source] for source, _ in forward.index.inputs_of(node)]
+    return node.op == "Pack" and sum(source.name in forward.live for source in sources) > 1
 
 
 def _reshaped_for_loss(forward: Forward, name: str) -> set[str]:
@@ -165,13 +175,68 @@ def _reshaped_for_loss(forward: Forward, name: str) -> set[str]:
     return {source} if source in forward.live and unnamed and moved else set()
 
 
-def _score(forward: Forward, entry: dict, ends: set[str], names: set[str]) -> None:
+def _taken_apart(forward: Forward, name: str, ends: set[str]) -> set[str]:
+    """What an end of the graph was before a loss took it apart, as it does with the rows of a batch of triplets."""
+    node = forward.index.nodes[name]
+    if name not in ends or node.op not in ("Unpack", "Split", "SplitV"):
+        return set()
+    while node.op in STRUCTURAL and forward.index.inputs_of(node):
+        source = forward.index.inputs_of(node)[node.op == "Split"][0]
+        if source not in forward.live:
+            return set()
+        node = forward.index.nodes[source]
+    return {node.name}
+
+
+def _has_own_name(node) -> bool:
+    """Whether the program named a node, so that its name is not that of its op."""
+    leaf = re.sub(r"_\d+$", "", node.name.rpartition("/")[2]).lower()
+    return leaf != node.op.lower() and not INTERNAL.search(node.name) and not re.search(r"softmax|sigmoid|max$", leaf)
+
+
+def _borders(forward: Forward, names: set[str]) -> dict[str, str]:
+    """Node -> why, for what one of several networks hands to the next, as a generator does to its critic."""
+    used = forward.index.reach(names) & forward.variables
+    membership = subnetworks.networks(forward.index, used)
+    found = subnetworks.seams(forward.index, membership, forward.live, forward.data_consumers) if membership else {}
+    borders = {}
+    for name, (own, further) in found.items():
+        for result in _without_sampling(forward, name):
+            if result not in forward.reduced:
+                borders[result] = f"{own} hands it to {further}"
+    return borders
+
+
+def _without_sampling(forward: Forward, name: str) -> set[str]:
+    """The node itself; or, where it was drawn at random, the results of layers that say from what."""
+    if name not in forward.random:
+        return {name}
+    results, seen, waiting = set(), set(), deque([name])
+    while waiting:
+        name = waiting.popleft()
+        if name in seen or name not in forward.live:
+            continue
+        seen.add(name)
+        if name not in forward.random and forward.is_result(forward.index.nodes[name]):
+            results.add(name)
+            continue
+        waiting.extend(source for source, _ in forward.index.inputs_of(forward.index.nodes[name]))
+    return results
+
+
+def _score(forward: Forward, entry: dict, ends: set[str], names: set[str], borders: dict[str, str]) -> None:
     name, node = entry["name"], forward.index.nodes[entry["name"]]
 
     def add(points: float, reason: str) -> None:
         entry["score"] += points
         entry["reasons"].append(reason)
 
+    if name in borders:
+        add(3, borders[name])
+    if name in forward.transitions:
+        add(5, "decoding needs these scores from one label to the next")
+    if node.op in HEADS and _has_own_name(node):
+        add(1, "the program gave it a name of its own")
     if name in forward.compared:
         add(3, "a loss compares it with labels")
     if node.op in HEADS:
@@ -202,6 +267,11 @@ def _decide(index: GraphIndex, entries: list[dict]) -> None:
         entry["chosen"] = bool(entry["weights"]) and (entry["score"] >= 3 or further)
         if entry["chosen"]:
             covered |= entry["weights"]
+    for entry in entries:
+        unforced = [other["weights"] for other in entries if other["chosen"] and not other["forced"]]
+        if entry["forced"] and any(weights >= entry["weights"] for weights in unforced):
+            entry["chosen"] = False
+            entry["reasons"].append("the same weights are there without a label that is fed as an input")
     for entry in entries:
         # The same layer without dropout or sampling is the copy of the network that is there for inference.
         if entry["random"] and any(
