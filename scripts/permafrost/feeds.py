@@ -8,9 +8,8 @@ from pathlib import Path
 import ml_dtypes
 import numpy as np
 
+from permafrost import string_feeds
 from permafrost.contract import Problem
-
-_WORDS = (b"a", b"b", b"c", b"the", b"one", b"two", b"red", b"blue")
 
 
 def numpy_dtype(name: str) -> np.dtype:
@@ -63,9 +62,7 @@ def _make(name: str, spec: dict, seed: int, batch: int, directory: Path) -> np.n
     digest = hashlib.sha256(f"{seed}/{name}".encode()).digest()
     generator = np.random.default_rng(int.from_bytes(digest[:16], "little"))
     if kind == "strings":
-        array = np.empty(shape, dtype=object)
-        array[...] = generator.choice(np.array(_WORDS, dtype=object), size=shape)
-        return array
+        return string_feeds.make(spec.get("content") or {"form": "words"}, generator, shape)
     if kind in ("indices", "sizes"):
         sizes = [batch if size is None else size for size in spec["size"]]
         return np.asarray(sizes if kind == "sizes" else _indices(generator, sizes, batch)).astype(dtype)

@@ -155,7 +155,14 @@ def _flag(index: GraphIndex, node) -> str:
 
 
 def worst_first(rows: list[dict]) -> list[dict]:
-    """Rows of findings without repetitions, errors before warnings before infos, then by finding and node."""
+    """Rows of findings, errors before warnings before infos; nodes of which the same is said share the first one's."""
     rank = {ERROR: 0, WARNING: 1, INFO: 2}
-    unique = {(rank[row["severity"]], row["finding"], row["node"], row["advice"]): row for row in rows}
-    return [unique[key] for key in sorted(unique)]
+    nodes: dict[tuple, dict[str, None]] = {}
+    for row in rows:
+        nodes.setdefault((rank[row["severity"]], row["finding"], row["advice"]), {})[row["node"]] = None
+    severities = {number: severity for severity, number in rank.items()}
+    found = []
+    for (severity, name, advice), (first, *others) in sorted(nodes.items(), key=lambda item: item[0]):
+        further = f" ({len(others)} more such nodes, {others[-1]} last)" if others else ""
+        found.append(finding(severities[severity], name, first, advice + further))
+    return found

@@ -9,7 +9,7 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from math import prod
 
-from permafrost import sparse_inputs
+from permafrost import sparse_inputs, string_inputs
 from permafrost.contract import Problem
 from permafrost.feed_points import feed_points, needed, nodes_between
 from permafrost.metagraph import GraphIndex, tensor_name
@@ -46,7 +46,7 @@ def describe(
     that are no more than a guess, or `rank`), `kind` and `why`, and by kind: `uniform` and `integers` have `low` and
     `high` (exclusive; None for integers up to the dimension that the trial chooses), `value` has `value` (with shape
     None it is fed as it is), `file` has `file` and `key`, `indices` and `sizes` have `size`, a dense shape
-    (permafrost.sparse_inputs); `strings` has nothing more, `default` is not fed.
+    (permafrost.sparse_inputs), `strings` has `content` (permafrost.string_inputs); `default` is not fed.
 
     Args:
       configured: node or tensor name -> a value, {shape, range} or {file, key}, from the model's settings.
@@ -130,7 +130,8 @@ class _Uses:
         if dtype == "bool":
             return spec | {"kind": "value", "value": False, "why": "a flag: false" + shape_why}
         if dtype == "string":
-            return spec | {"kind": "strings", "why": "words" + shape_why}
+            content = string_inputs.content(self.index, self._along(name, output, self._hands_on_values))
+            return spec | {"kind": "strings", "content": content, "why": string_inputs.WHY[content["form"]] + shape_why}
         if "int" in dtype:
             return spec | self._integers(name, output, leaf, shape, shape_why)
         if shape == [] or (shape is None):
@@ -176,13 +177,13 @@ class _Uses:
                 yield node, position
                 waiting.extend((node.name, further) for further in hands_on(node, position))
 
-    def _integers(self, name: str, output: int, leaf: str, shape: list | None, shape_why: str) -> dict:
-        def hands_on(node, position: int) -> set[int]:
-            keeps = node.op in _VALUE_KEEPING and not (node.op == "Reshape" and position == 1)
-            return self.index.used_outputs(node.name) if keeps else set()
+    def _hands_on_values(self, node, position: int) -> set[int]:
+        keeps = node.op in _VALUE_KEEPING and not (node.op == "Reshape" and position == 1)
+        return self.index.used_outputs(node.name) if keeps else set()
 
+    def _integers(self, name: str, output: int, leaf: str, shape: list | None, shape_why: str) -> dict:
         bounds, length = [], bool(_LENGTH.search(leaf))
-        for node, position in self._along(name, output, hands_on):
+        for node, position in self._along(name, output, self._hands_on_values):
             if (bound := self._bound(node, position)) is not None:
                 bounds.append(bound)
             if node.op in _SHAPED and position == 0 and not shape:

@@ -9,7 +9,7 @@ import time
 
 import tensorflow as tf
 
-from permafrost import feeds, graph_files, pruning
+from permafrost import comparison, feeds, graph_files, pruning
 from permafrost.feed_points import needed
 from permafrost.mending import BATCHES, alternatives, failing_node
 from permafrost.metagraph import GraphIndex, tensor_name
@@ -34,7 +34,7 @@ def rehearse(imported: dict, settings: dict, directory: str, is_named: bool) -> 
       inputs: tensor name -> description, changed where they had to be.
       batches: the sizes of the batch on which the graph ran, one or two; empty where it did not run.
       failure: what TensorFlow said, where it did not run; else empty.
-      left_out: output -> what TensorFlow said, for outputs that do not run where others do.
+      left_out: output -> why, for outputs that do not run, or not the same twice, where others do.
       stale_shapes: the first node whose `_output_shapes` TensorFlow refuses, since it infers others; else empty.
     Raises Problem as graph_files.read and CheckpointSide do, and bad_feed for a setting that cannot be fed.
     """
@@ -53,6 +53,11 @@ def rehearse(imported: dict, settings: dict, directory: str, is_named: bool) -> 
             failure = ""
     if failure:
         return found | {"failure": failure}
+    if not is_named:
+        unsteady = stage.unsteady(specs, batch, list(outputs))
+        if len(unsteady) < len(outputs):
+            found["left_out"] |= {outputs[name]: "differs between two runs of the same graph" for name in unsteady}
+            outputs = {name: given for name, given in outputs.items() if name not in unsteady}
     specs = stage.needed_inputs(list(outputs.values()), specs)
     return found | {"inputs": specs, "batches": stage.sizes(specs, batch, list(outputs))}
 
@@ -109,6 +114,21 @@ class _Stage:
             found = _STALE.search(str(error))
             return found[1] if found else ""
         return ""
+
+    def unsteady(self, specs: dict, batch: int, outputs: list[str]) -> set[str]:
+        """The outputs of nodes that do not give the same twice, op seeds set."""
+        made = feeds.make(specs, self._seed, batch, self._directory)
+        feed = {self._names[name]: value for name, value in made.items()}
+        try:
+            first, second = (self._side.run(outputs, feed) for _ in range(2))
+        except RunFailed:
+            return set()
+        differing = {
+            tensor_name(name)[0]
+            for name, a, b in zip(outputs, first, second, strict=True)
+            if not comparison.match(a, b)
+        }
+        return {name for name in outputs if tensor_name(name)[0] in differing}
 
     def attempt(self, specs: dict, batch: int, outputs: list[str]) -> str:
         """Runs the tensors `outputs`; returns what TensorFlow says where they do not run. Raises Problem (bad_feed)."""

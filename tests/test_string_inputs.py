@@ -1,0 +1,105 @@
+"""Strings that are fed are of the form that the graph parses, decodes or looks up."""
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+import kinds
+from permafrost import feeds
+from permafrost.contract import Problem
+from stages import frozen, imported, problem_of
+from test_kinds import check_judgement, saved
+from test_rehearsal import rehearse
+
+v1 = tf.compat.v1
+
+
+def texts(name="text"):
+    return v1.placeholder(tf.string, [None], name)
+
+
+def head(x, size):
+    tf.matmul(tf.reshape(x, [-1, size]), kinds.weights("w", [size, 2]), name="out")
+
+
+def parse_example() -> None:
+    features = {
+        "age": tf.io.FixedLenFeature([1], tf.float32),
+        "ids": tf.io.FixedLenFeature([2], tf.int64),
+        "tags": tf.io.VarLenFeature(tf.string),
+    }
+    parsed = v1.parse_example(texts("serialized"), features)
+    tags = tf.strings.to_hash_bucket_fast(tf.sparse.to_dense(parsed["tags"], default_value=""), 5)
+    embedded = tf.reshape(tf.reduce_sum(tf.gather(kinds.weights("tags", [5, 3]), tags), 1), [-1, 3])
+    head(tf.concat([parsed["age"], tf.cast(parsed["ids"], tf.float32), embedded], 1), 6)
+
+
+def parse_single_example() -> None:
+    serialized = v1.placeholder(tf.string, [], "serialized")
+    parsed = v1.parse_single_example(serialized, {"x": tf.io.FixedLenFeature([4], tf.float32)})
+    head(parsed["x"], 4)
+
+
+def image() -> None:
+    decoded = tf.io.decode_jpeg(v1.placeholder(tf.string, [], "image_bytes"), channels=3)
+    pixels = v1.image.resize_bilinear(tf.expand_dims(tf.cast(decoded, tf.float32) / 255.0, 0), [4, 4])
+    head(pixels, 48)
+
+
+def sound() -> None:
+    audio, _ = tf.audio.decode_wav(v1.placeholder(tf.string, [], "wav_data"), 1, 100)
+    head(audio, 100)
+
+
+def raw() -> None:
+    def decode(text):
+        return tf.reshape(tf.io.decode_raw(text, tf.uint8), [12])
+
+    decoded = tf.map_fn(decode, texts(), fn_output_signature=tf.uint8)
+    head(tf.cast(decoded, tf.float32), 12)
+
+
+def csv() -> None:
+    fields = tf.io.decode_csv(texts("lines"), [[0.0], [0.0], [0.0]])
+    head(tf.stack(fields, 1), 3)
+
+
+def number() -> None:
+    head(tf.strings.to_number(texts()), 1)
+
+
+def table() -> None:
+    """Other words than the table's own would all be the default."""
+    kinds.table_of_constants()
+
+
+@pytest.mark.parametrize("build", [parse_example, parse_single_example, image, sound, raw, csv, number, table])
+def test_strings_run(build, tmp_path):
+    with kinds.control_flow(1):
+        record = imported(saved(build, tmp_path), outputs=["out"])
+    record = rehearse(record, outputs=["out"])
+    assert not record["rehearsal"]
+    facts, path = frozen(record, tmp_path / "frozen")
+    check_judgement(record, facts, path)
+
+
+def test_words_of_a_table_are_its_keys(tmp_path):
+    record = imported(saved(table, tmp_path), outputs=["out"])
+    made = feeds.make(record["inputs"], 0, 20, ".")["words:0"]
+    assert set(made.tolist()) == {b"ice", b"snow"}
+
+
+def test_images_are_what_tensorflow_decodes():
+    spec = {"dtype": "string", "shape": [2], "kind": "strings", "why": ""}
+    for channels in (1, 3, 4):
+        made = feeds.make({"x:0": spec | {"content": {"form": "image", "channels": channels}}}, 3, 1, ".")["x:0"]
+        images = [tf.io.decode_png(data) for data in made]
+        assert [image.shape for image in images] == [(32, 32, channels)] * 2
+        assert not np.array_equal(*images)
+
+
+def test_a_form_that_there_is_not():
+    spec = {"dtype": "string", "shape": [2], "kind": "strings", "why": "", "content": {"form": "song"}}
+    problem = problem_of(feeds.make, {"x:0": spec}, 0, 1, ".")
+    assert isinstance(problem, Problem)
+    assert "song" in problem.message
