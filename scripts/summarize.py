@@ -64,6 +64,7 @@ def summary_row(model: dict, found: list[dict], wrong: str) -> tuple:
         **{key: imported.get(key, model.get(key)) for key in ("prefix", "step", "format", "findings")},
         **{key: imported.get(key) for key in ("producer", "tensorflow_version", "outputs", "outputs_why", "nodes")},
         "inputs": list(_mapping(imported, "inputs")),
+        "inputs_why": [_fed(name, spec) for name, spec in _mapping(imported, "inputs").items()],
         "frozen_nodes": provenance.get("frozen_nodes"),
         "variables": len(imported["variables"]) if isinstance(imported.get("variables"), list) else None,
         "frozen_variables": provenance.get("frozen_variables"),
@@ -108,6 +109,13 @@ def finding_rows(reports: str | Path, model: str) -> list[tuple]:
 def _mapping(record: dict, key: str) -> dict:
     value = record.get(key)
     return value if isinstance(value, dict) else {}
+
+
+def _fed(name: str, spec: dict) -> str:
+    """What is fed to an input, with `?` for the sizes that each trial chooses."""
+    shape = spec.get("shape")
+    sizes = "" if shape is None else f" [{', '.join('?' if size is None else str(size) for size in shape)}]"
+    return f"{name}: {spec.get('dtype')}{sizes}, {spec.get('why')}"
 
 
 def _repairs(made) -> list[str]:

@@ -77,9 +77,10 @@ def slim_classifier() -> None:
     for variable in v1.trainable_variables():
         v1.losses.add_loss(tf.nn.l2_loss(variable) * 1e-4)
     total = tf.add_n(v1.losses.get_losses(), name="total_loss")
-    average = v1.train.ExponentialMovingAverage(0.99)
     train(total, v1.train.RMSPropOptimizer(0.01))
-    average.apply(v1.trainable_variables())
+    for variable in v1.trainable_variables():
+        average = get(f"{variable.op.name}/ExponentialMovingAverage", variable.shape, trainable=False)
+        v1.assign_sub(average, 0.01 * (average - variable))
 
 
 @model("dense_2/Softmax", "input_1")

@@ -68,7 +68,7 @@ ZOO_COLUMNS = (
 SUMMARY_COLUMNS = (
     "model", "status", "stage", "cause", "message", "hint",
     "expect", "match", "prefix", "step", "format", "producer", "tensorflow_version",
-    "inputs", "outputs", "outputs_why", "nodes", "frozen_nodes", "variables", "frozen_variables",
+    "inputs", "inputs_why", "outputs", "outputs_why", "nodes", "frozen_nodes", "variables", "frozen_variables",
     "checkpoint_bytes", "frozen_bytes", "trials", "max_abs_diff", "repairs", "findings",
 )  # fmt: skip
 

@@ -1,0 +1,335 @@
+"""Damages frozen graphs in every way that a faulty freezer or a mixed-up zoo could, and shows who notices.
+
+    python benchmarks/mutations.py [ZOO] [--models PATTERN] [--most N]
+
+Each model of the zoo (by default the sample zoo) is imported and frozen; then each mutation of its frozen graph goes to
+the judge. The table has a row for each kind of mutation: how many there were, how many each layer of the judge caught,
+how many changed nothing (the mutated graph has the same bytes), and how many were missed. The exit status is 1 where
+one was missed.
+"""
+
+import argparse
+import copy
+import fnmatch
+import os
+import sys
+import tempfile
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+
+os.environ["CUDA_VISIBLE_DEVICES"] = "-1"
+os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
+sys.path.insert(0, str(Path(__file__).parents[1] / "scripts"))
+
+import numpy as np
+import pandas as pd
+import tensorflow as tf
+
+import freeze
+import import_meta
+from permafrost import discovery, judging, sandbox, settings
+from permafrost.checkpoint import open_checkpoint
+from permafrost.contract import Problem
+from permafrost.protos import graph_pb2
+
+HOME = Path(__file__).parents[1]
+# Cause of the judge's verdict -> the layer that gave it.
+LAYERS = {
+    "structure_differs": "structure",
+    "weights_differ": "weights",
+    "outputs_differ": "outputs",
+    "not_importable": "import",
+    "insensitive": "control",
+}
+OPS = {
+    "Relu": "Tanh", "Tanh": "Sigmoid", "Sigmoid": "Tanh", "MaxPool": "AvgPool", "Add": "Sub", "AddV2": "Sub",
+    "Sub": "Add", "Mul": "Add", "Softmax": "LogSoftmax", "Max": "Min", "Mean": "Sum", "Sum": "Mean", "ArgMax": "ArgMin",
+}  # fmt: skip
+
+
+def changed(graph_def, change):
+    """A copy of a GraphDef after change(copy)."""
+    mutated = copy.deepcopy(graph_def)
+    change(mutated)
+    return mutated
+
+
+def node_of(graph_def, name: str):
+    return next(node for node in graph_def.node if node.name == name)
+
+
+def value_of(node) -> np.ndarray:
+    return np.array(tf.make_ndarray(node.attr["value"].tensor))
+
+
+def set_value(node, value: np.ndarray) -> None:
+    node.attr["dtype"].type = tf.as_dtype(value.dtype).as_datatype_enum
+    node.attr["value"].tensor.CopyFrom(tf.make_tensor_proto(value, shape=value.shape))
+
+
+def with_value(graph_def, name: str, value: np.ndarray):
+    return changed(graph_def, lambda g: set_value(node_of(g, name), value))
+
+
+def bits(graph_def, name: str) -> Iterator:
+    """One bit of one element: the first, middle and last element, the lowest and highest bit."""
+    value = value_of(node_of(graph_def, name))
+    if value.dtype == object or not value.size:
+        return
+    for at in sorted({0, value.size // 2, value.size - 1}):
+        for bit in (0, 7):
+            raw = bytearray(value.tobytes())
+            size = value.dtype.itemsize
+            raw[at * size + (0 if bit == 0 else size - 1)] ^= 1 << (bit if value.dtype != bool else 0)
+            yield with_value(graph_def, name, np.frombuffer(bytes(raw), value.dtype).reshape(value.shape))
+
+
+class Mutations:
+    """All mutations of one frozen graph; each method gives GraphDefs.
+
+    Args:
+      weights: names of the constants that were variables.
+      checkpoint: the open checkpoint of the model.
+    """
+
+    def __init__(self, graph_def, weights: list[str], variables: list[dict], checkpoint, outputs: list[str]):
+        self.graph_def, self.weights, self.outputs = graph_def, weights, outputs
+        self._keys = {row["variable"]: row["key"] for row in variables}
+        self._checkpoint = checkpoint
+        names = {node.name for node in graph_def.node}
+        self._constants = [
+            n.name for n in graph_def.node if n.op == "Const" and n.name not in weights and n.name in names
+        ]
+
+    def one_bit_of_a_weight(self) -> Iterator:
+        for name in self.weights:
+            yield from bits(self.graph_def, name)
+
+    def two_weights_swapped(self) -> Iterator:
+        values = {name: value_of(node_of(self.graph_def, name)) for name in self.weights}
+        for first in self.weights:
+            for second in self.weights[self.weights.index(first) + 1 :]:
+                a, b = values[first], values[second]
+                if a.shape == b.shape and a.dtype == b.dtype:
+                    yield with_value(with_value(self.graph_def, first, b), second, a)
+
+    def weight_transposed(self) -> Iterator:
+        for name in self.weights:
+            value = value_of(node_of(self.graph_def, name))
+            if value.ndim > 1:
+                yield with_value(self.graph_def, name, np.ascontiguousarray(value.T))
+
+    def weight_reshaped(self) -> Iterator:
+        for name in self.weights:
+            value = value_of(node_of(self.graph_def, name))
+            yield with_value(
+                self.graph_def, name, value.reshape(value.shape[::-1] if value.ndim > 1 else (1, *value.shape))
+            )
+
+    def weight_zero(self) -> Iterator:
+        for name in self.weights:
+            value = value_of(node_of(self.graph_def, name))
+            if value.dtype != object:
+                yield with_value(self.graph_def, name, np.zeros_like(value))
+
+    def weight_of_a_slot_or_average(self) -> Iterator:
+        """The tensor of another name that has the same shape, such as an average or an optimizer's slot."""
+        for name in self.weights:
+            value = value_of(node_of(self.graph_def, name))
+            for key, tensor in self._checkpoint.tensors.items():
+                is_other = key.startswith(f"{self._keys[name]}/") and tuple(tensor.shape) == value.shape
+                if is_other and value.dtype.kind == "f":
+                    other = np.frombuffer(self._checkpoint.read(key), value.dtype).reshape(value.shape)
+                    yield with_value(self.graph_def, name, other)
+
+    def nan_put_in(self) -> Iterator:
+        for name in self.weights:
+            value = value_of(node_of(self.graph_def, name))
+            if value.dtype.kind == "f" and value.size:
+                value.reshape(-1)[value.size // 2] = np.nan
+                yield with_value(self.graph_def, name, value)
+
+    def op_replaced(self) -> Iterator:
+        for node in self.graph_def.node:
+            if node.op in OPS:
+                yield changed(self.graph_def, lambda g, n=node: setattr(node_of(g, n.name), "op", OPS[n.op]))
+
+    def attribute_changed(self) -> Iterator:
+        for node in self.graph_def.node:
+            for name in node.attr:
+                if name in ("dtype", "value", "_class", "_output_shapes", "T"):
+                    continue
+                mutated = copy.deepcopy(self.graph_def)
+                if _change(node_of(mutated, node.name).attr[name]):
+                    yield mutated
+
+    def input_dropped(self) -> Iterator:
+        for node in self.graph_def.node:
+            for position, text in enumerate(node.input):
+                if not text.startswith("^"):
+                    yield changed(self.graph_def, lambda g, n=node, p=position: node_of(g, n.name).input.pop(p))
+
+    def control_input_dropped(self) -> Iterator:
+        for node in self.graph_def.node:
+            for position, text in enumerate(node.input):
+                if text.startswith("^"):
+                    yield changed(self.graph_def, lambda g, n=node, p=position: node_of(g, n.name).input.pop(p))
+
+    def inputs_swapped(self) -> Iterator:
+        for node in self.graph_def.node:
+            if len(node.input) > 1 and node.input[0] != node.input[1] and not node.input[1].startswith("^"):
+
+                def swap(graph_def, name=node.name):
+                    inputs = node_of(graph_def, name).input
+                    inputs[0], inputs[1] = inputs[1], inputs[0]
+
+                yield changed(self.graph_def, swap)
+
+    def constant_changed(self) -> Iterator:
+        for name in self._constants:
+            yield from bits(self.graph_def, name)
+
+    def node_renamed(self) -> Iterator:
+        for node in self.graph_def.node:
+            if node.op not in ("Placeholder", "PlaceholderWithDefault"):
+                yield changed(self.graph_def, lambda g, n=node.name: _rename(g, n, f"{n}_renamed"))
+
+    def output_missing(self) -> Iterator:
+        for name in {output.partition(":")[0] for output in self.outputs}:
+            yield changed(self.graph_def, lambda g, n=name: _delete(g, n))
+
+    def dtype_changed(self) -> Iterator:
+        for name in [*self.weights, *self._constants]:
+            value = value_of(node_of(self.graph_def, name))
+            if value.dtype.kind in "fi":
+                other = {"f": np.float64, "i": np.int64}[value.dtype.kind]
+                if value.dtype != other:
+                    yield with_value(self.graph_def, name, value.astype(other))
+
+    def function_changed(self) -> Iterator:
+        for at, function in enumerate(self.graph_def.library.function):
+            for position, node in enumerate(function.node_def):
+                if node.op in OPS:
+
+                    def replace(graph_def, at=at, position=position, op=node.op):
+                        graph_def.library.function[at].node_def[position].op = OPS[op]
+
+                    yield changed(self.graph_def, replace)
+
+
+def _change(value) -> bool:
+    """Changes an AttrValue of a kind that a mutation knows; says whether it did."""
+    kind = value.WhichOneof("value")
+    if kind == "b":
+        value.b = not value.b
+    elif kind == "i":
+        value.i += 1
+    elif kind == "f":
+        value.f += 0.001
+    elif kind == "s":
+        value.s = {b"SAME": b"VALID", b"VALID": b"SAME", b"NHWC": b"NCHW"}.get(value.s, value.s + b"x")
+    elif kind == "list" and value.list.i:
+        value.list.i[len(value.list.i) // 2] += 1
+    elif kind == "shape" and value.shape.dim:
+        value.shape.dim[0].size = 7
+    else:
+        return False
+    return True
+
+
+def _rename(graph_def, old: str, new: str) -> None:
+    node_of(graph_def, old).name = new
+    for node in graph_def.node:
+        for at, text in enumerate(node.input):
+            control, bare = ("^", text[1:]) if text.startswith("^") else ("", text)
+            name, colon, output = bare.partition(":")
+            if name == old:
+                node.input[at] = f"{control}{new}{colon}{output}"
+
+
+def _delete(graph_def, name: str) -> None:
+    kept = [node for node in graph_def.node if node.name != name]
+    del graph_def.node[:]
+    graph_def.node.extend(kept)
+
+
+KINDS = [name for name in vars(Mutations) if not name.startswith("_")]
+
+
+def spread(mutations: Iterator, most: int) -> list:
+    """At most `most` of the mutations, evenly spread over all."""
+    found = list(mutations)
+    step = max(1, len(found) / most)
+    return [found[int(at * step)] for at in range(min(len(found), most))]
+
+
+def verdict(record: dict, provenance: dict, path: Path, chosen: dict) -> str:
+    """The layer that notices what is wrong with the frozen graph at `path`; `missed` where none does."""
+    try:
+        found = sandbox.run(
+            judging.judge, record, provenance, str(path), chosen, os.getcwd(), seconds=60, memory_mb=4096
+        )
+    except Problem as problem:
+        return LAYERS.get(problem.cause, problem.cause)
+    except RuntimeError:
+        return "error"
+    return LAYERS.get(found["finding"]["cause"], found["finding"]["cause"]) if "finding" in found else "missed"
+
+
+def judge_model(source: dict, most: int, counts: dict[str, Counter], directory: Path) -> None:
+    """Adds to `counts` what becomes of the mutations of one model."""
+    config = settings.validate({})
+    chosen = settings.for_model(config, source["id"], source["series"])
+    record, provenance = {"status": "ok"}, {"status": "ok"}
+    path = directory / "frozen_graph.pb"
+    if import_meta.import_model(source, chosen, record) is not None:
+        return
+    import_meta.rehearse(chosen, record)
+    freeze.provenance(record, chosen, path, provenance)
+    original = path.read_bytes()
+    if verdict(record, provenance, path, chosen) != "missed":
+        print(f"{source['id']} is not verified as it is, and left out", file=sys.stderr)
+        return
+    graph_def = graph_pb2.GraphDef.FromString(original)
+    weights = [tensor["node"] for tensor in provenance["tensors"]]
+    with open_checkpoint(record["prefix"]) as checkpoint:
+        mutations = Mutations(graph_def, weights, record["variables"], checkpoint, record["outputs"])
+        for kind in KINDS:
+            for mutated in spread(getattr(mutations, kind)(), most):
+                content = mutated.SerializeToString(deterministic=True)
+                if content == original:
+                    counts[kind]["no change"] += 1
+                    continue
+                path.write_bytes(content)
+                layer = verdict(record, provenance, path, chosen)
+                counts[kind][layer] += 1
+                if layer in ("missed", "error"):
+                    print(f"{source['id']}: {kind}: {layer}", file=sys.stderr)
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("zoo", nargs="?", default=str(HOME / "models"))
+    parser.add_argument("--models", default="*", help="a pattern of ids")
+    parser.add_argument("--most", type=int, default=12, help="of each kind of mutation for a model, evenly spread")
+    args = parser.parse_args()
+
+    counts = {kind: Counter() for kind in KINDS}
+    models = discovery.select(discovery.scan([args.zoo], [], {}), lambda series: "latest")
+    with tempfile.TemporaryDirectory() as temporary:
+        for source in models:
+            if fnmatch.fnmatch(source["id"], args.models) and not source["problem"]:
+                print(source["id"], file=sys.stderr)
+                judge_model(source, args.most, counts, Path(temporary))
+    table = pd.DataFrame(counts).T.fillna(0).astype(int)
+    columns = [*dict.fromkeys(LAYERS.values()), "no change", "missed"]
+    table = table.reindex(columns=[*columns, *(name for name in table.columns if name not in columns)], fill_value=0)
+    table.insert(0, "mutations", table.sum(axis=1))
+    table.loc["all"] = table.sum()
+    print(table.to_string())
+    return int(table["missed"]["all"] > 0)
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
