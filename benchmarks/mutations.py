@@ -283,10 +283,13 @@ def judge_model(source: dict, most: int, counts: dict[str, Counter], directory: 
     chosen = settings.for_model(config, source["id"], source["series"])
     record, provenance = {"status": "ok"}, {"status": "ok"}
     path = directory / "frozen_graph.pb"
-    if import_meta.import_model(source, chosen, record) is not None:
+    try:
+        import_meta.import_model(source, chosen, record)
+        import_meta.rehearse(chosen, record)
+        freeze.provenance(record, chosen, path, provenance)
+    except Problem as problem:
+        print(f"{source['id']} cannot be frozen: {problem.message}", file=sys.stderr)
         return
-    import_meta.rehearse(chosen, record)
-    freeze.provenance(record, chosen, path, provenance)
     original = path.read_bytes()
     if verdict(record, provenance, path, chosen) != "missed":
         print(f"{source['id']} is not verified as it is, and left out", file=sys.stderr)

@@ -11,10 +11,13 @@ from pathlib import Path
 import pandas as pd
 from google.protobuf.message import DecodeError
 
-from permafrost import graph_files, records, tables
+from permafrost import graph_files, graph_findings, records, tables, weight_findings
 from permafrost.checkpoint import open_checkpoint
 from permafrost.contract import FINDING_COLUMNS, OP_COLUMNS, VARIABLE_COLUMNS, Problem
 from permafrost.protos import graph_pb2
+
+# What a stranger's graph brings about must not keep the reports of the whole zoo from being written.
+_BROUGHT_ABOUT = (ValueError, TypeError, OverflowError, LookupError)
 
 
 def meta_graph_of(imported: dict):
@@ -47,8 +50,7 @@ def ops(graph_def, producer_ops=None) -> list[dict]:
 
     try:
         return op_listing.list_ops(graph_def, producer_ops)
-    except (ValueError, TypeError, OverflowError, LookupError):
-        # What a stranger's graph brings about must not keep the reports of the whole zoo from being written.
+    except _BROUGHT_ABOUT:
         traceback.print_exc()
         return []
 
@@ -59,21 +61,22 @@ def findings(imported: dict, provenance: dict, meta_graph, frozen) -> list[dict]
     Args:
       meta_graph, frozen: the MetaGraphDef and the frozen GraphDef, or None.
     """
-    from permafrost import graph_findings, weight_findings
-
-    found = list(graph_findings.of_record(imported))
-    if meta_graph is not None:
-        found += graph_findings.of_strings(meta_graph.graph_def)
-    if frozen is not None:
-        named = provenance["inputs"]
-        switches = {named[name] for name, spec in imported["inputs"].items() if spec["kind"] in ("value", "default")}
-        found += graph_findings.of_frozen(frozen, switches)
-    if imported.get("variables"):
-        try:
+    found: list[dict] = []
+    try:
+        found += graph_findings.of_record(imported)
+        if meta_graph is not None:
+            found += graph_findings.of_strings(meta_graph.graph_def)
+        if frozen is not None:
+            named = provenance["inputs"]
+            switches = {named[n] for n, spec in imported["inputs"].items() if spec["kind"] in ("value", "default")}
+            found += graph_findings.of_frozen(frozen, switches)
+        if imported.get("variables"):
             with open_checkpoint(imported["prefix"]) as checkpoint:
                 found += weight_findings.of_weights(imported["variables"], imported["weights"], checkpoint)
-        except (Problem, OSError) as error:
-            print(f"the weights were not looked at: {error}", file=sys.stderr)
+    except (Problem, OSError) as error:
+        print(f"the weights were not looked at: {error}", file=sys.stderr)
+    except _BROUGHT_ABOUT:
+        traceback.print_exc()
     return graph_findings.worst_first(found)
 
 

@@ -7,14 +7,17 @@ from pathlib import Path
 
 import pytest
 import tensorflow as tf
+import yaml
 from google.protobuf import text_format
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import kinds
 from conftest import SAMPLE_ZOO
+from permafrost import graph_findings, settings_file
 from permafrost.contract import Problem
 from permafrost.metagraph import GraphIndex, read_meta_graph
+from permafrost.protos import graph_pb2
 from permafrost.restore_map import parse_slice, restore_map
 from stages import frozen, imported, problem_of, sources
 
@@ -446,6 +449,11 @@ def test_mutated_graphs_end_in_a_problem_or_a_frozen_graph(id, data):
         path = Path(directory) / "model.ckpt.meta"
         path.write_bytes(meta_graph.SerializeToString())
         try:
-            frozen(imported(source | {"meta": str(path)}), Path(directory) / "frozen")
+            record = imported(source | {"meta": str(path)})
+            facts, frozen_graph = frozen(record, Path(directory) / "frozen")
         except Problem as problem:
             assert problem.message
+        else:
+            graph_def = graph_pb2.GraphDef.FromString(frozen_graph.read_bytes())
+            assert all(row["advice"] for row in graph_findings.of_frozen(graph_def, set(facts["inputs"].values())))
+            assert yaml.safe_load(settings_file.text("x", [("model", record)]))["models"]["model"]["outputs"]
