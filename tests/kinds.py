@@ -181,6 +181,23 @@ def batch_norm(flag_is_fed: bool, version: int, resource: bool) -> Callable[[], 
     return build
 
 
+def batch_norm_beside_its_cond() -> None:
+    """The averages are updated in each run, and read in no order with that on the side of the cond that runs."""
+    x, scale = features(300), weights("gamma", [300])
+    moving = weights("moving_mean", [300], trainable=False)
+    flag = v1.placeholder(tf.bool, [], name="is_training")
+    mean = tf.reduce_mean(x, 0)
+    update = v1.assign(moving, moving * 0.9 + mean * 0.1)
+
+    def train():
+        with tf.control_dependencies([update]):
+            return (x - mean) * scale
+
+    with control_flow(1):
+        result = v1.cond(flag, train, lambda: (x - moving) * scale)
+    tf.identity(result, name="out")
+
+
 def assigned_on_the_way(op: str) -> Callable[[], None]:
     def build() -> None:
         x, state = features(), weights("state", [3])
@@ -362,6 +379,7 @@ REPAIRED = {
     "batch norm, fed flag, resources": batch_norm(True, 1, True),
     "batch norm, fed flag, functional, resources": batch_norm(True, 2, True),
     "batch norm, constant flag, references": batch_norm(False, 1, False),
+    "batch norm beside its cond": batch_norm_beside_its_cond,
     "assign on the way": assigned_on_the_way("assign"),
     "assign_add on the way": assigned_on_the_way("add"),
     "assign_sub on the way": assigned_on_the_way("sub"),

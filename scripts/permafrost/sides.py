@@ -11,7 +11,7 @@ import tensorflow as tf
 from tensorflow.core.protobuf import rewriter_config_pb2
 from tensorflow.python.framework import tensor_util
 
-from permafrost import pruning
+from permafrost import pruning, races
 from permafrost.contract import Problem
 from permafrost.metagraph import VARIABLE_OPS, GraphIndex, tensor_name
 
@@ -177,6 +177,7 @@ class CheckpointSide(_Side):
         for node in kept.node:
             node.device = ""
             node.attr.pop("_output_shapes", None)
+        races.reads_first(kept, needed)
         # The saver restores all variables; those of which the settings ask for the averages get these afterwards.
         rows = [row for row in imported["variables"] if row["key"] and (not self._restore_op or "restored" in row)]
         self._keys = {row["variable"]: row["key"] for row in rows}
