@@ -144,6 +144,25 @@ def test_a_graph_that_reads_files_is_not_run(tmp_path):
     assert "not run" in record["rehearsal"]
 
 
+def test_a_saver_that_writes_files_is_not_run(tmp_path):
+    target = tmp_path / "written"
+
+    def build():
+        kinds.plain(False)()
+        with tf.control_dependencies([tf.io.write_file(str(target), "gotcha")]):
+            tf.no_op(name="evil")
+
+    source = saved(build, tmp_path)
+    meta_graph = read_meta_graph(source["meta"])
+    (restore,) = [node for node in meta_graph.graph_def.node if node.name == meta_graph.saver_def.restore_op_name]
+    restore.input.append("^evil")
+    with open(source["meta"], "wb") as file:
+        file.write(meta_graph.SerializeToString())
+    record = rehearse(imported(source, outputs=["out"]), outputs=["out"])
+    assert "WriteFile" in record["rehearsal"]
+    assert not target.exists()
+
+
 def endless() -> None:
     x = tf.matmul(kinds.features(), kinds.weights("w", [3, 3]))
     with kinds.control_flow(1):

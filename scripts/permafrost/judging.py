@@ -14,11 +14,10 @@ from permafrost.mending import BATCHES
 from permafrost.metagraph import GraphIndex
 from permafrost.pair import Pair
 from permafrost.sides import RunFailed, saver_nodes
-from permafrost.unsafe_ops import executed, unsafe_nodes
+from permafrost.unsafe_ops import executed, unsafe_nodes, unsafe_to_restore
 
 # How often a graph is run again before its outputs are said to be always the same.
 _RUNS_OF_THE_UNSTEADY = 4
-_RESTORING = ("RestoreV2", "RestoreSlice", "Restore")
 
 
 def judge(imported: dict, provenance: dict, frozen_graph: str, settings: dict, directory: str) -> dict:
@@ -60,10 +59,9 @@ def _refuse_unsafe_restore(pair: Pair, allowed: set[str]) -> None:
     restore_op, filename = saver_nodes(pair.meta_graph)
     if not restore_op:
         return
-    running = executed(GraphIndex(pair.graph_def), [restore_op], {filename})
-    if not running:
+    if restore_op not in GraphIndex(pair.graph_def).nodes:
         raise Problem("not_restorable", f"the graph lacks the node {restore_op!r}, which its saver runs to restore")
-    _refuse(row for row in unsafe_nodes(pair.graph_def, running, allowed) if row[1] not in _RESTORING)
+    _refuse(unsafe_to_restore(pair.graph_def, restore_op, filename, allowed))
 
 
 def _unsafe_outputs(pair: Pair, allowed: set[str]) -> list[tuple[str, str, str]]:

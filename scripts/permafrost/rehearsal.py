@@ -14,8 +14,8 @@ from permafrost.feed_points import needed
 from permafrost.mending import BATCHES, alternatives, failing_node
 from permafrost.metagraph import GraphIndex, tensor_name
 from permafrost.seeds import seed_random_ops
-from permafrost.sides import CheckpointSide, RunFailed, producer_ops
-from permafrost.unsafe_ops import executed, unsafe_nodes
+from permafrost.sides import CheckpointSide, RunFailed, producer_ops, saver_nodes
+from permafrost.unsafe_ops import executed, unsafe_nodes, unsafe_to_restore
 
 _STALE = re.compile(r"Node '([^']*)' has an _output_shapes attribute inconsistent with")
 _MOST_RUNS = 80
@@ -91,7 +91,9 @@ class _Stage:
         self._initializers = pruning.table_initializers(self._index, self._kept)
         fed = {self._names[name] for name, spec in imported["inputs"].items() if spec["kind"] != "default"}
         running = executed(self._index, self.outputs, fed) | executed(self._index, self._initializers, set())
-        self.unsafe = unsafe_nodes(self._graph_def, running, set(settings["allow_ops"]))
+        allowed = set(settings["allow_ops"])
+        self.unsafe = unsafe_nodes(self._graph_def, running, allowed)
+        self.unsafe += unsafe_to_restore(self._graph_def, *saver_nodes(self._meta_graph), allowed)
 
     def load(self) -> str:
         """Imports the graph; returns the first node whose `_output_shapes` TensorFlow refuses. Raises Problem."""

@@ -110,6 +110,21 @@ def executed(index: GraphIndex, fetched: Iterable[str], fed: set[str]) -> set[st
     return running
 
 
+# What a saver is there for.
+_RESTORING = ("RestoreV2", "RestoreSlice", "Restore")
+
+
+def unsafe_to_restore(graph_def, restore_op: str, filename: str, allowed: set[str]) -> list[tuple[str, str, str]]:
+    """As unsafe_nodes, for the run of a saver's restore op; its ops that read the checkpoint are not unsafe.
+
+    Args:
+      restore_op: the node that is run; empty for a graph without a saver.
+      filename: the tensor that is fed.
+    """
+    running = executed(GraphIndex(graph_def), [restore_op], {filename}) if restore_op else ()
+    return [row for row in unsafe_nodes(graph_def, running, allowed) if row[1] not in _RESTORING]
+
+
 def unsafe_nodes(graph_def, names: Iterable[str], allowed: set[str]) -> list[tuple[str, str, str]]:
     """The nodes that a run would execute and that are not safe, as (node name, op type, reason).
 
