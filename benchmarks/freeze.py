@@ -76,8 +76,10 @@ def import_record(directory: Path) -> Path:
         "problem": None,
     }
     settings = {"outputs": ["out"], "inputs": {}, "weights": "raw", "checkpoint_version": None}
+    settings |= {"seed": 0, "timeout": 300, "memory_mb": 8192, "allow_ops": []}
     program = [sys.executable, str(SCRIPTS / "import_meta.py"), "--model", directory.name]
-    arguments = ["--source", json.dumps(source), "--settings", json.dumps(settings), str(record)]
+    written = [str(record), str(directory / "outputs.csv")]
+    arguments = ["--source", json.dumps(source), "--settings", json.dumps(settings), *written]
     subprocess.run([*program, *arguments], check=True, env=QUIET, stderr=subprocess.DEVNULL)
     return record
 
