@@ -58,20 +58,12 @@ def rehearse(settings: dict, facts: dict) -> None:
     """
     from permafrost import rehearsal, sandbox
 
-    graph = {key: os.path.abspath(facts["graph"][key]) for key in ("path", "saver") if facts["graph"][key]}
-    absolute = {"prefix": os.path.abspath(facts["prefix"]), "graph": facts["graph"] | graph}
     limits = {"seconds": settings["timeout"], "memory_mb": settings["memory_mb"]}
     is_named = settings["outputs"] != "auto"
     try:
-        found = sandbox.run(rehearsal.rehearse, facts | absolute, settings, os.getcwd(), is_named, **limits)
+        found = sandbox.run(rehearsal.rehearse, graph_files.absolute(facts), settings, os.getcwd(), is_named, **limits)
     except Problem as problem:
-        found = {
-            "inputs": facts["inputs"],
-            "batches": [],
-            "failure": problem.message,
-            "left_out": {},
-            "stale_shapes": "",
-        }
+        found = rehearsal.nothing_found(facts["inputs"], problem.message)
     choosing.leave_out(facts, found["left_out"])
     facts.update(inputs=found["inputs"], batches=found["batches"], stale_shapes=found["stale_shapes"])
     facts["rehearsal"] = found["failure"]

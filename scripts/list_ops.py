@@ -14,6 +14,7 @@ from google.protobuf.message import DecodeError
 from permafrost import graph_files, graph_findings, records, tables, weight_findings
 from permafrost.checkpoint import open_checkpoint
 from permafrost.contract import FINDING_COLUMNS, OP_COLUMNS, VARIABLE_COLUMNS, Problem
+from permafrost.metagraph import producer_ops
 from permafrost.protos import graph_pb2
 
 # What a stranger's graph brings about must not keep the reports of the whole zoo from being written.
@@ -42,14 +43,14 @@ def frozen_graph_of(provenance: dict, frozen_graph: Path):
         return None
 
 
-def ops(graph_def, producer_ops=None) -> list[dict]:
+def ops(graph_def, producer=None) -> list[dict]:
     """Rows of contract.OP_COLUMNS for a GraphDef, which is used up; none where there is no graph."""
     if graph_def is None:
         return []
     from permafrost import op_listing  # Here, since what cannot be read needs no TensorFlow.
 
     try:
-        return op_listing.list_ops(graph_def, producer_ops)
+        return op_listing.list_ops(graph_def, producer)
     except _BROUGHT_ABOUT:
         traceback.print_exc()
         return []
@@ -113,11 +114,12 @@ def main(argv: list[str] | None = None) -> int:
     imported, provenance = records.load(args.import_record), records.load(args.provenance)
     write_table(variables(imported, provenance), VARIABLE_COLUMNS, args.variables)
     meta_graph, frozen = meta_graph_of(imported), frozen_graph_of(provenance, args.frozen_graph)
-    rows = [{"model": args.model, **row} for row in findings(imported, provenance, meta_graph, frozen)]
-    tables.write(args.findings, tables.table([tuple(row.values()) for row in rows], FINDING_COLUMNS, set(), set()))
+    found = [row | {"model": args.model} for row in findings(imported, provenance, meta_graph, frozen)]
+    rows = [tuple(row[column] for column in FINDING_COLUMNS) for row in found]
+    tables.write(args.findings, tables.table(rows, FINDING_COLUMNS, set(), set()))
     write_table(ops(frozen), OP_COLUMNS, args.frozen_ops)
-    producer_ops = meta_graph.meta_info_def.stripped_op_list if meta_graph is not None else None
-    write_table(ops(meta_graph and meta_graph.graph_def, producer_ops), OP_COLUMNS, args.ops)
+    before = ops(meta_graph.graph_def, producer_ops(meta_graph)) if meta_graph is not None else []
+    write_table(before, OP_COLUMNS, args.ops)
     return 0
 
 

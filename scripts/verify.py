@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from permafrost import records
+from permafrost import graph_files, records
 from permafrost.comparison import VERIFICATION_COLUMNS
 from permafrost.contract import MISMATCH, UNVERIFIABLE, VERIFIED, Problem
 
@@ -34,8 +34,7 @@ def verify(imported: dict, provenance: dict, frozen_graph: Path, settings: dict,
     from permafrost import judging, sandbox, sides
 
     facts["environment"] = sides.ENVIRONMENT
-    imported = _with_absolute_paths(imported)
-    model = (imported, provenance, os.path.abspath(frozen_graph))
+    model = (graph_files.absolute(imported), provenance, os.path.abspath(frozen_graph))
     try:
         found = sandbox.run(
             judging.judge,
@@ -89,12 +88,6 @@ def _where_it_begins(model: tuple, rows: list[dict], settings: dict) -> str:
     except (Problem, RuntimeError) as error:
         return f"; where it begins was not found: {error}"
     return f"; the first tensor that differs is {where}" if where else ""
-
-
-def _with_absolute_paths(imported: dict) -> dict:
-    """The import record for a process with another working directory."""
-    graph = {key: os.path.abspath(imported["graph"][key]) for key in ("path", "saver") if imported["graph"][key]}
-    return imported | {"prefix": os.path.abspath(imported["prefix"]), "graph": imported["graph"] | graph}
 
 
 def main(argv: list[str] | None = None) -> int:

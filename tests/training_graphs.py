@@ -294,9 +294,8 @@ def gan() -> None:
         entropy(logits=on_fake, labels=tf.zeros_like(on_fake))
     )
     g_loss = tf.reduce_mean(entropy(logits=on_fake, labels=tf.ones_like(on_fake)))
-    variables = v1.trainable_variables()
-    train(d_loss, variables=[v for v in variables if v.name.startswith("discriminator")])
-    train(g_loss, variables=[v for v in variables if v.name.startswith("generator")])
+    train(d_loss, variables=v1.trainable_variables("discriminator"))
+    train(g_loss, variables=v1.trainable_variables("generator"))
 
 
 @model("generator/out/BiasAdd critic/out/BiasAdd", "noise real_data")
@@ -312,12 +311,11 @@ def wasserstein_gan() -> None:
     with v1.variable_scope("generator"):
         fake = dense(dense(noise, 5, "hidden", tf.nn.relu), 6, "out")
     loss = tf.reduce_mean(criticize(fake)) - tf.reduce_mean(criticize(real))
-    variables = v1.trainable_variables()
-    train(loss, v1.train.RMSPropOptimizer(5e-5), [v for v in variables if "critic" in v.name])
-    train(-tf.reduce_mean(criticize(fake)), v1.train.RMSPropOptimizer(5e-5), [v for v in variables if "gen" in v.name])
-    for variable in variables:
-        if "critic" in variable.name:
-            v1.assign(variable, tf.clip_by_value(variable, -0.01, 0.01))
+    critic, generator = v1.trainable_variables("critic"), v1.trainable_variables("generator")
+    train(loss, v1.train.RMSPropOptimizer(5e-5), critic)
+    train(-tf.reduce_mean(criticize(fake)), v1.train.RMSPropOptimizer(5e-5), generator)
+    for variable in critic:
+        v1.assign(variable, tf.clip_by_value(variable, -0.01, 0.01))
 
 
 @model("encoder/mean/BiasAdd decoder/Sigmoid", "x")

@@ -73,7 +73,7 @@ SUMMARY_COLUMNS = (
 )  # fmt: skip
 
 FINDING_COLUMNS = ("model", "severity", "finding", "node", "advice")
-ERROR, WARNING, INFO = "error", "warning", "info"
+SEVERITIES = ERROR, WARNING, INFO = "error", "warning", "info"
 
 RANKING_COLUMNS = ("output", "chosen", "score", "reasons")
 

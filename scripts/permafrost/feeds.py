@@ -28,6 +28,11 @@ def numpy_dtype(name: str) -> np.dtype:
         raise Problem("bad_feed", f"an input of dtype {name} cannot be fed") from error
 
 
+def has_batch(specs: dict[str, dict]) -> bool:
+    """Whether one of the described inputs has an unknown dimension, which a trial's batch size fills."""
+    return any(None in (spec.get("shape") or ()) for spec in specs.values())
+
+
 def make(specs: dict[str, dict], seed: int, batch: int, base_directory: str | Path) -> dict[str, np.ndarray]:
     """The arrays to feed in one trial, by tensor name; inputs of kind `default` are left out.
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from permafrost import conversion, frozen_writer, op_definitions, pruning, repairs
 from permafrost.contract import Problem
 from permafrost.frozen_writer import Constant
-from permafrost.metagraph import VARIABLE_OPS, GraphIndex, tensor_name
+from permafrost.metagraph import VARIABLE_OPS, GraphIndex, producer_ops, tensor_name
 from permafrost.propagation import Value
 from permafrost.records import written_whole
 from permafrost.suggestions import maybe_meant
@@ -69,9 +69,7 @@ def plan(meta_graph, imported: dict, options: dict) -> Plan:
     if options["clear_devices"]:
         for node in graph_def.node:
             node.device = ""
-    info = meta_graph.meta_info_def
-    producer_ops = info.stripped_op_list if info.HasField("stripped_op_list") else None
-    op_definitions.apply(graph_def, definitions, producer_ops)
+    op_definitions.apply(graph_def, definitions, producer_ops(meta_graph))
     _refuse_unknown(options, graph_def)
     variables = conversion.convertible(
         graph_def, options["variable_names_allowlist"], options["variable_names_denylist"]

@@ -26,6 +26,12 @@ def describe(path: str, **further) -> dict:
     return {"form": form, "path": path, **empty, **further}
 
 
+def absolute(imported: dict) -> dict:
+    """An import record with absolute paths, for a process with another working directory."""
+    graph = {key: os.path.abspath(imported["graph"][key]) for key in ("path", "saver") if imported["graph"][key]}
+    return imported | {"prefix": os.path.abspath(imported["prefix"]), "graph": imported["graph"] | graph}
+
+
 def read(graph: dict):
     """The MetaGraphDef of a description.
 

@@ -3,7 +3,8 @@
 import re
 from collections.abc import Iterator
 
-from permafrost.contract import ERROR, INFO, WARNING
+from permafrost import feeds
+from permafrost.contract import INFO, SEVERITIES, WARNING
 from permafrost.forward import RANDOM
 from permafrost.metagraph import GraphIndex
 from permafrost.op_definitions import registered
@@ -54,7 +55,7 @@ def of_record(imported: dict) -> Iterator[dict]:
     if unsaved:
         advice = f"the checkpoint has no value for {len(unsaved)} variables; outputs that need them cannot be frozen"
         yield finding(INFO, "variable_not_saved", unsaved[0], advice)
-    open_batch = any(None in (spec["shape"] or ()) for spec in imported.get("inputs", {}).values())
+    open_batch = feeds.has_batch(imported.get("inputs", {}))
     if open_batch and len(imported.get("batches", ())) == 1:
         size = imported["batches"][0]
         advice = f"it runs with a batch of {size}, and with no other that was tried; feed batches of {size}"
@@ -136,18 +137,15 @@ def _is_training(node) -> bool:
 
 
 def _over_batch(index: GraphIndex, node) -> bool:
-    sources = index.inputs_of(node)
-    axes = constant(index.nodes[sources[1][0]]) if len(sources) > 1 and sources[1][0] in index.nodes else None
+    axes = constant(index.source_of(node, 1))
     return axes is not None and 0 in axes.reshape(-1).tolist()
 
 
 def _flag(index: GraphIndex, node) -> str:
     """The constant true that decides a cond which has to do with training; empty where there is none."""
-    sources = index.inputs_of(node)
-    position = 1 if node.op == "Switch" else 0
-    source = index.nodes.get(sources[position][0]) if position < len(sources) else None
+    source = index.source_of(node, 1 if node.op == "Switch" else 0)
     while source is not None and source.op == "Identity":
-        source = index.nodes.get(index.inputs_of(source)[0][0])
+        source = index.source_of(source, 0)
     if source is None or source.op != "Const" or not _TRAINING.search(f"{source.name} {node.name}"):
         return ""
     value = constant(source)
@@ -156,13 +154,11 @@ def _flag(index: GraphIndex, node) -> str:
 
 def worst_first(rows: list[dict]) -> list[dict]:
     """Rows of findings, errors before warnings before infos; nodes of which the same is said share the first one's."""
-    rank = {ERROR: 0, WARNING: 1, INFO: 2}
     nodes: dict[tuple, dict[str, None]] = {}
     for row in rows:
-        nodes.setdefault((rank[row["severity"]], row["finding"], row["advice"]), {})[row["node"]] = None
-    severities = {number: severity for severity, number in rank.items()}
+        nodes.setdefault((SEVERITIES.index(row["severity"]), row["finding"], row["advice"]), {})[row["node"]] = None
     found = []
     for (severity, name, advice), (first, *others) in sorted(nodes.items(), key=lambda item: item[0]):
         further = f" ({len(others)} more such nodes, {others[-1]} last)" if others else ""
-        found.append(finding(severities[severity], name, first, advice + further))
+        found.append(finding(SEVERITIES[severity], name, first, advice + further))
     return found

@@ -158,10 +158,6 @@ class _Uses:
             if point == (name, output)
         ]
 
-    def _source(self, node, position: int):
-        sources = self.index.inputs_of(node)
-        return self.index.nodes.get(sources[position][0]) if position < len(sources) else None
-
     def _along(self, name: str, output: int, hands_on: Callable) -> Iterator[tuple[object, int]]:
         """The (NodeDef, position) that take a tensor, and those that take what these hand on of it, breadth first.
 
@@ -201,14 +197,14 @@ class _Uses:
     def _bound(self, node, position: int) -> int | None:
         """The number of values that an op takes from 0 on at one of its inputs, None where it sets no bound."""
         if (node.op in ("Gather", "ResourceGather") and position == 1) or (node.op == "GatherV2" and position == 1):
-            rows = self.weight_shape(self._source(node, 0))
+            rows = self.weight_shape(self.index.source_of(node, 0))
             return rows[0] if rows and rows[0] > 0 else None
         if node.op == "OneHot" and position == 0:
-            depth = constant(self._source(node, 1))
+            depth = constant(self.index.source_of(node, 1))
             is_number = depth is not None and depth.size == 1 and depth.dtype.kind in "iu"
             return depth.item() if is_number and depth.item() > 0 else None
         if node.op == "SparseSoftmaxCrossEntropyWithLogits" and position == 1:
-            logits = output_shape(self._source(node, 0))
+            logits = output_shape(self.index.source_of(node, 0))
             return logits[-1] if logits and logits[-1] > 0 else None
         return None
 
@@ -224,7 +220,7 @@ class _Uses:
             if node.op not in _SHAPE_KEEPING and node.op not in ("ReadVariableOp", "Switch", "RefSwitch"):
                 declared = output_shape(node)
                 return list(declared) if declared else None
-            node = self._source(node, 0)
+            node = self.index.source_of(node, 0)
         return None
 
     def _shape(self, name: str, output: int) -> tuple[list[int | None] | None, str]:
@@ -257,7 +253,7 @@ class _Uses:
         """Walks along ops that keep the shape, to one that fixes it."""
 
         def hands_on(node, position: int) -> tuple[int, ...]:
-            pair = node.op in _SHAPE_KEEPING_PAIRS and self._is_small(self._source(node, 1 - position))
+            pair = node.op in _SHAPE_KEEPING_PAIRS and self._is_small(self.index.source_of(node, 1 - position))
             return (0,) if node.op in _SHAPE_KEEPING or pair else ()
 
         for node, position in self._along(name, output, hands_on):
@@ -271,7 +267,7 @@ class _Uses:
         return value is not None and value.ndim < 2
 
     def _fixed_by(self, node, position: int) -> list[int | None] | None:
-        weight = self.weight_shape(self._source(node, 1)) if position == 0 else None
+        weight = self.weight_shape(self.index.source_of(node, 1)) if position == 0 else None
         if node.op == "MatMul" and weight and len(weight) == 2:
             return [None, weight[1] if node.attr["transpose_b"].b else weight[0]]
         if node.op == "Conv2D" and weight and len(weight) == 4:
@@ -280,11 +276,11 @@ class _Uses:
         if node.op == "DepthwiseConv2dNative" and weight and len(weight) == 4:
             return [None, _IMAGE_SIZE, _IMAGE_SIZE, weight[2]]
         if node.op == "Reshape" and position == 0:
-            target = constant(self._source(node, 1))
+            target = constant(self.index.source_of(node, 1))
             if target is not None and target.ndim == 1 and target.size > 1 and target[0] == -1 and min(target[1:]) > 0:
                 return [None, int(prod(target[1:].tolist()))]
         if node.op in ("Mul", "Add", "AddV2") and position in (0, 1):
-            other = self.weight_shape(self._source(node, 1 - position))
+            other = self.weight_shape(self.index.source_of(node, 1 - position))
             if other is not None and len(other) == 1 and other[0] > 1:
                 return [None, other[0]]
         return None

@@ -8,13 +8,13 @@ they are not, since a judge that cannot say no proves nothing.
 
 import numpy as np
 
-from permafrost import comparison, negative_control, structure
+from permafrost import comparison, feeds, negative_control, structure
 from permafrost.contract import Problem
 from permafrost.mending import BATCHES
 from permafrost.metagraph import GraphIndex
 from permafrost.pair import Pair
 from permafrost.sides import RunFailed, saver_nodes
-from permafrost.unsafe_ops import executed, unsafe_nodes, unsafe_to_restore
+from permafrost.unsafe_ops import unsafe_to_restore, unsafe_to_run
 
 # How often a graph is run again before its outputs are said to be always the same.
 _RUNS_OF_THE_UNSTEADY = 4
@@ -65,10 +65,7 @@ def _refuse_unsafe_restore(pair: Pair, allowed: set[str]) -> None:
 
 
 def _unsafe_outputs(pair: Pair, allowed: set[str]) -> list[tuple[str, str, str]]:
-    index = GraphIndex(pair.graph_def)
-    # Initializers run by themselves, without a feed.
-    running = executed(index, pair.fetched, pair.fed) | executed(index, pair.initializers, set())
-    return unsafe_nodes(pair.graph_def, running, allowed)
+    return unsafe_to_run(GraphIndex(pair.graph_def), pair.fetched, pair.fed, pair.initializers, allowed)
 
 
 def _refuse(found) -> None:
@@ -151,6 +148,5 @@ def _difference(pair: Pair, row: dict, feed: dict, expected: list, a: np.ndarray
 
 def _batches(pair: Pair, trials: int) -> list[int]:
     """The batch size of each trial: the sizes on which the model ran when it was imported, in turn."""
-    has_batch = any(None in (spec.get("shape") or ()) for spec in pair.inputs.values())
-    sizes = pair.batches or (BATCHES[:2] if has_batch else BATCHES[:1])
+    sizes = pair.batches or (BATCHES[:2] if feeds.has_batch(pair.inputs) else BATCHES[:1])
     return [sizes[trial % len(sizes)] for trial in range(trials)]

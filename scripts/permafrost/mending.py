@@ -8,6 +8,8 @@ import re
 from collections.abc import Iterator
 from math import isqrt, prod
 
+from permafrost import feeds
+
 # Many graphs hide a fixed batch size. These are tried in this order.
 BATCHES = (2, 3, 1, 4, 8, 16, 32, 64, 100, 128, 256, 10, 20, 50)
 _IMAGE_SIZES = (28, 32, 64, 128, 224, 256, 299, 512)
@@ -36,8 +38,8 @@ def alternatives(
 ) -> Iterator[tuple[dict[str, dict], int]]:
     """Other (descriptions, batch size) to try after a run failed with `message`, the likeliest first.
 
-    Only what the graph and the settings leave open is changed: sizes of dimensions in `open` of a description, and
-    how far integers go.
+    Only what the graph and the settings leave open is changed: sizes of dimensions in `open` of a description, which
+    those from the settings lack, and how far integers go.
     Args:
       specs: tensor name -> description, as permafrost.inputs.describe gives it.
       suspects: the names in `specs` on which the failing node depends.
@@ -51,7 +53,7 @@ def alternatives(
         for shape in _other_shapes(specs[name], batch, numbers):
             if prod(batch if size is None else size for size in shape) <= _LARGEST:
                 yield _with(specs, name, {"shape": shape}), batch
-    if any(None in (spec["shape"] or ()) for spec in specs.values()):
+    if feeds.has_batch(specs):
         yield from ((specs, other) for other in dict.fromkeys([*_other_batches(numbers, batch), *BATCHES]))
     for name in sorted(suspects):
         for shape in _usual_shapes(specs[name]):
@@ -70,7 +72,7 @@ def _other_batches(numbers: list[int], batch: int) -> list[int]:
 
 
 def _other_ranges(spec: dict, text: str) -> Iterator[dict]:
-    if spec["kind"] != "integers" or spec["why"].startswith("from the settings"):
+    if spec["kind"] != "integers" or "open" not in spec:
         return
     for pattern, beyond in _BOUNDS:
         for found in pattern.findall(text):

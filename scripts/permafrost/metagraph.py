@@ -104,6 +104,11 @@ class GraphIndex:
         """The data inputs of a NodeDef as (node name, output index), in order."""
         return [tensor_name(name) for name in node.input if not name.startswith("^")]
 
+    def source_of(self, node, position: int):
+        """The NodeDef whose output is the data input of `node` at `position`; None where there is none."""
+        sources = self.inputs_of(node)
+        return self.nodes.get(sources[position][0]) if position < len(sources) else None
+
     @staticmethod
     def control_inputs_of(node) -> list[str]:
         """The names of the nodes that a NodeDef has as control inputs."""
@@ -202,6 +207,12 @@ def called_functions(node) -> list[str]:
     for attribute in node.attr.values():
         names += [function.name for function in (attribute.func, *attribute.list.func)]
     return names
+
+
+def producer_ops(meta_graph):
+    """The OpList of the TensorFlow that wrote a meta graph, for the ops in it; None where it is not there."""
+    info = meta_graph.meta_info_def
+    return info.stripped_op_list if info.HasField("stripped_op_list") else None
 
 
 def static_shape(node) -> tuple[int, ...] | None:

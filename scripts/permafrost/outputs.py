@@ -267,8 +267,8 @@ def _decide(index: GraphIndex, entries: list[dict]) -> None:
         entry["chosen"] = bool(entry["weights"]) and (entry["score"] >= 3 or further)
         if entry["chosen"]:
             covered |= entry["weights"]
+    unforced = [entry["weights"] for entry in entries if entry["chosen"] and not entry["forced"]]
     for entry in entries:
-        unforced = [other["weights"] for other in entries if other["chosen"] and not other["forced"]]
         if entry["forced"] and any(weights >= entry["weights"] for weights in unforced):
             entry["chosen"] = False
             entry["reasons"].append("the same weights are there without a label that is fed as an input")

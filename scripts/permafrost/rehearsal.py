@@ -12,10 +12,10 @@ import tensorflow as tf
 from permafrost import comparison, feeds, graph_files, pruning
 from permafrost.feed_points import needed
 from permafrost.mending import BATCHES, alternatives, failing_node
-from permafrost.metagraph import GraphIndex, tensor_name
+from permafrost.metagraph import GraphIndex, producer_ops, tensor_name
 from permafrost.seeds import seed_random_ops
-from permafrost.sides import CheckpointSide, RunFailed, producer_ops, saver_nodes
-from permafrost.unsafe_ops import executed, unsafe_nodes, unsafe_to_restore
+from permafrost.sides import CheckpointSide, RunFailed, saver_nodes
+from permafrost.unsafe_ops import unsafe_to_restore, unsafe_to_run
 
 _STALE = re.compile(r"Node '([^']*)' has an _output_shapes attribute inconsistent with")
 _MOST_RUNS = 80
@@ -58,7 +58,8 @@ def rehearse(imported: dict, settings: dict, directory: str, is_named: bool) -> 
         if len(unsteady) < len(outputs):
             found["left_out"] |= {outputs[name]: "differs between two runs of the same graph" for name in unsteady}
             outputs = {name: given for name, given in outputs.items() if name not in unsteady}
-    specs = stage.needed_inputs(list(outputs.values()), specs)
+    if found["left_out"]:
+        specs = stage.needed_inputs(list(outputs.values()), specs)
     return found | {"inputs": specs, "batches": stage.sizes(specs, batch, list(outputs))}
 
 
@@ -90,9 +91,8 @@ class _Stage:
         self._kept = pruning.needed(self._index, nodes, with_colocated=False)
         self._initializers = pruning.table_initializers(self._index, self._kept)
         fed = {self._names[name] for name, spec in imported["inputs"].items() if spec["kind"] != "default"}
-        running = executed(self._index, self.outputs, fed) | executed(self._index, self._initializers, set())
         allowed = set(settings["allow_ops"])
-        self.unsafe = unsafe_nodes(self._graph_def, running, allowed)
+        self.unsafe = unsafe_to_run(self._index, self.outputs, fed, self._initializers, allowed)
         self.unsafe += unsafe_to_restore(self._graph_def, *saver_nodes(self._meta_graph), allowed)
 
     def load(self) -> str:
@@ -119,10 +119,8 @@ class _Stage:
 
     def unsteady(self, specs: dict, batch: int, outputs: list[str]) -> set[str]:
         """The outputs of nodes that do not give the same twice, op seeds set."""
-        made = feeds.make(specs, self._seed, batch, self._directory)
-        feed = {self._names[name]: value for name, value in made.items()}
         try:
-            first, second = (self._side.run(outputs, feed) for _ in range(2))
+            first, second = (self._run(specs, batch, outputs) for _ in range(2))
         except RunFailed:
             return set()
         differing = {
@@ -134,36 +132,48 @@ class _Stage:
 
     def attempt(self, specs: dict, batch: int, outputs: list[str]) -> str:
         """Runs the tensors `outputs`; returns what TensorFlow says where they do not run. Raises Problem (bad_feed)."""
-        # Whether a graph runs depends on the values of integers, which index and count.
-        for described in [specs, _largest(specs)] if _largest(specs) != specs else [specs]:
-            made = feeds.make(described, self._seed, batch, self._directory)
-            try:
-                self._side.run(outputs, {self._names[name]: value for name, value in made.items()})
-            except RunFailed as failed:
-                return str(failed) or failed.cause
+        try:
+            self._run(specs, batch, outputs)
+            # Whether a graph runs depends on the values of integers, which index and count.
+            if (largest := _largest(specs)) != specs:
+                self._run(largest, batch, outputs)
+        except RunFailed as failed:
+            return str(failed) or failed.cause
         return ""
+
+    def _run(self, specs: dict, batch: int, outputs: list[str]) -> list:
+        made = feeds.make(specs, self._seed, batch, self._directory)
+        return self._side.run(outputs, {self._names[name]: value for name, value in made.items()})
 
     def search(self, specs: dict, outputs: list[str]) -> tuple[dict, int, str]:
         """Descriptions and batch size on which the outputs run, and ``; or the last tried, and what TensorFlow said.
 
         A change is kept where another node fails than before it: the error has moved on.
         """
-        batch, runs, seen = BATCHES[0], 1, set()
+        batch, tried = BATCHES[0], set()
         failure = self.attempt(specs, batch, outputs)
-        is_better = bool(failure)
-        while failure and is_better:
-            is_better = False
-            for other, size in alternatives(specs, batch, failure, self._suspects(specs, failing_node(failure))):
-                key = json.dumps([other, size], sort_keys=True)
-                if key in seen or runs >= _MOST_RUNS or time.monotonic() > self._deadline:
-                    continue
-                seen.add(key)
-                runs += 1
-                outcome = self.attempt(other, size, outputs)
-                if not outcome or failing_node(outcome) not in ("", failing_node(failure)):
-                    specs, batch, failure, is_better = other, size, outcome, True
-                    break
+        while failure:
+            better = self._better(specs, batch, failure, outputs, tried)
+            if better is None:
+                break
+            specs, batch, failure = better
         return specs, batch, failure
+
+    def _better(
+        self, specs: dict, batch: int, failure: str, outputs: list[str], tried: set[str]
+    ) -> tuple[dict, int, str] | None:
+        """The first alternative with which the outputs run or another node fails; None where there is none in time."""
+        for other, size in alternatives(specs, batch, failure, self._suspects(specs, failing_node(failure))):
+            key = json.dumps([other, size], sort_keys=True)
+            if key in tried:
+                continue
+            if len(tried) == _MOST_RUNS or time.monotonic() > self._deadline:
+                return None
+            tried.add(key)
+            outcome = self.attempt(other, size, outputs)
+            if not outcome or failing_node(outcome) not in ("", failing_node(failure)):
+                return other, size, outcome
+        return None
 
     def _suspects(self, specs: dict, node: str) -> set[str]:
         if node not in self._index.nodes:
@@ -173,7 +183,7 @@ class _Stage:
 
     def sizes(self, specs: dict, batch: int, outputs: list[str]) -> list[int]:
         """Batch sizes on which the outputs run: `batch`, and another, where there are two."""
-        if not any(None in (spec.get("shape") or ()) for spec in specs.values()):
+        if not feeds.has_batch(specs):
             return [batch]
         other = next(size for size in BATCHES if size != batch)
         return [batch] if self.attempt(specs, other, outputs) else [batch, other]

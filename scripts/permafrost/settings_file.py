@@ -2,6 +2,8 @@
 
 import yaml
 
+from permafrost import feeds
+
 _HEAD = """\
 # What was found in each model, to be looked through and edited; with it, a run gives the same results:
 #
@@ -45,7 +47,7 @@ def _model(model: str, record: dict) -> list[str]:
     fed = [_input(name, *found) for name, found in settings.items() if found[0] is not None]
     lines += ["    inputs:", *(f"      {line}" for line in fed)] if fed else ["    inputs: {}"]
     lines += [f"      # {_scalar(n)}:{_comment(why)}" for n, (found, why) in settings.items() if found is None]
-    if len(record.get("batches", ())) == 1 and any(None in (spec["shape"] or ()) for spec in record["inputs"].values()):
+    if len(record.get("batches", ())) == 1 and feeds.has_batch(record["inputs"]):
         lines.append(f"    # It ran with a batch of {record['batches'][0]}, and with no other that was tried.")
     if record.get("rehearsal"):
         lines.append(f"    # It did not run on these inputs: {_plain(record['rehearsal'])}")

@@ -13,7 +13,7 @@ from tensorflow.python.framework import tensor_util
 
 from permafrost import pruning, races
 from permafrost.contract import Problem
-from permafrost.metagraph import VARIABLE_OPS, GraphIndex, tensor_name
+from permafrost.metagraph import VARIABLE_OPS, GraphIndex, producer_ops, tensor_name
 
 _v1 = tf.compat.v1
 
@@ -289,12 +289,6 @@ class FrozenSide(_Side):
         with _failing_as("not_importable", "its variables cannot be assigned"):
             for name, value in self._values.items():
                 self._assign(session, name, value)
-
-
-def producer_ops(meta_graph):
-    """The OpList of the TensorFlow that wrote a meta graph, for the ops in it; None where it is not there."""
-    info = meta_graph.meta_info_def
-    return info.stripped_op_list if info.HasField("stripped_op_list") else None
 
 
 def saver_nodes(meta_graph) -> tuple[str, str]:

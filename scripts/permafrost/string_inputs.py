@@ -5,6 +5,7 @@ tensorflow/core/example/example.proto.
 """
 
 from collections.abc import Iterable
+from math import prod
 
 from permafrost.metagraph import GraphIndex
 from permafrost.pruning import TABLE_INITIALIZERS
@@ -64,17 +65,12 @@ def _strings(node) -> list[str]:
     return values
 
 
-def _source(index: GraphIndex, node, position: int):
-    sources = index.inputs_of(node)
-    return index.nodes.get(sources[position][0]) if position < len(sources) else None
-
-
 def _keys(index: GraphIndex, find) -> list[str]:
     """Keys of the table that a LookupTableFind looks into, from the constants that fill it."""
-    table = _source(index, find, 0)
+    table = index.source_of(find, 0)
     for node in index.consumers.get(table.name, []) if table is not None else []:
         if node.op in TABLE_INITIALIZERS:
-            return _strings(_source(index, node, 1))[:_MOST_KEYS]
+            return _strings(index.source_of(node, 1))[:_MOST_KEYS]
     return []
 
 
@@ -85,19 +81,14 @@ def _features(index: GraphIndex, parser) -> list[list]:
     if parser.op == "ParseSingleExample":
         dense, sparse = _listed(parser, "dense_keys"), _listed(parser, "sparse_keys")
     elif parser.op == "ParseExampleV2":
-        sparse, dense = _strings(_source(index, parser, 2)), _strings(_source(index, parser, 3))
+        sparse, dense = _strings(index.source_of(parser, 2)), _strings(index.source_of(parser, 3))
     else:
         count = parser.attr["Nsparse"].i
-        sparse = [key for at in range(count) for key in _strings(_source(index, parser, 2 + at))[:1]]
-        dense = [
-            key for at in range(parser.attr["Ndense"].i) for key in _strings(_source(index, parser, 2 + count + at))[:1]
-        ]
-    sizes = []
-    for shape in parser.attr["dense_shapes"].list.shape:
-        size = 1
-        for dimension in shape.dim:
-            size *= max(1, dimension.size)
-        sizes.append(size)
+        sparse = [key for at in range(count) for key in _strings(index.source_of(parser, 2 + at))[:1]]
+        positions = range(2 + count, 2 + count + parser.attr["Ndense"].i)
+        dense = [key for at in positions for key in _strings(index.source_of(parser, at))[:1]]
+    shapes = parser.attr["dense_shapes"].list.shape
+    sizes = [prod(max(1, dimension.size) for dimension in shape.dim) for shape in shapes]
     features = [list(feature) for feature in zip(dense, dense_types, sizes, strict=False)]
     return features + [[key, dtype, 1] for key, dtype in zip(sparse, sparse_types, strict=False)]
 
@@ -114,15 +105,10 @@ def _itemsize(decoder) -> int:
 def _elements(index: GraphIndex, node) -> int:
     """How many numbers are decoded of one string, by the constant shape that they are given next; else 784."""
     for _ in range(4):
-        following = index.consumers.get(node.name, [])
-        if len(following) == 0:
+        node, *_ = index.consumers.get(node.name) or [None]
+        if node is None:
             break
-        node = following[0]
-        target = constant(_source(index, node, 1)) if node.op == "Reshape" else None
+        target = constant(index.source_of(node, 1)) if node.op == "Reshape" else None
         if target is not None and target.size:
-            known = [int(size) for size in target.reshape(-1) if size > 0]
-            size = 1
-            for factor in known:
-                size *= factor
-            return min(size, 1 << 20)
+            return min(prod(int(size) for size in target.reshape(-1) if size > 0), 1 << 20)
     return 784

@@ -125,6 +125,15 @@ def unsafe_to_restore(graph_def, restore_op: str, filename: str, allowed: set[st
     return [row for row in unsafe_nodes(graph_def, running, allowed) if row[1] not in _RESTORING]
 
 
+def unsafe_to_run(
+    index: GraphIndex, fetched: Iterable[str], fed: set[str], initializers: Iterable[str], allowed: set[str]
+) -> list[tuple[str, str, str]]:
+    """As unsafe_nodes, for runs of a graph: of the tensors `fetched` while `fed` are fed, and of each initializer."""
+    # Initializers run by themselves, without a feed.
+    running = executed(index, fetched, fed) | executed(index, initializers, set())
+    return unsafe_nodes(index.graph_def, running, allowed)
+
+
 def unsafe_nodes(graph_def, names: Iterable[str], allowed: set[str]) -> list[tuple[str, str, str]]:
     """The nodes that a run would execute and that are not safe, as (node name, op type, reason).
 

@@ -8,7 +8,7 @@ import numpy as np
 from permafrost.contract import ERROR, INFO, WARNING, Problem
 from permafrost.feeds import numpy_dtype
 from permafrost.graph_findings import finding
-from permafrost.protos import types_pb2
+from permafrost.static import dtype_name
 
 _MEAN, _VARIANCE = re.compile(r"moving_mean(/|$)"), re.compile(r"moving_var(iance)?(/|$)")
 _AVERAGE = "/ExponentialMovingAverage"
@@ -29,10 +29,12 @@ def of_weights(variables: list[dict], weights: str, checkpoint) -> Iterator[dict
     idle: dict[str, set[float]] = {"mean": set(), "variance": set()}
     names = {row["variable"] for row in rows}
     firsts = {"mean": "", "variance": ""}
+    is_zero: dict[str, bool] = {}
     for row in rows:
         values = _values(checkpoint, row["key"])
         if values is None or not values.size:
             continue
+        is_zero[row["key"]] = not values.any()
         if values.dtype == bool:
             if values.size == 1 and values.item() and _NAME_OF_FLAG.search(row["variable"]):
                 yield finding(WARNING, "training_flag", row["variable"], "it is true in the checkpoint")
@@ -45,7 +47,7 @@ def of_weights(variables: list[dict], weights: str, checkpoint) -> Iterator[dict
     if idle["mean"] == {0.0} and idle["variance"] == {1.0}:
         advice = "all moving averages are 0 and 1: they were never updated, and inference with them is wrong"
         yield finding(WARNING, "averages_not_updated", firsts["mean"], advice)
-    yield from _of_slots(rows, checkpoint)
+    yield from _of_slots(rows, checkpoint, is_zero)
     averaged = [row["variable"] for row in rows if row["key"] + _AVERAGE in checkpoint.tensors]
     if averaged and weights == "raw":
         advice = f"the checkpoint has moving averages of {len(averaged)} variables; `weights: ema` freezes those"
@@ -66,14 +68,16 @@ def _of_values(row: dict, values: np.ndarray, is_slot: bool) -> Iterator[dict]:
         )
 
 
-def _of_slots(rows: list[dict], checkpoint) -> Iterator[dict]:
-    """Variables whose optimizer slots are all zero, where those of others are not."""
+def _of_slots(rows: list[dict], checkpoint, is_zero: dict[str, bool]) -> Iterator[dict]:
+    """Variables whose optimizer slots are all zero, where those of others are not; `is_zero`: of keys read before."""
     for slot in _MOMENTS:
         slots = {row["variable"]: row["key"] + slot for row in rows if row["key"] + slot in checkpoint.tensors}
         idle = []
         for variable, key in slots.items():
-            values = _values(checkpoint, key)
-            if values is not None and values.size and not values.any():
+            if key not in is_zero:
+                values = _values(checkpoint, key)
+                is_zero[key] = values is not None and values.size > 0 and not values.any()
+            if is_zero[key]:
                 idle.append(variable)
         if len(idle) < len(slots):
             for variable in idle:
@@ -83,9 +87,8 @@ def _of_slots(rows: list[dict], checkpoint) -> Iterator[dict]:
 
 def _values(checkpoint, key: str) -> np.ndarray | None:
     tensor = checkpoint.tensors[key]
-    name = types_pb2.DataType.Name(tensor.dtype).removeprefix("DT_").lower().removesuffix("_ref")
     try:
-        dtype = numpy_dtype({"float": "float32"}.get(name, name))
+        dtype = numpy_dtype(dtype_name(tensor.dtype))
         if dtype.kind == "O":
             return None
         return np.frombuffer(checkpoint.read(key), dtype).reshape(tensor.shape)
