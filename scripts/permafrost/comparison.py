@@ -142,7 +142,9 @@ def same_bytes(a: np.ndarray, b: np.ndarray) -> bool:
     """Whether two arrays have the same dtype, shape and bytes, the bits of NaN included."""
     if a.dtype != b.dtype or a.shape != b.shape:
         return False
-    return a.tolist() == b.tolist() if a.dtype.kind == "O" else a.tobytes() == b.tobytes()
+    if a.dtype.kind == "O":
+        return a.tolist() == b.tolist()
+    return np.array_equal(*(np.ascontiguousarray(array).reshape(-1).view(np.uint8) for array in (a, b)))
 
 
 def first_difference(a: np.ndarray, b: np.ndarray) -> str:

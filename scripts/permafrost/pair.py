@@ -22,7 +22,6 @@ class Pair:
     def __init__(self, imported: dict, provenance: dict, frozen_graph: str):
         """Reads both sides from the disk. Raises Problem as graph_files.read and FrozenSide.read do."""
         self.meta_graph = graph_files.read(imported["graph"])
-        self.frozen = FrozenSide.read(frozen_graph, provenance["initializers"])
         self.batches = imported.get("batches", [])
         self.initializers = provenance["initializers"]
         self.inputs = {name: spec for name, spec in imported["inputs"].items() if spec["kind"] != "default"}
@@ -38,6 +37,7 @@ class Pair:
         hidden = _before_heads(index, self.outputs, self.fed)
         self.before_heads = [name for name in hidden if name not in self.outputs]
         variables = {name for name, node in index.nodes.items() if node.op in VARIABLE_OPS}
+        self.frozen = FrozenSide.read(frozen_graph, variables, provenance["initializers"])
         frozen = [node for node in self.frozen.graph_def.node if node.name in variables]
         self.constants = [node.name for node in frozen if node.op == "Const"]
         self.kept = [node.name for node in frozen if node.op in VARIABLE_OPS]

@@ -8,10 +8,11 @@ from collections.abc import Iterator
 
 import numpy as np
 import tensorflow as tf
+from google.protobuf.message import DecodeError
 from tensorflow.core.protobuf import rewriter_config_pb2
 from tensorflow.python.framework import tensor_util
 
-from permafrost import pruning, races
+from permafrost import frozen_file, pruning, races
 from permafrost.contract import Problem
 from permafrost.metagraph import VARIABLE_OPS, GraphIndex, producer_ops, tensor_name
 
@@ -232,36 +233,53 @@ def _literal(prefix: str) -> str:
 
 
 class FrozenSide(_Side):
-    """The frozen graph as it lies on the disk."""
+    """The frozen graph as it lies on the disk; its large weights are fed, as permafrost.frozen_file says."""
 
     _failure = "not_importable"
 
-    def __init__(self, graph_def, initializers: list[str]):
+    def __init__(self, graph_def, large: dict[str, np.ndarray], initializers: list[str]):
         super().__init__(initializers)
         self.graph_def = graph_def
         self._nodes = {node.name: node for node in graph_def.node}
+        self._large = large
         self._values: dict[str, np.ndarray] = {}
 
     @classmethod
-    def read(cls, path: str, initializers: list[str]) -> "FrozenSide":
-        """Reads the .pb at `path`. Raises Problem (not_importable) where it is no GraphDef."""
-        graph_def = _v1.GraphDef()
+    def read(cls, path: str, variables: set[str], initializers: list[str]) -> "FrozenSide":
+        """Reads the .pb at `path`, in which the constants `variables` were variables.
+
+        Raises Problem (not_importable) where it is no GraphDef.
+        """
         try:
-            with open(path, "rb") as file:
-                graph_def.ParseFromString(file.read())
-        except Exception as error:
+            return cls(*frozen_file.read(path, variables), initializers)
+        except (OSError, DecodeError) as error:
             raise Problem("not_importable", f"{path} cannot be read as a GraphDef: {_sentence(error)}") from error
-        return cls(graph_def, initializers)
 
     def load(self) -> None:
         """Imports the graph. Raises Problem (not_importable)."""
+        for name, value in self._large.items():
+            self._hold_open(self._nodes[name], value)
         with self.graph.as_default(), _failing_as("not_importable", "TensorFlow cannot import it"):
             tf.import_graph_def(self.graph_def, name="")
+
+    @staticmethod
+    def _hold_open(node, value: np.ndarray) -> None:
+        """Makes a placeholder of a Const whose value is fed."""
+        dtype = node.attr["dtype"].type
+        node.ClearField("attr")
+        node.op = "Placeholder"
+        node.attr["dtype"].type = dtype
+        node.attr["shape"].shape.CopyFrom(tf.TensorShape(value.shape).as_proto())
+
+    def run(self, fetches: list[str], feed: dict[str, np.ndarray]) -> list[np.ndarray]:
+        """As for each side, with the large weights fed as well, where `feed` has no other value for them."""
+        return super().run(fetches, {f"{name}:0": value for name, value in self._large.items()} | feed)
 
     def constant(self, name: str) -> np.ndarray:
         """The value that the Const `name` holds. Raises Problem (not_importable) where it holds none."""
         with _failing_as("not_importable", f"constant {name!r} cannot be read"):
-            return _array(tensor_util.MakeNdarray(self._nodes[name].attr["value"].tensor))
+            held = self._large.get(name)
+            return _array(tensor_util.MakeNdarray(self._nodes[name].attr["value"].tensor) if held is None else held)
 
     def give(self, values: dict[str, np.ndarray]) -> None:
         """Gives the variables that were kept as variables their values, from now on in each session."""

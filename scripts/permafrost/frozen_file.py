@@ -1,0 +1,103 @@
+"""Reads a frozen graph from the disk for the judge, with its large weights apart.
+
+A weight inside a GraphDef is copied again and again on the way through TensorFlow: parsed, serialized for the import,
+held by the graph, by each session and by each kernel. A large one is parsed by TensorFlow's own protocol buffers once,
+kept as an array, and fed. Format: fields of GraphDef in tensorflow/core/framework/graph.proto, framed as
+https://protobuf.dev/programming-guides/encoding says.
+"""
+
+from collections.abc import Iterator
+from typing import BinaryIO
+
+import numpy as np
+from google.protobuf.message import DecodeError
+from tensorflow.core.framework import graph_pb2, node_def_pb2
+from tensorflow.python.framework import tensor_util
+
+_LARGE = 1 << 20  # bytes of a NodeDef
+_NODE = graph_pb2.GraphDef.NODE_FIELD_NUMBER
+_VARINT, _DELIMITED = 0, 2
+_ALIGNMENT = 64  # EIGEN_MAX_ALIGN_BYTES: TensorFlow takes an array as it is, without a copy, where it is aligned so
+
+
+def read(path: str, variables: set[str] | None = None) -> tuple[graph_pb2.GraphDef, dict[str, np.ndarray]]:
+    """The GraphDef in the file at `path`, and the values of its large weights, by node.
+
+    Args:
+      variables: the nodes that are weights; None for all constants. A Const among them whose NodeDef has 1 MiB or more,
+        with its value in tensor_content, keeps dtype and shape, and its value is among those returned.
+    Raises OSError, and DecodeError where the file is no GraphDef.
+    """
+    rest, large, values = [], [], {}
+    with open(path, "rb") as file:
+        for field, header, payload in _fields(file):
+            if field == _NODE and len(payload) >= _LARGE:
+                node = node_def_pb2.NodeDef.FromString(payload)
+                if node.op == "Const" and (variables is None or node.name in variables) and node.name not in values:
+                    tensor = node.attr["value"].tensor
+                    if tensor.tensor_content:
+                        values[node.name] = _aligned(_value(node.name, tensor))
+                        large.append(_without_content(node))
+                        continue
+            rest += (header, payload)
+    graph_def = graph_pb2.GraphDef.FromString(b"".join(rest))
+    graph_def.node.extend(large)
+    return graph_def, values
+
+
+def _without_content(node):
+    """A copy, since a message whose field is cleared still holds the memory of it."""
+    copy = node_def_pb2.NodeDef(name=node.name, op=node.op, input=node.input, device=node.device)
+    for name, value in node.attr.items():
+        if name != "value":
+            copy.attr[name].CopyFrom(value)
+    copy.attr["value"].tensor.dtype = node.attr["value"].tensor.dtype
+    copy.attr["value"].tensor.tensor_shape.CopyFrom(node.attr["value"].tensor.tensor_shape)
+    return copy
+
+
+def _value(name: str, tensor) -> np.ndarray:
+    try:
+        return tensor_util.MakeNdarray(tensor)
+    except (ValueError, TypeError) as error:
+        raise DecodeError(f"constant {name!r} holds no tensor of its shape: {error}") from error
+
+
+def _aligned(array: np.ndarray) -> np.ndarray:
+    memory = np.empty(array.nbytes + _ALIGNMENT, np.uint8)
+    start = -memory.ctypes.data % _ALIGNMENT
+    copy = memory[start : start + array.nbytes].view(array.dtype).reshape(array.shape)
+    copy[...] = array
+    copy.flags.writeable = False
+    return copy
+
+
+def _fields(file: BinaryIO) -> Iterator[tuple[int, bytes, bytes]]:
+    """(field number, tag and length as they are, payload) of each field of a message."""
+    while tag := _varint(file):
+        number, kind = _decoded(tag) >> 3, _decoded(tag) & 7
+        value = _varint(file)
+        if kind == _VARINT and value:
+            yield number, tag + value, b""
+            continue
+        size = _decoded(value)
+        payload = file.read(size) if kind == _DELIMITED and value else b""
+        if kind != _DELIMITED or len(payload) < size or not value:
+            raise DecodeError("it is no GraphDef, or is cut off")
+        yield number, tag + value, payload
+
+
+def _varint(file: BinaryIO) -> bytes:
+    """The bytes of the next varint; none at the end of the file."""
+    found = b""
+    while (byte := file.read(1)) and len(found) < 10:
+        found += byte
+        if byte[0] < 0x80:
+            return found
+    if found:
+        raise DecodeError("it is no GraphDef, or is cut off")
+    return b""
+
+
+def _decoded(varint: bytes) -> int:
+    return sum((byte & 0x7F) << 7 * position for position, byte in enumerate(varint))
