@@ -58,7 +58,7 @@ def rehearse(settings: dict, facts: dict) -> None:
     """
     from permafrost import rehearsal, sandbox
 
-    limits = {"seconds": settings["timeout"], "memory_mb": settings["memory_mb"]}
+    limits = sandbox.limits(settings)
     is_named = settings["outputs"] != "auto"
     try:
         found = sandbox.run(rehearsal.rehearse, graph_files.absolute(facts), settings, os.getcwd(), is_named, **limits)

@@ -25,6 +25,7 @@ _SUMMARY_INTEGERS = {
     "step", "producer", "nodes", "frozen_nodes", "variables", "frozen_variables", "checkpoint_bytes", "frozen_bytes",
     "trials",
 }  # fmt: skip
+_SUMMARY_NUMBERS = {"max_abs_diff", "tolerance_used"}
 
 
 def read_records(frozen: str | Path, reports: str | Path, model: str) -> tuple[list[dict], str]:
@@ -60,7 +61,7 @@ def summary_row(model: dict, found: list[dict], wrong: str) -> tuple:
         **{key: outcome.get(key) for key in ("status", "stage", "cause", "message", "hint")},
         "model": model["id"],
         "expect": model.get("expect", VERIFIED),
-        "match": verified.get("match"),
+        **{key: verified.get(key) for key in ("match", "behaviour", "tolerance_used", "trials", "max_abs_diff")},
         **{key: imported.get(key, model.get(key)) for key in ("prefix", "step", "format", "findings")},
         **{key: imported.get(key) for key in ("producer", "tensorflow_version", "outputs", "outputs_why", "nodes")},
         "inputs": list(_mapping(imported, "inputs")),
@@ -70,8 +71,6 @@ def summary_row(model: dict, found: list[dict], wrong: str) -> tuple:
         "frozen_variables": provenance.get("frozen_variables"),
         "checkpoint_bytes": imported.get("checkpoint_bytes", model.get("bytes")),
         "frozen_bytes": provenance.get("frozen_bytes"),
-        "trials": verified.get("trials"),
-        "max_abs_diff": verified.get("max_abs_diff"),
         "repairs": _repairs(provenance.get("repairs")),
     }
     if facts["cause"] and not facts["hint"]:
@@ -147,7 +146,7 @@ def main(argv: list[str] | None = None) -> int:
         tables.write(args.timings, tables.table(timings, TIMING_COLUMNS, set(), set(TIMING_COLUMNS[2:])))
         tables.write(args.op_types, tables.table(op_types, OP_TYPE_COLUMNS, {"nodes", "frozen_nodes"}, set()))
         tables.write(args.findings, tables.table(findings, FINDING_COLUMNS, set(), set()))
-        tables.write(args.summary, tables.table(summary, SUMMARY_COLUMNS, _SUMMARY_INTEGERS, {"max_abs_diff"}))
+        tables.write(args.summary, tables.table(summary, SUMMARY_COLUMNS, _SUMMARY_INTEGERS, _SUMMARY_NUMBERS))
     except Problem as problem:
         print(f"summarize: {problem.message} ({problem.hint})", file=sys.stderr)
         return 1

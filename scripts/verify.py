@@ -36,14 +36,7 @@ def verify(imported: dict, provenance: dict, frozen_graph: Path, settings: dict,
     facts["environment"] = sides.ENVIRONMENT
     model = (graph_files.absolute(imported), provenance, os.path.abspath(frozen_graph))
     try:
-        found = sandbox.run(
-            judging.judge,
-            *model,
-            settings,
-            os.getcwd(),
-            seconds=settings["timeout"],
-            memory_mb=settings["memory_mb"],
-        )
+        found = sandbox.run(judging.judge, *model, settings, os.getcwd(), **sandbox.limits(settings))
     except Problem as problem:
         return records.failure("verify", problem, _status(problem.cause))
     finding = found.pop("finding", None)
@@ -52,7 +45,7 @@ def verify(imported: dict, provenance: dict, frozen_graph: Path, settings: dict,
         return records.success(VERIFIED)
     message = finding["message"]
     if finding["cause"] == "outputs_differ":
-        message += _where_it_begins(model, found["rows"], settings)
+        message += _name_first_tensor(model, found["rows"], settings)
     return records.failure("verify", Problem(finding["cause"], message), _status(finding["cause"]))
 
 
@@ -68,25 +61,25 @@ def _refuse_changed(imported: dict, provenance: dict) -> None:
             raise Problem("changed", f"{path} is not what it was when the model was frozen")
 
 
-def _where_it_begins(model: tuple, rows: list[dict], settings: dict) -> str:
-    """What to add to the message of a mismatch. The verdict stands by then, whatever becomes of this search."""
+def _name_first_tensor(model: tuple, rows: list[dict], settings: dict) -> str:
+    """Adds to the rows of the first trial that does not match the tensor where it begins to; says so for the message.
+
+    The verdict stands by then, whatever becomes of this search.
+    """
     from permafrost import first_difference, sandbox
 
-    row = next((row for row in rows if not row["match"]), None)
-    if row is None:
+    bad = [row for row in rows if not row["match"]]
+    if not bad:
         return ""
+    seed, batch = bad[0]["seed"], bad[0]["batch"]
+    limits = sandbox.limits(settings, _SEARCH_SHARE)
     try:
-        where = sandbox.run(
-            first_difference.find,
-            *model,
-            os.getcwd(),
-            row["seed"],
-            row["batch"],
-            seconds=settings["timeout"] * _SEARCH_SHARE,
-            memory_mb=settings["memory_mb"],
-        )
+        where = sandbox.run(first_difference.find, *model, os.getcwd(), seed, batch, **limits)
     except (Problem, RuntimeError) as error:
         return f"; where it begins was not found: {error}"
+    for row in bad:
+        if row["trial"] == bad[0]["trial"]:
+            row["first_tensor"] = where
     return f"; the first tensor that differs is {where}" if where else ""
 
 

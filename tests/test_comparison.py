@@ -129,5 +129,37 @@ def test_the_bytes_of_weights_are_compared():
 
 def test_the_first_difference_is_told_with_both_values():
     a, b = np.array([[1.0, 2.0], [3.0, 4.0]]), np.array([[1.0, 2.0], [3.5, 5.0]])
-    assert comparison.first_difference(a, b) == "at [1, 0] 3.0 and 3.5"
-    assert comparison.first_difference(a, a[0]) == "float64 [2, 2] and float64 [2]"
+    found = comparison.first_unequal(a, b)
+    assert found == {"where": "[1, 0]", "checkpoint_value": "3.0", "frozen_value": "3.5"}
+    assert comparison.said(found) == "at [1, 0] 3.0 and 3.5"
+    assert comparison.said(comparison.first_unequal(a, a[0])) == "float64 [2, 2] and float64 [2]"
+    assert comparison.said(comparison.first_unequal(a, a)) == "the same bits"
+
+
+tolerances = st.one_of(
+    st.fixed_dictionaries({"ulp": st.integers(0, 1 << 40)}),
+    st.fixed_dictionaries({"rtol": st.floats(0, 2), "atol": st.floats(0, 1e6)}),
+)
+
+
+@given(DTYPES, arrays.array_shapes(min_dims=0, max_dims=2, min_side=0), st.data(), tolerances)
+def test_a_tolerance_is_used_up_to_one_where_it_suffices(dtype, shape, data, tolerance):
+    a, b = (data.draw(arrays.arrays(dtype, shape)) for _ in range(2))
+    used, match = comparison.tolerance_used(a, b, tolerance), comparison.match(a, b, tolerance)
+    if match == "bitwise":
+        assert used is None or used == 0
+    elif used is not None:
+        assert (match == "tolerance") == (used <= 1), (used, match)
+    else:
+        assert match == ""
+
+
+def test_how_much_of_a_tolerance_was_used():
+    a = np.array([1.0, 2.0, np.nan], np.float32)
+    b = a + np.array([0.0, 0.25, 0.0], np.float32)
+    assert comparison.tolerance_used(a, b, {"atol": 0.5}) == 0.5
+    assert comparison.tolerance_used(a, b, {"rtol": 0.0625}) == 2
+    assert comparison.tolerance_used(a, a, {"rtol": 0.0625}) == 0
+    assert comparison.tolerance_used(a, np.nextafter(a, np.float32(9)), {"ulp": 4}) == 0.25
+    assert comparison.tolerance_used(a, b[:2], {"atol": 0.5}) is None and comparison.tolerance_used(a, b, None) is None
+    assert comparison.tolerance_used(a, np.array([1, 2, 3], np.float32), {"atol": 9.0}) == np.inf

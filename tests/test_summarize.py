@@ -52,7 +52,15 @@ def records_of(model: str, seconds: float = 1.5, **changes) -> dict[str, dict]:
         "repairs": [{"repair": "Assign -> Identity", "node": "a"}, "devices cleared"],
         "timing": {"stage": "freeze", **timing},
     }
-    verified = {**success("verified"), "model": model, "match": "bitwise", "trials": 3, "max_abs_diff": 0.0}
+    verified = {
+        **success("verified"),
+        "model": model,
+        "match": "tolerance",
+        "behaviour": "random",
+        "tolerance_used": 0.25,
+        "trials": 3,
+        "max_abs_diff": 0.0,
+    }
     return {
         "import": imported,
         "provenance": provenance,
@@ -83,7 +91,9 @@ def run(home: Path) -> int:
 
 
 def read(home: Path, name: str) -> pd.DataFrame:
-    return pd.read_csv(home / f"{name}.csv", keep_default_na=False, na_values={"max_abs_diff": [""]})
+    return pd.read_csv(
+        home / f"{name}.csv", keep_default_na=False, na_values={"max_abs_diff": [""], "tolerance_used": [""]}
+    )
 
 
 def test_a_verified_model(tmp_path):
@@ -99,7 +109,9 @@ def test_a_verified_model(tmp_path):
         "message": "",
         "hint": "",
         "expect": "verified",
-        "match": "bitwise",
+        "match": "tolerance",
+        "behaviour": "random",
+        "tolerance_used": 0.25,
         "prefix": "zoo/linear/model.ckpt",
         "step": 100,
         "format": "v2",

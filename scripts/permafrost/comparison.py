@@ -115,7 +115,10 @@ METRICS = {
     "inf_frozen": lambda a, b: _infinities(b),
 }
 
-VERIFICATION_COLUMNS = ("output", "trial", "seed", "batch", "dtype", "shape", "match", *METRICS)
+VERIFICATION_COLUMNS = (
+    "output", "trial", "seed", "batch", "dtype", "shape", "behaviour", "match", "tolerance_used", *METRICS,
+    "where", "checkpoint_value", "frozen_value", "first_tensor",
+)  # fmt: skip
 
 
 def measure(a: np.ndarray, b: np.ndarray) -> dict:
@@ -147,36 +150,78 @@ def same_bytes(a: np.ndarray, b: np.ndarray) -> bool:
     return np.array_equal(*(np.ascontiguousarray(array).reshape(-1).view(np.uint8) for array in (a, b)))
 
 
-def first_difference(a: np.ndarray, b: np.ndarray) -> str:
-    """Says where the checkpoint's array `a` and the frozen graph's `b`, which are not the same, differ first."""
+def first_unequal(a: np.ndarray, b: np.ndarray) -> dict[str, str]:
+    """Where the checkpoint's array `a` and the frozen graph's `b` differ first: where, checkpoint_value, frozen_value.
+
+    Arrays of another dtype or shape differ in that. Empty where they are the same bits.
+    """
     if a.dtype != b.dtype or a.shape != b.shape:
-        return f"{a.dtype} {list(a.shape)} and {b.dtype} {list(b.shape)}"
+        values = (f"{array.dtype} {list(array.shape)}" for array in (a, b))
+        return dict(zip(("where", "checkpoint_value", "frozen_value"), ("", *values), strict=True))
     different = np.argwhere(~_same(a, b))
     if not len(different):
+        return {}
+    at = tuple(different[0].tolist())
+    return {"where": str(list(at)), "checkpoint_value": f"{a[at]!s:.60}", "frozen_value": f"{b[at]!s:.60}"}
+
+
+def said(found: dict[str, str]) -> str:
+    """What `first_unequal` found, in words."""
+    if not found:
         return "the same bits"
-    where = tuple(different[0].tolist())
-    return f"at {list(where)} {a[where]!s:.60} and {b[where]!s:.60}"
+    where = f"at {found['where']} " if found["where"] else ""
+    return f"{where}{found['checkpoint_value']} and {found['frozen_value']}"
+
+
+def compare(a: np.ndarray, b: np.ndarray, tolerance: dict | None) -> dict:
+    """The columns of VERIFICATION_COLUMNS that tell of the checkpoint's array `a` and the frozen graph's `b`."""
+    matching = match(a, b, tolerance)
+    row = {"dtype": str(a.dtype), "shape": str(list(a.shape)), "match": matching}
+    row |= {"tolerance_used": tolerance_used(a, b, tolerance), **measure(a, b)}
+    return row if matching else row | first_unequal(a, b)
 
 
 def match(a: np.ndarray, b: np.ndarray, tolerance: dict | None = None) -> str:
     """`bitwise` where the arrays are the same bits (NaN equals NaN), `tolerance` where they are within it, else ``.
 
     Args:
-      tolerance: {"ulp": int}, units in the last place, or {"rtol": float, "atol": float}, either of which may be
-        missing and is 0 then: |a - b| <= atol + rtol * |a|. NaN and infinities must stand in the same places.
+      tolerance: as for `tolerance_used`.
     """
-    if a.dtype != b.dtype or a.shape != b.shape:
-        return ""
-    if _same(a, b).all():
+    if a.dtype == b.dtype and a.shape == b.shape and _same(a, b).all():
         return "bitwise"
+    used = tolerance_used(a, b, tolerance)
+    return "tolerance" if used is not None and used <= 1 else ""
+
+
+def tolerance_used(a: np.ndarray, b: np.ndarray, tolerance: dict | None) -> float | None:
+    """The part of a tolerance that the largest difference takes; more than 1 is beyond it, None where it says nothing.
+
+    Args:
+      tolerance: {"ulp": int}, units in the last place, or {"rtol": float, "atol": float}, either of which may be
+        missing and is 0 then: |a - b| <= atol + rtol * |a|. NaN and infinities must stand in the same places. None
+        and {} allow nothing.
+    """
+    if not tolerance or a.dtype != b.dtype or a.shape != b.shape:
+        return None
     difference = _difference(a, b)
-    if not tolerance or difference is None or not np.isfinite(difference).all():
-        return ""
+    if difference is None:
+        return None
+    if not np.isfinite(difference).all():
+        return float("inf")
     if "ulp" in tolerance:
-        return "tolerance" if _max_ulps(a, b) <= tolerance["ulp"] else ""
-    with np.errstate(all="ignore"):
-        reference = np.abs(_floats(a))
-        bound = tolerance.get("atol", 0.0) + tolerance.get("rtol", 0.0) * np.where(np.isfinite(reference), reference, 0)
+        difference, bound = _ulps(a, b), np.float64(tolerance["ulp"])
+    else:
+        with np.errstate(all="ignore"):
+            reference = np.abs(_floats(a))
+            reference = np.where(np.isfinite(reference), reference, 0)
+            bound = tolerance.get("atol", 0.0) + tolerance.get("rtol", 0.0) * reference
+    # Whole numbers are compared as such, since a float64 does not hold all of them.
+    limit = bound
     if difference.dtype == np.uint64:
-        bound = np.minimum(np.floor(bound), _LARGEST_WHOLE).astype(np.uint64)
-    return "tolerance" if (difference <= bound).all() else ""
+        limit = np.minimum(np.floor(bound), _LARGEST_WHOLE).astype(np.uint64)
+    with np.errstate(all="ignore"):
+        part = np.where(difference == 0, 0, difference / bound)
+    beyond = difference > limit
+    # A part of 1 may be rounded; what is beyond is more than 1.
+    part = np.where(beyond, np.maximum(part, np.nextafter(1, 2)), np.minimum(part, 1))
+    return float(part.max(initial=0))

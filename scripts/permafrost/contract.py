@@ -50,6 +50,7 @@ CAUSES = {
     "run_failed": "describe the inputs under `inputs:` in the model's settings",
     "timeout": "raise `timeout:` in the model's settings, or give smaller shapes under `inputs:`",
     "memory": "raise `memory_mb:` in the model's settings, or give smaller shapes under `inputs:`",
+    "processes": "raise `processes:` in the model's settings if you trust this model",
     "crash": "see the log; other shapes under `inputs:` in the model's settings may help",
     "random": "give `outputs:` that lie before the random op",
     "insensitive": "give `outputs:` before a saturated op, or `inputs:` that reach the weights",
@@ -67,7 +68,7 @@ ZOO_COLUMNS = (
 
 SUMMARY_COLUMNS = (
     "model", "status", "stage", "cause", "message", "hint",
-    "expect", "match", "prefix", "step", "format", "producer", "tensorflow_version",
+    "expect", "match", "behaviour", "tolerance_used", "prefix", "step", "format", "producer", "tensorflow_version",
     "inputs", "inputs_why", "outputs", "outputs_why", "nodes", "frozen_nodes", "variables", "frozen_variables",
     "checkpoint_bytes", "frozen_bytes", "trials", "max_abs_diff", "repairs", "findings",
 )  # fmt: skip

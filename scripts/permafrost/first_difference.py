@@ -19,7 +19,7 @@ _MERGES = ("Merge", "RefMerge")
 
 
 def find(imported: dict, provenance: dict, frozen_graph: str, directory: str, seed: int, batch: int) -> str:
-    """Names the first tensor that differs in the trial of `seed` and `batch`, with a value of each side; `` for none.
+    """The first tensor that differs in the trial of `seed` and `batch`: name, op and a value of each side; `` for none.
 
     Tensors are fetched in groups, each in fresh sessions, since a second run may see what the first has written.
     Args:
@@ -49,7 +49,7 @@ def find(imported: dict, provenance: dict, frozen_graph: str, directory: str, se
             (a,), (b,) = pair.run_original([name], feed), pair.run_frozen([name], feed)
             if not comparison.match(a, b):
                 op = pair.original.graph.get_tensor_by_name(name).op.type
-                return f"{name} ({op}), {comparison.first_difference(a, b)}"
+                return f"{name} ({op}), {comparison.said(comparison.first_unequal(a, b))}"
         position += len(group)
         size = max(1, min(2 * size, size * _LARGEST_GROUP_BYTES // max(1, sum(array.nbytes for array in expected))))
     return ""

@@ -8,10 +8,10 @@ they are not, since a judge that cannot say no proves nothing.
 
 import numpy as np
 
-from permafrost import comparison, feeds, negative_control, structure
+from permafrost import behaviour, comparison, feeds, negative_control, structure
 from permafrost.contract import Problem
 from permafrost.mending import BATCHES
-from permafrost.metagraph import GraphIndex
+from permafrost.metagraph import GraphIndex, tensor_name
 from permafrost.pair import Pair
 from permafrost.sides import RunFailed, saver_nodes
 from permafrost.unsafe_ops import unsafe_to_restore, unsafe_to_run
@@ -26,12 +26,12 @@ def judge(imported: dict, provenance: dict, frozen_graph: str, settings: dict, d
     Args:
       imported, provenance: the model's records.
       frozen_graph: path of the .pb.
-      settings: trials, seed, tolerance, allow_ops.
+      settings: trials, seed, tolerance, output_tolerance, allow_ops.
       directory: where relative `file:` inputs are looked up.
-    Returns a JSON-able dict: weights, nodes_checked, random_ops, match (`` unless all trials match), trials, batches,
-      max_abs_diff, rows (one for each tensor and trial, with comparison.VERIFICATION_COLUMNS), control (which change
-      was noticed, where the outputs match), and finding ({cause, message}: outputs_differ, random or insensitive)
-      where the model is not verified.
+    Returns a JSON-able dict: weights, nodes_checked, random_ops, match (`` unless all trials match), behaviour (of the
+      outputs, see permafrost.behaviour), trials, batches, max_abs_diff, tolerance_used, rows (one for each tensor and
+      trial, with comparison.VERIFICATION_COLUMNS), control (which change was noticed, where the outputs match), and
+      finding ({cause, message}: outputs_differ, random or insensitive) where the model is not verified.
     Raises Problem with a cause that says what was found before there was anything to compare (permafrost.contract).
       The weights have been compared before the outputs' part of the graph is looked at or run.
     """
@@ -90,32 +90,35 @@ def _compare_weights(pair: Pair, expected_number: int) -> int:
 
 def _compare_outputs(pair: Pair, settings: dict, directory: str) -> dict:
     rows, batches, finding = [], [], None
+    tolerances = _tolerances(pair, settings)
     for trial, batch in enumerate(_batches(pair, settings["trials"])):
         seed = settings["seed"] + trial
         feed = pair.feed(seed, batch, directory)
-        expected = _expected(pair, feed)
+        expected, *again = _expected(pair, feed)
         batches.append(batch)
         try:
             actual = pair.run_frozen(pair.fetched, feed)
         except RunFailed as failed:
             finding = ("outputs_differ", f"the checkpoint's graph runs, but the frozen graph does not: {failed}")
             break
+        behaviours = behaviour.of_outputs(pair, expected, again)
         for name, a, b in zip(pair.fetched, expected, actual, strict=True):
-            match = comparison.match(a, b, settings["tolerance"])
-            row = {"output": name, "trial": trial, "seed": seed, "batch": batch, "dtype": str(a.dtype)}
-            rows.append(row | {"shape": str(list(a.shape)), "match": match, **comparison.measure(a, b)})
-            if not match and finding is None:
-                finding = _difference(pair, rows[-1], feed, expected, a, b)
+            row = {"output": name, "trial": trial, "seed": seed, "batch": batch, "behaviour": behaviours[name]}
+            rows.append(row | comparison.compare(a, b, tolerances[name]))
+            if not rows[-1]["match"] and finding is None:
+                finding = _difference(pair, rows[-1], feed, expected)
     matches = [row["match"] for row in rows]
     facts = {
         "match": "" if finding else "bitwise" if all(match == "bitwise" for match in matches) else "tolerance",
+        "behaviour": behaviour.worst({row["behaviour"] for row in rows}),
         "trials": len(batches),
         "batches": batches,
-        "max_abs_diff": max((row["max_abs_diff"] for row in rows if row["max_abs_diff"] is not None), default=None),
+        "max_abs_diff": _largest(rows, "max_abs_diff"),
+        "tolerance_used": _largest(rows, "tolerance_used"),
         "rows": rows,
     }
     if finding is None:
-        facts["control"] = negative_control.change_variables(pair, feed, expected, settings["tolerance"])
+        facts["control"] = negative_control.change_variables(pair, feed, expected, tolerances)
         if not facts["control"]["variable"]:
             finding = ("insensitive", negative_control.sentence(facts["control"]))
     if finding is not None:
@@ -123,26 +126,39 @@ def _compare_outputs(pair: Pair, settings: dict, directory: str) -> dict:
     return facts
 
 
-def _expected(pair: Pair, feed: dict) -> list[np.ndarray]:
+def _tolerances(pair: Pair, settings: dict) -> dict[str, dict | None]:
+    """The tolerance of each fetched tensor: what goes into a head has that of the head."""
+    own = {"{}:{}".format(*tensor_name(name)): given for name, given in settings["output_tolerance"].items()}
+    if unknown := own.keys() - set(pair.outputs):
+        names = ", ".join(pair.outputs[:10])
+        raise Problem("bad_setting", f"`output_tolerance:` names {min(unknown)}, which is none of the outputs {names}")
+    return {name: own.get(pair.before_heads.get(name, name), settings["tolerance"]) for name in pair.fetched}
+
+
+def _largest(rows: list[dict], column: str) -> float | None:
+    return max((row[column] for row in rows if row[column] is not None), default=None)
+
+
+def _expected(pair: Pair, feed: dict) -> list[list[np.ndarray] | None]:
     try:
-        return pair.run_original(pair.fetched, feed)
+        return pair.run_original_again(pair.fetched, feed)
     except RunFailed as failed:
         raise Problem(failed.cause, f"the checkpoint's graph does not run on these inputs: {failed}") from failed
 
 
-def _difference(pair: Pair, row: dict, feed: dict, expected: list, a: np.ndarray, b: np.ndarray) -> tuple[str, str]:
+def _difference(pair: Pair, row: dict, feed: dict, expected: list) -> tuple[str, str]:
     """The finding (cause, message) for an output that does not match: what is random by itself tells nothing."""
     for _ in range(_RUNS_OF_THE_UNSTEADY):
-        again = _expected(pair, feed)
+        again, *_ = _expected(pair, feed)
         for name, first, second in zip(pair.fetched, expected, again, strict=True):
             if not comparison.match(first, second):
                 return "random", (
                     f"{name} differs between two runs of the checkpoint's own graph, op seeds set: "
-                    f"{comparison.first_difference(first, second)}"
+                    f"{comparison.said(comparison.first_unequal(first, second))}"
                 )
     return "outputs_differ", (
         f"output {row['output']} differs in trial {row['trial']}: {row['unequal']} elements unequal, largest "
-        f"difference {row['max_abs_diff']}, {comparison.first_difference(a, b)}"
+        f"difference {row['max_abs_diff']}, {comparison.said(row)}"
     )
 
 

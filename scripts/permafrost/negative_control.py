@@ -10,12 +10,13 @@ from permafrost.sides import RunFailed
 _MOST_PERTURBED = 12
 
 
-def change_variables(pair: Pair, feed: dict, expected: list[np.ndarray], tolerance: dict | None) -> dict:
+def change_variables(pair: Pair, feed: dict, expected: list[np.ndarray], tolerances: dict[str, dict | None]) -> dict:
     """Changes whole variables of the frozen graph, nearest the outputs first, until an output changes.
 
     Args:
       feed: the arrays of one trial, by the names of the import record.
       expected: what the checkpoint's side gives for `pair.fetched` on it.
+      tolerances: of each of these.
     Returns `variable` and `output`, the first pair of which one changes the other, and `tried`, the number of
       variables changed; a tensor before a head stands in for outputs that no change reaches. `variable` is None where
       nothing changed.
@@ -34,7 +35,7 @@ def change_variables(pair: Pair, feed: dict, expected: list[np.ndarray], toleran
         except RunFailed:
             continue  # The change made the graph fail, as an index out of range does; that shows nothing.
         for tensor, a, b in zip(pair.fetched, expected, actual, strict=True):
-            if not comparison.match(a, b, tolerance):
+            if not comparison.match(a, b, tolerances[tensor]):
                 if tensor in pair.outputs:
                     return control | {"variable": name, "output": tensor}
                 if control["variable"] is None:

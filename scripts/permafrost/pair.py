@@ -1,19 +1,22 @@
 """A model's two sides together: what is fed to both and fetched from both, under the names that each side has."""
 
+import contextlib
+import itertools
+
 import numpy as np
 
 from permafrost import feeds, graph_files, pruning
 from permafrost.forward import HEADS, STRUCTURAL
 from permafrost.metagraph import VARIABLE_OPS, GraphIndex, tensor_name
 from permafrost.seeds import seed_random_ops
-from permafrost.sides import CheckpointSide, FrozenSide
+from permafrost.sides import CheckpointSide, FrozenSide, RunFailed
 
 
 class Pair:
     """The checkpoint's side and the frozen side of one model.
 
     outputs: the tensors of the model's outputs. before_heads: what goes into an ArgMax, a Softmax or another head on
-    the way to them, which shows differences that a head hides. Both have the same names on both sides.
+    the way to them, which shows differences that a head hides, with the output. All have the same names on both sides.
     inputs: tensor name -> description, of the inputs that are fed. batches: the batch sizes to try. graph_def: the
     meta graph's graph with its inputs cut, which is the checkpoint's side. constants, kept: names of the variables that
     are constants in the frozen graph and of those that are variables still.
@@ -35,7 +38,7 @@ class Pair:
         tensors = [name if ":" in name else f"{name}:0" for name in imported["outputs"]]
         self.outputs = list(dict.fromkeys(cuts.get(name, name) for name in tensors))
         hidden = _before_heads(index, self.outputs, self.fed)
-        self.before_heads = [name for name in hidden if name not in self.outputs]
+        self.before_heads = {name: output for name, output in hidden.items() if name not in self.outputs}
         variables = {name for name, node in index.nodes.items() if node.op in VARIABLE_OPS}
         self.frozen = FrozenSide.read(frozen_graph, variables, provenance["initializers"])
         frozen = [node for node in self.frozen.graph_def.node if node.name in variables]
@@ -51,7 +54,7 @@ class Pair:
     @property
     def fetched(self) -> list[str]:
         """The tensors to compare: the outputs, then those before heads."""
-        return self.outputs + self.before_heads
+        return [*self.outputs, *self.before_heads]
 
     def load(self, whole: bool) -> None:
         """Seeds the random ops and imports both graphs; raises Problem (not_importable, not_restorable).
@@ -83,7 +86,23 @@ class Pair:
 
     def run_original(self, tensors: list[str], feed: dict) -> list[np.ndarray]:
         """The checkpoint's side on a feed. Raises RunFailed and Problem as CheckpointSide.run does."""
-        return self.original.run(tensors, {self._names[name]: value for name, value in feed.items()})
+        return self.original.run(tensors, self._to_original(feed))
+
+    def run_original_again(self, tensors: list[str], feed: dict) -> list[list[np.ndarray] | None]:
+        """What run_original gives, and then what further runs in the same session give; None for one that fails.
+
+        There are two runs, or five where the graph has random ops, since two draws of a few may be the same.
+        """
+        with contextlib.closing(self.original.runs(tensors, self._to_original(feed))) as runs:
+            found = [next(runs)]
+            try:
+                found += itertools.islice(runs, 4 if self.random_ops else 1)
+            except RunFailed:
+                found.append(None)
+            return found
+
+    def _to_original(self, feed: dict) -> dict:
+        return {self._names[name]: value for name, value in feed.items()}
 
     def run_frozen(self, tensors: list[str], feed: dict, changed: tuple[str, np.ndarray] | None = None):
         """The frozen side on a feed, where `changed` (name, value) is given with another value for one variable."""
@@ -91,23 +110,24 @@ class Pair:
         return self.frozen.run_changed(tensors, named, *changed) if changed else self.frozen.run(tensors, named)
 
 
-def _before_heads(index: GraphIndex, outputs: list[str], fed: set[str]) -> list[str]:
-    """The tensors that heads take, as far as only reshaping and further heads lie between them and an output."""
-    found: dict[str, None] = {}
-    waiting = [name for name in outputs if name not in fed]
-    seen = set(waiting)
+def _before_heads(index: GraphIndex, outputs: list[str], fed: set[str]) -> dict[str, str]:
+    """The tensors that heads take -> the output, as far as only reshaping and further heads lie between the two."""
+    found: dict[str, str] = {}
+    waiting = [(name, name) for name in outputs if name not in fed]
+    seen = set(outputs)
     while waiting:
-        node = index.nodes.get(tensor_name(waiting.pop(0))[0])
+        name, output = waiting.pop(0)
+        node = index.nodes.get(tensor_name(name)[0])
         if node is None or not (node.op in HEADS or node.op in STRUCTURAL):
             continue
         sources = index.inputs_of(node)
-        for source, output in sources[:1] if node.op in HEADS else sources:
-            tensor = f"{source}:{output}"
+        for source, number in sources[:1] if node.op in HEADS else sources:
+            tensor = f"{source}:{number}"
             if source not in index.nodes or tensor in fed or index.nodes[source].op in (*VARIABLE_OPS, "Const"):
                 continue
             if node.op in HEADS:
-                found[tensor] = None
+                found.setdefault(tensor, output)
             if tensor not in seen:
                 seen.add(tensor)
-                waiting.append(tensor)
-    return list(found)
+                waiting.append((tensor, output))
+    return found

@@ -15,19 +15,11 @@ from permafrost import overrides, records, settings, zoo_state
 from permafrost.code_version import code_version
 from permafrost.contract import Problem
 
+_LIMITS = ("timeout", "memory_mb", "file_mb", "processes", "allow_ops")
 _STAGE_SETTINGS = {
-    "import_meta": (
-        "outputs",
-        "inputs",
-        "weights",
-        "checkpoint_version",
-        "seed",
-        "timeout",
-        "memory_mb",
-        "allow_ops",
-    ),
+    "import_meta": ("outputs", "inputs", "weights", "checkpoint_version", "seed", *_LIMITS),
     "freeze": ("clear_devices", "variable_names_allowlist", "variable_names_denylist", "initializer_nodes"),
-    "verify": ("trials", "seed", "tolerance", "timeout", "memory_mb", "allow_ops"),
+    "verify": ("trials", "seed", "tolerance", "output_tolerance", *_LIMITS),
     "list_ops": (),
 }
 _RECORDS = ("import.json", "verify.json")

@@ -33,8 +33,6 @@ _TICK = 0.02  # s between looks at the child
 _SCAN = 0.5  # s between looks for processes that the child has started
 _LARGEST_RESULT = 64 * _MIB
 _LARGEST_LOG = _MIB
-_LARGEST_FILE = 64 * _MIB
-_MOST_THREADS = 512 + 4 * (os.cpu_count() or 1)
 _STACKS = 256 * _MIB  # writable memory that TensorFlow's threads reserve and hardly touch
 
 # From linux/prctl.h, linux/sched.h and linux/capability.h.
@@ -42,11 +40,22 @@ _PR_SET_PDEATHSIG, _PR_SET_CHILD_SUBREAPER, _PR_SET_NO_NEW_PRIVS = 1, 36, 38
 _CLONE_NEWUSER, _CLONE_NEWNET = 0x10000000, 0x40000000
 _CAPABILITY_VERSION, _CAP_DAC_READ_SEARCH = 0x20080522, 2
 
+# From malloc.h of glibc; other C libraries know them not, or not at all.
+_M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3
+_KEPT = 1 << 30
+
 _libc = ctypes.CDLL(None, use_errno=True)
+_libc.mallopt = getattr(_libc, "mallopt", lambda what, value: 0)
 _libc.prctl.argtypes = [ctypes.c_int] + [ctypes.c_ulong] * 4
 
 
-def run(work: Callable[..., T], *args, seconds: float, memory_mb: int) -> T:
+def limits(settings: dict, share: float = 1) -> dict:
+    """The limits for `run` that a model's settings ask for, with this share of the time."""
+    chosen = {key: settings[key] for key in ("memory_mb", "file_mb", "processes")}
+    return chosen | {"seconds": settings["timeout"] * share}
+
+
+def run(work: Callable[..., T], *args, seconds: float, memory_mb: int, file_mb: int = 64, processes: int = 1024) -> T:
     """Gives work(*args), run in a forked child; the process may have imported TensorFlow, but run no op.
 
     The child works in an empty directory, so paths among `args` have to be absolute. What it prints goes to this
@@ -55,13 +64,15 @@ def run(work: Callable[..., T], *args, seconds: float, memory_mb: int) -> T:
       work: returns what JSON can hold (tuples come back as lists).
       seconds: how long it may take.
       memory_mb: how much memory (MiB) it may use beyond what this process holds when it is called.
+      file_mb: how large (MiB) a file that it writes may become.
+      processes: how many threads and processes there may be at a time.
     Raises:
       Problem: the one that `work` raised; or timeout; or memory; or crash where the child ended without a result.
       RuntimeError: with the text of any other exception that `work` raised; its traceback is on stderr by then. Also
         where the result is not JSON, or larger than 64 MiB.
     """
     with tempfile.TemporaryDirectory(prefix="permafrost-sandbox-", ignore_cleanup_errors=True) as directory:
-        child = _Child(work, args, directory, memory_mb)
+        child = _Child(work, args, directory, memory_mb, file_mb, processes)
         try:
             child.wait(time.monotonic() + seconds, seconds)
         finally:
@@ -72,8 +83,8 @@ def run(work: Callable[..., T], *args, seconds: float, memory_mb: int) -> T:
 class _Child:
     """The parent's side: the child's process and its two pipes, one for the result and one for all that it prints."""
 
-    def __init__(self, work: Callable, args: tuple, directory: str, memory_mb: int):
-        self._memory_mb = memory_mb
+    def __init__(self, work: Callable, args: tuple, directory: str, memory_mb: int, file_mb: int, processes: int):
+        self._memory_mb, self._processes = memory_mb, processes
         self._held = _memory_bytes(_status("self"))
         self._received = bytearray()
         self._log = _Log()
@@ -89,7 +100,7 @@ class _Child:
         if self.pid == 0:
             os.close(self._result_pipe)
             os.close(self._log_pipe)
-            _be_the_child(work, args, directory, memory_mb, parent, result_end, log_end)
+            _be_the_child(work, args, (directory, memory_mb, file_mb, parent), result_end, log_end)
         os.close(result_end)
         os.close(log_end)
 
@@ -129,11 +140,11 @@ class _Child:
         if time.monotonic() > self._next_scan:
             self._next_scan = time.monotonic() + _SCAN
             self._descendants |= self._find_descendants()
-        used += sum(_memory_bytes(_status(process.pid)) for process in self._descendants)
-        if used > self._memory_mb * _MIB:
+        others = [_status(process.pid) for process in self._descendants]
+        if used + sum(map(_memory_bytes, others)) > self._memory_mb * _MIB:
             raise self._too_much_memory()
-        if status.get("Threads", 0) > _MOST_THREADS:
-            raise Problem("crash", f"TensorFlow started more than {_MOST_THREADS} threads")
+        if sum(each.get("Threads", 0) for each in (status, *others)) > self._processes:
+            raise Problem("processes", f"TensorFlow started more than {self._processes} threads and processes")
 
     def _find_descendants(self) -> set[psutil.Process]:
         try:
@@ -260,15 +271,13 @@ def _signal_name(number: int) -> str:
         return f"signal {number}"
 
 
-def _be_the_child(
-    work: Callable, args: tuple, directory: str, memory_mb: int, parent: int, result_end: int, log_end: int
-) -> NoReturn:
+def _be_the_child(work: Callable, args: tuple, bounds: tuple, result_end: int, log_end: int) -> NoReturn:
     """The child's side, from the fork to its end. Nothing may return or be raised from here."""
     status = 70
     try:
         os.setsid()
         _redirect(log_end)
-        _confine(directory, memory_mb, parent)
+        _confine(*bounds)
         _send(result_end, _answer(work, args))
         while True:  # The parent ends this process, while it can still see what this one has started.
             signal.pause()
@@ -296,16 +305,19 @@ def _redirect(log_end: int) -> None:
     faulthandler.disable()
 
 
-def _confine(directory: str, memory_mb: int, parent: int) -> None:
+def _confine(directory: str, memory_mb: int, file_mb: int, parent: int) -> None:
     os.chdir(directory)
     os.environ["CUDA_VISIBLE_DEVICES"] = "-1"
     os.environ["TMPDIR"] = tempfile.tempdir = directory
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGCHLD):
         signal.signal(number, signal.SIG_DFL)
     _limit(resource.RLIMIT_CORE, 0)
-    _limit(resource.RLIMIT_FSIZE, _LARGEST_FILE)
+    _limit(resource.RLIMIT_FSIZE, file_mb * _MIB)
     # Not RLIMIT_AS: TensorFlow reserves address space that it never touches.
     _limit(resource.RLIMIT_DATA, _status("self")["VmData"] + memory_mb * _MIB + _STACKS)
+    # What is freed is kept for the next tensor: to get memory from the kernel anew takes longer than to fill it.
+    _libc.mallopt(_M_MMAP_THRESHOLD, _KEPT)
+    _libc.mallopt(_M_TRIM_THRESHOLD, _KEPT)
     _cut_network()
     _drop_privileges()
     _libc.prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)

@@ -15,7 +15,7 @@ def seed_random_ops(graph_def) -> int:
     count = 0
     for nodes in (graph_def.node, *(function.node_def for function in graph_def.library.function)):
         for node in nodes:
-            if _is_seeded(node.op):
+            if is_seeded(node.op):
                 node.attr["seed"].i = 1
                 node.attr["seed2"].i = zlib.crc32(node.name.encode()) | 1
                 count += 1
@@ -23,7 +23,8 @@ def seed_random_ops(graph_def) -> int:
 
 
 @cache
-def _is_seeded(op: str) -> bool:
+def is_seeded(op: str) -> bool:
+    """Whether an op type draws random numbers from a seed that its nodes state."""
     # A node says less than its op: one with the default seeds may lack the attributes.
     definition = op_def_registry.get(op)
     return definition is not None and {"seed", "seed2"} <= {

@@ -85,6 +85,17 @@ def _failing_as(cause: str, what: str) -> Iterator[None]:
         raise Problem(cause, f"{what}: {_sentence(error)}") from error
 
 
+def _run(session, fetches: list, feed: dict) -> list:
+    try:
+        return session.run(fetches, feed)
+    except tf.errors.ResourceExhaustedError as error:
+        raise Problem("memory", f"TensorFlow ran out of memory: {_sentence(error)}") from error
+    except tf.errors.OpError as error:
+        raise RunFailed("run_failed", _sentence(error)) from error
+    except (ValueError, TypeError, KeyError) as error:
+        raise RunFailed("bad_feed", _sentence(error)) from error
+
+
 class _Side:
     """A graph to run. Subclasses import it into `graph` and say how its variables get their values (`_restore`)."""
 
@@ -120,25 +131,23 @@ class _Side:
             yield session
 
     def run(self, fetches: list[str], feed: dict[str, np.ndarray]) -> list[np.ndarray]:
-        """The values of the tensors `fetches` on `feed`, in a fresh session; feeds the graph lacks are left out.
+        """The values of the tensors `fetches` on `feed`, in a fresh session. Raises as `runs` does."""
+        with contextlib.closing(self.runs(fetches, feed)) as runs:
+            return next(runs)
 
-        The initializers, which fill tables, run before. Raises RunFailed where TensorFlow refuses the feed or the
-        graph fails on it or lacks a fetch, and Problem (memory).
+    def runs(self, fetches: list[str], feed: dict[str, np.ndarray]) -> Iterator[list[np.ndarray]]:
+        """The values of the tensors `fetches` on `feed`, again and again in one fresh session.
+
+        The initializers, which fill tables, run before. Feeds that the graph lacks are left out. Raises RunFailed
+        where TensorFlow refuses the feed or the graph fails on it or lacks a fetch, and Problem (memory).
         """
         present = {name: value for name, value in feed.items() if self.has(name)}
         with self.restored() as session:
             for name in self._initializers:
                 with _failing_as(self._failure, f"the initializer {name!r} fails"):
                     session.run(self.graph.get_operation_by_name(name))
-            try:
-                values = session.run(fetches, present)
-            except tf.errors.ResourceExhaustedError as error:
-                raise Problem("memory", f"TensorFlow ran out of memory: {_sentence(error)}") from error
-            except tf.errors.OpError as error:
-                raise RunFailed("run_failed", _sentence(error)) from error
-            except (ValueError, TypeError, KeyError) as error:
-                raise RunFailed("bad_feed", _sentence(error)) from error
-        return [_array(value) for value in values]
+            while True:
+                yield [_array(value) for value in _run(session, fetches, present)]
 
     def has(self, name: str) -> bool:
         """Whether the graph has the tensor `name`."""
@@ -206,10 +215,10 @@ class CheckpointSide(_Side):
                 for name in self._assigns:
                     self._assign(session, name, reader.get_tensor(self._keys[name]))
 
-    def run(self, fetches: list[str], feed: dict[str, np.ndarray]) -> list[np.ndarray]:
+    def runs(self, fetches: list[str], feed: dict[str, np.ndarray]) -> Iterator[list[np.ndarray]]:
         """As for each side; a fetch of a variable's handle gives the variable's value, which the frozen graph has."""
         reads = {f"{name}:0": tensor for name, tensor in self._reads.items()}
-        return super().run([reads.get(name, name) for name in fetches], feed)
+        return super().runs([reads.get(name, name) for name in fetches], feed)
 
     def value(self, session, name: str) -> np.ndarray:
         """The value of the variable `name` in a restored session. Raises Problem (weights_differ) where it has none."""
@@ -271,9 +280,9 @@ class FrozenSide(_Side):
         node.attr["dtype"].type = dtype
         node.attr["shape"].shape.CopyFrom(tf.TensorShape(value.shape).as_proto())
 
-    def run(self, fetches: list[str], feed: dict[str, np.ndarray]) -> list[np.ndarray]:
+    def runs(self, fetches: list[str], feed: dict[str, np.ndarray]) -> Iterator[list[np.ndarray]]:
         """As for each side, with the large weights fed as well, where `feed` has no other value for them."""
-        return super().run(fetches, {f"{name}:0": value for name, value in self._large.items()} | feed)
+        return super().runs(fetches, {f"{name}:0": value for name, value in self._large.items()} | feed)
 
     def constant(self, name: str) -> np.ndarray:
         """The value that the Const `name` holds. Raises Problem (not_importable) where it holds none."""
