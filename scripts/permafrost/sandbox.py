@@ -232,8 +232,8 @@ class _Log:
     def last_line(self) -> str:
         """The last line, or the last that says which check failed, where a stack trace follows that."""
         lines = [line.strip() for line in self._tail.decode("utf-8", "replace").splitlines() if line.strip()]
-        lines = [line for line in lines if not line.startswith("@ ")]
-        failed = [line for line in lines if "Check failed" in line and "stack trace" not in line]
+        lines = [line for line in lines if not line.startswith("@ ") and "stack trace" not in line]
+        failed = [line for line in lines if "Check failed" in line]
         line = (failed or lines or [""])[-1]
         return "".join(c if c.isprintable() else " " for c in line)[:300]
 
