@@ -28,10 +28,12 @@ import tensorflow as tf
 
 import freeze
 import import_meta
-from permafrost import discovery, judging, sandbox, settings
+from permafrost import discovery, graph_files, judging, sandbox, settings
 from permafrost.checkpoint import open_checkpoint
 from permafrost.contract import Problem
+from permafrost.metagraph import GraphIndex
 from permafrost.protos import graph_pb2
+from permafrost.static import constant
 
 HOME = Path(__file__).parents[1]
 # Cause of the judge's verdict -> the layer that gave it.
@@ -90,13 +92,16 @@ class Mutations:
 
     Args:
       weights: names of the constants that were variables.
+      record: the model's import record.
       checkpoint: the open checkpoint of the model.
+      others: the prefixes of other steps of its series.
     """
 
-    def __init__(self, graph_def, weights: list[str], variables: list[dict], checkpoint, outputs: list[str]):
-        self.graph_def, self.weights, self.outputs = graph_def, weights, outputs
-        self._keys = {row["variable"]: row["key"] for row in variables}
-        self._checkpoint = checkpoint
+    def __init__(self, graph_def, weights: list[str], record: dict, checkpoint, others: list[str]):
+        self.graph_def, self.weights, self.outputs = graph_def, weights, record["outputs"]
+        self._keys = {row["variable"]: row["key"] for row in record["variables"]}
+        self._checkpoint, self._others = checkpoint, others
+        self._meta = GraphIndex(graph_files.read(record["graph"]).graph_def)
         names = {node.name for node in graph_def.node}
         self._constants = [
             n.name for n in graph_def.node if n.op == "Const" and n.name not in weights and n.name in names
@@ -142,6 +147,34 @@ class Mutations:
                 if is_other and value.dtype.kind == "f":
                     other = np.frombuffer(self._checkpoint.read(key), value.dtype).reshape(value.shape)
                     yield with_value(self.graph_def, name, other)
+
+    def weight_as_it_began(self) -> Iterator:
+        """The value of a variable's initializer, where that is a constant."""
+        for name in self.weights:
+            begun = self._initial(name)
+            value = value_of(node_of(self.graph_def, name))
+            if begun is not None and begun.dtype == value.dtype:
+                yield with_value(self.graph_def, name, np.broadcast_to(begun, value.shape).copy())
+
+    def _initial(self, name: str) -> np.ndarray | None:
+        assign = self._meta.nodes.get(f"{name}/Assign")
+        source = self._meta.source_of(assign, 1) if assign is not None else None
+        while source is not None and source.op in ("Identity", "Fill"):
+            source = self._meta.source_of(source, int(source.op == "Fill"))
+        return constant(source)
+
+    def weights_of_another_step(self) -> Iterator:
+        """All weights as they are in the series' other checkpoints."""
+        for prefix in self._others:
+            with open_checkpoint(prefix) as other:
+                mutated = copy.deepcopy(self.graph_def)
+                for name in self.weights:
+                    node = node_of(mutated, name)
+                    value = value_of(node)
+                    if self._keys[name] in other.tensors and value.dtype != object:
+                        read = np.frombuffer(other.read(self._keys[name]), value.dtype)
+                        set_value(node, read.reshape(value.shape))
+                yield mutated
 
     def nan_put_in(self) -> Iterator:
         for name in self.weights:
@@ -207,15 +240,45 @@ class Mutations:
                 if value.dtype != other:
                     yield with_value(self.graph_def, name, value.astype(other))
 
-    def function_changed(self) -> Iterator:
+    def op_in_a_function_replaced(self) -> Iterator:
+        for at, position, node in self._function_nodes():
+            if node.op in OPS:
+                yield self._in_function(at, position, lambda n: setattr(n, "op", OPS[n.op]))
+
+    def input_in_a_function_changed(self) -> Iterator:
+        for at, position, node in self._function_nodes():
+            if len(node.input) > 1 and node.input[0] != node.input[1]:
+                yield self._in_function(at, position, lambda n: n.input.__setitem__(0, n.input[1]))
+
+    def constant_in_a_function_changed(self) -> Iterator:
+        for at, position, node in self._function_nodes():
+            if node.op == "Const" and (value := value_of(node)).dtype.kind in "fi":
+                yield self._in_function(at, position, lambda n, v=value: set_value(n, v + v.dtype.type(1)))
+
+    def attribute_in_a_function_changed(self) -> Iterator:
+        for at, position, node in self._function_nodes():
+            for name in node.attr:
+                if name not in ("dtype", "value", "_class", "_output_shapes", "T"):
+                    changed_one = self._in_function(at, position, lambda n, a=name: _change(n.attr[a]))
+                    if changed_one != self.graph_def:
+                        yield changed_one
+
+    def function_s_result_changed(self) -> Iterator:
+        for at, function in enumerate(self.graph_def.library.function):
+            for name, result in function.ret.items():
+                others = [other for other in function.ret.values() if other != result]
+                for other in others[:1]:
+                    yield changed(
+                        self.graph_def, lambda g, a=at, n=name, o=other: g.library.function[a].ret.update({n: o})
+                    )
+
+    def _function_nodes(self) -> Iterator[tuple[int, int, object]]:
         for at, function in enumerate(self.graph_def.library.function):
             for position, node in enumerate(function.node_def):
-                if node.op in OPS:
+                yield at, position, node
 
-                    def replace(graph_def, at=at, position=position, op=node.op):
-                        graph_def.library.function[at].node_def[position].op = OPS[op]
-
-                    yield changed(self.graph_def, replace)
+    def _in_function(self, at: int, position: int, change):
+        return changed(self.graph_def, lambda g: change(g.library.function[at].node_def[position]))
 
 
 def _change(value) -> bool:
@@ -267,9 +330,8 @@ def spread(mutations: Iterator, most: int) -> list:
 def verdict(record: dict, provenance: dict, path: Path, chosen: dict) -> str:
     """The layer that notices what is wrong with the frozen graph at `path`; `missed` where none does."""
     try:
-        found = sandbox.run(
-            judging.judge, record, provenance, str(path), chosen, os.getcwd(), seconds=60, memory_mb=4096
-        )
+        limits = sandbox.limits(chosen)
+        found = sandbox.run(judging.judge, record, provenance, str(path), chosen, os.getcwd(), **limits)
     except Problem as problem:
         return LAYERS.get(problem.cause, problem.cause)
     except RuntimeError:
@@ -277,8 +339,8 @@ def verdict(record: dict, provenance: dict, path: Path, chosen: dict) -> str:
     return LAYERS.get(found["finding"]["cause"], found["finding"]["cause"]) if "finding" in found else "missed"
 
 
-def judge_model(source: dict, most: int, counts: dict[str, Counter], directory: Path) -> None:
-    """Adds to `counts` what becomes of the mutations of one model."""
+def judge_model(source: dict, others: list[str], most: int, counts: dict[str, Counter], directory: Path) -> None:
+    """Adds to `counts` what becomes of the mutations of one model, whose series has checkpoints `others` as well."""
     config = settings.validate({})
     chosen = settings.for_model(config, source["id"], source["series"])
     record, provenance = {"status": "ok"}, {"status": "ok"}
@@ -297,7 +359,7 @@ def judge_model(source: dict, most: int, counts: dict[str, Counter], directory: 
     graph_def = graph_pb2.GraphDef.FromString(original)
     weights = [tensor["node"] for tensor in provenance["tensors"]]
     with open_checkpoint(record["prefix"]) as checkpoint:
-        mutations = Mutations(graph_def, weights, record["variables"], checkpoint, record["outputs"])
+        mutations = Mutations(graph_def, weights, record, checkpoint, others)
         for kind in KINDS:
             for mutated in spread(getattr(mutations, kind)(), most):
                 content = mutated.SerializeToString(deterministic=True)
@@ -319,12 +381,16 @@ def main() -> int:
     args = parser.parse_args()
 
     counts = {kind: Counter() for kind in KINDS}
-    models = discovery.select(discovery.scan([args.zoo], [], {}), lambda series: "latest")
+    found = discovery.scan([args.zoo], [], {})
+    models = discovery.select(found, lambda series: "latest")
+    steps = discovery.select(found, lambda series: "all")
     with tempfile.TemporaryDirectory() as temporary:
         for source in models:
             if fnmatch.fnmatch(source["id"], args.models) and not source["problem"]:
                 print(source["id"], file=sys.stderr)
-                judge_model(source, args.most, counts, Path(temporary))
+                prefixes = [step["prefix"] for step in steps if step["series"] == source["series"]]
+                others = [prefix for prefix in prefixes if prefix != source["prefix"]]
+                judge_model(source, others, args.most, counts, Path(temporary))
     table = pd.DataFrame(counts).T.fillna(0).astype(int)
     columns = [*dict.fromkeys(LAYERS.values()), "no change", "missed"]
     table = table.reindex(columns=[*columns, *(name for name in table.columns if name not in columns)], fill_value=0)

@@ -189,6 +189,21 @@ def resource_variables(directory: Path) -> None:
     save(directory, "model.ckpt")
 
 
+def functions(directory: Path) -> None:
+    """TF 1.15 with control flow v2: a loop and a cond whose bodies are functions that read the variables."""
+    x = v1.placeholder(tf.float32, [None, 4], name="x")
+    steps = v1.placeholder_with_default(3, [], name="steps")
+    kernel, bias = variable("kernel", [4, 4], use_resource=True), variable("bias", [4], use_resource=True)
+    v1.enable_control_flow_v2()
+    _, state = v1.while_loop(
+        lambda step, state: step < steps, lambda step, state: (step + 1, tf.tanh(tf.matmul(state, kernel))), [0, x]
+    )
+    scores = v1.cond(steps > 1, lambda: tf.nn.relu(state + bias), lambda: state - bias)
+    v1.disable_control_flow_v2()
+    tf.nn.softmax(scores, name="probabilities")
+    save(directory, "model.ckpt")
+
+
 def partitioned(directory: Path) -> None:
     """Variables cut into three by a partitioner; the checkpoint holds each whole, under one key, in slices."""
     x = v1.placeholder(tf.float32, [None, 10], name="x")
@@ -319,6 +334,7 @@ ZOO = {
     "cond": [cond],
     "embedding": [embedding],
     "resource_variables": [resource_variables],
+    "functions": [functions],
     "partitioned": [partitioned],
     "two_shards": [two_shard_network],
     "v1_format": [v1_format],

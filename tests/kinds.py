@@ -100,6 +100,16 @@ def cond(version: int, resource: bool) -> Callable[[], None]:
     return build
 
 
+def read_through_a_loop() -> None:
+    """A loop that was given a handle hands it on, and the variable is read through that."""
+    kernel = weights("kernel", [3, 3], resource=True)
+    with control_flow(2):
+        _, state = tf.while_loop(lambda i, s: i < 3, lambda i, s: (i + 1, tf.tanh(s @ kernel)), [0, features()])
+    loop = next(op for op in v1.get_default_graph().get_operations() if op.type in ("While", "StatelessWhile"))
+    (handle,) = (output for output in loop.outputs if output.dtype == tf.resource)
+    tf.matmul(state, tf.raw_ops.ReadVariableOp(resource=tf.identity(handle), dtype=tf.float32), name="out")
+
+
 def nested_functions() -> None:
     """A cond in a loop, both functions, over resource variables."""
     x, a, b = features(), weights("a", [3, 3], True), weights("beta", [3, 3], True)
@@ -373,6 +383,7 @@ REPAIRED = {
     "gather with batch_dims": gather_with_batch_dims,
     "gather in a function": gather_in_a_function,
     "functional loop over resources": while_loop(2, True),
+    "read through a loop": read_through_a_loop,
     "cond in a loop, functional": nested_functions,
     "is initialized": is_initialized,
     "batch norm, fed flag, references": batch_norm(True, 1, False),

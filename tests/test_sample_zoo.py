@@ -42,6 +42,7 @@ GOOD = {
         {"words": [[0, 1, 2, 19]]},
         {"VarHandleOp", "ReadVariableOp", "ResourceGather", "ResourceApplyGradientDescent"},
     ),
+    "functions/model.ckpt": (["probabilities"], {"x": X.reshape(6, 4)}, {"While", "If", "VarHandleOp"}),
     "partitioned/model.ckpt": (["output"], {"x": X[:20].reshape(2, 10)}, {"VariableV2", "ConcatV2"}),
     "two_shards/model.ckpt-10": (["output"], {"x": X.reshape(6, 4)}, {"ShardedFilename", "MergeV2Checkpoints"}),
     "v1_format/model.ckpt-0": (["Softmax"], {"x": X.reshape(8, 3)}, {"Variable", "SaveSlices", "RestoreSlice"}),

@@ -7,6 +7,8 @@ that the op's definition gives the output (see NodeDef in tensorflow/core/framew
 from collections import defaultdict
 from functools import cached_property
 
+from permafrost.protos import types_pb2
+
 # Ops that hand on their first input, a variable's handle or value.
 PASSING = ("Enter", "Exit", "Identity", "NextIteration", "Switch", "_SwitchN")
 _REF_PASSING = (
@@ -58,10 +60,16 @@ class Body:
         name, passed = self.source(text), []
         for _ in range(len(self.nodes)):
             node = self.nodes.get(name)
-            if name in self._origins or node is None or node.op not in PASSING + _REF_PASSING or not node.input:
+            if name in self._origins or node is None:
                 break
-            passed.append(name)
-            name = self.source(node.input[0])
+            if node.op in PASSING + _REF_PASSING and node.input:
+                passed.append(name)
+                text = node.input[0]
+            elif (handle := _of_loop(node, text)) is not None:
+                text = handle
+            else:
+                break
+            name = self.source(text)
         name = self._origins.get(name, name)
         self._origins.update(dict.fromkeys(passed, name))
         return name
@@ -95,6 +103,14 @@ class Body:
         node.input.extend(inputs)
         for key, value in attributes.items():
             node.attr[key].ParseFromString(value)
+
+
+def _of_loop(node, text: str) -> str | None:
+    """The input that a loop of functions hands on as its output `text`, where that is a handle; no loop changes those."""
+    number = text.rpartition(":")[2]
+    position = int(number) if number.isdigit() else 0
+    types = node.attr["T"].list.type if node.op in ("While", "StatelessWhile") else ()
+    return node.input[position] if position < len(types) and types[position] == types_pb2.DT_RESOURCE else None
 
 
 def controls(node) -> list[str]:

@@ -220,6 +220,8 @@ class _Comparison:
             pairs = zip(before.list.shape, after.list.shape, strict=False)
             same = all(index in converted or a == b for index, (a, b) in enumerate(pairs))
             return same and len(before.list.shape) == len(after.list.shape)
+        if before.WhichOneof("value") != after.WhichOneof("value") or not (before.func.name or before.list.func):
+            return False
         pairs = [(before.func, after.func), *zip(before.list.func, after.list.func, strict=False)]
         if len(before.list.func) != len(after.list.func) or any(a.attr != b.attr for a, b in pairs):
             return False
