@@ -106,7 +106,7 @@ class Body:
 
 
 def _of_loop(node, text: str) -> str | None:
-    """The input that a loop of functions hands on as its output `text`, where that is a handle; no loop changes those."""
+    """The input that a loop of functions hands on as its output `text`; None unless it is a handle, which stays."""
     number = text.rpartition(":")[2]
     position = int(number) if number.isdigit() else 0
     types = node.attr["T"].list.type if node.op in ("While", "StatelessWhile") else ()
