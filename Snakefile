@@ -200,6 +200,52 @@ rule settings:
         "{python}/settings.py --state {params.state:q} --reports {params.reports:q} {output:q} > {log:q} 2>&1"
 
 
+# A frozen graph that another tool made of the checkpoint, as the model's settings name it under `judge`.
+rule judge_file:
+    input:
+        ancient(run.sources),
+    output:
+        record=f"{of_model}/judged.json",
+        table=f"{of_model}/judged.csv",
+    log:
+        f"{of_model}/judge.log",
+    params:
+        source=run.source,
+        settings=run.settings("judge"),
+        code=run.code("judge"),
+    shell:
+        "{warm} judge --model {wildcards.model:q} --source {params.source:q} --settings {params.settings:q}"
+        " {output.record:q} {output.table:q} > {log:q} 2>&1"
+
+
+rule list_judged:
+    input:
+        lambda wildcards: run.judged(f"{of_model}/judged.json"),
+    output:
+        f"{reports}/judged.csv",
+    log:
+        f"{reports}/list_judged.log",
+    params:
+        state=run.state_file,
+        reports=reports,
+        zoo=run.zoo,
+        code=run.code("list_judged"),
+    shell:
+        "{python}/list_judged.py --state {params.state:q} --reports {params.reports:q} {output:q} > {log:q} 2>&1"
+
+
+# Succeeds only where every frozen graph that the settings name under `judge` is as it is expected to be.
+rule judge:
+    input:
+        f"{reports}/judged.csv",
+    output:
+        f"{reports}/judged.txt",
+    params:
+        on_failure=run.config["on_failure"],
+    shell:
+        "{python}/gate.py --on-failure {params.on_failure} {input:q} {output:q}"
+
+
 # Deletes what was made of models that the zoo no longer has.
 rule prune:
     params:

@@ -11,13 +11,11 @@ from pathlib import Path
 
 import pandas as pd
 
-from permafrost import graph_files, records
+from permafrost import graph_files, records, tables
 from permafrost.comparison import VERIFICATION_COLUMNS
-from permafrost.contract import MISMATCH, UNVERIFIABLE, VERIFIED, Problem
+from permafrost.contract import UNVERIFIABLE, Problem
 
-_MISMATCHES = ("weights_differ", "outputs_differ", "structure_differs", "not_importable")
 _FREEZE_AGAIN = "run again: the next run freezes the model anew"
-_SEARCH_SHARE = 0.25  # of the time limit, in addition to it
 
 
 def verify(imported: dict, provenance: dict, frozen_graph: Path, settings: dict, facts: dict) -> dict:
@@ -30,27 +28,11 @@ def verify(imported: dict, provenance: dict, frozen_graph: Path, settings: dict,
     if not frozen_graph.exists() or records.checksum(frozen_graph) != provenance["frozen_crc32c"]:
         raise Problem("changed", f"{frozen_graph} is not the file that its provenance.json describes", _FREEZE_AGAIN)
     _refuse_changed(imported, provenance)
-    # Imported here: a model that could not be frozen needs no TensorFlow. Nothing is run before the fork.
-    from permafrost import judging, sandbox, sides
+    # Imported here: a model that could not be frozen needs no TensorFlow.
+    from permafrost import judging, verdict
 
-    facts["environment"] = sides.ENVIRONMENT
     model = (graph_files.absolute(imported), provenance, os.path.abspath(frozen_graph))
-    try:
-        found = sandbox.run(judging.judge, *model, settings, os.getcwd(), **sandbox.limits(settings))
-    except Problem as problem:
-        return records.failure("verify", problem, _status(problem.cause))
-    finding = found.pop("finding", None)
-    facts.update(found)
-    if finding is None:
-        return records.success(VERIFIED)
-    message = finding["message"]
-    if finding["cause"] == "outputs_differ":
-        message += _name_first_tensor(model, found["rows"], settings)
-    return records.failure("verify", Problem(finding["cause"], message), _status(finding["cause"]))
-
-
-def _status(cause: str) -> str:
-    return MISMATCH if cause in _MISMATCHES else UNVERIFIABLE
+    return verdict.reach("verify", judging.judge, model, settings, facts)
 
 
 def _refuse_changed(imported: dict, provenance: dict) -> None:
@@ -59,28 +41,6 @@ def _refuse_changed(imported: dict, provenance: dict) -> None:
         hashed = provenance["sha256"].get(os.path.basename(path)) if path else None
         if hashed and (not os.path.exists(path) or records.sha256(path) != hashed):
             raise Problem("changed", f"{path} is not what it was when the model was frozen")
-
-
-def _name_first_tensor(model: tuple, rows: list[dict], settings: dict) -> str:
-    """Adds to the rows of the first trial that does not match the tensor where it begins to; says so for the message.
-
-    The verdict stands by then, whatever becomes of this search.
-    """
-    from permafrost import first_difference, sandbox
-
-    bad = [row for row in rows if not row["match"]]
-    if not bad:
-        return ""
-    seed, batch = bad[0]["seed"], bad[0]["batch"]
-    limits = sandbox.limits(settings, _SEARCH_SHARE)
-    try:
-        where = sandbox.run(first_difference.find, *model, os.getcwd(), seed, batch, **limits)
-    except (Problem, RuntimeError) as error:
-        return f"; where it begins was not found: {error}"
-    for row in bad:
-        if row["trial"] == bad[0]["trial"]:
-            row["first_tensor"] = where
-    return f"; the first tensor that differs is {where}" if where else ""
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -105,9 +65,7 @@ def main(argv: list[str] | None = None) -> int:
         return outcome
 
     records.write_record("verify", args.model, args.record, work, failed=UNVERIFIABLE)
-    table = pd.DataFrame(rows, columns=list(VERIFICATION_COLUMNS))
-    with records.written_whole(args.table) as temporary:
-        table.to_csv(temporary, index=False, lineterminator="\n")
+    tables.write(args.table, pd.DataFrame(rows, columns=list(VERIFICATION_COLUMNS)))
     return 0
 
 

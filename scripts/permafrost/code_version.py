@@ -1,4 +1,4 @@
-"""A digest of the code that a stage runs: its script and the modules of this package that it imports."""
+"""A digest of the code that a stage runs: its script, and the modules and other scripts that it imports from."""
 
 import ast
 import hashlib
@@ -41,6 +41,7 @@ def _tree(path: Path) -> str:
 def _imports(path: Path) -> list[str]:
     modules = []
     for node in ast.walk(_parsed(path)):
-        if isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] == "permafrost":
+        if isinstance(node, ast.ImportFrom) and node.module:
+            # What is no file of ours is left out later.
             modules += [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
     return modules

@@ -6,7 +6,7 @@ People's scripts rely on these names, so they stand in one place and nowhere els
 VERIFIED, MISMATCH, UNVERIFIABLE, FAILED = "verified", "mismatch", "unverifiable", "failed"
 STATUSES = (VERIFIED, MISMATCH, UNVERIFIABLE, FAILED)
 
-STAGES = ("discover", "import_meta", "freeze", "verify", "list_ops")
+STAGES = ("discover", "import_meta", "freeze", "verify", "list_ops", "judge")
 
 # cause -> what to do about it, used where the place that found the problem has no better hint.
 CAUSES = {
@@ -42,6 +42,7 @@ CAUSES = {
     "weights_differ": "do not use the frozen graph; report this with the model's provenance.json",
     "outputs_differ": "do not use the frozen graph; see verification.csv for the first difference",
     "structure_differs": "do not use the frozen graph; report this with the model's provenance.json",
+    "not_frozen": "freeze the checkpoint anew; this file has variables without a value",
     "not_importable": "do not use the frozen graph; report this with the model's provenance.json",
     "not_restorable": "see the log for what TensorFlow's own saver said",
     "no_feed": "describe the inputs under `inputs:` in the model's settings",
@@ -73,6 +74,12 @@ SUMMARY_COLUMNS = (
     "checkpoint_bytes", "frozen_bytes", "trials", "max_abs_diff", "repairs", "findings",
 )  # fmt: skip
 
+JUDGED_COLUMNS = (
+    "model", "status", "stage", "cause", "message", "hint",
+    "expect", "match", "behaviour", "tolerance_used", "frozen_graph", "structure", "weights", "prefix",
+    "inputs", "outputs", "trials", "max_abs_diff",
+)  # fmt: skip
+
 FINDING_COLUMNS = ("model", "severity", "finding", "node", "advice")
 SEVERITIES = ERROR, WARNING, INFO = "error", "warning", "info"
 
@@ -96,6 +103,7 @@ MADE_FILES = {
     "frozen_graph.pb", "provenance.json", "import.json", "verify.json", "verification.csv",
     "outputs.csv", "ops.csv", "frozen_ops.csv", "variables.csv", "findings.csv",
     "zoo.csv", "summary.csv", "timings.csv", "op_types.csv", "gate.txt",
+    "judged.json", "judged.csv", "judged.txt", "judge.log", "list_judged.log",
     "settings.yaml", "settings.log", ".zoo.json", ".zoo.cache.json", ".lock",
     "import_meta.log", "freeze.log", "verify.log", "list_ops.log", "discover.log", "summarize.log",
 }  # fmt: skip

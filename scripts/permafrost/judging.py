@@ -13,6 +13,7 @@ from permafrost.contract import Problem
 from permafrost.mending import BATCHES
 from permafrost.metagraph import GraphIndex, tensor_name
 from permafrost.pair import Pair
+from permafrost.pruning import PLACEHOLDERS
 from permafrost.sides import RunFailed, saver_nodes
 from permafrost.unsafe_ops import unsafe_to_restore, unsafe_to_run
 
@@ -21,7 +22,7 @@ _RUNS_OF_THE_UNSTEADY = 4
 
 
 def judge(imported: dict, provenance: dict, frozen_graph: str, settings: dict, directory: str) -> dict:
-    """Compares a model's checkpoint with its frozen graph.
+    """Compares a model's checkpoint with the frozen graph that was made of it here.
 
     Args:
       imported, provenance: the model's records.
@@ -36,22 +37,54 @@ def judge(imported: dict, provenance: dict, frozen_graph: str, settings: dict, d
       The weights have been compared before the outputs' part of the graph is looked at or run.
     """
     pair = Pair(imported, provenance, frozen_graph)
+    checked = _check_structure(pair, imported, provenance)
+    return {"nodes_checked": checked} | _compare(pair, provenance["frozen_variables"], settings, directory)
+
+
+def judge_foreign(imported: dict, provenance: dict, frozen_graph: str, settings: dict, directory: str) -> dict:
+    """As `judge`, for a frozen graph that another tool made of the checkpoint.
+
+    Another tool may have changed the graph in ways of its own, so a difference of structure is told, and not judged:
+    the dict has `structure`, `same` or the first difference, in place of nodes_checked.
+    Args:
+      provenance: as permafrost.foreign.provenance makes it.
+    Raises Problem (not_frozen) for a variable that the outputs need and that is not a constant.
+    """
+    pair = Pair(imported, provenance, frozen_graph)
+    if pair.kept:
+        name = pair.kept[0]
+        op = GraphIndex(pair.frozen.graph_def).nodes[name].op
+        raise Problem("not_frozen", f"node {name!r} is still a variable ({op}), and the file has no value for it")
+    try:
+        _check_structure(pair, imported, provenance)
+        structure_found = "same"
+    except Problem as problem:
+        structure_found = problem.message
+    index = GraphIndex(pair.frozen.graph_def)
+    fed = {f"{name}:0" for name, node in index.nodes.items() if node.op in PLACEHOLDERS}
+    _refuse(unsafe_to_run(index, pair.outputs, fed, pair.frozen.initializers, set(settings["allow_ops"])))
+    return {"structure": structure_found} | _compare(pair, len(pair.constants), settings, directory)
+
+
+def _check_structure(pair: Pair, imported: dict, provenance: dict) -> int:
     restored = {variable["variable"] for variable in imported["variables"] if variable["key"]}
-    nodes_checked = structure.check(
-        pair.meta_graph, pair.frozen.graph_def, provenance["cuts"], imported["outputs"], restored
-    )
+    cuts, outputs = provenance["cuts"], imported["outputs"]
+    return structure.check(pair.meta_graph, pair.frozen.graph_def, cuts, outputs, restored)
+
+
+def _compare(pair: Pair, frozen_variables: int, settings: dict, directory: str) -> dict:
+    """Weights, then outputs, then the negative control; nothing is run before it is known to be safe."""
     allowed = set(settings["allow_ops"])
     _refuse_unsafe_restore(pair, allowed)
-    unsafe = _unsafe_outputs(pair, allowed)
+    unsafe = unsafe_to_run(GraphIndex(pair.graph_def), pair.fetched, pair.fed, pair.initializers, allowed)
     pair.load(whole=not unsafe)
-    weights = _compare_weights(pair, provenance["frozen_variables"])
+    weights = _compare_weights(pair, frozen_variables)
     _refuse(unsafe)
     for name in pair.outputs:
         if not pair.original.has(name):
             raise Problem("unknown_output", f"the graph has no tensor {name!r}, which is to be an output")
     pair.give_kept()
-    facts = {"weights": weights, "nodes_checked": nodes_checked, "random_ops": pair.random_ops}
-    return facts | _compare_outputs(pair, settings, directory)
+    return {"weights": weights, "random_ops": pair.random_ops} | _compare_outputs(pair, settings, directory)
 
 
 def _refuse_unsafe_restore(pair: Pair, allowed: set[str]) -> None:
@@ -62,10 +95,6 @@ def _refuse_unsafe_restore(pair: Pair, allowed: set[str]) -> None:
     if restore_op not in GraphIndex(pair.graph_def).nodes:
         raise Problem("not_restorable", f"the graph lacks the node {restore_op!r}, which its saver runs to restore")
     _refuse(unsafe_to_restore(pair.graph_def, restore_op, filename, allowed))
-
-
-def _unsafe_outputs(pair: Pair, allowed: set[str]) -> list[tuple[str, str, str]]:
-    return unsafe_to_run(GraphIndex(pair.graph_def), pair.fetched, pair.fed, pair.initializers, allowed)
 
 
 def _refuse(found) -> None:
@@ -99,6 +128,10 @@ def _compare_outputs(pair: Pair, settings: dict, directory: str) -> dict:
         try:
             actual = pair.run_frozen(pair.fetched, feed)
         except RunFailed as failed:
+            if pair.is_foreign and failed.cause == "bad_feed":
+                raise Problem(
+                    "bad_feed", f"the frozen graph does not take what its checkpoint takes: {failed}"
+                ) from None
             finding = ("outputs_differ", f"the checkpoint's graph runs, but the frozen graph does not: {failed}")
             break
         behaviours = behaviour.of_outputs(pair, expected, again)

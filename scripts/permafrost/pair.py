@@ -19,7 +19,7 @@ class Pair:
     the way to them, which shows differences that a head hides, with the output. All have the same names on both sides.
     inputs: tensor name -> description, of the inputs that are fed. batches: the batch sizes to try. graph_def: the
     meta graph's graph with its inputs cut, which is the checkpoint's side. constants, kept: names of the variables that
-    are constants in the frozen graph and of those that are variables still.
+    are constants in the frozen graph and of those that are variables still. is_foreign: whether another tool made it.
     """
 
     def __init__(self, imported: dict, provenance: dict, frozen_graph: str):
@@ -40,7 +40,9 @@ class Pair:
         hidden = _before_heads(index, self.outputs, self.fed)
         self.before_heads = {name: output for name, output in hidden.items() if name not in self.outputs}
         variables = {name for name, node in index.nodes.items() if node.op in VARIABLE_OPS}
-        self.frozen = FrozenSide.read(frozen_graph, variables, provenance["initializers"])
+        self.is_foreign = provenance.get("is_foreign", False)
+        own = provenance["frozen_initializers"] if self.is_foreign else provenance["initializers"]
+        self.frozen = FrozenSide.read(frozen_graph, variables, own)
         frozen = [node for node in self.frozen.graph_def.node if node.name in variables]
         self.constants = [node.name for node in frozen if node.op == "Const"]
         self.kept = [node.name for node in frozen if node.op in VARIABLE_OPS]

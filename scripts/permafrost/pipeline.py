@@ -22,6 +22,7 @@ _STAGE_SETTINGS = {
     "verify": ("trials", "seed", "tolerance", "output_tolerance", *_LIMITS),
     "list_ops": (),
 }
+_STAGE_SETTINGS["judge"] = ("judge", *dict.fromkeys(_STAGE_SETTINGS["import_meta"] + _STAGE_SETTINGS["verify"]))
 _RECORDS = ("import.json", "verify.json")
 _LONGEST_ARGUMENT = 100_000  # characters; the kernel allows 128 KiB for an argument of a command
 
@@ -67,7 +68,8 @@ class Pipeline:
         own = overrides.get("models", {}) if "zoo" in overrides else patterns
         settings.unmatched([pattern for pattern in patterns if pattern in own], state["models"])
         for model in state["models"]:
-            model["expect"] = settings.for_model(self.config, model["id"], model["series"])["expect"]
+            chosen = settings.for_model(self.config, model["id"], model["series"])
+            model |= {key: chosen[key] for key in ("expect", "judge")}
         if not dry:
             zoo_state.write(self.state_file, state)
         return state
@@ -129,8 +131,9 @@ class Pipeline:
             model = self.models[wildcards.model]
             chosen = settings.for_model(self.config, model["id"], model["series"])
             passed = {key: chosen[key] for key in _STAGE_SETTINGS[stage]}
-            if stage in ("import_meta", "verify"):
-                passed["files"] = [overrides.stamp(spec["file"]) for spec in _files(chosen["inputs"])]
+            if stage in ("import_meta", "verify", "judge"):
+                files = [spec["file"] for spec in _files(chosen["inputs"])]
+                passed["files"] = [overrides.stamp(path) for path in (*files, *filter(None, [passed.get("judge")]))]
             text = json.dumps(passed, sort_keys=True)
             if len(text) > _LONGEST_ARGUMENT:
                 raise Problem(
@@ -149,6 +152,17 @@ class Pipeline:
     def for_all(self, *patterns: str) -> list[str]:
         """Each of the patterns for each model, with `{model}` in them replaced."""
         return [pattern.replace("{model}", model) for pattern in patterns for model in self.models]
+
+    def judged(self, pattern: str) -> list[str]:
+        """The pattern for each model whose settings name a frozen graph to judge, with `{model}` in it replaced.
+
+        Raises Problem (bad_setting) where there is none.
+        """
+        named = [id for id, model in self.models.items() if model["judge"]]
+        if not named:
+            hint = "say `models: {<id>: {judge: <file.pb>}}` in a config file, and name that with --configfile"
+            raise Problem("bad_setting", "no model's settings name a frozen graph to judge", hint)
+        return [pattern.replace("{model}", model) for model in named]
 
     def model_targets(self, arguments) -> dict[str, str]:
         """The arguments of a command line that are the directory of a frozen model, with the model's id."""

@@ -97,13 +97,16 @@ def _run(session, fetches: list, feed: dict) -> list:
 
 
 class _Side:
-    """A graph to run. Subclasses import it into `graph` and say how its variables get their values (`_restore`)."""
+    """A graph to run. Subclasses import it into `graph` and say how its variables get their values (`_restore`).
+
+    initializers: the nodes that fill tables, which are run before each run.
+    """
 
     _failure = ""  # The cause where this side's initializers fail.
 
     def __init__(self, initializers: list[str]):
         self.graph = tf.Graph()
-        self._initializers = initializers
+        self.initializers = initializers
         self._assigns: dict[str, tuple] = {}
 
     def _restore(self, session) -> None:
@@ -143,7 +146,7 @@ class _Side:
         """
         present = {name: value for name, value in feed.items() if self.has(name)}
         with self.restored() as session:
-            for name in self._initializers:
+            for name in self.initializers:
                 with _failing_as(self._failure, f"the initializer {name!r} fails"):
                     session.run(self.graph.get_operation_by_name(name))
             while True:

@@ -1,0 +1,68 @@
+"""Judges a frozen graph that another tool made of a checkpoint, as verify judges those that were made here.
+
+Its outputs and inputs are the file's own: its ends and its placeholders. judged.json says what was found, judged.csv
+has a row for each output and trial.
+"""
+
+import argparse
+import json
+import os
+
+import pandas as pd
+
+from import_meta import import_model, rehearse
+from permafrost import foreign, graph_files, judging, records, tables, verdict
+from permafrost.comparison import VERIFICATION_COLUMNS
+from permafrost.contract import UNVERIFIABLE, Problem
+from permafrost.metagraph import GraphIndex
+
+
+def judge(frozen_graph: str, source: dict, settings: dict, facts: dict) -> dict:
+    """Judges the file `frozen_graph`, adds what was found to `facts`, and returns how it ended.
+
+    Args:
+      source: the model as discovery describes it (permafrost.discovery).
+      settings: of the model, as for import_meta and verify together.
+    Raises Problem for whatever keeps the two from being compared.
+    """
+    imported: dict = {"status": records.OK}
+    facts["frozen_graph"] = frozen_graph
+    if source["problem"]:
+        return import_model(source, settings, imported)
+    try:
+        index = foreign.read(frozen_graph)
+    except Problem as problem:
+        return records.failure("judge", problem, verdict.status(problem.cause))
+    meta_graph = graph_files.read(source.get("graph") or graph_files.describe(source["meta"]))
+    settings = foreign.settings_for(frozen_graph, index, GraphIndex(meta_graph.graph_def), settings)
+    import_model(source, settings, imported)
+    rehearse(settings, imported)
+    facts.update({key: imported[key] for key in ("prefix", "inputs", "outputs")})
+    provenance = foreign.provenance(index, meta_graph, imported)
+    model = (graph_files.absolute(imported), provenance, os.path.abspath(frozen_graph))
+    return verdict.reach("judge", judging.judge_foreign, model, settings, facts)
+
+
+def main(argv: list[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--model", required=True, help="the model's id")
+    parser.add_argument("--source", required=True, type=json.loads, help="JSON: prefix, meta, format, ... of the model")
+    parser.add_argument("--settings", required=True, type=json.loads, help="JSON: judge, outputs, inputs, trials, ...")
+    parser.add_argument("record", help="judged.json, to be written")
+    parser.add_argument("table", help="judged.csv, to be written")
+    args = parser.parse_args(argv)
+
+    rows: list[dict] = []
+
+    def work(facts: dict) -> dict:
+        outcome = judge(args.settings["judge"], args.source, args.settings, facts)
+        rows.extend(facts.pop("rows", []))
+        return outcome
+
+    records.write_record("judge", args.model, args.record, work, failed=UNVERIFIABLE)
+    tables.write(args.table, pd.DataFrame(rows, columns=list(VERIFICATION_COLUMNS)))
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

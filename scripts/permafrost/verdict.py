@@ -1,0 +1,60 @@
+"""How the judging of a model ends: it runs in the sandbox, and on a mismatch the first tensor that differs is named."""
+
+import os
+from collections.abc import Callable
+
+from permafrost import first_difference, records, sandbox, sides
+from permafrost.contract import MISMATCH, UNVERIFIABLE, VERIFIED, Problem
+
+_MISMATCHES = ("weights_differ", "outputs_differ", "structure_differs", "not_importable", "not_frozen")
+_SEARCH_SHARE = 0.25  # of the time limit, in addition to it
+
+
+def reach(stage: str, judge: Callable, model: tuple, settings: dict, facts: dict) -> dict:
+    """Judges a model, adds what was measured to `facts`, and returns how it ended, as the fields of a record.
+
+    Nothing of TensorFlow is run in this process.
+    Args:
+      stage: the stage that says so.
+      judge: of permafrost.judging; called with `model`, `settings` and the working directory.
+      model: import record and provenance, both with absolute paths, and the path of the frozen graph.
+      settings: of the model; the limits among them.
+    """
+    facts["environment"] = sides.ENVIRONMENT
+    try:
+        found = sandbox.run(judge, *model, settings, os.getcwd(), **sandbox.limits(settings))
+    except Problem as problem:
+        return records.failure(stage, problem, status(problem.cause))
+    finding = found.pop("finding", None)
+    facts.update(found)
+    if finding is None:
+        return records.success(VERIFIED)
+    message = finding["message"]
+    if finding["cause"] == "outputs_differ":
+        message += _name_first_tensor(model, found["rows"], settings)
+    return records.failure(stage, Problem(finding["cause"], message), status(finding["cause"]))
+
+
+def status(cause: str) -> str:
+    """The status of a model for which the judge found the cause."""
+    return MISMATCH if cause in _MISMATCHES else UNVERIFIABLE
+
+
+def _name_first_tensor(model: tuple, rows: list[dict], settings: dict) -> str:
+    """Adds to the rows of the first trial that does not match the tensor where it begins to; says so for the message.
+
+    The verdict stands by then, whatever becomes of this search.
+    """
+    bad = [row for row in rows if not row["match"]]
+    if not bad:
+        return ""
+    seed, batch = bad[0]["seed"], bad[0]["batch"]
+    limits = sandbox.limits(settings, _SEARCH_SHARE)
+    try:
+        where = sandbox.run(first_difference.find, *model, os.getcwd(), seed, batch, **limits)
+    except (Problem, RuntimeError) as error:
+        return f"; where it begins was not found: {error}"
+    for row in bad:
+        if row["trial"] == bad[0]["trial"]:
+            row["first_tensor"] = where
+    return f"; the first tensor that differs is {where}" if where else ""
