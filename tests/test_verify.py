@@ -1,6 +1,9 @@
 """The judge: it says yes to what the freezer makes, and no to every damage done to it."""
 
 import copy
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import crc32c
@@ -11,6 +14,7 @@ import tensorflow as tf
 import verify
 from conftest import SAMPLE_ZOO
 from fresh_process import in_fresh_process
+from permafrost import sides
 from permafrost.contract import MISMATCH, UNVERIFIABLE, VERIFIED
 from stages import default_settings, frozen, imported, sources
 
@@ -44,6 +48,28 @@ def test_an_undamaged_graph_is_verified(id, tmp_path):
     found = judged(*made(id, tmp_path))
     assert found["status"] == VERIFIED, found
     assert found["match"] == "bitwise" and found["control"]["tried"] >= 1 and found["weights"] >= 2
+
+
+def in_threads(record: dict, provenance: dict, path: Path, threads: int) -> dict:
+    pools = ("intra_op_parallelism_threads", "inter_op_parallelism_threads")
+    sides.ENVIRONMENT.update(dict.fromkeys(pools, threads))
+    return outcome_of_verify(record, provenance, path, default_settings(trials=20))
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+@pytest.mark.parametrize("id", ["conv_batchnorm/model.ckpt", "lstm_while/lstm.ckpt", "functions/model.ckpt"])
+def test_no_seed_is_a_mismatch_on_a_busy_machine(id, threads, tmp_path):
+    """Twenty seeds, with as much other work as there are cores twice over."""
+    record, provenance, path = made(id, tmp_path)
+    loop = [sys.executable, "-c", "while True: pass"]
+    others = [subprocess.Popen(loop) for _ in range(2 * (os.cpu_count() or 1))]
+    try:
+        found = in_fresh_process(in_threads, record, provenance, path, threads)
+    finally:
+        for process in others:
+            process.kill()
+            process.wait()
+    assert (found["status"], found["match"], found["trials"]) == ("verified", "bitwise", 20)
 
 
 def flip_a_bit(graph_def):

@@ -1,0 +1,152 @@
+"""What judging costs: the frozen side against the checkpoint's side, and against importing the .pb as it is.
+
+    python benchmarks/verify.py [--rounds N] [NETWORK ...]
+
+Each measurement is made in a child forked from a process that has TensorFlow loaded, as the pipeline's jobs are, and
+has its own time (s) and peak memory (MiB) above what it had at the fork. Peers take turns in each round; the table has
+medians. The sides are read, imported and run in three trials, each in a fresh session; `judge` is
+the whole: structure, weights, three trials on both sides, the negative control.
+"""
+
+import argparse
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from multiprocessing import get_context
+from pathlib import Path
+
+os.environ["CUDA_VISIBLE_DEVICES"] = "-1"
+os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
+sys.path.insert(0, str(Path(__file__).parents[1] / "scripts"))
+
+import pandas as pd
+
+HOME = Path(__file__).parents[1]
+TRIALS = 3
+
+
+def model(directory: Path) -> tuple[dict, dict, Path, dict]:
+    """Import record, provenance, frozen graph and settings of the one model in `directory`."""
+    import freeze
+    import import_meta
+    from permafrost import discovery, settings
+
+    (source,) = discovery.select(discovery.scan([str(directory)], [], {}), lambda series: "latest")
+    chosen = settings.for_model(settings.validate({"models": {"*": {"outputs": ["out"]}}}), source["id"], "any")
+    record, provenance, path = {"status": "ok"}, {"status": "ok"}, directory / "frozen_graph.pb"
+    import_meta.import_model(source, chosen, record)
+    freeze.provenance(record, chosen, path, provenance)
+    return record, provenance, path, chosen
+
+
+def judge(record: dict, provenance: dict, path: Path, settings: dict) -> None:
+    from permafrost import judging
+
+    found = judging.judge(record, provenance, str(path), settings, "/")
+    assert found["match"] == "bitwise" and "finding" not in found and found["trials"] == TRIALS
+
+
+def checkpoint_side(record: dict, provenance: dict, path: Path, settings: dict) -> None:
+    from permafrost import graph_files, sides
+
+    meta_graph = graph_files.read(record["graph"])
+    side = sides.CheckpointSide(meta_graph.graph_def, meta_graph, record, ["out:0", "x:0"], [], [])
+    run(side, record, settings)
+
+
+def frozen_side(record: dict, provenance: dict, path: Path, settings: dict) -> None:
+    from permafrost import sides
+
+    side = sides.FrozenSide.read(str(path), {row["variable"] for row in record["variables"]}, [])
+    side.load()
+    run(side, record, settings)
+
+
+def run(side, record: dict, settings: dict) -> None:
+    from permafrost import feeds
+
+    for trial in range(TRIALS):
+        side.run(["out:0"], feeds.make(record["inputs"], settings["seed"] + trial, 2, "/"))
+
+
+def whole_pb(record: dict, provenance: dict, path: Path, settings: dict) -> None:
+    """What TensorFlow takes for the .pb alone, with its weights in the graph."""
+    import tensorflow as tf
+
+    from permafrost import feeds
+
+    v1 = tf.compat.v1
+    graph_def = v1.GraphDef.FromString(path.read_bytes())
+    with tf.Graph().as_default() as graph:
+        tf.import_graph_def(graph_def, name="")
+    config = v1.ConfigProto(intra_op_parallelism_threads=1, inter_op_parallelism_threads=1)
+    config.graph_options.optimizer_options.opt_level = v1.OptimizerOptions.L0
+    config.graph_options.rewrite_options.disable_meta_optimizer = True
+    for trial in range(TRIALS):
+        with v1.Session(graph=graph, config=config) as session:
+            session.run("out:0", feeds.make(record["inputs"], settings["seed"] + trial, 2, "/"))
+
+
+PEERS = {"judge": judge, "checkpoint": checkpoint_side, "frozen": frozen_side, "whole .pb": whole_pb}
+
+
+def measured(peer: str, arguments: tuple, answer) -> None:
+    """Runs a peer in the sandbox's conditions, and sends its seconds and MiB."""
+    from permafrost import records, sandbox
+
+    def work() -> list[float]:
+        before, begin = records.peak_mb(), time.perf_counter()
+        PEERS[peer](*arguments)
+        return [time.perf_counter() - begin, records.peak_mb() - before]
+
+    answer.send(sandbox.run(work, seconds=600, memory_mb=16384))
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("network", nargs="*", default=["tiny", "lenet", "lstm", "training", "200MB", "1GB"])
+    args = parser.parse_args()
+    context = get_context("forkserver")
+    context.set_forkserver_preload(["tensorflow", "pandas"])
+    rows = []
+    with tempfile.TemporaryDirectory(prefix="permafrost-benchmark-") as temporary:
+        for name in args.network:
+            networks = [sys.executable, HOME / "benchmarks" / "networks.py", temporary, name]
+            subprocess.run(networks, check=True, stderr=subprocess.DEVNULL)
+            directory = Path(temporary, name)
+            arguments = model(directory)
+            size = arguments[2].stat().st_size / 2**20
+            for number in range(args.rounds + 1):  # The first fills the page cache and is not counted.
+                for peer in PEERS:
+                    receiver, sender = context.Pipe(duplex=False)
+                    process = context.Process(target=measured, args=(peer, arguments, sender))
+                    process.start()
+                    seconds, mib = receiver.recv()
+                    process.join()
+                    if number:
+                        rows.append({"network": name, "peer": peer, "seconds": seconds, "mib": mib, "size": size})
+            for path in directory.iterdir():
+                path.unlink()
+    found = pd.DataFrame(rows)
+    table = found.pivot_table(index="network", columns="peer", aggfunc="median", sort=False)
+    seconds, memory, size = table["seconds"], table["mib"], table["size"]["frozen"]
+    summary = pd.DataFrame(
+        {
+            ".pb (MiB)": size,
+            **{f"{peer} (s)": seconds[peer] for peer in PEERS},
+            "frozen / checkpoint": seconds["frozen"] / seconds["checkpoint"],
+            "frozen / whole .pb": seconds["frozen"] / seconds["whole .pb"],
+            **{f"{peer} (MiB)": memory[peer] for peer in PEERS},
+            "frozen (MiB) / .pb": (memory["frozen"] / size).where(size > 100),
+            "whole .pb (MiB) / .pb": (memory["whole .pb"] / size).where(size > 100),
+        }
+    )
+    with pd.option_context("display.width", 250, "display.max_columns", 20, "display.float_format", "{:.3f}".format):
+        print(summary.T)
+
+
+if __name__ == "__main__":
+    main()
