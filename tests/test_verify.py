@@ -23,6 +23,7 @@ CONFIGURED = {
     "linear/model.ckpt": {"outputs": ["predictions"]},
     "conv_batchnorm/model.ckpt": {"outputs": ["logits", "prediction"]},
     "cond/model.ckpt": {"outputs": ["scores"]},
+    "functions/model.ckpt": {"outputs": ["probabilities"]},
 }
 
 
