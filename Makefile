@@ -1,11 +1,12 @@
-# `make` sets up everything and runs the pipeline over models/; `make test` sets up everything and runs the tests.
+# `make` sets up everything and runs the pipeline over models/; `make test` sets up everything and runs the tests;
+# `make test-slurm` runs those that need a cluster, on one that it starts on this machine.
 VENV := .venv
 PYTHON ?= python3
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 SNAKEFLAGS ?=
 
-.PHONY: all test lint models clean
+.PHONY: all test test-slurm lint models clean
 
 all: $(READY)
 	$(BIN)/snakemake $(SNAKEFLAGS)
@@ -15,6 +16,9 @@ test: $(READY)
 	$(BIN)/ruff format --check .
 	$(BIN)/snakefmt --check Snakefile
 	$(BIN)/python -m pytest
+
+test-slurm: $(READY)
+	$(BIN)/python -m pytest tests/slurm
 
 models: $(READY)
 	$(BIN)/python models/make_models.py

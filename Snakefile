@@ -21,8 +21,9 @@ except Problem as problem:
     raise WorkflowError(f"{problem.message} ({problem.hint})") from None
 if workflow.is_main_process:
     run.announce()
-    # Stages that need TensorFlow run in children of one process that has it loaded, and that ends with this one.
-    os.environ["PERMAFROST_RUN"] = os.environ["PERMAFROST_RUN_PID"] = str(os.getpid())
+# Stages that need TensorFlow run in children of one process that has it loaded, and that ends with this one. On a
+# cluster that is the Snakemake process of the node's job.
+os.environ["PERMAFROST_RUN"] = os.environ["PERMAFROST_RUN_PID"] = str(os.getpid())
 
 python = f"{shlex.quote(sys.executable)} {shlex.quote(workflow.basedir)}/scripts"
 warm = f"{shlex.quote(sys.executable)} -I -S {shlex.quote(workflow.basedir)}/scripts/warm.py"
@@ -32,6 +33,25 @@ of_model = f"{reports}/models/{{model}}"
 
 wildcard_constraints:
     model=".+",
+
+
+# On a cluster the stages of many models go to a node as one group. Snakemake does not tell the node's process how many,
+# and it would take the models apart again: each in a new process, one after the other.
+def models(wildcards):
+    if not workflow.is_main_process:
+        workflow.group_settings.group_components = {"models": sys.maxsize}
+    return "models"
+
+
+# On a cluster these run where Snakemake was called; the stages of the models go to the nodes.
+localrules:
+    all,
+    discover,
+    summarize,
+    gate,
+    settings,
+    prune,
+    clean,
 
 
 # All that is made of each model is named, since Snakemake does not miss a file between two others.
@@ -80,6 +100,8 @@ rule import_meta:
         ranking=f"{of_model}/outputs.csv",
     log:
         f"{of_model}/import_meta.log",
+    group:
+        models
     params:
         source=run.source,
         settings=run.settings("import_meta"),
@@ -97,6 +119,8 @@ rule freeze:
         f"{frozen}/{{model}}/provenance.json",
     log:
         f"{of_model}/freeze.log",
+    group:
+        models
     params:
         options=run.settings("freeze"),
         code=run.code("freeze"),
@@ -115,6 +139,8 @@ rule verify:
         table=f"{of_model}/verification.csv",
     log:
         f"{of_model}/verify.log",
+    group:
+        models
     params:
         settings=run.settings("verify"),
         code=run.code("verify"),
@@ -136,6 +162,8 @@ rule list_ops:
         findings=f"{of_model}/findings.csv",
     log:
         f"{of_model}/list_ops.log",
+    group:
+        models
     params:
         frozen_graph=f"{frozen}/{{model}}/frozen_graph.pb",
         code=run.code("list_ops"),

@@ -69,7 +69,7 @@ def test_snakemake_reads_the_id_back_from_a_path(series):
         ("~", "m", "%7E/m"),
         ("", "a\nb\tc", "a%0Ab%09c"),
         ("", os.fsdecode(b"caf\xe9"), "caf%E9"),
-        ("", "café 'x' [*?],\"", "café 'x' [*?],\""),
+        ("", "café 'x' [*?],\"\\", "café %27x%27 [*?]%2C%22%5C"),
         ("provenance.json", "ops.csv", "%70rovenance.json/%6Fps.csv"),
         ("run.log", "m", "run%2Elog/m"),
         ("run", "m-5", "run/m%2D5"),

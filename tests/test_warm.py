@@ -401,6 +401,16 @@ def test_the_worker_ends_with_its_run(house, tmp_path):
     main.wait()
 
 
+def test_no_worker_is_started_for_a_run_that_is_over(house):
+    house.stage("nothing", "")
+    main = subprocess.Popen(["true"])
+    main.wait()
+    house.environment["PERMAFROST_RUN_PID"] = str(main.pid)
+    done = house.run("nothing")
+    assert done.returncode == 1 and f"the run of process {main.pid} is over" in done.stderr
+    assert house.workers() == []
+
+
 def test_a_worker_that_cannot_start_says_why(house):
     house.tensorflow("raise ImportError('libsomething.so.3: cannot open shared object file')")
     house.stage("nothing", "")

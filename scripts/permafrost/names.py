@@ -20,6 +20,9 @@ from permafrost.contract import MADE_FILES
 _LONGEST_COMPONENT = 200  # bytes; file systems allow 255, and temporary names need some of them
 _LONGEST_ID = 1000  # bytes; PATH_MAX is 4096
 _LONGEST_STEP = 40  # digits
+# Besides what would be ambiguous: `{}` are wildcards to Snakemake, and quotes, backslashes and commas are lost on the
+# command line with which it passes a job on to a cluster's node.
+_ENCODED = "%{}/'\"\\,"
 _CUT = "%="  # cannot arise from encoding, where two hex digits follow each `%`
 
 _NAMED = re.compile(rb"""\b(all_)?model_checkpoint_paths?\s*:\s*("(?:\\.|[^"\\\n])*"|'(?:\\.|[^'\\\n])*')""")
@@ -43,8 +46,9 @@ def model_id(directory: str, stem: str) -> str:
     """The id of the series `stem` in `directory`, which is relative to the zoo and '' at its root.
 
     Names are as os.scandir gives them (non-UTF-8 bytes as surrogates). The id is valid UTF-8 without control
-    characters, braces, or components that are empty, hidden, or named like one of Permafrost's own files. Two
-    different series never have the same id, up to collisions of a 128 bit hash in names that had to be cut.
+    characters, braces, quotes, backslashes, commas, or components that are empty, hidden, or named like one of
+    Permafrost's own files. Two different series never have the same id, up to collisions of a 128 bit hash in names
+    that had to be cut.
     """
     last = _encode(stem) if stem else "%"
     match = _STEP.fullmatch(last)
@@ -106,7 +110,7 @@ def printable(text: str) -> str:
 def _encode(component: str) -> str:
     # The bytes decide, so that an id does not depend on the locale.
     text = os.fsencode(component).decode("utf-8", "surrogateescape")
-    encoded = "".join(_percent(c) if c in "%{}/" or _is_unprintable(c) else c for c in text)
+    encoded = "".join(_percent(c) if c in _ENCODED or not c.isprintable() else c for c in text)
     if encoded.endswith(".log"):
         encoded = encoded.removesuffix(".log") + "%2Elog"
     if encoded[0] in ".-~" or encoded in MADE_FILES:

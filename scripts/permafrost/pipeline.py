@@ -53,7 +53,7 @@ class Pipeline:
         self._digest = zoo_state.digest(state)
         if main and not dry:
             self._delete_spent_records()
-        self.stale = self._stale()
+        self.stale = self._stale() if main else []
 
     def _scan(self, zoos: list[str], overrides: dict, dry: bool) -> dict:
         if not dry:
@@ -112,9 +112,9 @@ class Pipeline:
         return sorted(stale)
 
     def sources(self, wildcards) -> list[str]:
-        """The checkpoint's files, as inputs of a rule: those that Snakemake can read and takes for no pattern."""
+        """The checkpoint's files that can be inputs of a rule: Snakemake can read and quote them."""
         model = self.models[wildcards.model]
-        named = [path for path in model["files"] if path.isprintable() and not set("{}") & set(path)]
+        named = [path for path in model["files"] if path.isprintable() and not set("{}'\"\\") & set(path)]
         return [path for path in named if os.access(path, os.R_OK)]
 
     def source(self, wildcards) -> str:

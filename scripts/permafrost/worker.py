@@ -55,7 +55,7 @@ def start_time(pid: str) -> bytes | None:
 
 
 class Run:
-    """The main process of the pipeline's run (PERMAFROST_RUN_PID), if it is a process of this user on this node."""
+    """The process that runs the pipeline's jobs on this node (PERMAFROST_RUN_PID), if there is one of this user."""
 
     def __init__(self, pid: str):
         self.pid = pid
@@ -339,6 +339,8 @@ def flushed(stream) -> bool:
 
 def main(name: str, directory: int, lock: int, ready: int) -> None:
     run = Run(os.environ.get("PERMAFROST_RUN_PID", ""))
+    if run.pid and not run.known():
+        raise SystemExit(f"the run of process {run.pid} is over")  # Its jobs' shells may outlive it for a moment.
     idle = float(os.environ.get("WARM_IDLE") or 30)
     if not 0 <= idle <= 1e6:
         raise SystemExit(f"WARM_IDLE must be a number of seconds, not {idle}")
