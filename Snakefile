@@ -6,8 +6,10 @@
 import os, shlex, sys
 
 sys.path.insert(0, f"{workflow.basedir}/scripts")
+from permafrost import progress
 from permafrost.contract import Problem
 from permafrost.pipeline import Pipeline
+from snakemake.settings.types import Quietness
 
 
 configfile: f"{workflow.basedir}/config.yaml"
@@ -19,14 +21,18 @@ try:
     )
 except Problem as problem:
     raise WorkflowError(f"{problem.message} ({problem.hint})") from None
-if workflow.is_main_process:
+quiet = Quietness.ALL in (workflow.output_settings.quiet or ())
+if workflow.is_main_process and not quiet:
     run.announce()
+    if not workflow.dryrun:
+        progress.follow(logger, run.reports, run.expected)
 # Stages that need TensorFlow run in children of one process that has it loaded, and that ends with this one. On a
 # cluster that is the Snakemake process of the node's job.
 os.environ["PERMAFROST_RUN"] = os.environ["PERMAFROST_RUN_PID"] = str(os.getpid())
 
 python = f"{shlex.quote(sys.executable)} {shlex.quote(workflow.basedir)}/scripts"
 warm = f"{shlex.quote(sys.executable)} -I -S {shlex.quote(workflow.basedir)}/scripts/warm.py"
+verbosity = "--quiet" if quiet else ""
 frozen, reports = run.frozen, run.reports
 of_model = f"{reports}/models/{{model}}"
 
@@ -208,7 +214,7 @@ rule gate:
         on_failure=run.config["on_failure"],
         code=run.code("gate"),
     shell:
-        "{python}/gate.py --on-failure {params.on_failure} {input:q} {output:q}"
+        "{python}/gate.py {verbosity} --on-failure {params.on_failure} {input:q} {output:q}"
 
 
 # What was found of each model as a config file: its outputs and inputs, and what else could be chosen.

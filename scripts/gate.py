@@ -89,6 +89,7 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument(
         "--on-failure", choices=("fail", "report"), default="fail", help="`report` ends with 0 whatever the models did"
     )
+    parser.add_argument("--quiet", action="store_true", help="prints nothing where every model is as expected")
     parser.add_argument("summary", type=Path, help="summary.csv")
     parser.add_argument("gate", type=Path, help="gate.txt, to be written or removed")
     args = parser.parse_args(argv)
@@ -96,8 +97,9 @@ def main(argv: list[str] | None = None) -> int:
     sys.stdout.reconfigure(errors="backslashreplace")
     try:
         rows = read(args.summary)
-        print(counts(rows))
-        print(unexpected(rows, args.summary), end="")
+        if not args.quiet or not rows["as_expected"].all():
+            print(counts(rows))
+            print(unexpected(rows, args.summary), end="")
         if args.on_failure == "fail" and not rows["as_expected"].all():
             args.gate.unlink(missing_ok=True)
             return 1

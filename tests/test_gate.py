@@ -48,6 +48,14 @@ def test_all_is_well(tmp_path, capsys):
     ]
 
 
+def test_a_quiet_gate_prints_only_what_is_wrong(tmp_path, capsys):
+    paths = [str(tmp_path / "summary.csv"), str(tmp_path / "gate.txt")]
+    write(tmp_path / "summary.csv", GOOD)
+    assert gate.main(["--quiet", *paths]) == 0 and capsys.readouterr().out == ""
+    write(tmp_path / "summary.csv", GOOD, BROKEN)
+    assert gate.main(["--quiet", *paths]) == 1 and "1 of 2 models is not as expected" in capsys.readouterr().out
+
+
 def test_a_bad_model_is_listed_and_gate_txt_removed(tmp_path, capsys):
     (tmp_path / "gate.txt").write_text("old")
     assert run(tmp_path, GOOD, BROKEN) == (1, False)

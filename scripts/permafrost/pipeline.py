@@ -174,6 +174,10 @@ class Pipeline:
         """A digest of all that discovery found, and of what is expected of each model."""
         return self._digest
 
+    def expected(self, model: str) -> list[str]:
+        """What a model is expected to end as, as in settings.meets."""
+        return self.models[model]["expect"]
+
     def announce(self) -> None:
         """Says on stderr what a person should know before the jobs start."""
         if not self.models:

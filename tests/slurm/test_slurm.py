@@ -198,6 +198,7 @@ def test_killed_jobs_are_finished_by_the_next_run(small, slurm, local):
     wait_until(lambda: not processes(), 30)  # The longest that an import of TensorFlow may take here.
     run = finish(process, small)
     assert run.status == 1, run.output
+    assert run.output.count("a job on the cluster failed; see ") == 2, "quiet as it is, it says where to look"
     assert not (small.reports / "summary.csv").exists()
 
     run = finish(start(small, slurm), small)

@@ -1,0 +1,93 @@
+"""What a run prints: its progress in few lines, bad models at once, and nothing when it is told to be quiet."""
+
+import io
+import json
+import logging
+import shutil
+import subprocess
+
+import pytest
+from snakemake_interface_logger_plugins.common import LogEvent
+
+from conftest import SAMPLE_ZOO
+from permafrost import progress, records
+from permafrost.contract import Problem
+from zoo_runs import Workspace
+
+EXPECTED = {"good": ["verified"], "bad": ["verified"], "known": ["failed/truncated"]}
+
+
+@pytest.fixture
+def logger():
+    """A logger such as Snakemake's, with the stream that it prints to."""
+    logger = logging.Logger("a run")
+    logger.printed = io.StringIO()
+    logger.addHandler(logging.StreamHandler(logger.printed))
+    return logger
+
+
+def log_verified_job(logger, number: int, model: str) -> None:
+    """What Snakemake logs of one job of `verify`."""
+    job = {"jobid": number, "rule_name": "verify", "wildcards": {"model": model}}
+    logger.info("rule verify", extra={"event": LogEvent.JOB_INFO, **job})
+    logger.info("Execute 1 jobs...", extra={"event": LogEvent.JOB_STARTED, "jobs": [number]})
+    logger.info(f"Finished jobid: {number}", extra={"event": LogEvent.JOB_FINISHED, "job_id": number})
+
+
+def write_record(reports, model: str, record: dict) -> None:
+    path = reports / "models" / model / "verify.json"
+    path.parent.mkdir(parents=True)
+    path.write_text(json.dumps(record))
+
+
+def test_bad_models_are_named_as_they_come(tmp_path, logger, capsys):
+    truncated = records.failure("import_meta", Problem("truncated", "it ends too early"))
+    write_record(tmp_path, "good", records.success("verified"))
+    write_record(tmp_path, "bad", truncated)
+    write_record(tmp_path, "known", truncated)
+    progress.follow(logger, str(tmp_path), EXPECTED.get)
+    for number, model in enumerate(EXPECTED):
+        log_verified_job(logger, number, model)
+    log_verified_job(logger, 9, "no record")
+    assert capsys.readouterr().err == "bad: failed, truncated\nknown: failed, truncated (as expected)\n"
+    assert logger.printed.getvalue().split("\n") == ["rule verify"] * 4 + [""]
+
+
+def test_progress_is_a_line_now_and_then(tmp_path, logger, capsys, monkeypatch):
+    now = 1000.0
+    monkeypatch.setattr(progress.time, "monotonic", lambda: now)
+    write_record(tmp_path, "bad", records.failure("freeze", Problem("disk_full", "no room")))
+    progress.follow(logger, str(tmp_path), EXPECTED.get)
+    log_verified_job(logger, 1, "bad")
+    for done in range(1, 1001):
+        now += 0.5
+        logger.info(None, extra={"event": LogEvent.PROGRESS, "done": done, "total": 4000})
+    lines = capsys.readouterr().err.splitlines()
+    # 500 seconds, and a line a minute, since this is no terminal.
+    assert len(lines) == 1 + 8
+    assert lines[-1] == "960 of 4,000 steps, 2.0 a second, 0:25:20 left; 1 not as expected"
+
+
+@pytest.mark.slow
+def test_a_run_says_little_and_a_quiet_one_only_what_is_wrong(tmp_path):
+    workspace = Workspace(tmp_path)
+    for model in ("linear", "sum", "broken_truncated"):
+        shutil.copytree(SAMPLE_ZOO / model, workspace.zoo / model)
+    shutil.copytree(SAMPLE_ZOO / "broken_missing_shard", workspace.zoo / "wrong")
+    run = workspace.run()
+    assert run.status == 1
+    assert "\nwrong/model.ckpt: failed, missing_shard\n" in run.output
+    assert "\nbroken_truncated/model.ckpt: failed, truncated (as expected)\n" in run.output
+    assert "jobid" not in run.output and "Execute" not in run.output
+    (log,) = (workspace.directory / ".snakemake" / "log").iterdir()
+    assert log.read_text().count("Finished jobid") == 4 * 4 + 2, "the log file has it all"
+
+    quiet = [*workspace.command("--quiet", "all")]
+    wrong = subprocess.run(quiet, cwd=workspace.directory, capture_output=True, text=True)
+    assert wrong.returncode == 1
+    assert wrong.stdout.split()[:2] == ["models", "expected"] and "missing_shard" in wrong.stdout
+    shutil.rmtree(workspace.zoo / "wrong")
+    well = subprocess.run(quiet, cwd=workspace.directory, capture_output=True, text=True)
+    assert (well.returncode, well.stdout) == (0, "")
+    for done in (wrong, well):
+        assert len(done.stderr.splitlines()) == 1, "the profile that Snakemake uses"
