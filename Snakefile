@@ -56,6 +56,8 @@ localrules:
     summarize,
     gate,
     settings,
+    list_judged,
+    judge,
     prune,
     clean,
 
@@ -243,6 +245,8 @@ rule judge_file:
         table=f"{of_model}/judged.csv",
     log:
         f"{of_model}/judge.log",
+    group:
+        models
     params:
         source=run.source,
         settings=run.settings("judge"),
@@ -277,7 +281,7 @@ rule judge:
     params:
         on_failure=run.config["on_failure"],
     shell:
-        "{python}/gate.py --on-failure {params.on_failure} {input:q} {output:q}"
+        "{python}/gate.py {verbosity} --on-failure {params.on_failure} {input:q} {output:q}"
 
 
 # Deletes what was made of models that the zoo no longer has.
