@@ -1,6 +1,6 @@
 # Permafrost: freeze every checkpoint of a TensorFlow 1 model zoo, and prove that each frozen graph is the same.
 #
-#   zoo ─ discover ─ import_meta ─ freeze ─┬─ verify ───┬─ summarize ─ gate
+#   zoo ─ discover ─ import_meta ─ freeze ─┬─ verify ───┬─ summarize ─ changes ─ gate
 #                                          └─ list_ops ─┘
 
 import os, shlex, sys
@@ -35,6 +35,7 @@ warm = f"{shlex.quote(sys.executable)} -I -S {shlex.quote(workflow.basedir)}/scr
 verbosity = "--quiet" if quiet else ""
 frozen, reports = run.frozen, run.reports
 of_model = f"{reports}/models/{{model}}"
+last_summary = f"{reports}/.last_summary.csv"
 
 
 wildcard_constraints:
@@ -206,17 +207,35 @@ rule summarize:
         " --findings {output.findings:q} > {log:q} 2>&1"
 
 
+# What is other than in the last finished run, whose summary the gate has kept.
+rule changes:
+    input:
+        f"{reports}/summary.csv",
+    output:
+        report(f"{reports}/changes.csv", caption="captions/changes.rst", category="Models"),
+    log:
+        f"{reports}/changes.log",
+    params:
+        kept=last_summary,
+        code=run.code("changes"),
+    shell:
+        "{python}/changes.py --kept {params.kept:q} {input:q} {output:q} > {log:q} 2>&1"
+
+
 # Succeeds only where every model is as it is expected to be. It comes last, so that its table ends the run.
 rule gate:
     input:
-        f"{reports}/summary.csv",
+        summary=f"{reports}/summary.csv",
+        changes=f"{reports}/changes.csv",
     output:
         f"{reports}/gate.txt",
     params:
         on_failure=run.config["on_failure"],
+        kept=last_summary,
         code=run.code("gate"),
     shell:
-        "{python}/gate.py {verbosity} --on-failure {params.on_failure} {input:q} {output:q}"
+        "{python}/gate.py {verbosity} --on-failure {params.on_failure} --keep {params.kept:q}"
+        " {input.summary:q} {output:q}"
 
 
 # What was found of each model as a config file: its outputs and inputs, and what else could be chosen.

@@ -1,16 +1,18 @@
 """Prints how the models ended and which are not as expected; succeeds only where every model is as expected.
 
-gate.txt is there only after a success, so that the next run asks again about a zoo in which something is wrong.
+gate.txt is there only after a success, so that the next run asks again about a zoo in which something is wrong. The
+summary is kept either way: it is what the next run compares with.
 """
 
 import argparse
+import shutil
 import sys
 import textwrap
 from pathlib import Path
 
 import pandas as pd
 
-from permafrost import settings
+from permafrost import settings, tables
 from permafrost.contract import STATUSES, Problem
 from permafrost.records import written_whole
 
@@ -24,15 +26,7 @@ def read(summary: str | Path) -> pd.DataFrame:
 
     Raises Problem: io_error where the file cannot be read, internal where it is no summary.
     """
-    try:
-        rows = pd.read_csv(summary, dtype=str, keep_default_na=False, na_filter=False, encoding="utf-8")
-    except OSError as error:
-        raise Problem("io_error", f"{summary} cannot be read: {error.strerror or error}") from error
-    except ValueError as error:
-        raise Problem("internal", f"{summary} is not a CSV file: {error}") from error
-    missing = [column for column in _NEEDED if column not in rows]
-    if missing:
-        raise Problem("internal", f"{summary} has no column {missing[0]!r}")
+    rows = tables.read(summary, _NEEDED)
     strange = rows[~rows["status"].isin(STATUSES)]
     if len(strange):
         first = strange.iloc[0]
@@ -90,6 +84,7 @@ def main(argv: list[str] | None = None) -> int:
         "--on-failure", choices=("fail", "report"), default="fail", help="`report` ends with 0 whatever the models did"
     )
     parser.add_argument("--quiet", action="store_true", help="prints nothing where every model is as expected")
+    parser.add_argument("--keep", type=Path, help="where the summary of the last finished run is kept")
     parser.add_argument("summary", type=Path, help="summary.csv")
     parser.add_argument("gate", type=Path, help="gate.txt, to be written or removed")
     args = parser.parse_args(argv)
@@ -100,6 +95,9 @@ def main(argv: list[str] | None = None) -> int:
         if not args.quiet or not rows["as_expected"].all():
             print(counts(rows))
             print(unexpected(rows, args.summary), end="")
+        if args.keep:
+            with written_whole(args.keep) as temporary:
+                shutil.copyfile(args.summary, temporary)
         if args.on_failure == "fail" and not rows["as_expected"].all():
             args.gate.unlink(missing_ok=True)
             return 1

@@ -71,6 +71,7 @@ def summary_row(model: dict, found: list[dict], wrong: str) -> tuple:
         "frozen_variables": provenance.get("frozen_variables"),
         "checkpoint_bytes": imported.get("checkpoint_bytes", model.get("bytes")),
         "frozen_bytes": provenance.get("frozen_bytes"),
+        "frozen_crc32c": provenance.get("frozen_crc32c"),
         "repairs": _repairs(provenance.get("repairs")),
     }
     if facts["cause"] and not facts["hint"]:

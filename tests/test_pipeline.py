@@ -22,7 +22,8 @@ pytestmark = pytest.mark.slow
 ODD_NAMES = ("new\nline", "quo'te\"s", "br{ace}s", "per%cent", "-dash", "{model}")
 MODELS = ("linear", "v1_and_v2", "partitioned", "spaces_and_text", "broken_truncated")
 CHAIN = {"import_meta": 1, "freeze": 1, "verify": 1, "list_ops": 1}
-AGGREGATES = {"discover": 1, "summarize": 1, "gate": 1}
+SUMMED_UP = {"summarize": 1, "changes": 1, "gate": 1}
+AGGREGATES = {"discover": 1, **SUMMED_UP}
 
 
 def small_zoo(directory: Path) -> Workspace:
@@ -129,7 +130,7 @@ def deleted_table(workspace: Workspace) -> None:
     (workspace.reports / "models" / "linear" / "model.ckpt" / "variables.csv").unlink()
 
 
-FREEZE_ON = dict.fromkeys(("freeze", "verify", "list_ops", "summarize", "gate"), 1)
+FREEZE_ON = {"freeze": 1, "verify": 1, "list_ops": 1, **SUMMED_UP}
 
 
 @pytest.mark.parametrize(
@@ -143,7 +144,7 @@ FREEZE_ON = dict.fromkeys(("freeze", "verify", "list_ops", "summarize", "gate"),
         (changed_meta_graph, CHAIN | AGGREGATES),
         (deleted_frozen_graph, FREEZE_ON),
         (edited_frozen_graph, FREEZE_ON),
-        (deleted_table, {"list_ops": 1, "summarize": 1, "gate": 1}),
+        (deleted_table, {"list_ops": 1, **SUMMED_UP}),
     ],
 )
 def test_a_change_reruns_its_own_chain_and_the_aggregates(workspace, change, jobs):
@@ -155,6 +156,26 @@ def test_a_change_reruns_its_own_chain_and_the_aggregates(workspace, change, job
     assert ("partitioned/model.ckpt" in models) == (change is not removed_model)
     assert ("deeper/ema/model.ckpt" in models) == (change is new_model)
     assert workspace.run().nothing_done
+
+
+def test_changes_are_those_since_the_last_finished_run(workspace):
+    before = workspace.changes()
+    assert set(before["change"]) == {"new"} and len(before) == len(MODELS), "no run was finished before the first"
+    new_step(workspace)
+    shutil.rmtree(workspace.zoo / "partitioned")
+    (linear(workspace) / "model.ckpt-8.index").write_bytes(b"")
+    assert workspace.run().status == 1
+    after = workspace.changes()
+    worse = after[after["change"] == "worse"].to_numpy().tolist()
+    assert worse == [["linear/model.ckpt", "worse", "status", "verified", "failed"]]
+    assert after[after["change"] == "gone"]["model"].tolist() == ["partitioned/model.ckpt"]
+    assert workspace.run().jobs == {"gate": 1}, "the gate fails again, and nothing else runs"
+    assert workspace.changes().equals(after)
+    other_weights_in_place(workspace)
+    workspace.run()
+    changed = workspace.changes()
+    assert set(changed["model"]) == {"v1_and_v2/model.ckpt"} and set(changed["change"]) == {"changed"}
+    assert "frozen_crc32c" in changed["column"].tolist()
 
 
 def test_no_name_stops_the_zoo(tmp_path):
@@ -181,7 +202,7 @@ def test_outputs_of_a_removed_model_are_listed_and_pruned(workspace):
 def test_records_that_are_no_records_are_made_again(workspace):
     (workspace.reports / "models" / "linear" / "model.ckpt" / "import.json").write_text('{"status": "ok"}')
     run = workspace.run()
-    assert run.status == 0 and run.jobs == CHAIN | {"summarize": 1, "gate": 1}, run.output
+    assert run.status == 0 and run.jobs == CHAIN | SUMMED_UP, run.output
 
 
 def test_clean_leaves_what_is_not_its_own(workspace):
@@ -220,7 +241,7 @@ def test_inputs_from_a_file_that_changes_are_tried_again(workspace):
     assert workspace.summary().loc["linear/model.ckpt", "cause"] == "bad_feed"
     np.savez(workspace.directory / "feeds.npz", input_holder=np.array([10], np.float32))
     run = workspace.run("--configfile", "mine.yaml")
-    assert run.status == 0 and run.jobs == {**CHAIN, "summarize": 1, "gate": 1}, run.output
+    assert run.status == 0 and run.jobs == CHAIN | SUMMED_UP, run.output
 
 
 def test_prune_leaves_a_living_model_below_a_dead_one(tmp_path):
@@ -244,7 +265,7 @@ def test_settings_rerun_what_they_concern(workspace):
     settings = workspace.directory / "mine.yaml"
     settings.write_text('models:\n  "linear/*": {trials: 5}\n')
     run = workspace.run("--configfile", "mine.yaml")
-    assert run.status == 0 and run.jobs == {"verify": 1, "summarize": 1, "gate": 1}
+    assert run.status == 0 and run.jobs == {"verify": 1, **SUMMED_UP}
     assert workspace.summary().loc["linear/model.ckpt", "trials"] == "5"
     settings.write_text('models:\n  "partitioned/*": {expect: failed}\n')
     run = workspace.run("--configfile", "mine.yaml")
@@ -256,7 +277,7 @@ def test_settings_rerun_what_they_concern(workspace):
 
 def test_targets_and_options_of_snakemake(workspace):
     run = workspace.run("-n", "--forcerun", "verify")
-    assert run.jobs == {"verify": len(MODELS), "summarize": 1, "gate": 1}
+    assert run.jobs == {"verify": len(MODELS), **SUMMED_UP}
     assert workspace.run().nothing_done, "a dry run changes nothing"
     run = workspace.run("my frozen/linear/model.ckpt", "--forcerun", "freeze")
     assert run.status == 0 and run.jobs.get("freeze") == 1, run.output

@@ -53,6 +53,9 @@ class Workspace:
     def summary(self) -> pd.DataFrame:
         return pd.read_csv(self.reports / "summary.csv", keep_default_na=False).set_index("model")
 
+    def changes(self) -> pd.DataFrame:
+        return pd.read_csv(self.reports / "changes.csv", dtype=str, keep_default_na=False)
+
     def leftovers(self) -> list[Path]:
         return [path for root in (self.frozen, self.reports) for path in root.rglob("*.tmp")]
 

@@ -71,7 +71,7 @@ SUMMARY_COLUMNS = (
     "model", "status", "stage", "cause", "message", "hint",
     "expect", "match", "behaviour", "tolerance_used", "prefix", "step", "format", "producer", "tensorflow_version",
     "inputs", "inputs_why", "outputs", "outputs_why", "nodes", "frozen_nodes", "variables", "frozen_variables",
-    "checkpoint_bytes", "frozen_bytes", "trials", "max_abs_diff", "repairs", "findings",
+    "checkpoint_bytes", "frozen_bytes", "frozen_crc32c", "trials", "max_abs_diff", "repairs", "findings",
 )  # fmt: skip
 
 JUDGED_COLUMNS = (
@@ -82,6 +82,9 @@ JUDGED_COLUMNS = (
 
 FINDING_COLUMNS = ("model", "severity", "finding", "node", "advice")
 SEVERITIES = ERROR, WARNING, INFO = "error", "warning", "info"
+
+CHANGE_COLUMNS = ("model", "change", "column", "before", "after")
+CHANGES = ("worse", "new", "gone", "better", "changed")
 
 RANKING_COLUMNS = ("output", "chosen", "score", "reasons")
 
@@ -106,6 +109,7 @@ MADE_FILES = {
     "judged.json", "judged.csv", "judged.txt", "judge.log", "list_judged.log",
     "settings.yaml", "settings.log", ".zoo.json", ".zoo.cache.json", ".lock",
     "import_meta.log", "freeze.log", "verify.log", "list_ops.log", "discover.log", "summarize.log",
+    "changes.csv", "changes.log", ".last_summary.csv",
 }  # fmt: skip
 
 

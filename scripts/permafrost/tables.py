@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from permafrost.contract import Problem
 from permafrost.names import printable
 from permafrost.records import written_whole
 
@@ -52,6 +53,23 @@ def table(rows: list[tuple], columns: tuple[str, ...], integers: set[str], numbe
         else:
             made[name] = pd.array([text(value) for value in values], dtype=object)
     return pd.DataFrame(made, columns=list(columns))
+
+
+def read(path: str | Path, needed: tuple[str, ...]) -> pd.DataFrame:
+    """The rows of a CSV file, all strings.
+
+    Raises Problem: io_error where it cannot be read, internal where it is no CSV file with the columns `needed`.
+    """
+    try:
+        rows = pd.read_csv(path, dtype=str, keep_default_na=False, na_filter=False, encoding="utf-8")
+    except OSError as error:
+        raise Problem("io_error", f"{path} cannot be read: {error.strerror or error}") from error
+    except ValueError as error:
+        raise Problem("internal", f"{path} is not a CSV file: {error}") from error
+    missing = [column for column in needed if column not in rows]
+    if missing:
+        raise Problem("internal", f"{path} has no column {missing[0]!r}")
+    return rows
 
 
 def write(path: str | Path, frame: pd.DataFrame) -> None:

@@ -1,0 +1,75 @@
+"""Compares summary.csv with that of the last finished run: changes.csv says what became other in between.
+
+A model that is new or gone is a row; of any other, each column of summary.csv that changed is one. `worse` and
+`better` are said of the status. Without a finished run before, all models are new.
+"""
+
+import argparse
+import sys
+from pathlib import Path
+
+import pandas as pd
+
+from permafrost import tables
+from permafrost.contract import CHANGE_COLUMNS, CHANGES, FAILED, MISMATCH, UNVERIFIABLE, VERIFIED, Problem
+
+# From the best to the worst: a graph that computes something else is worse than none.
+_RANK = {status: rank for rank, status in enumerate((VERIFIED, UNVERIFIABLE, FAILED, MISMATCH))}
+
+
+def compare(before: pd.DataFrame, after: pd.DataFrame) -> list[tuple]:
+    """Rows of CHANGE_COLUMNS, in the order of contract.CHANGES, then by model, then in the order of the columns.
+
+    Args:
+      before, after: two summaries, all strings, with a column `model`. Columns that one of them lacks are left out.
+    """
+    old, new = (frame.set_index("model").to_dict("index") for frame in (before, after))
+    columns = [column for column in after.columns if column in before.columns and column != "model"]
+    rows = [(model, "new", "status", "", new[model]["status"]) for model in sorted(new.keys() - old.keys())]
+    rows += [(model, "gone", "status", old[model]["status"], "") for model in sorted(old.keys() - new.keys())]
+    for model in sorted(new.keys() & old.keys()):
+        for column in columns:
+            was, is_now = old[model][column], new[model][column]
+            if was != is_now:
+                rows.append((model, _kind(column, was, is_now), column, was, is_now))
+    return sorted(rows, key=lambda row: CHANGES.index(row[1]))
+
+
+def _kind(column: str, before: str, after: str) -> str:
+    if column != "status":
+        return "changed"
+    return "worse" if _RANK.get(after, 0) > _RANK.get(before, 0) else "better"
+
+
+def read_kept(path: Path, columns: list[str]) -> pd.DataFrame:
+    """The summary of the last finished run; one of no models where there is none, or what is there is no summary."""
+    try:
+        kept = tables.read(path, ("model", "status"))
+    except Problem as problem:
+        print(f"compared with nothing: {problem.message}", file=sys.stderr)
+        return pd.DataFrame(columns=columns, dtype=str)
+    return kept.drop_duplicates("model")
+
+
+def main(argv: list[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--kept", required=True, type=Path, help="the summary of the last finished run; may be missing")
+    parser.add_argument("summary", type=Path, help="summary.csv")
+    parser.add_argument("changes", type=Path, help="changes.csv, to be written")
+    args = parser.parse_args(argv)
+
+    try:
+        after = tables.read(args.summary, ("model", "status"))
+        before = read_kept(args.kept, list(after.columns))
+        tables.write(args.changes, tables.table(compare(before, after), CHANGE_COLUMNS, set(), set()))
+    except Problem as problem:
+        print(f"changes: {problem.message} ({problem.hint})", file=sys.stderr)
+        return 1
+    except OSError as error:
+        print(f"changes: {args.changes} cannot be written: {error.strerror}", file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
