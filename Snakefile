@@ -72,7 +72,7 @@ rule all:
         run.for_all(f"{of_model}/import.json", f"{of_model}/outputs.csv"),
         run.for_all(f"{of_model}/verify.json", f"{of_model}/verification.csv"),
         run.for_all(f"{of_model}/ops.csv", f"{of_model}/frozen_ops.csv"),
-        run.for_all(f"{of_model}/variables.csv", f"{of_model}/findings.csv"),
+        run.for_all(f"{of_model}/variables.csv", f"{of_model}/findings.csv", f"{of_model}/graph.svg"),
 
 
 # `snakemake frozen/<model>` freezes and verifies that model.
@@ -159,7 +159,7 @@ rule verify:
         " > {log:q} 2>&1"
 
 
-# The ops before and after, the variables, and what a careful colleague would warn about.
+# The ops before and after, the variables, what a careful colleague would warn about, and a picture.
 rule list_ops:
     input:
         imported=f"{of_model}/import.json",
@@ -169,6 +169,7 @@ rule list_ops:
         frozen_ops=f"{of_model}/frozen_ops.csv",
         variables=f"{of_model}/variables.csv",
         findings=f"{of_model}/findings.csv",
+        graph=f"{of_model}/graph.svg",
     log:
         f"{of_model}/list_ops.log",
     group:
@@ -180,7 +181,7 @@ rule list_ops:
         "{warm} list_ops --model {wildcards.model:q} --import-record {input.imported:q}"
         " --provenance {input.provenance:q} --frozen-graph {params.frozen_graph:q} --ops {output.ops:q}"
         " --frozen-ops {output.frozen_ops:q} --variables {output.variables:q} --findings {output.findings:q}"
-        " > {log:q} 2>&1"
+        " --graph {output.graph:q} > {log:q} 2>&1"
 
 
 # One row for each model, once all that is made of the models is there.

@@ -1,6 +1,6 @@
 """Lists a model's ops before and after it was frozen, its variables, and what to warn about, as CSV files.
 
-A table for which there is nothing has its header alone.
+A table for which there is nothing has its header alone. The frozen graph is drawn as well, in a few boxes.
 """
 
 import argparse
@@ -11,7 +11,7 @@ from pathlib import Path
 import pandas as pd
 from google.protobuf.message import DecodeError
 
-from permafrost import graph_files, graph_findings, records, tables, weight_findings
+from permafrost import graph_files, graph_findings, graph_picture, records, tables, weight_findings
 from permafrost.checkpoint import open_checkpoint
 from permafrost.contract import FINDING_COLUMNS, OP_COLUMNS, VARIABLE_COLUMNS, Problem
 from permafrost.metagraph import producer_ops
@@ -91,6 +91,17 @@ def variables(imported: dict, provenance: dict) -> list[dict]:
     ]
 
 
+def picture(provenance: dict, frozen) -> str:
+    """The frozen graph as an SVG; where there is none, or it cannot be drawn, an SVG that says so."""
+    if frozen is None:
+        return graph_picture.sentence("there is no frozen graph to draw")
+    try:
+        return graph_picture.picture(frozen, provenance["inputs"], provenance["outputs"])
+    except _BROUGHT_ABOUT:
+        traceback.print_exc()
+        return graph_picture.sentence("the graph cannot be drawn; list_ops.log says why")
+
+
 def write_table(rows: list[dict], columns: tuple[str, ...], path: str | Path) -> None:
     """Writes a CSV file, whole or not at all. Raises OSError."""
     # dtype object keeps integers whole in a column that has empty cells.
@@ -109,6 +120,7 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--frozen-ops", required=True, help="frozen_ops.csv, to be written")
     parser.add_argument("--variables", required=True, help="variables.csv, to be written")
     parser.add_argument("--findings", required=True, help="findings.csv, to be written")
+    parser.add_argument("--graph", required=True, help="graph.svg, to be written")
     args = parser.parse_args(argv)
 
     imported, provenance = records.load(args.import_record), records.load(args.provenance)
@@ -117,6 +129,8 @@ def main(argv: list[str] | None = None) -> int:
     found = [row | {"model": args.model} for row in findings(imported, provenance, meta_graph, frozen)]
     rows = [tuple(row[column] for column in FINDING_COLUMNS) for row in found]
     tables.write(args.findings, tables.table(rows, FINDING_COLUMNS, set(), set()))
+    with records.written_whole(args.graph) as temporary:
+        temporary.write_text(picture(provenance, frozen), encoding="utf-8")
     write_table(ops(frozen), OP_COLUMNS, args.frozen_ops)
     before = ops(meta_graph.graph_def, producer_ops(meta_graph)) if meta_graph is not None else []
     write_table(before, OP_COLUMNS, args.ops)

@@ -222,6 +222,7 @@ def arguments(directory: Path) -> list[str]:
         "frozen-ops": "frozen_ops.csv",
         "variables": "variables.csv",
         "findings": "findings.csv",
+        "graph": "graph.svg",
     }
     return ["--model", "a/b", *(text for key, name in names.items() for text in (f"--{key}", str(directory / name)))]
 
@@ -239,6 +240,7 @@ def test_the_tables(model):
         "var2,VariableV2,int32,[],4,renamed,,yes\n"
         'var3,VariableV2,int32,,,,"0,2:1,3",no\n'
     )
+    assert "<svg" in (model / "graph.svg").read_text()
     assert not list(model.glob(".*.tmp"))
 
 
@@ -259,6 +261,7 @@ def test_without_a_meta_graph_there_are_headers_only(tmp_path, meta):
     assert headers_only(tmp_path / "frozen_ops.csv", OP_COLUMNS)
     assert headers_only(tmp_path / "variables.csv", VARIABLE_COLUMNS)
     assert headers_only(tmp_path / "findings.csv", FINDING_COLUMNS)
+    assert "there is no frozen graph" in (tmp_path / "graph.svg").read_text()
 
 
 @pytest.mark.parametrize("content", [None, b"\xff" * 40])
