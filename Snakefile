@@ -1,6 +1,6 @@
 # Permafrost: freeze every checkpoint of a TensorFlow 1 model zoo, and prove that each frozen graph is the same.
 #
-#   zoo ─ discover ─ import_meta ─ freeze ─┬─ verify ───┬─ summarize ─ changes ─ gate
+#   zoo ─ discover ─ import_meta ─ freeze ─┬─ verify ───┬─ summarize ─ changes ─ page ─ gate
 #                                          └─ list_ops ─┘
 
 import os, shlex, sys
@@ -223,11 +223,33 @@ rule changes:
         "{python}/changes.py --kept {params.kept:q} {input:q} {output:q} > {log:q} 2>&1"
 
 
+# All of it for people: one page that opens from the disk.
+rule page:
+    input:
+        f"{reports}/summary.csv",
+        f"{reports}/timings.csv",
+        f"{reports}/op_types.csv",
+        f"{reports}/findings.csv",
+        f"{reports}/changes.csv",
+    output:
+        report(f"{reports}/index.html", caption="captions/index.rst", category="Page", labels={"page": "all models"}),
+    log:
+        f"{reports}/page.log",
+    params:
+        frozen=frozen,
+        reports=reports,
+        zoos=run.zoos,
+        code=run.code("page"),
+    shell:
+        "{python}/page.py --frozen {params.frozen:q} --reports {params.reports:q} --page {output:q}"
+        " -- {params.zoos:q} > {log:q} 2>&1"
+
+
 # Succeeds only where every model is as it is expected to be. It comes last, so that its table ends the run.
 rule gate:
     input:
         summary=f"{reports}/summary.csv",
-        changes=f"{reports}/changes.csv",
+        page=f"{reports}/index.html",
     output:
         f"{reports}/gate.txt",
     params:

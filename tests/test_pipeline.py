@@ -22,7 +22,7 @@ pytestmark = pytest.mark.slow
 ODD_NAMES = ("new\nline", "quo'te\"s", "br{ace}s", "per%cent", "-dash", "{model}")
 MODELS = ("linear", "v1_and_v2", "partitioned", "spaces_and_text", "broken_truncated")
 CHAIN = {"import_meta": 1, "freeze": 1, "verify": 1, "list_ops": 1}
-SUMMED_UP = {"summarize": 1, "changes": 1, "gate": 1}
+SUMMED_UP = {"summarize": 1, "changes": 1, "page": 1, "gate": 1}
 AGGREGATES = {"discover": 1, **SUMMED_UP}
 
 

@@ -1,4 +1,4 @@
-"""A digest of the code that a stage runs: its script, and the modules and other scripts that it imports from."""
+"""A digest of the code that a stage runs: its script, what that imports from of ours, and its templates."""
 
 import ast
 import hashlib
@@ -8,13 +8,18 @@ from pathlib import Path
 
 @cache
 def code_version(scripts: Path, stage: str) -> str:
-    """The digest for `scripts/<stage>.py`, in hexadecimal; comments and layout of the code do not count.
+    """The digest for `scripts/<stage>.py`, in hexadecimal; comments and layout of the Python code do not count.
+
+    Files of other kinds that a stage needs lie in `scripts/<stage>/`.
 
     Raises OSError and SyntaxError where a file cannot be read.
     """
     digest = hashlib.sha256()
     for path in sorted(_files(scripts, scripts / f"{stage}.py", set())):
         digest.update(f"{path.relative_to(scripts)}\n{_tree(path)}\n".encode())
+    for path in sorted((scripts / stage).glob("*")):
+        if path.is_file():
+            digest.update(f"{path.relative_to(scripts)}\n".encode() + path.read_bytes())
     return digest.hexdigest()[:16]
 
 

@@ -109,7 +109,7 @@ MADE_FILES = {
     "judged.json", "judged.csv", "judged.txt", "judge.log", "list_judged.log",
     "settings.yaml", "settings.log", ".zoo.json", ".zoo.cache.json", ".lock",
     "import_meta.log", "freeze.log", "verify.log", "list_ops.log", "discover.log", "summarize.log",
-    "changes.csv", "changes.log", ".last_summary.csv", "graph.svg",
+    "changes.csv", "changes.log", ".last_summary.csv", "graph.svg", "index.html", "page.log",
 }  # fmt: skip
 
 

@@ -48,6 +48,7 @@ class Pipeline:
         zoos = [self.config["zoo"]] if isinstance(self.config["zoo"], str) else self.config["zoo"]
         if "zoo" not in overrides:
             zoos = [zoo if os.path.isabs(zoo) else os.path.relpath(Path(home) / zoo) for zoo in zoos]
+        self.zoos = zoos
         state = self._scan(zoos, overrides, dry) if main else zoo_state.read(self.state_file)
         self.models = {model["id"]: model for model in state["models"]}
         self._digest = zoo_state.digest(state)

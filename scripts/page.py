@@ -1,0 +1,128 @@
+"""Writes index.html: all the reports as one page that opens from the disk, without a network or a server.
+
+It reads the tables of the zoo, and the records and tables of as many models as fit into the page.
+"""
+
+import argparse
+import os
+import sys
+from pathlib import Path
+
+import pandas as pd
+
+from permafrost import columns, contract, page_data, page_html, page_plots, records, tables
+from permafrost.contract import Problem
+from permafrost.hidden_paths import hider
+from permafrost.page_details import detail
+
+_SOURCE = Path(__file__).with_suffix("")
+_MEANINGS = {
+    "verified": "the frozen graph computes what the checkpoint computes",
+    "mismatch": "the judge found a difference: do not use them",
+    "unverifiable": "frozen, but they could not be run or compared",
+    "failed": "could not be frozen; there is no .pb",
+}
+_OF_MODEL = (
+    "import.json", "outputs.csv", "ops.csv", "frozen_ops.csv", "variables.csv", "findings.csv", "graph.svg",
+    "verify.json", "verification.csv", "import_meta.log", "freeze.log", "verify.log", "list_ops.log",
+)  # fmt: skip
+_OF_ZOO = ("summary.csv", "changes.csv", "findings.csv", "zoo.csv", "op_types.csv", "timings.csv")
+_TABLES = {
+    "summary": contract.SUMMARY_COLUMNS,
+    "changes": contract.CHANGE_COLUMNS,
+    "findings": contract.FINDING_COLUMNS,
+    "timings": contract.TIMING_COLUMNS,
+    "op_types": contract.OP_TYPE_COLUMNS,
+}
+
+
+def verdict(summary: pd.DataFrame) -> str:
+    """The one sentence that says how it went."""
+    count, verified = len(summary), int((summary["status"] == contract.VERIFIED).sum())
+    unexpected = int((~page_data.as_expected(summary)).sum())
+    if not count:
+        return "There is no model"
+    said = "All models are verified" if verified == count else f"{verified:,} of {count:,} models are verified"
+    if unexpected:
+        return f"{said}, and {unexpected:,} {'is' if unexpected == 1 else 'are'} not as expected"
+    return said if verified == count else f"{said}, and the others are as expected"
+
+
+def commands(zoos: list[str], frozen: str, reports: str) -> dict[str, str]:
+    """What the commands that repeat a step need: directories, `--config`, and a note; absolute paths are not shown."""
+    shown = {"frozen": frozen, "reports": reports, "zoo": zoos[0] if len(zoos) == 1 else ""}
+    hidden = [key for key, path in shown.items() if os.path.isabs(path) or not path]
+    shown |= {key: key.upper() for key in hidden}
+    is_plain = shown == {"frozen": "frozen", "reports": "reports", "zoo": "models"}
+    config = "" if is_plain else "--config " + " ".join(f"{key}={value}" for key, value in sorted(shown.items()))
+    note = f"{', '.join(sorted(key.upper() for key in hidden))} as in this run" if hidden else ""
+    return {"frozen": shown["frozen"], "reports": shown["reports"], "config": config, "note": note}
+
+
+def content(read: dict[str, pd.DataFrame], frozen: str, reports: str, zoos: list[str]) -> dict:
+    """All that the template shows, and `data`, all that its script shows.
+
+    Args:
+      read: the tables of _TABLES, all strings.
+    """
+    summary, changes = read["summary"], read["changes"]
+    roots = [*zoos, frozen, reports, os.getcwd(), os.path.expanduser("~"), str(_SOURCE.parents[1])]
+    of_all, of_findings = hider(roots), hider(roots, foreign=False)
+    named = [os.path.relpath(frozen, reports) + f"/{{model}}/{name}" for name in ("provenance.json", "frozen_graph.pb")]
+    shown_changes = changes.head(page_data.MOST_CHANGES)
+    data = {
+        "models": page_data.models_table(summary, read["findings"], of_all),
+        "details": page_data.details(
+            page_data.worst_first(summary), lambda model: detail(frozen, reports, model, (of_findings, of_all))
+        ),
+        "types": {column: columns.type_of(column) for table in columns.TABLES for column in table.columns},
+        "meanings": columns.TABLES[0].sentences(),
+        "commands": commands(zoos, frozen, reports),
+        "model_files": [f"models/{{model}}/{name}" for name in _OF_MODEL] + named,
+    }
+    described = {os.path.basename(table.path): table.rows for table in columns.TABLES}
+    return {
+        "verdict": verdict(summary),
+        "models": len(summary),
+        "answer": page_data.answer(summary),
+        "meanings": _MEANINGS,
+        "steps": [step | {"hint": of_all(step["hint"])} for step in page_data.next_steps(summary)],
+        "warnings": [row | {"advice": of_findings(row["advice"])} for row in page_data.warnings(read["findings"])],
+        "changes": shown_changes.assign(
+            before=shown_changes["before"].map(of_all), after=shown_changes["after"].map(of_all)
+        ).to_dict("records"),
+        "changes_in_all": len(changes),
+        "change_counts": [
+            (kind, count) for kind in contract.CHANGES if (count := int((changes["change"] == kind).sum()))
+        ],
+        "all_new": len(changes) == len(summary) and bool((changes["change"] == "new").all()),
+        "plots": list(page_plots.plots(summary, read["timings"], read["op_types"])),
+        "files": [(name, described[name]) for name in _OF_ZOO],
+        "data": data,
+    }
+
+
+def main(argv: list[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--frozen", required=True, help="the directory of the frozen graphs and their provenance.json")
+    parser.add_argument("--reports", required=True, help="the directory of summary.csv and of all the other reports")
+    parser.add_argument("--page", required=True, type=Path, help="index.html, to be written")
+    parser.add_argument("zoo", nargs="+", help="the directories of the checkpoints")
+    args = parser.parse_args(argv)
+
+    try:
+        read = {name: tables.read(f"{args.reports}/{name}.csv", needed) for name, needed in _TABLES.items()}
+        html = page_html.render(_SOURCE, content(read, args.frozen, args.reports, args.zoo))
+        with records.written_whole(args.page) as temporary:
+            temporary.write_text(html, encoding="utf-8")
+    except Problem as problem:
+        print(f"page: {problem.message} ({problem.hint})", file=sys.stderr)
+        return 1
+    except OSError as error:
+        print(f"page: {error.filename or args.page}: {error.strerror}", file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
