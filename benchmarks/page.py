@@ -1,6 +1,6 @@
 """How long the page takes and how large it is: writes index.html for N copies of the models of a finished run.
 
-    python benchmarks/page.py reports frozen 10000
+python benchmarks/page.py reports frozen 10000
 """
 
 import argparse

@@ -113,7 +113,8 @@ def _mapping(record: dict, key: str) -> dict:
 
 def _fed(name: str, spec: dict) -> str:
     """What is fed to an input, with `?` for the sizes that each trial chooses."""
-    shape = spec.get("shape")
+    spec = spec if isinstance(spec, dict) else {}
+    shape = spec.get("shape") if isinstance(spec.get("shape"), list) else None
     sizes = "" if shape is None else f" [{', '.join('?' if size is None else str(size) for size in shape)}]"
     return f"{name}: {spec.get('dtype')}{sizes}, {spec.get('why')}"
 

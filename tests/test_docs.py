@@ -8,6 +8,7 @@ import sys
 import pytest
 
 from conftest import HOME, SAMPLE_ZOO
+from permafrost import columns
 from permafrost.contract import CAUSES, MADE_FILES, STATUSES, SUMMARY_COLUMNS, TRANSIENT
 from stages import frozen, imported, sources
 
@@ -25,6 +26,11 @@ def test_files_and_columns_that_the_readme_names_exist():
     assert all(column in SUMMARY_COLUMNS for column in ("model", "status", "repairs", "outputs_why", "match"))
     named = set(re.findall(r"[\w]+\.(?:csv|json|pb)", README)) - {"feeds.npz", "lenet.pb"}
     assert named <= MADE_FILES | {"frozen_graph.pb"}, named - MADE_FILES
+
+
+def test_the_reference_of_the_csv_files_is_what_the_code_says():
+    made = (HOME / "docs" / "reports.md").read_text(encoding="utf-8")
+    assert made == columns.reference(), "run: python docs/make_reference.py"
 
 
 def test_the_frozen_graph_is_used_as_the_readme_says(tmp_path, monkeypatch, capsys):

@@ -25,7 +25,7 @@ function make(tag, attributes = {}, ...children) {
   return element;
 }
 
-const isNumber = (column) => column in data.types && data.types[column] !== "text";
+const isNumber = (column) => Object.hasOwn(data.types, column) && data.types[column] !== "text";
 const titleOf = (column) => column.replaceAll("_", " ");
 const badge = (status) => make("span", { class: `badge ${status}` }, status);
 const isolated = (text) => make("bdi", {}, String(text));

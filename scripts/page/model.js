@@ -120,8 +120,9 @@ function files(model) {
 }
 
 function show(model) {
-  const detail = data.details[model.model] ?? {};
-  const without = model.model in data.details ? null : make("p", { class: "soft" },
+  const known = Object.hasOwn(data.details, model.model);
+  const detail = known ? data.details[model.model] : {};
+  const without = known ? null : make("p", { class: "soft" },
     `The page holds the details of ${Object.keys(data.details).length} of ${models.length} models; those of this one are in its files.`);
   dialog.replaceChildren(
     make("div", { class: "top" }, make("h2", { id: "model-title", tabindex: "-1", autofocus: true }, isolated(model.model)),

@@ -42,16 +42,18 @@ const FILTERS = [
     passes: (model, value) => model.kinds_of_findings.split("; ").includes(value) },
 ];
 
+const field = (label, control) => make("div", { class: "field" }, make("label", { for: control.id }, label), control);
+
 function drawFilters() {
   const form = document.getElementById("filters");
   choices.search = make("input", { type: "search", id: "search", placeholder: "name, message, input, output",
     autocomplete: "off", oninput: () => refresh() });
-  form.append(make("label", {}, "Search", choices.search));
+  form.append(field("Search", choices.search));
   for (const filter of FILTERS) {
     const options = filter.offers.map((value) => make("option", { value }, String(value)));
     choices[filter.name] = make("select", { id: `filter-${filter.name}`, onchange: () => refresh() },
       make("option", { value: "" }, "all"), options);
-    form.append(make("label", {}, filter.label, choices[filter.name]));
+    form.append(field(filter.label, choices[filter.name]));
   }
   const boxes = columnNames.filter((name) => name !== ALWAYS).map((name) => make("label", {},
     make("input", { type: "checkbox", checked: shownColumns.has(name), onchange: (event) => {
@@ -121,9 +123,9 @@ function drawTable() {
     cellOf(model, column)))));
   document.getElementById("table").replaceChildren(make("caption", { class: "unseen" }, "Models"),
     make("thead", {}, make("tr", {}, head)), make("tbody", { onkeydown: moveByArrows }, rows));
-  const found = view.found.length.toLocaleString("en");
-  document.getElementById("count").textContent = view.found.length === models.length
-    ? `${found} models` : `${found} of ${models.length.toLocaleString("en")} models`;
+  const found = view.found.length === models.length ? "" : `${view.found.length.toLocaleString("en")} of `;
+  document.getElementById("count").textContent =
+    `${found}${models.length.toLocaleString("en")} model${models.length === 1 ? "" : "s"}`;
   drawPages();
 }
 

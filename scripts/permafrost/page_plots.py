@@ -4,7 +4,8 @@ Colours are the page's own CSS variables, so that the plots follow its light and
 """
 
 import math
-from collections.abc import Iterator
+import sys
+from collections.abc import Iterable, Iterator
 
 import pandas as pd
 import vl_convert
@@ -29,6 +30,13 @@ _CONFIG = {
     "bar": {"fill": "var(--plot-1)"},
     "range": {"category": [f"var(--plot-{number})" for number in range(1, 6)]},
 }  # fmt: skip
+_SCHEMA = "https://vega.github.io/schema/vega-lite/v5.json"
+_NAMES = ("model", "format", "stage", "op_type")
+# Without the mark, and with the middle left out of what is long, since names are told apart by their ends.
+_UNMARKED = {
+    "labelExpr": "length(datum.label) > 30 ? slice(datum.label, 1, 13) + '…' + slice(datum.label, -16)"
+    " : slice(datum.label, 1)"
+}
 _BYTES = "format(datum.value, '.2~s') + 'B'"
 
 
@@ -38,16 +46,26 @@ def plots(summary: pd.DataFrame, timings: pd.DataFrame, op_types: pd.DataFrame) 
     Args:
       summary, timings, op_types: the tables of those names, all strings.
     """
+    summary, timings, op_types = (_marked(table) for table in (summary, timings, op_types))
     for title, draw in (
         ("Sizes before and after", lambda: _sizes(summary)),
-        ("Op types over the zoo", lambda: _op_types(op_types, summary)),
         ("Time by stage", lambda: _times(timings)),
         ("TensorFlow versions and formats", lambda: _versions(summary)),
+        ("Op types over the zoo", lambda: _op_types(op_types, summary)),
     ):
-        if made := draw():
-            caption, spec = made
-            spec = {"$schema": "https://vega.github.io/schema/vega-lite/v5.json", "description": caption, **spec}
-            yield {"title": title, "caption": caption, "svg": vl_convert.vegalite_to_svg({**spec, "config": _CONFIG})}
+        if not (made := draw()):
+            continue
+        caption, spec = made
+        spec = {"$schema": _SCHEMA, "description": caption, **spec, "config": _CONFIG}
+        try:
+            yield {"title": title, "caption": caption, "svg": vl_convert.vegalite_to_svg(spec)}
+        except ValueError as error:
+            print(f"{title}: not drawn: {error}", file=sys.stderr)
+
+
+def _marked(table: pd.DataFrame) -> pd.DataFrame:
+    """The table with a mark before each name: Vega takes names such as `constructor` for what JavaScript calls so."""
+    return table.assign(**{name: "·" + table[name] for name in _NAMES if name in table})
 
 
 def _numbers(frame: pd.DataFrame, *names: str) -> pd.DataFrame:
@@ -69,7 +87,7 @@ def _sizes(summary: pd.DataFrame) -> tuple[str, dict] | None:
     rows = rows.sort_values("checkpoint_bytes", ascending=False)
     ends = rows.melt("model", ["checkpoint_bytes", "frozen_bytes"], "side", "bytes")
     ends["side"] = ends["side"].map({"checkpoint_bytes": "checkpoint", "frozen_bytes": "frozen graph"})
-    y = {"field": "model", "type": "nominal", "sort": rows["model"].tolist(), "axis": {"title": None}}
+    y = {"field": "model", "type": "nominal", "sort": rows["model"].tolist(), "axis": {"title": None, **_UNMARKED}}
     x = _log_axis("bytes", "size", labelExpr=_BYTES, tickCount=6)
     ends_of_line = {"x": {**x, "field": "checkpoint_bytes"}, "x2": {"field": "frozen_bytes"}}
     lines = {
@@ -124,26 +142,27 @@ def _op_types(op_types: pd.DataFrame, summary: pd.DataFrame) -> tuple[str, dict]
     models = rows["model"].nunique()
     shown = f"The {len(frequent)} op types that the most models have" if len(by_models) > len(frequent) else "Op types"
     if models <= MOST_MODELS:
-        column, value, axis = "model", "frozen_nodes", {"title": None, "labelAngle": -60, "labelLimit": 150}
-        scale, title = {"type": "log"}, "nodes"
-        caption = f"{shown}, by model: nodes of the frozen graph; a logarithmic scale of shades."
+        column, value, order, scale = "model", "frozen_nodes", "ascending", "log"
+        axis = {"title": None, "labelAngle": -60, **_UNMARKED}
+        most = int(rows["frozen_nodes"].max())
+        caption = f"{shown}, by model: nodes of the frozen graph, on a logarithmic scale; the darkest are {most:,}."
     else:
-        rows, column, value = _shares_by_version(rows, summary), "version", "share"
-        axis, scale, title = {"title": "TensorFlow"}, {"type": "linear"}, "share of models"
-        caption = f"{shown}, by the version of TensorFlow: which share of the models has them in the frozen graph."
+        rows, column, value, scale = _shares_by_version(rows, summary), "version", "share", "linear"
+        axis, order = {"title": "TensorFlow"}, _oldest_first(rows["version"].unique())
+        caption = f"{shown}, by the version of TensorFlow: the darker, the more of the models have them."
     spec = {
         "data": {"values": rows[["op_type", column, value]].to_dict("records")},
         "mark": {"type": "rect", "fill": "var(--plot-1)"},
-        "width": {"step": 15} if column == "model" else {"step": 26},
+        "width": {"step": max(12, min(26, 340 // rows[column].nunique()))},
         "height": {"step": 15},
         "encoding": {
-            "x": {"field": column, "type": "nominal", "axis": axis},
-            "y": {"field": "op_type", "type": "nominal", "sort": frequent, "axis": {"title": None}},
+            "x": {"field": column, "type": "nominal", "sort": order, "axis": axis},
+            "y": {"field": "op_type", "type": "nominal", "sort": frequent, "axis": {"title": None, **_UNMARKED}},
             "fillOpacity": {
                 "field": value,
                 "type": "quantitative",
-                "scale": {**scale, "range": [0.18, 1]},
-                "legend": {"title": title, "symbolFillColor": "var(--plot-1)", "symbolType": "square", "format": "~s"},
+                "scale": {"type": scale, "range": [0.18, 1]},
+                "legend": None,
             },
         },
     }
@@ -165,6 +184,10 @@ def _short_versions(summary: pd.DataFrame) -> pd.Series:
     return summary["tensorflow_version"].str.extract(r"^(\d+\.\d+)")[0].fillna("?")
 
 
+def _oldest_first(versions: Iterable[str]) -> list[str]:
+    return sorted(versions, key=lambda version: [int(part) for part in version.split(".") if part != "?"])
+
+
 def _times(timings: pd.DataFrame) -> tuple[str, dict] | None:
     rows = _numbers(timings, "seconds")
     if rows.empty:
@@ -173,7 +196,7 @@ def _times(timings: pd.DataFrame) -> tuple[str, dict] | None:
     found = rows.groupby("stage", sort=False)["seconds"].quantile([0, 0.25, 0.5, 0.75, 1]).unstack()
     found.columns = ["least", "quarter", "median", "three_quarters", "most"]
     values = found.reset_index().to_dict("records")
-    y = {"field": "stage", "type": "nominal", "sort": stages, "axis": {"title": None}}
+    y = {"field": "stage", "type": "nominal", "sort": stages, "axis": {"title": None, **_UNMARKED}}
 
     def layer(mark: dict, start: str, end: str | None = None) -> dict:
         ends = {"x": _log_axis(start, "seconds", format="~g", tickCount=6)} | ({"x2": {"field": end}} if end else {})
@@ -182,7 +205,7 @@ def _times(timings: pd.DataFrame) -> tuple[str, dict] | None:
     caption = (
         f"Wall time of {rows['model'].nunique()} models: the line is from the fastest to the slowest, the bar holds "
         "the middle half, the dot is the median; a logarithmic scale. All stages together: "
-        + ", ".join(f"{stage} {rows.loc[rows['stage'] == stage, 'seconds'].sum():.3g} s" for stage in stages)
+        + ", ".join(f"{stage[1:]} {rows.loc[rows['stage'] == stage, 'seconds'].sum():.3g} s" for stage in stages)
         + "."
     )
     layers = [
@@ -196,27 +219,28 @@ def _times(timings: pd.DataFrame) -> tuple[str, dict] | None:
 
 
 def _versions(summary: pd.DataFrame) -> tuple[str, dict] | None:
-    rows = pd.DataFrame({"version": _short_versions(summary), "format": summary["format"].replace("", "?")})
+    rows = pd.DataFrame({"version": _short_versions(summary), "format": summary["format"].replace("·", "·?")})
     if rows.empty:
         return None
     common = rows["version"].value_counts().index[:_MOST_VERSIONS]
     counted = rows[rows["version"].isin(common)].value_counts().rename("models").reset_index()
-    newest_last = sorted(
-        common, key=lambda version: [int(part) for part in version.split(".")] if version != "?" else []
-    )
     spec = {
         "data": {"values": counted.to_dict("records")},
         "mark": {"type": "bar"},
         "width": _WIDTH - 100,
         "height": {"step": 22},
         "encoding": {
-            "y": {"field": "version", "type": "nominal", "sort": newest_last, "axis": {"title": None}},
+            "y": {"field": "version", "type": "nominal", "sort": _oldest_first(common), "axis": {"title": None}},
             "x": {
                 "field": "models",
                 "type": "quantitative",
                 "axis": {"title": "models", "tickMinStep": 1, "format": "~s"},
             },
-            "color": {"field": "format", "type": "nominal", "legend": {"title": "format", "orient": "top"}},
+            "color": {
+                "field": "format",
+                "type": "nominal",
+                "legend": {"title": None, "orient": "top", **_UNMARKED},
+            },
         },
     }
     return "Models by the TensorFlow that wrote their meta graph (? where it does not say) and by file format.", spec

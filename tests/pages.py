@@ -1,0 +1,85 @@
+"""Writes a page from records that a test makes, as the pipeline's stages would, and opens it in a browser."""
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+
+import changes
+import page
+import summarize
+from permafrost import tables
+from permafrost.comparison import VERIFICATION_COLUMNS
+from permafrost.contract import FINDING_COLUMNS, VARIABLE_COLUMNS, Problem
+from permafrost.records import failure
+from test_summarize import TABLES, records_of, write_zoo
+
+
+def failed(model: str, cause: str, message: str, hint: str = "") -> dict[str, dict]:
+    """The records of a model that could not be imported."""
+    outcome = failure("import_meta", Problem(cause, message, hint))
+    return {name: {**outcome, "model": model} for name in ("import", "provenance", "verify")}
+
+
+def write_tables(home: Path, model: str, **replaced: list[list]) -> None:
+    """A model's own tables, with a row or two in each; `replaced` gives other rows for some of them."""
+    rows = {
+        "variables": [["w", "VariableV2", "float", "[2, 3]", 24, "w", "", "yes"]],
+        "verification": [["out:0", 0, 0, 2, "float32", "[2]", "bitwise", 0, 0.0, 0.0, 0, 1.0, 0, 0, 0, 0]],
+        "findings": [[model, "warning", "random_op", "drop", "it is random"]],
+    } | replaced  # fmt: skip
+    columns = {"variables": VARIABLE_COLUMNS, "verification": VERIFICATION_COLUMNS, "findings": FINDING_COLUMNS}
+    for name, found in rows.items():
+        frame = tables.table([tuple(row) for row in found], columns[name], set(), set())
+        tables.write(home / "reports" / "models" / model / f"{name}.csv", frame)
+    picture = '<svg xmlns="http://www.w3.org/2000/svg" width="10" height="10"><text>graph</text></svg>'
+    (home / "reports" / "models" / model / "graph.svg").write_text(picture)
+
+
+def write_page(home: Path, records: dict[str, dict[str, dict]], zoo: str = "zoo", **of_model) -> Path:
+    """index.html of a zoo with these records, in `home`/reports; tables of the models are to be there already."""
+    write_zoo(home, records, **of_model)
+    reports = home / "reports"
+    made = [f"--{name.replace('_', '-')}={reports / name}.csv" for name in TABLES]
+    where = [f"--frozen={home / 'frozen'}", f"--reports={reports}"]
+    assert summarize.main([f"--state={home / 'state.json'}", *where, *made]) == 0
+    compared = [f"--kept={home / 'kept.csv'}", str(reports / "summary.csv"), str(reports / "changes.csv")]
+    assert changes.main(compared) == 0
+    assert page.main([*where, f"--page={reports / 'index.html'}", "--", zoo]) == 0
+    return reports / "index.html"
+
+
+def data_of(html: Path) -> dict:
+    """What the page's script gets."""
+    text = html.read_text(encoding="utf-8")
+    return json.loads(text.partition('id="data">')[2].partition("</script>")[0])
+
+
+def mixed_zoo(home: Path) -> Path:
+    """The page of four models: two verified, one that differs, one that failed as expected."""
+    records = {
+        "a/verified": records_of("a/verified"),
+        "b/large": records_of("b/large"),
+        "c/differs": records_of("c/differs", status="mismatch", cause="outputs_differ", message="out:0 differs"),
+        "d/failed": failed("d/failed", "missing_shard", "shard 1 of 2 is missing"),
+    }  # fmt: skip
+    records["b/large"]["import"] |= {"checkpoint_bytes": 5_000_000, "format": "V1", "tensorflow_version": "0.9.0"}
+    records["b/large"]["provenance"] |= {"frozen_bytes": 4_000_000}
+    for model in records:
+        (home / "reports" / "models" / model).mkdir(parents=True)
+        write_tables(home, model)
+    return write_page(home, records)
+
+
+@pytest.fixture(scope="module")
+def browser():
+    """Debian's Chromium; the test skips where it is missing."""
+    playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+    chromium = shutil.which("chromium")
+    if not chromium:
+        pytest.skip("chromium is not installed: apt-get install chromium")
+    with playwright.sync_playwright() as started:
+        found = started.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
+        yield found
+        found.close()

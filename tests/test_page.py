@@ -1,0 +1,295 @@
+"""index.html as it is written: what is in it, what is not, and when it is not written at all."""
+
+import json
+import os
+import re
+import time
+
+import pandas as pd
+import pytest
+
+import page
+from pages import data_of, failed, mixed_zoo, write_page, write_tables
+from permafrost import columns, page_data, page_details, page_plots, tables
+from permafrost.contract import CHANGE_COLUMNS, FINDING_COLUMNS, SUMMARY_COLUMNS
+from permafrost.hidden_paths import hider
+from test_summarize import records_of, write_zoo
+
+
+def as_is(text: str) -> str:
+    return text
+
+
+def frame(rows: list[dict], names: tuple[str, ...]) -> pd.DataFrame:
+    return tables.table([tuple(row.get(name, "") for name in names) for row in rows], names, set(), set())
+
+
+def summary_of(*rows: dict) -> pd.DataFrame:
+    return frame([{"expect": "verified", **row} for row in rows], SUMMARY_COLUMNS)
+
+
+def test_it_needs_nothing_from_elsewhere(tmp_path):
+    html = mixed_zoo(tmp_path).read_text(encoding="utf-8")
+    assert not re.search(r"""(?:src|href)=["'](?:https?:|//)|@import|url\(""", html)
+    assert set(re.findall(r"https?://[\w./]+", html)) <= {"http://www.w3.org/2000/svg", "http://www.w3.org/1999/xlink"}
+    assert html.count("<script") == 2 and "default-src 'none'" in html
+
+
+def test_the_same_tables_make_the_same_page(tmp_path):
+    pages = []
+    for name in ("one", "two"):
+        (tmp_path / name).mkdir()
+        pages.append(mixed_zoo(tmp_path / name).read_bytes())
+    assert pages[0] == pages[1]
+
+
+PRIVATE = "/home/alice.smith/secret project/runs/model.ckpt"
+
+
+def test_paths_and_users_are_in_findings_alone(tmp_path):
+    own = os.path.join(tmp_path, "my zoo")
+    records = {
+        "a": records_of("a", status="mismatch", cause="outputs_differ", message=f"{own}/a.index and {PRIVATE} differ"),
+        "b": failed("b", "no_meta_graph", f"{PRIVATE} is missing", rf"copy C:\Users\bob.jones\b.meta to {own}"),
+    }
+    records["a"]["import"] |= {"prefix": f"{own}/a", "outputs_why": f"see {PRIVATE}", "findings": [f"of {PRIVATE}"]}
+    records["a"]["provenance"] |= {"repairs": [f"{PRIVATE}: gone"], "options": {"file": PRIVATE}}
+    for model in records:
+        (tmp_path / "reports" / "models" / model).mkdir(parents=True)
+        advice = f"it holds {PRIVATE}, found in {own}/a.meta"
+        write_tables(tmp_path, model, findings=[[model, "info", "private_string", "node", advice]])
+        (tmp_path / "reports" / "models" / model / "graph.svg").write_text(f"<svg><text>{own}/x {PRIVATE}</text></svg>")
+    path = write_page(tmp_path, records, zoo=own)
+    data = data_of(path)
+    told = {model: json.dumps(detail.pop("findings")) for model, detail in data["details"].items()}
+    assert all("alice.smith" in text and str(tmp_path) not in text for text in told.values())
+    html = re.sub(r"<td><bdi>it holds .*?</bdi></td>", "", path.read_text(encoding="utf-8"))
+    outside = html.partition('id="data">')[0] + json.dumps(data)
+    for private in ("alice.smith", "bob.jones", str(tmp_path), os.path.expanduser("~") + "/"):
+        assert private not in outside, private
+    assert "my zoo/a.index" in outside and "…/secret" in json.dumps(data, ensure_ascii=False)
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("/data/zoo/lenet/model.ckpt.index ends too early", "zoo/lenet/model.ckpt.index ends too early"),
+        ("/data/zoo", "zoo"),
+        ("/data/zoo2/lenet/x", "…/x"),
+        ("named '/home/bob/x/model.ckpt' in checkpoint", "named '…/model.ckpt' in checkpoint"),
+        ("/home/bob", "…"),
+        ("~bob/x and ~/data/x.npz", "… and …/x.npz"),
+        (r"C:\Users\bob\m.ckpt", "…/m.ckpt"),
+        (r"'C:\\Users\\bob'", "'…'"),
+        ("file:///home/bob/x", "…/x"),
+        ("a/b/c, 1/2, scope/op:0", "a/b/c, 1/2, scope/op:0"),
+        ("models/a/b.index", "models/a/b.index"),
+        ("x / y", "x / y"),
+        ("no path", "no path"),
+    ],
+)
+def test_paths_are_shortened(text, shown):
+    assert hider(["/data/zoo", "/"])(text) == shown
+
+
+def test_machine_paths_alone_are_shortened_in_findings():
+    assert hider(["/data/zoo"], foreign=False)("/data/zoo/a holds /home/bob/x") == "zoo/a holds /home/bob/x"
+
+
+@pytest.mark.parametrize(
+    ("zoos", "frozen", "reports", "config"),
+    [
+        (["models"], "frozen", "reports", ""),
+        (["../zoo"], "out/frozen", "out/reports", "--config frozen=out/frozen reports=out/reports zoo=../zoo"),
+        (["/data/zoo"], "/data/f", "/data/r", "--config frozen=FROZEN reports=REPORTS zoo=ZOO"),
+        (["a", "b"], "frozen", "reports", "--config frozen=frozen reports=reports zoo=ZOO"),
+    ],
+)
+def test_commands_name_no_directory_from_the_root(zoos, frozen, reports, config):
+    made = page.commands(zoos, frozen, reports)
+    assert made["config"] == config and "/data" not in json.dumps(made)
+
+
+def test_what_is_gravest_comes_first():
+    summary = summary_of(
+        {"model": "a", "status": "failed", "cause": "corrupt", "hint": "copy"},
+        {"model": "b", "status": "failed", "cause": "corrupt", "hint": "copy", "expect": "failed"},
+        {"model": "c", "status": "failed", "cause": "no_index", "hint": "put", "expect": "failed"},
+        {"model": "d", "status": "mismatch", "cause": "outputs_differ", "hint": "do not"},
+        {"model": "e", "status": "verified"},
+        {"model": "f", "status": "unverifiable", "cause": "timeout", "hint": "raise"},
+    )
+    steps = [(step["cause"], step["models"], step["expected"]) for step in page_data.next_steps(summary)]
+    assert steps == [("outputs_differ", 1, 0), ("corrupt", 2, 1), ("timeout", 1, 0), ("no_index", 1, 1)]
+    assert page_data.worst_first(summary) == ["d", "a", "f", "b", "c", "e"]
+    counted = [(row["models"], row["expected"]) for row in page_data.answer(summary)]
+    assert counted == [(1, 1), (1, 0), (1, 0), (3, 2)]
+    assert page.verdict(summary) == "1 of 6 models are verified, and 3 are not as expected"
+
+
+@pytest.mark.parametrize(
+    ("statuses", "said"),
+    [
+        ([], "There is no model"),
+        ([("verified", "verified")] * 2, "All models are verified"),
+        (
+            [("verified", "verified"), ("failed", "failed")],
+            "1 of 2 models are verified, and the others are as expected",
+        ),
+        ([("verified", "verified"), ("failed", "verified")], "1 of 2 models are verified, and 1 is not as expected"),
+        ([("verified", "failed")], "All models are verified, and 1 is not as expected"),
+    ],
+)
+def test_the_verdict(statuses, said):
+    rows = [{"model": str(n), "status": status, "expect": expect} for n, (status, expect) in enumerate(statuses)]
+    assert page.verdict(summary_of(*rows)) == said
+
+
+def test_texts_that_repeat_are_there_once():
+    table = frame(
+        [{"model": f"m{n}", "status": "verified", "nodes": str(n), "max_abs_diff": "inf"} for n in range(9)],
+        SUMMARY_COLUMNS,
+    )
+    packed = page_data.packed(table)
+    assert packed["model"] == [f"m{n}" for n in range(9)] and packed["nodes"] == list(range(9))
+    assert packed["status"] == {"values": ["verified"], "codes": [0] * 9}
+    assert packed["max_abs_diff"] == ["inf"] * 9 and packed["trials"] == [None] * 9
+
+
+def test_details_are_given_while_there_is_room(monkeypatch):
+    monkeypatch.setattr(page_data, "MOST_DETAIL", 100)
+    asked = []
+
+    def detail(model):
+        asked.append(model)
+        return {"text": "x" * 30}
+
+    assert list(page_data.details("abcdef", detail)) == ["a", "b"] and asked == ["a", "b", "c"]
+
+
+def test_long_texts_are_cut_where_models_are_many():
+    rows = [{"model": f"m{n}", "status": "verified", "message": "x" * 500} for n in range(1001)]
+    empty = frame([], FINDING_COLUMNS)
+    many, few = (page_data.models_table(summary_of(*found), empty, as_is) for found in (rows, rows[:2]))
+    assert len(many["message"]["values"][0]) == 200 and few["message"]["values"] == ["x" * 500]
+
+
+@pytest.mark.parametrize("content", [None, b"", b"{", b"[1]", b"\xff\xfe", b"a,b\n1\n", b'"', b"[" * 100_000])
+@pytest.mark.parametrize(
+    "name", ["import.json", "verify.json", "variables.csv", "verification.csv", "findings.csv", "graph.svg"]
+)
+def test_files_that_cannot_be_read_are_left_out(tmp_path, name, content):
+    write_zoo(tmp_path, {"a": records_of("a")})
+    write_tables(tmp_path, "a")
+    path = tmp_path / "reports" / "models" / "a" / name
+    path.unlink() if content is None else path.write_bytes(content)
+    made = page_details.detail(tmp_path / "frozen", tmp_path / "reports", "a", (as_is, as_is))
+    json.dumps(made, allow_nan=False)
+    assert made["op_types"] and ("graph" in made) == (name != "graph.svg" or bool(content) and content != b"\xff\xfe")
+
+
+def test_fields_of_odd_types_make_no_odd_page(tmp_path):
+    records = records_of("a", control=7, timing={"stage": "verify", "seconds": float("nan")}, environment=[1])
+    records["import"] |= {
+        "inputs": {"x": 3, "y": {"shape": "z"}},
+        "op_types": {"A": "x", "B": None, "C": 2},
+        "timing": 1,
+    }
+    records["provenance"] |= {"op_types": {"A": [1]}, "sha256": 3, "repairs": [None, 3, {"a": 1}], "inputs": []}
+    write_zoo(tmp_path, {"a": records})
+    made = page_details.detail(tmp_path / "frozen", tmp_path / "reports", "a", (as_is, as_is))
+    json.dumps(made, allow_nan=False)
+    assert made["repairs"] == ["None", "3", "1"]
+    assert data_of(write_page(tmp_path, {"a": records}))["details"]["a"]["inputs"]["of"] == 2
+
+
+def test_the_largest_variables_are_shown_with_the_sum_of_all(tmp_path):
+    write_zoo(tmp_path, {"a": records_of("a")})
+    rows = [[f"v{n}", "Variable", "", "", n, "", "", "no"] for n in range(100)]
+    write_tables(tmp_path, "a", variables=rows)
+    shown = page_details.detail(tmp_path / "frozen", tmp_path / "reports", "a", (as_is, as_is))["variables"]
+    assert (shown["of"], shown["total"], len(shown["rows"])) == (100, 4950, page_details.MOST_ROWS)
+    assert [row[0] for row in shown["rows"][:2]] == ["v99", "v98"]
+
+
+def test_a_plot_that_cannot_be_drawn_is_left_out(monkeypatch, capsys, tmp_path):
+    def fail(spec):
+        raise ValueError("no")
+
+    monkeypatch.setattr(page_plots.vl_convert, "vegalite_to_svg", fail)
+    html = mixed_zoo(tmp_path).read_text(encoding="utf-8")
+    assert "There is nothing to draw." in html and "not drawn" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("count", [1, 3, page_plots.MOST_MODELS + 1])
+@pytest.mark.parametrize("name", ["plain", "constructor", "__proto__", "<b>&\"'", "·", "😀"])
+def test_plots_of_any_names(count, name):
+    models = [f"{name}{n}" if n else name for n in range(count)]
+    sizes = {"checkpoint_bytes": "5", "frozen_bytes": "7", "tensorflow_version": "1.2.3-rc1", "format": name}
+    summary = summary_of(*({"model": model, "status": "verified", **sizes} for model in models))
+    timings = pd.DataFrame([(model, name, "1.5") for model in models], columns=["model", "stage", "seconds"])
+    op_types = pd.DataFrame([(name, model, "3") for model in models], columns=["op_type", "model", "frozen_nodes"])
+    made = list(page_plots.plots(summary, timings, op_types))
+    assert [plot["title"].split()[0] for plot in made] == ["Sizes", "Time", "TensorFlow", "Op"]
+    assert not any("<b>" in plot["svg"] for plot in made)
+
+
+@pytest.mark.parametrize("value", ["", "0", "-1", "inf", "nan", "x"])
+def test_no_plot_of_numbers_that_are_none(value):
+    summary = summary_of({"model": "m", "status": "failed", "checkpoint_bytes": value, "frozen_bytes": "7"})
+    timings = pd.DataFrame([("m", "freeze", value)], columns=["model", "stage", "seconds"])
+    op_types = pd.DataFrame([("Add", "m", value)], columns=["op_type", "model", "frozen_nodes"])
+    assert [plot["title"] for plot in page_plots.plots(summary, timings, op_types)] == [
+        "TensorFlow versions and formats"
+    ]
+
+
+@pytest.mark.parametrize("name", ["summary", "timings", "op_types", "findings", "changes"])
+@pytest.mark.parametrize("content", [None, b"", b"a,b\n", b"\xff\xfe\0"])
+def test_a_table_that_cannot_be_read_leaves_no_page(tmp_path, name, content, capsys):
+    html = mixed_zoo(tmp_path)
+    before = html.read_bytes()
+    path = tmp_path / "reports" / f"{name}.csv"
+    path.unlink() if content is None else path.write_bytes(content)
+    arguments = [f"--frozen={tmp_path}", f"--reports={tmp_path / 'reports'}", f"--page={html}", "--", "zoo"]
+    assert page.main(arguments) == 1 and f"{name}.csv" in capsys.readouterr().err
+    assert html.read_bytes() == before and not list(tmp_path.rglob("*.tmp"))
+
+
+def test_changes_are_shown_up_to_a_limit(tmp_path, monkeypatch):
+    monkeypatch.setattr(page_data, "MOST_CHANGES", 2)
+    html = mixed_zoo(tmp_path)
+    assert "all models are new" in html.read_text(encoding="utf-8")
+    rows = [{"model": f"<m{n}>", "change": "gone", "column": "status", "before": "verified"} for n in range(5)]
+    tables.write(tmp_path / "reports" / "changes.csv", frame(rows, CHANGE_COLUMNS))
+    assert page.main([f"--frozen={tmp_path}", f"--reports={html.parent}", f"--page={html}", "--", "zoo"]) == 0
+    text = html.read_text(encoding="utf-8")
+    assert "5 gone" in text and "The first 2 of 5 rows" in text and "&lt;m1&gt;" in text and "m2" not in text
+
+
+def test_a_column_that_is_new_to_the_page_is_shown(tmp_path):
+    html = mixed_zoo(tmp_path)
+    path = tmp_path / "reports" / "summary.csv"
+    pd.read_csv(path, dtype=str, keep_default_na=False).assign(behaviour="fine").to_csv(path, index=False)
+    assert page.main([f"--frozen={tmp_path}", f"--reports={html.parent}", f"--page={html}", "--", "zoo"]) == 0
+    assert data_of(html)["models"]["behaviour"] == {"values": ["fine"], "codes": [0] * 4}
+
+
+def test_every_column_is_described():
+    for table in columns.TABLES:
+        assert set(table.columns) == set(table.meaning), table.path
+        assert all(sentence for _, sentence in table.meaning.values())
+    assert columns.type_of("frozen_bytes") == columns.INTEGER and columns.type_of("unknown") == columns.TEXT
+
+
+def test_help(capsys):
+    with pytest.raises(SystemExit) as caught:
+        page.main(["--help"])
+    assert caught.value.code == 0 and "--reports" in capsys.readouterr().out
+
+
+def test_two_thousand_models_take_seconds(tmp_path):
+    start = time.monotonic()
+    names = [f"m{n:04}" for n in range(2000)]
+    path = write_page(tmp_path, {name: records_of(name) for name in names})
+    assert time.monotonic() - start < 60 and path.stat().st_size < 2 * page_data.MOST_DETAIL
