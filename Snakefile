@@ -67,6 +67,8 @@ localrules:
 rule all:
     input:
         f"{reports}/zoo.csv",
+        f"{reports}/changes.csv",
+        f"{reports}/index.html",
         f"{reports}/gate.txt",
         run.for_all(f"{frozen}/{{model}}/provenance.json"),
         run.for_all(f"{of_model}/import.json", f"{of_model}/outputs.csv"),
@@ -89,7 +91,7 @@ for target, model in run.model_targets(sys.argv[1:]).items():
 # Every checkpoint in the zoo, usable or not.
 rule discover:
     output:
-        report(f"{reports}/zoo.csv", caption="captions/zoo.rst", category="Checkpoints"),
+        report(f"{reports}/zoo.csv", caption="captions/zoo.rst", category="Tables", labels={"table": "checkpoints"}),
     log:
         f"{reports}/discover.log",
     params:
@@ -190,10 +192,21 @@ rule summarize:
         run.for_all(f"{of_model}/import.json", f"{frozen}/{{model}}/provenance.json", f"{of_model}/verify.json"),
         run.for_all(f"{of_model}/findings.csv"),
     output:
-        summary=report(f"{reports}/summary.csv", caption="captions/summary.rst", category="Models"),
-        timings=report(f"{reports}/timings.csv", caption="captions/timings.rst", category="Models"),
-        op_types=report(f"{reports}/op_types.csv", caption="captions/op_types.rst", category="Models"),
-        findings=report(f"{reports}/findings.csv", caption="captions/findings.rst", category="Models"),
+        summary=report(
+            f"{reports}/summary.csv", caption="captions/summary.rst", category="Tables", labels={"table": "models"}
+        ),
+        timings=report(
+            f"{reports}/timings.csv",
+            caption="captions/timings.rst",
+            category="Tables",
+            labels={"table": "time and memory"},
+        ),
+        op_types=report(
+            f"{reports}/op_types.csv", caption="captions/op_types.rst", category="Tables", labels={"table": "op types"}
+        ),
+        findings=report(
+            f"{reports}/findings.csv", caption="captions/findings.rst", category="Tables", labels={"table": "findings"}
+        ),
     log:
         f"{reports}/summarize.log",
     params:
@@ -213,7 +226,7 @@ rule changes:
     input:
         f"{reports}/summary.csv",
     output:
-        report(f"{reports}/changes.csv", caption="captions/changes.rst", category="Models"),
+        report(f"{reports}/changes.csv", caption="captions/changes.rst", category="Tables", labels={"table": "changes"}),
     log:
         f"{reports}/changes.log",
     params:
@@ -232,7 +245,7 @@ rule page:
         f"{reports}/findings.csv",
         f"{reports}/changes.csv",
     output:
-        report(f"{reports}/index.html", caption="captions/index.rst", category="Page", labels={"page": "all models"}),
+        report(f"{reports}/index.html", caption="captions/index.rst", category="Page", labels={"page": "all of it"}),
     log:
         f"{reports}/page.log",
     params:

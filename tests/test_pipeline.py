@@ -5,6 +5,7 @@ import shutil
 import signal
 import subprocess
 import time
+import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -178,6 +179,17 @@ def test_changes_are_those_since_the_last_finished_run(workspace):
     assert "frozen_crc32c" in changed["column"].tolist()
 
 
+def test_the_page_is_of_the_last_run(workspace):
+    page = workspace.reports / "index.html"
+    assert "All models are verified" not in page.read_text() and "4 of 5 models are verified" in page.read_text()
+    assert str(workspace.directory) not in page.read_text(), "no path of this machine"
+    removed_model(workspace)
+    assert workspace.run().jobs == AGGREGATES
+    assert "3 of 4 models are verified" in page.read_text() and "1 gone" in page.read_text()
+    page.unlink()
+    assert workspace.run().jobs == {"page": 1, "gate": 1}, "what was deleted is made again"
+
+
 def test_no_name_stops_the_zoo(tmp_path):
     workspace = Workspace(tmp_path)
     for name in ODD_NAMES:
@@ -283,6 +295,11 @@ def test_targets_and_options_of_snakemake(workspace):
     assert run.status == 0 and run.jobs.get("freeze") == 1, run.output
     run = workspace.run("--report", "report.html")
     assert run.status == 0 and (workspace.directory / "report.html").stat().st_size > 100_000
+    assert workspace.run("--report", "report.zip").status == 0
+    with zipfile.ZipFile(workspace.directory / "report.zip") as report:
+        carried = {Path(name).name for name in report.namelist()}
+    assert carried >= {f"{name}.csv" for name in ("summary", "changes", "findings", "timings", "op_types", "zoo")}
+    assert "index.html" in carried
     run = workspace.run("--delete-all-output")
     assert run.status == 0 and not (workspace.reports / "summary.csv").exists()
     assert workspace.run("clean").status == 0
