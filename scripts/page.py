@@ -65,11 +65,12 @@ def content(read: dict[str, pd.DataFrame], frozen: str, reports: str, zoos: list
     Args:
       read: the tables of _TABLES, all strings.
     """
-    summary, changes = read["summary"], read["changes"]
+    summary = read["summary"]
     roots = [*zoos, frozen, reports, os.getcwd(), os.path.expanduser("~"), str(_SOURCE.parents[1])]
     of_all, of_findings = hider(roots), hider(roots, foreign=False)
     named = [os.path.relpath(frozen, reports) + f"/{{model}}/{name}" for name in ("provenance.json", "frozen_graph.pb")]
-    shown_changes = changes.head(page_data.MOST_CHANGES)
+    changes = page_data.told_changes(read["changes"])
+    kinds = [row["change"] for row in changes]
     data = {
         "models": page_data.models_table(summary, read["findings"], of_all),
         "details": page_data.details(
@@ -88,14 +89,13 @@ def content(read: dict[str, pd.DataFrame], frozen: str, reports: str, zoos: list
         "meanings": _MEANINGS,
         "steps": [step | {"hint": of_all(step["hint"])} for step in page_data.next_steps(summary)],
         "warnings": [row | {"advice": of_findings(row["advice"])} for row in page_data.warnings(read["findings"])],
-        "changes": shown_changes.assign(
-            before=shown_changes["before"].map(of_all), after=shown_changes["after"].map(of_all)
-        ).to_dict("records"),
-        "changes_in_all": len(changes),
-        "change_counts": [
-            (kind, count) for kind in contract.CHANGES if (count := int((changes["change"] == kind).sum()))
+        "changes": [
+            row | {"before": of_all(row["before"]), "after": of_all(row["after"])}
+            for row in changes[: page_data.MOST_CHANGES]
         ],
-        "all_new": len(changes) == len(summary) and bool((changes["change"] == "new").all()),
+        "changes_in_all": len(changes),
+        "change_counts": [(kind, count) for kind in contract.CHANGES if (count := kinds.count(kind))],
+        "all_new": bool(kinds) and kinds.count("new") == len(kinds) == len(summary),
         "plots": list(page_plots.plots(summary, read["timings"], read["op_types"])),
         "files": [(name, described[name]) for name in _OF_ZOO],
         "data": data,

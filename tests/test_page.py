@@ -264,7 +264,24 @@ def test_changes_are_shown_up_to_a_limit(tmp_path, monkeypatch):
     tables.write(tmp_path / "reports" / "changes.csv", frame(rows, CHANGE_COLUMNS))
     assert page.main([f"--frozen={tmp_path}", f"--reports={html.parent}", f"--page={html}", "--", "zoo"]) == 0
     text = html.read_text(encoding="utf-8")
-    assert "5 gone" in text and "The first 2 of 5 rows" in text and "&lt;m1&gt;" in text and "m2" not in text
+    assert "5 gone" in text and "The first 2 of 5 models" in text and "&lt;m1&gt;" in text and "m2" not in text
+
+
+def test_one_row_tells_what_became_of_a_model():
+    rows = [
+        ("a", "worse", "status", "verified", "failed"),
+        ("b", "gone", "status", "failed", ""),
+        ("a", "changed", "cause", "", "corrupt"),
+        ("a", "changed", "step", "1", "2"),
+        ("c", "changed", "step", "3", "4"),
+        ("c", "changed", "frozen_bytes", "5", "6"),
+    ]
+    told = page_data.told_changes(pd.DataFrame(rows, columns=list(CHANGE_COLUMNS)))
+    assert [tuple(row.values()) for row in told] == [
+        ("a", "worse", "status", "verified", "failed, corrupt"),
+        ("b", "gone", "status", "failed", ""),
+        ("c", "changed", "step, frozen_bytes", "3", "4"),
+    ]
 
 
 def test_a_column_that_is_new_to_the_page_is_shown(tmp_path):

@@ -74,6 +74,20 @@ def warnings(findings: pd.DataFrame) -> list[dict]:
     return sorted(found, key=lambda row: (order.get(row["severity"], len(order)), -row["models"]))
 
 
+def told_changes(changes: pd.DataFrame) -> list[dict]:
+    """One row for each model in changes.csv: what became of its status, else which columns changed, and the first."""
+    named = changes.groupby("model")["column"].agg(", ".join).to_dict()
+    causes = changes[changes["column"] == "cause"].set_index("model")["after"].to_dict()
+    told = []
+    for row in changes.drop_duplicates("model").to_dict("records"):  # a status comes before all else
+        if row["change"] == "changed":
+            row["column"] = named[row["model"]]
+        elif cause := causes.get(row["model"], ""):
+            row["after"] += f", {cause}"
+        told.append(row)
+    return told
+
+
 def packed(frame: pd.DataFrame) -> dict:
     """The columns of a table of texts: numbers as numbers, and texts that repeat once, with a number for each row."""
     made = {}
