@@ -5,6 +5,7 @@ It reads the tables of the zoo, and the records and tables of as many models as 
 
 import argparse
 import os
+import shlex
 import sys
 from pathlib import Path
 
@@ -54,7 +55,11 @@ def commands(zoos: list[str], frozen: str, reports: str) -> dict[str, str]:
     hidden = [key for key, path in shown.items() if os.path.isabs(path) or not path]
     shown |= {key: key.upper() for key in hidden}
     is_plain = shown == {"frozen": "frozen", "reports": "reports", "zoo": "models"}
-    config = "" if is_plain else "--config " + " ".join(f"{key}={value}" for key, value in sorted(shown.items()))
+    config = (
+        ""
+        if is_plain
+        else "--config " + " ".join(shlex.quote(f"{key}={value}") for key, value in sorted(shown.items()))
+    )
     note = f"{', '.join(sorted(key.upper() for key in hidden))} as in this run" if hidden else ""
     return {"frozen": shown["frozen"], "reports": shown["reports"], "config": config, "note": note}
 

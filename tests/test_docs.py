@@ -33,6 +33,14 @@ def test_the_reference_of_the_csv_files_is_what_the_code_says():
     assert made == columns.reference(), "run: python docs/make_reference.py"
 
 
+@pytest.mark.parametrize("page", ["README.md", "docs/tour.md", "docs/how-to.md", "docs/reports.md"])
+def test_links_and_pictures_exist(page):
+    text = (HOME / page).read_text(encoding="utf-8")
+    linked = [link for link in re.findall(r"\]\(([^)#]+)", text) if "://" not in link]
+    assert [link for link in linked if not (HOME / page).parent.joinpath(link).exists()] == []
+    assert all(path.stat().st_size < 200_000 for path in (HOME / "docs").glob("*.png"))
+
+
 def test_the_frozen_graph_is_used_as_the_readme_says(tmp_path, monkeypatch, capsys):
     (example,) = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
     directory = tmp_path / "frozen" / "lookup_table" / "model.ckpt"

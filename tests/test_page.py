@@ -3,7 +3,9 @@
 import json
 import os
 import re
+import shutil
 import time
+from pathlib import Path
 
 import pandas as pd
 import pytest
@@ -11,6 +13,7 @@ import pytest
 import page
 from pages import data_of, failed, mixed_zoo, write_page, write_tables
 from permafrost import columns, page_data, page_details, page_plots, tables
+from permafrost.code_version import code_version
 from permafrost.contract import CHANGE_COLUMNS, FINDING_COLUMNS, SUMMARY_COLUMNS
 from permafrost.hidden_paths import hider
 from test_summarize import records_of, write_zoo
@@ -102,6 +105,7 @@ def test_machine_paths_alone_are_shortened_in_findings():
         (["models"], "frozen", "reports", ""),
         (["../zoo"], "out/frozen", "out/reports", "--config frozen=out/frozen reports=out/reports zoo=../zoo"),
         (["/data/zoo"], "/data/f", "/data/r", "--config frozen=FROZEN reports=REPORTS zoo=ZOO"),
+        (["my zoo"], "frozen", "reports", "--config frozen=frozen reports=reports 'zoo=my zoo'"),
         (["a", "b"], "frozen", "reports", "--config frozen=frozen reports=reports zoo=ZOO"),
     ],
 )
@@ -297,6 +301,15 @@ def test_every_column_is_described():
         assert set(table.columns) == set(table.meaning), table.path
         assert all(sentence for _, sentence in table.meaning.values())
     assert columns.type_of("frozen_bytes") == columns.INTEGER and columns.type_of("unknown") == columns.TEXT
+
+
+def test_a_changed_style_is_changed_code(tmp_path):
+    scripts = Path(page.__file__).parent
+    shutil.copytree(scripts, tmp_path / "one")
+    shutil.copytree(scripts, tmp_path / "two")
+    (tmp_path / "two" / "page" / "page.css").write_text("body {}")
+    of_page, of_gate = ([code_version(tmp_path / copy, stage) for copy in ("one", "two")] for stage in ("page", "gate"))
+    assert of_page[0] != of_page[1] and of_gate[0] == of_gate[1]
 
 
 def test_help(capsys):
