@@ -26,7 +26,10 @@ def write_tables(home: Path, model: str, **replaced: list[list]) -> None:
     """A model's own tables, with a row or two in each; `replaced` gives other rows for some of them."""
     rows = {
         "variables": [["w", "VariableV2", "float", "[2, 3]", 24, "w", "", "yes"]],
-        "verification": [["out:0", 0, 0, 2, "float32", "[2]", "bitwise", 0, 0.0, 0.0, 0, 1.0, 0, 0, 0, 0]],
+        "verification": [
+            ["out:0", 0, 0, 2, "float32", "[2]", "random", "bitwise", None]
+            + [0, 0.0, 0.0, 0, 1.0, 0, 0, 0, 0, "", "", "", ""]
+        ],
         "findings": [[model, "warning", "random_op", "drop", "it is random"]],
     } | replaced  # fmt: skip
     columns = {"variables": VARIABLE_COLUMNS, "verification": VERIFICATION_COLUMNS, "findings": FINDING_COLUMNS}

@@ -40,6 +40,11 @@ _SUMMARY = Table(
         "hint": (TEXT, "what to do about it"),
         "expect": (TEXT, "what the settings count as well, joined by `; `"),
         "match": (TEXT, "`bitwise`, or `tolerance` where the settings allow one; empty where outputs differ"),
+        "behaviour": (TEXT, "`deterministic`, `random` or `stateful`: whether the next run gives the same"),
+        "tolerance_used": (
+            NUMBER,
+            "the part of a tolerance that the largest difference takes; more than 1 is beyond it",
+        ),
         "prefix": (TEXT, "the path of the checkpoint without its endings"),
         "step": (INTEGER, "the training step in the checkpoint's name"),
         "format": (TEXT, "`V1` or `V2`: how the checkpoint is written"),
@@ -191,7 +196,12 @@ _VERIFICATION = Table(
         "batch": (INTEGER, "the batch size"),
         "dtype": (TEXT, "the dtype of the checkpoint's output"),
         "shape": (TEXT, "its shape"),
+        "behaviour": (TEXT, "`deterministic`, `random` or `stateful`, by further runs of the checkpoint's graph"),
         "match": (TEXT, "`bitwise`, `tolerance`, or empty where the two sides differ"),
+        "tolerance_used": (
+            NUMBER,
+            "the part of a tolerance that the largest difference takes; more than 1 is beyond it",
+        ),
         "unequal": (INTEGER, "elements that are not equal"),
         "max_abs_diff": (NUMBER, "the largest absolute difference"),
         "max_rel_diff": (NUMBER, "the largest difference relative to the checkpoint's value"),
@@ -201,11 +211,30 @@ _VERIFICATION = Table(
         "nan_frozen": (INTEGER, "elements of the frozen graph's output that are NaN"),
         "inf_checkpoint": (INTEGER, "elements of the checkpoint's output that are infinite"),
         "inf_frozen": (INTEGER, "elements of the frozen graph's output that are infinite"),
+        "where": (TEXT, "the index of the first element that differs; empty where dtype or shape do"),
+        "checkpoint_value": (TEXT, "the checkpoint's value there"),
+        "frozen_value": (TEXT, "the frozen graph's value there"),
+        "first_tensor": (
+            TEXT,
+            "the first tensor, in the order of the data, that differs: its name, op and both values",
+        ),
+    },
+)
+
+_JUDGED = Table(
+    "reports/judged.csv",
+    "a row for each frozen graph that `snakemake judge` judged, sorted by the model's id",
+    contract.JUDGED_COLUMNS,
+    {name: _SUMMARY.meaning[name] for name in contract.JUDGED_COLUMNS if name in _SUMMARY.meaning}
+    | {
+        "frozen_graph": (TEXT, "the file, as the settings name it"),
+        "structure": (TEXT, "`same`, or the first difference from the meta graph"),
+        "weights": (INTEGER, "constants that bear a variable's name, all of which have its value"),
     },
 )
 
 TABLES = (
-    _SUMMARY, _CHANGES, _FINDINGS, _ZOO, _OP_TYPES, _TIMINGS,
+    _SUMMARY, _CHANGES, _FINDINGS, _ZOO, _OP_TYPES, _TIMINGS, _JUDGED,
     _RANKING, _OPS, _VARIABLES, _VERIFICATION,
 )  # fmt: skip
 
