@@ -7,6 +7,7 @@ import pytest
 import page as page_stage
 from pages import browser, failed, mixed_zoo, write_page, write_tables  # noqa: F401 - browser is a fixture
 from permafrost import page_data, tables
+from permafrost.comparison import VERIFICATION_COLUMNS
 from permafrost.contract import CHANGE_COLUMNS, FINDING_COLUMNS, OP_TYPE_COLUMNS, SUMMARY_COLUMNS, TIMING_COLUMNS
 from test_summarize import records_of
 
@@ -184,7 +185,7 @@ def test_hostile_names_are_text(tmp_path, opened):
             tmp_path,
             model,
             variables=[[text, text, text, text, 4, text, text, text]],
-            verification=[[text] * 16],
+            verification=[[text] * len(VERIFICATION_COLUMNS)],
             findings=[[model, "error", text, text, text]],
         )
     page = write_page(tmp_path, records)
