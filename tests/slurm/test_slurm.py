@@ -191,12 +191,15 @@ def small(tmp_path) -> Workspace:
 def test_killed_jobs_are_finished_by_the_next_run(small, slurm, local):
     """One of two jobs is cancelled; of the other the process that runs the stages is killed."""
     process = start(small, slurm, f"--group-components=models={4 // CPUS}")
-    wait_until(lambda: len(workers()) == CPUS and len(list(small.reports.rglob("import_meta.log"))) >= CPUS)
-    one, other = (environment(worker) for worker in workers())
-    slurm.run("scancel", one["SLURM_JOB_ID"])
-    os.kill(int(other["PERMAFROST_RUN_PID"]), signal.SIGKILL)
-    wait_until(lambda: not processes(), 30)  # The longest that an import of TensorFlow may take here.
-    run = finish(process, small)
+    try:
+        wait_until(lambda: len(workers()) == CPUS and len(list(small.reports.rglob("import_meta.log"))) >= CPUS)
+        one, other = (environment(worker) for worker in workers())
+        slurm.run("scancel", one["SLURM_JOB_ID"])
+        os.kill(int(other["PERMAFROST_RUN_PID"]), signal.SIGKILL)
+        wait_until(lambda: not processes(), 30)  # The longest that an import of TensorFlow may take here.
+        run = finish(process, small)
+    finally:
+        process.kill()
     assert run.status == 1, run.output
     assert run.output.count("a job on the cluster failed; see ") == 2, "quiet as it is, it says where to look"
     assert not (small.reports / "summary.csv").exists()
