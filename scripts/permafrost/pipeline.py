@@ -45,6 +45,7 @@ class Pipeline:
         self.state_file = f"{self.reports}/.zoo.json"
         self._scripts = Path(home) / "scripts"
         self._lock = None
+        self._chosen: dict[str, dict] = {}
         zoos = [self.config["zoo"]] if isinstance(self.config["zoo"], str) else self.config["zoo"]
         if "zoo" not in overrides:
             zoos = [zoo if os.path.isabs(zoo) else os.path.relpath(Path(home) / zoo) for zoo in zoos]
@@ -69,7 +70,7 @@ class Pipeline:
         own = overrides.get("models", {}) if "zoo" in overrides else patterns
         settings.unmatched([pattern for pattern in patterns if pattern in own], state["models"])
         for model in state["models"]:
-            chosen = settings.for_model(self.config, model["id"], model["series"])
+            chosen = self._settings_of(model)
             model |= {key: chosen[key] for key in ("expect", "judge")}
         if not dry:
             zoo_state.write(self.state_file, state)
@@ -121,16 +122,22 @@ class Pipeline:
     def source(self, wildcards) -> str:
         """What discovery found of the model, as JSON; it holds the fingerprint of its files."""
         model = self.models[wildcards.model]
-        model = overrides.apply(model, settings.for_model(self.config, model["id"], model["series"]))
+        model = overrides.apply(model, self._settings_of(model))
         keys = ("prefix", "meta", "graph", "step", "format", "bytes", "fingerprint", "problem", "findings")
         return json.dumps({key: model[key] for key in keys if key in model}, sort_keys=True)
+
+    def _settings_of(self, model: dict) -> dict:
+        """All settings of a model, put together once for all of its jobs."""
+        if model["id"] not in self._chosen:
+            self._chosen[model["id"]] = settings.for_model(self.config, model["id"], model["series"])
+        return self._chosen[model["id"]]
 
     def settings(self, stage: str):
         """A function of the wildcards that gives the model's settings for a stage, as JSON."""
 
         def of_model(wildcards) -> str:
             model = self.models[wildcards.model]
-            chosen = settings.for_model(self.config, model["id"], model["series"])
+            chosen = self._settings_of(model)
             passed = {key: chosen[key] for key in _STAGE_SETTINGS[stage]}
             if stage in ("import_meta", "verify", "judge"):
                 files = [spec["file"] for spec in _files(chosen["inputs"])]
