@@ -2,7 +2,8 @@
 
 const dialog = document.getElementById("model");
 const byId = new Map(models.map((model) => [model.model, model]));
-const CHANGED_BEFORE = document.title;
+const TITLE = document.title;
+let shownAddress = "";
 const LISTED = ["model", "status", "stage", "cause", "message", "hint", "inputs", "inputs_why", "outputs", "outputs_why", "repairs",
   "kinds_of_findings", "as_expected"];
 
@@ -134,6 +135,7 @@ function show(model) {
       detail.timings && section("Time", "", tableOf("Time by stage", detail.timings)), commands(model), files(model)]
       .filter(Boolean)));
   document.title = `${model.model} – Permafrost`;
+  shownAddress = location.hash;
   if (!dialog.open) dialog.showModal();
   dialog.scrollTop = 0;
 }
@@ -151,9 +153,11 @@ function follow() {
   else if (dialog.open) dialog.close();
 }
 
+// The event comes a moment after the closing: by then the address may name another model, or the dialog show it.
 dialog.addEventListener("close", () => {
-  document.title = CHANGED_BEFORE;
-  if (location.hash.startsWith("#model=")) history.replaceState(null, "", location.href.split("#")[0]);
+  if (dialog.open) return;
+  document.title = TITLE;
+  if (location.hash === shownAddress) history.replaceState(null, "", location.href.split("#")[0]);
 });
 dialog.addEventListener("click", (event) => { if (event.target === dialog) dialog.close(); });
 window.addEventListener("hashchange", follow);
