@@ -66,8 +66,7 @@ localrules:
 # All that is made of each model is named, since Snakemake does not miss a file between two others.
 rule all:
     input:
-        f"{reports}/zoo.csv",
-        f"{reports}/changes.csv",
+        [f"{reports}/{name}.csv" for name in ("zoo", "summary", "timings", "op_types", "findings", "changes")],
         f"{reports}/index.html",
         f"{reports}/gate.txt",
         run.for_all(f"{frozen}/{{model}}/provenance.json"),

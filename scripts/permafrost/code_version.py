@@ -1,8 +1,10 @@
-"""A digest of the code that a stage runs: its script, what that imports from of ours, and its templates."""
+"""A digest of the code that a stage runs: its script, what that imports, and its templates."""
 
 import ast
+import contextlib
 import hashlib
 from functools import cache
+from importlib import metadata
 from pathlib import Path
 
 
@@ -10,13 +12,18 @@ from pathlib import Path
 def code_version(scripts: Path, stage: str) -> str:
     """The digest for `scripts/<stage>.py`, in hexadecimal; comments and layout of the Python code do not count.
 
+    The installed versions of the packages that it imports do.
+
     Files of other kinds that a stage needs lie in `scripts/<stage>/`.
 
     Raises OSError and SyntaxError where a file cannot be read.
     """
     digest = hashlib.sha256()
-    for path in sorted(_files(scripts, scripts / f"{stage}.py", set())):
+    files = sorted(_files(scripts, scripts / f"{stage}.py", set()))
+    for path in files:
         digest.update(f"{path.relative_to(scripts)}\n{_tree(path)}\n".encode())
+    for module in sorted({module for path in files for module in _packages(path)}):
+        digest.update(f"{module} {_version(module)}\n".encode())
     for path in sorted((scripts / stage).glob("*")):
         if path.is_file():
             digest.update(f"{path.relative_to(scripts)}\n".encode() + path.read_bytes())
@@ -50,3 +57,28 @@ def _imports(path: Path) -> list[str]:
             # What is no file of ours is left out later.
             modules += [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
     return modules
+
+
+@cache
+def _packages(path: Path) -> set[str]:
+    """The top-level modules that a file imports."""
+    names = set()
+    for node in ast.walk(_parsed(path)):
+        if isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            names.add(node.module)
+    return {name.partition(".")[0] for name in names}
+
+
+# Module -> the distributions that may hold it, where they have other names.
+_DISTRIBUTIONS = {"google": ("protobuf",), "tensorflow": ("tensorflow", "tensorflow-cpu"), "yaml": ("PyYAML",)}
+
+
+@cache
+def _version(module: str) -> str:
+    """The installed version of what holds a module; empty for the standard library and our own."""
+    for name in _DISTRIBUTIONS.get(module, (module,)):
+        with contextlib.suppress(metadata.PackageNotFoundError):
+            return metadata.version(name)
+    return ""
