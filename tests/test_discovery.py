@@ -594,7 +594,7 @@ def test_zoo_csv(tmp_path):
     assert discover.main(["--state", str(state_file), str(table_file)]) == 0
     rows = pd.read_csv(table_file, dtype=str, keep_default_na=False)
     assert tuple(rows.columns) == ZOO_COLUMNS
-    assert list(rows.model) == ["%FF%0A.ckpt", 'a "b", c', 'a "b", c']
+    assert list(rows.model) == ["%FF%0A.ckpt", "a %22b%22%2C c", "a %22b%22%2C c"]
     assert list(rows.step) == ["", "1", "2"] and list(rows.selected) == ["yes", "no", "yes"]
     assert list(rows.cause) == ["lfs_pointer", "", ""]
     assert "highest" in rows.findings[2] and rows.prefix[0] == f"{zoo}/%FF%0A.ckpt"

@@ -121,6 +121,8 @@ class House:
 
 @pytest.fixture
 def house(tmp_path):
+    # Under nohup the tests and all that they start would ignore it.
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
     house = House(tmp_path)
     yield house
     for worker in house.workers():
