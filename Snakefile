@@ -3,7 +3,7 @@
 #   zoo ─ discover ─ import_meta ─ freeze ─┬─ verify ───┬─ summarize ─ changes ─ page ─ gate
 #                                          └─ list_ops ─┘
 
-import os, shlex, sys
+import compileall, os, shlex, sys
 
 sys.path.insert(0, f"{workflow.basedir}/scripts")
 from permafrost import progress
@@ -22,6 +22,9 @@ try:
 except Problem as problem:
     raise WorkflowError(f"{problem.message} ({problem.hint})") from None
 quiet = Quietness.ALL in (workflow.output_settings.quiet or ())
+if workflow.is_main_process:
+    # Each stage is a new process; Python may have been told not to keep what it compiles.
+    compileall.compile_dir(f"{workflow.basedir}/scripts", quiet=2)
 if workflow.is_main_process and not quiet:
     run.announce()
     if not workflow.dryrun:
@@ -135,7 +138,7 @@ rule freeze:
         options=run.settings("freeze"),
         code=run.code("freeze"),
     shell:
-        "{python}/freeze.py --model {wildcards.model:q} --import-record {input:q} --options {params.options:q}"
+        "{warm} freeze --model {wildcards.model:q} --import-record {input:q} --options {params.options:q}"
         " {output:q} > {log:q} 2>&1"
 
 

@@ -54,6 +54,6 @@ def test_a_stage_that_another_imports_counts_too(tmp_path, digests):
     (tmp_path / "import_meta.py").write_text("def rehearse():\n    return 1\n")
     before = code_version.code_version(tmp_path, "judge")
     (tmp_path / "import_meta.py").write_text("def rehearse():\n    return 2\n")
-    for function in (code_version.code_version, code_version._parsed, code_version._tree):
+    for function in (code_version.code_version, code_version._parsed, code_version._compiled):
         function.cache_clear()
     assert code_version.code_version(tmp_path, "judge") != before

@@ -6,6 +6,7 @@ import hashlib
 from functools import cache
 from importlib import metadata
 from pathlib import Path
+from types import CodeType
 
 
 @cache
@@ -21,7 +22,7 @@ def code_version(scripts: Path, stage: str) -> str:
     digest = hashlib.sha256()
     files = sorted(_files(scripts, scripts / f"{stage}.py", set()))
     for path in files:
-        digest.update(f"{path.relative_to(scripts)}\n{_tree(path)}\n".encode())
+        digest.update(f"{path.relative_to(scripts)}\n{_compiled(path)}\n".encode())
     for module in sorted({module for path in files for module in _packages(path)}):
         digest.update(f"{module} {_version(module)}\n".encode())
     for path in sorted((scripts / stage).glob("*")):
@@ -45,8 +46,19 @@ def _parsed(path: Path) -> ast.Module:
 
 
 @cache
-def _tree(path: Path) -> str:
-    return ast.dump(_parsed(path))
+def _compiled(path: Path) -> str:
+    """What a file is compiled to, without its lines' numbers; faster to come by than a dump of its syntax tree."""
+    return _told(compile(_parsed(path), "", "exec", dont_inherit=True, optimize=0))
+
+
+def _told(value) -> str:
+    if isinstance(value, CodeType):
+        names = (value.co_names, value.co_varnames, value.co_freevars, value.co_cellvars, value.co_name)
+        counts = (value.co_argcount, value.co_posonlyargcount, value.co_kwonlyargcount, value.co_flags)
+        constants = [_told(constant) for constant in value.co_consts]
+        return f"{value.co_code.hex()} {value.co_exceptiontable.hex()} {names} {counts} {constants}"
+    # The order of a frozenset is by chance.
+    return f"frozenset {sorted(map(_told, value))}" if isinstance(value, frozenset) else repr(value)
 
 
 @cache
