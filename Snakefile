@@ -58,6 +58,8 @@ localrules:
     all,
     discover,
     summarize,
+    changes,
+    page,
     gate,
     settings,
     list_judged,
