@@ -22,11 +22,10 @@ def of_outputs(pair: Pair, first: list[np.ndarray], again: list[list[np.ndarray]
       first, again: what the first run of the checkpoint's side and further ones in its session gave; None is a run
         that failed, as when a queue is empty by then.
     """
-    index = GraphIndex(pair.graph_def)
     found = {}
     for position, name in enumerate(pair.fetched):
         is_same = all(run is not None and comparison.match(first[position], run[position]) for run in again)
-        found[name] = DETERMINISTIC if is_same else RANDOM if _draws(index, name, pair.fed) else STATEFUL
+        found[name] = DETERMINISTIC if is_same else RANDOM if _draws(pair.index, name, pair.fed) else STATEFUL
     return found
 
 

@@ -57,8 +57,8 @@ def find(imported: dict, provenance: dict, frozen_graph: str, directory: str, se
 
 def _candidates(pair: Pair) -> list[str]:
     """The tensors to compare, in the order of the data: on both sides of one dtype, and computed by a run."""
-    index = GraphIndex(pair.frozen.graph_def)
-    running = executed(index, pair.fetched, pair.fed) & executed(GraphIndex(pair.graph_def), pair.fetched, pair.fed)
+    index = pair.frozen.index
+    running = executed(index, pair.fetched, pair.fed) & executed(pair.index, pair.fetched, pair.fed)
     tensors, inside = [], set()
     for name in _in_data_order(index, running):
         node = index.nodes[name]

@@ -11,7 +11,7 @@ import numpy as np
 from permafrost import behaviour, comparison, feeds, negative_control, structure
 from permafrost.contract import Problem
 from permafrost.mending import BATCHES
-from permafrost.metagraph import GraphIndex, tensor_name
+from permafrost.metagraph import tensor_name
 from permafrost.pair import Pair
 from permafrost.pruning import PLACEHOLDERS
 from permafrost.sides import RunFailed, saver_nodes
@@ -53,16 +53,15 @@ def judge_foreign(imported: dict, provenance: dict, frozen_graph: str, settings:
     pair = Pair(imported, provenance, frozen_graph)
     if pair.kept:
         name = pair.kept[0]
-        op = GraphIndex(pair.frozen.graph_def).nodes[name].op
+        op = pair.frozen.index.nodes[name].op
         raise Problem("not_frozen", f"node {name!r} is still a variable ({op}), and the file has no value for it")
     try:
         _check_structure(pair, imported, provenance)
         structure_found = "same"
     except Problem as problem:
         structure_found = problem.message
-    index = GraphIndex(pair.frozen.graph_def)
-    fed = {f"{name}:0" for name, node in index.nodes.items() if node.op in PLACEHOLDERS}
-    _refuse(unsafe_to_run(index, pair.outputs, fed, pair.frozen.initializers, set(settings["allow_ops"])))
+    fed = {f"{name}:0" for name, node in pair.frozen.index.nodes.items() if node.op in PLACEHOLDERS}
+    _refuse(unsafe_to_run(pair.frozen.index, pair.fetched, fed, pair.frozen.initializers, set(settings["allow_ops"])))
     return {"structure": structure_found} | _compare(pair, len(pair.constants), settings, directory)
 
 
@@ -76,7 +75,7 @@ def _compare(pair: Pair, frozen_variables: int, settings: dict, directory: str) 
     """Weights, then outputs, then the negative control; nothing is run before it is known to be safe."""
     allowed = set(settings["allow_ops"])
     _refuse_unsafe_restore(pair, allowed)
-    unsafe = unsafe_to_run(GraphIndex(pair.graph_def), pair.fetched, pair.fed, pair.initializers, allowed)
+    unsafe = unsafe_to_run(pair.index, pair.fetched, pair.fed, pair.initializers, allowed)
     pair.load(whole=not unsafe)
     weights = _compare_weights(pair, frozen_variables)
     _refuse(unsafe)
@@ -92,9 +91,9 @@ def _refuse_unsafe_restore(pair: Pair, allowed: set[str]) -> None:
     restore_op, filename = saver_nodes(pair.meta_graph)
     if not restore_op:
         return
-    if restore_op not in GraphIndex(pair.graph_def).nodes:
+    if restore_op not in pair.index.nodes:
         raise Problem("not_restorable", f"the graph lacks the node {restore_op!r}, which its saver runs to restore")
-    _refuse(unsafe_to_restore(pair.graph_def, restore_op, filename, allowed))
+    _refuse(unsafe_to_restore(pair.index, restore_op, filename, allowed))
 
 
 def _refuse(found) -> None:

@@ -3,7 +3,7 @@
 import numpy as np
 
 from permafrost import comparison
-from permafrost.metagraph import GraphIndex, tensor_name
+from permafrost.metagraph import tensor_name
 from permafrost.pair import Pair
 from permafrost.sides import RunFailed
 
@@ -66,7 +66,7 @@ def _perturbed(value: np.ndarray) -> np.ndarray | None:
 
 def _nearest_first(pair: Pair) -> list[str]:
     """The variables, constants now or not, by their distance from the outputs."""
-    index = GraphIndex(pair.frozen.graph_def)
+    index = pair.frozen.index
     waiting = [name for name in dict.fromkeys(tensor_name(output)[0] for output in pair.outputs) if name in index.nodes]
     seen = set(waiting)
     for name in waiting:

@@ -17,9 +17,10 @@ class Pair:
 
     outputs: the tensors of the model's outputs. before_heads: what goes into an ArgMax, a Softmax or another head on
     the way to them, which shows differences that a head hides, with the output. All have the same names on both sides.
-    inputs: tensor name -> description, of the inputs that are fed. batches: the batch sizes to try. graph_def: the
-    meta graph's graph with its inputs cut, which is the checkpoint's side. constants, kept: names of the variables that
-    are constants in the frozen graph and of those that are variables still. is_foreign: whether another tool made it.
+    inputs: tensor name -> description, of the inputs that are fed. batches: the batch sizes to try. graph_def, index:
+    the meta graph's graph with its inputs cut, which is the checkpoint's side. constants, kept: names of the variables
+    that are constants in the frozen graph and of those that are variables still. is_foreign: whether another tool made
+    the frozen graph.
     """
 
     def __init__(self, imported: dict, provenance: dict, frozen_graph: str):
@@ -34,12 +35,12 @@ class Pair:
         self._names = {name: cuts.get(name, name) for name in self.inputs}
         self._frozen_names = provenance["inputs"]
         self._imported = imported
-        index = GraphIndex(self.graph_def)
+        self.index = GraphIndex(self.graph_def)
         tensors = [name if ":" in name else f"{name}:0" for name in imported["outputs"]]
         self.outputs = list(dict.fromkeys(cuts.get(name, name) for name in tensors))
-        hidden = _before_heads(index, self.outputs, self.fed)
+        hidden = _before_heads(self.index, self.outputs, self.fed)
         self.before_heads = {name: output for name, output in hidden.items() if name not in self.outputs}
-        variables = {name for name, node in index.nodes.items() if node.op in VARIABLE_OPS}
+        variables = {name for name, node in self.index.nodes.items() if node.op in VARIABLE_OPS}
         self.is_foreign = provenance.get("is_foreign", False)
         own = provenance["frozen_initializers"] if self.is_foreign else provenance["initializers"]
         self.frozen = FrozenSide.read(frozen_graph, variables, own)

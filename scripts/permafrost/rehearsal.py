@@ -93,7 +93,7 @@ class _Stage:
         fed = {self._names[name] for name, spec in imported["inputs"].items() if spec["kind"] != "default"}
         allowed = set(settings["allow_ops"])
         self.unsafe = unsafe_to_run(self._index, self.outputs, fed, self._initializers, allowed)
-        self.unsafe += unsafe_to_restore(self._graph_def, *saver_nodes(self._meta_graph), allowed)
+        self.unsafe += unsafe_to_restore(self._index, *saver_nodes(self._meta_graph), allowed)
 
     def load(self) -> str:
         """Imports the graph; returns the first node whose `_output_shapes` TensorFlow refuses. Raises Problem."""

@@ -252,7 +252,7 @@ class FrozenSide(_Side):
     def __init__(self, graph_def, large: dict[str, np.ndarray], initializers: list[str]):
         super().__init__(initializers)
         self.graph_def = graph_def
-        self._nodes = {node.name: node for node in graph_def.node}
+        self.index = GraphIndex(graph_def)
         self._large = large
         self._values: dict[str, np.ndarray] = {}
 
@@ -270,7 +270,7 @@ class FrozenSide(_Side):
     def load(self) -> None:
         """Imports the graph. Raises Problem (not_importable)."""
         for name, value in self._large.items():
-            self._hold_open(self._nodes[name], value)
+            self._hold_open(self.index.nodes[name], value)
         with self.graph.as_default(), _failing_as("not_importable", "TensorFlow cannot import it"):
             tf.import_graph_def(self.graph_def, name="")
 
@@ -291,14 +291,16 @@ class FrozenSide(_Side):
         """The value that the Const `name` holds. Raises Problem (not_importable) where it holds none."""
         with _failing_as("not_importable", f"constant {name!r} cannot be read"):
             held = self._large.get(name)
-            return _array(tensor_util.MakeNdarray(self._nodes[name].attr["value"].tensor) if held is None else held)
+            return _array(
+                tensor_util.MakeNdarray(self.index.nodes[name].attr["value"].tensor) if held is None else held
+            )
 
     def give(self, values: dict[str, np.ndarray]) -> None:
         """Gives the variables that were kept as variables their values, from now on in each session."""
         self._values.update(values)
         with self.graph.as_default(), _failing_as("not_importable", "its variables cannot be assigned"):
             for name in values:
-                self._add_assign(self._nodes[name])
+                self._add_assign(self.index.nodes[name])
 
     def values(self) -> dict[str, np.ndarray]:
         """The values given by `give`, by the name of the variable."""

@@ -114,15 +114,17 @@ def executed(index: GraphIndex, fetched: Iterable[str], fed: set[str]) -> set[st
 _RESTORING = ("RestoreV2", "RestoreSlice", "Restore")
 
 
-def unsafe_to_restore(graph_def, restore_op: str, filename: str, allowed: set[str]) -> list[tuple[str, str, str]]:
+def unsafe_to_restore(
+    index: GraphIndex, restore_op: str, filename: str, allowed: set[str]
+) -> list[tuple[str, str, str]]:
     """As unsafe_nodes, for the run of a saver's restore op; its ops that read the checkpoint are not unsafe.
 
     Args:
       restore_op: the node that is run; empty for a graph without a saver.
       filename: the tensor that is fed.
     """
-    running = executed(GraphIndex(graph_def), [restore_op], {filename}) if restore_op else ()
-    return [row for row in unsafe_nodes(graph_def, running, allowed) if row[1] not in _RESTORING]
+    running = executed(index, [restore_op], {filename}) if restore_op else ()
+    return [row for row in unsafe_nodes(index.graph_def, running, allowed) if row[1] not in _RESTORING]
 
 
 def unsafe_to_run(
