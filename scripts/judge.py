@@ -8,12 +8,9 @@ import argparse
 import json
 import os
 
-import pandas as pd
-
 from import_meta import import_model, rehearse
-from permafrost import foreign, graph_files, judging, records, tables, verdict
-from permafrost.comparison import VERIFICATION_COLUMNS
-from permafrost.contract import UNVERIFIABLE, Problem
+from permafrost import foreign, graph_files, judgement, judging, records, verdict
+from permafrost.contract import Problem
 from permafrost.metagraph import GraphIndex
 
 
@@ -52,15 +49,10 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("table", help="judged.csv, to be written")
     args = parser.parse_args(argv)
 
-    rows: list[dict] = []
-
     def work(facts: dict) -> dict:
-        outcome = judge(args.settings["judge"], args.source, args.settings, facts)
-        rows.extend(facts.pop("rows", []))
-        return outcome
+        return judge(args.settings["judge"], args.source, args.settings, facts)
 
-    records.write_record("judge", args.model, args.record, work, failed=UNVERIFIABLE)
-    tables.write(args.table, pd.DataFrame(rows, columns=list(VERIFICATION_COLUMNS)))
+    judgement.write("judge", args.model, args.record, args.table, work)
     return 0
 
 

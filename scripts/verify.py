@@ -9,11 +9,8 @@ import json
 import os
 from pathlib import Path
 
-import pandas as pd
-
-from permafrost import graph_files, records, tables
-from permafrost.comparison import VERIFICATION_COLUMNS
-from permafrost.contract import UNVERIFIABLE, Problem
+from permafrost import graph_files, judgement, records
+from permafrost.contract import Problem
 
 _FREEZE_AGAIN = "run again: the next run freezes the model anew"
 
@@ -57,15 +54,11 @@ def main(argv: list[str] | None = None) -> int:
 
     imported, provenance = records.load(args.import_record), records.load(args.provenance)
     frozen_graph = args.provenance.with_name("frozen_graph.pb")
-    rows: list[dict] = []
 
-    def work(facts: dict) -> dict:
-        outcome = verify(imported, provenance, frozen_graph, args.settings, facts)
-        rows.extend(facts.pop("rows", []))
-        return outcome
+    def judge(facts: dict) -> dict:
+        return verify(imported, provenance, frozen_graph, args.settings, facts)
 
-    records.write_record("verify", args.model, args.record, work, failed=UNVERIFIABLE)
-    tables.write(args.table, pd.DataFrame(rows, columns=list(VERIFICATION_COLUMNS)))
+    judgement.write("verify", args.model, args.record, args.table, judge)
     return 0
 
 
