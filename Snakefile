@@ -34,11 +34,18 @@ if workflow.is_main_process and not quiet:
 os.environ["PERMAFROST_RUN"] = os.environ["PERMAFROST_RUN_PID"] = str(os.getpid())
 
 python = f"{shlex.quote(sys.executable)} {shlex.quote(workflow.basedir)}/scripts"
-warm = f"{shlex.quote(sys.executable)} -I -S {shlex.quote(workflow.basedir)}/scripts/warm.py"
+warm = f"exec {shlex.quote(sys.executable)} -I -S {shlex.quote(workflow.basedir)}/scripts/warm.py"
 verbosity = "--quiet" if quiet else ""
 frozen, reports = run.frozen, run.reports
 of_model = f"{reports}/models/{{model}}"
 last_summary = f"{reports}/.last_summary.csv"
+
+
+# Snakemake's limit of jobs a second is for submitting them. Without a cluster it is of no use, and each job that ends
+# makes the scheduler look at all jobs once more every second, for as long as one is ready.
+onstart:
+    if workflow.local_exec:
+        workflow.scheduler.job_rate_limiter = None
 
 
 wildcard_constraints:

@@ -43,17 +43,22 @@ def frozen_graph_of(provenance: dict, frozen_graph: Path):
         return None
 
 
-def ops(graph_def, producer=None) -> list[dict]:
-    """Rows of contract.OP_COLUMNS for a GraphDef, which is used up; none where there is no graph."""
-    if graph_def is None:
-        return []
+def ops(meta_graph, frozen) -> list[list[dict]]:
+    """Rows of contract.OP_COLUMNS before and after; none where there is no graph. The graphs are used up.
+
+    Args:
+      meta_graph, frozen: the MetaGraphDef and the frozen GraphDef, or None.
+    """
     from permafrost import op_listing  # Here, since what cannot be read needs no TensorFlow.
 
+    before = None if meta_graph is None else (meta_graph.graph_def, producer_ops(meta_graph))
+    after = None if frozen is None else (frozen, None)
     try:
-        return op_listing.list_ops(graph_def, producer)
+        listed = iter(op_listing.list_ops(*filter(None, (before, after))))
+        return [next(listed) if graph else [] for graph in (before, after)]
     except _BROUGHT_ABOUT:
         traceback.print_exc()
-        return []
+        return [[], []]
 
 
 def findings(imported: dict, provenance: dict, meta_graph, frozen) -> list[dict]:
@@ -131,9 +136,8 @@ def main(argv: list[str] | None = None) -> int:
     tables.write(args.findings, tables.table(rows, FINDING_COLUMNS, set(), set()))
     with records.written_whole(args.graph) as temporary:
         temporary.write_text(picture(provenance, frozen), encoding="utf-8")
-    write_table(ops(frozen), OP_COLUMNS, args.frozen_ops)
-    before = ops(meta_graph.graph_def, producer_ops(meta_graph)) if meta_graph is not None else []
-    write_table(before, OP_COLUMNS, args.ops)
+    for rows, path in zip(ops(meta_graph, frozen), (args.ops, args.frozen_ops), strict=True):
+        write_table(rows, OP_COLUMNS, path)
     return 0
 
 

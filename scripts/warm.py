@@ -4,26 +4,25 @@
 
 does what `python scripts/STAGE.py ARG ...` does, without the seconds of `import tensorflow`: this client asks the
 run's worker (permafrost/worker.py, which describes the messages) to fork a child for the stage, and starts the worker
-if there is none. Only small standard modules are imported here, since this program starts once for each job.
+if there is none. The shell that starts it should `exec` it, so that who ends the one ends the other.
+
+This program starts once for each job. Hence the modules in C that lie below socket, signal and hashlib: with those, and
+contextlib and ctypes, it takes three times as long to start.
 """
 
-import contextlib
-import ctypes
+import _signal as signal
+import _socket as socket
 import fcntl
-import hashlib
 import os
 import select
-import signal
-import socket
-import stat
 import struct
 import sys
+from _blake2 import blake2b
 
 SCRIPTS = os.path.dirname(os.path.abspath(__file__))
 WORKER = os.path.join(SCRIPTS, "permafrost", "worker.py")
 START_SECONDS = 300  # The longest that a worker may take to import TensorFlow, from a slow network disk say.
 LOG_LINES = 20
-PR_SET_PDEATHSIG = 1  # linux/prctl.h
 
 # What Python and TensorFlow read once, when they start: clients that differ in it cannot share a worker.
 STARTUP_VARIABLES = ("PYTHON", "LANG", "LC_", "LD_", "TF_", "XLA_", "CUDA_")
@@ -33,21 +32,15 @@ class Fault(Exception):
     """The stage could not be run, for a reason that is not its own; one sentence."""
 
 
-def die_with_parent() -> None:
-    """Has the kernel kill this process when its parent, the job's shell, ends."""
-    parent = os.getppid()
-    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, int(signal.SIGKILL))
-    if os.getppid() != parent:
-        os.kill(os.getpid(), signal.SIGKILL)
-
-
 def worker_name() -> str:
-    """Names the worker of this run, machine, SLURM step, interpreter and scripts directory, in 16 characters."""
+    """Names the worker of this run, machine, SLURM step, interpreter and state of the scripts, in 16 characters."""
     get = os.environ.get
     parts = [get("PERMAFROST_RUN") or "default", os.uname().nodename, get("SLURM_JOB_ID", ""), get("SLURM_STEP_ID", "")]
-    parts += [sys.executable, SCRIPTS, str(os.stat(WORKER).st_mtime_ns)]
+    parts += [sys.executable, SCRIPTS]
+    for directory in (SCRIPTS, os.path.dirname(WORKER)):
+        parts += sorted(f"{f.name} {f.stat().st_mtime_ns}" for f in os.scandir(directory) if f.name.endswith(".py"))
     parts += sorted(f"{key}={value}" for key, value in os.environ.items() if key.startswith(STARTUP_VARIABLES))
-    return hashlib.sha256("\0".join(parts).encode(errors="surrogateescape")).hexdigest()[:16]
+    return blake2b("\0".join(parts).encode(errors="surrogateescape"), digest_size=8).hexdigest()
 
 
 def private_directory() -> tuple[str, int]:
@@ -63,17 +56,20 @@ def private_directory() -> tuple[str, int]:
 
         parent = tempfile.gettempdir()
     path = os.path.join(parent, f"permafrost-{user}")
-    with contextlib.suppress(FileExistsError):
+    try:
         os.mkdir(path, 0o700)
+    except FileExistsError:
+        pass
     try:
         directory = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
     except OSError as error:
         raise Fault(f"{path} must be a directory of your own: {error.strerror}") from error
     found = os.fstat(directory)
-    if found.st_uid != user or stat.S_IMODE(found.st_mode) != 0o700:
+    mode = found.st_mode & 0o7777
+    if found.st_uid != user or mode != 0o700:
         raise Fault(
-            f"{path} must be yours alone (owner {user}, mode 0700), but has owner {found.st_uid} "
-            f"and mode {stat.S_IMODE(found.st_mode):04o}; delete it or correct it"
+            f"{path} must be yours alone (owner {user}, mode 0700), but has owner {found.st_uid} and mode {mode:04o}; "
+            "delete it or correct it"
         )
     return path, directory
 
@@ -189,15 +185,16 @@ def run_stage(connection: socket.socket, streams: bytes, descriptors: list[int])
       descriptors: the request, the working directory and the open standard streams.
     Raises Fault where the worker went while the stage ran.
     """
+    rights = struct.pack(f"{len(descriptors)}i", *descriptors)
     try:
-        socket.send_fds(connection, [b"\0" + streams], descriptors)
+        connection.sendmsg([b"\0" + streams], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, rights)])
     except ConnectionError:
         return None
     # Until here a signal ends this client, and with it the stage. From here on it is a byte to pass on: a handler in
     # Python could be kept waiting by the recv() that it came just before.
-    numbers, wake = socket.socketpair()
-    wake.setblocking(False)
-    signal.set_wakeup_fd(wake.fileno(), warn_on_full_buffer=False)
+    numbers, wake = os.pipe()
+    os.set_blocking(wake, False)
+    signal.set_wakeup_fd(wake, warn_on_full_buffer=False)
     caught = []
     handled = [number for number in (signal.SIGINT, signal.SIGTERM) if signal.getsignal(number) != signal.SIG_IGN]
     for number in handled:
@@ -206,7 +203,7 @@ def run_stage(connection: socket.socket, streams: bytes, descriptors: list[int])
     def receive() -> bytes:
         try:
             while connection not in select.select([connection, numbers], [], [])[0]:
-                connection.send(numbers.recv(16))
+                connection.send(os.read(numbers, 16))
             return connection.recv(64)
         except ConnectionError:
             return b""
@@ -222,13 +219,14 @@ def run_stage(connection: socket.socket, streams: bytes, descriptors: list[int])
             signal.signal(number, signal.SIG_DFL)
         return 128 + caught[0] if caught else None
     # The stage's own process ended with the worker; what it had started must not go on beside a second try.
-    with contextlib.suppress(ProcessLookupError):
+    try:
         os.killpg(stage, signal.SIGKILL)
+    except ProcessLookupError:
+        pass
     raise Fault("the TensorFlow worker ended while the stage was running; the job can be run again")
 
 
 def main() -> int:
-    die_with_parent()
     if signal.getsignal(signal.SIGINT) == signal.default_int_handler:
         signal.signal(signal.SIGINT, signal.SIG_DFL)
     streams = bytes(number for number, file in enumerate((sys.stdin, sys.stdout, sys.stderr)) if file is not None)

@@ -1,5 +1,6 @@
 """What changes the digest of a stage's code, by which its jobs run again, and what does not."""
 
+import ast
 from importlib import metadata
 from pathlib import Path
 
@@ -18,7 +19,7 @@ def digests(monkeypatch):
     def of(upgraded: dict[str, str], scripts: Path = HOME / "scripts") -> dict[str, str]:
         installed = metadata.version
         monkeypatch.setattr(code_version.metadata, "version", lambda name: upgraded.get(name) or installed(name))
-        for function in (code_version.code_version, code_version._version, code_version._parsed):
+        for function in (code_version.code_version, code_version._version):
             function.cache_clear()
         found = {stage: code_version.code_version(scripts, stage) for stage in STAGES}
         monkeypatch.setattr(code_version.metadata, "version", installed)
@@ -54,6 +55,24 @@ def test_a_stage_that_another_imports_counts_too(tmp_path, digests):
     (tmp_path / "import_meta.py").write_text("def rehearse():\n    return 1\n")
     before = code_version.code_version(tmp_path, "judge")
     (tmp_path / "import_meta.py").write_text("def rehearse():\n    return 2\n")
-    for function in (code_version.code_version, code_version._parsed, code_version._compiled):
+    for function in (code_version.code_version, code_version._compiled, code_version._digest, code_version._imports):
         function.cache_clear()
     assert code_version.code_version(tmp_path, "judge") != before
+
+
+def imported_by_syntax(path: Path) -> set[str]:
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            found |= {node.module, *(f"{node.module}.{alias.name}" for alias in node.names)}
+    return found
+
+
+def test_imports_are_those_that_the_source_states(tmp_path):
+    many = tmp_path / "many.py"  # More names than an instruction of one byte can tell apart.
+    many.write_text("\n".join(f"a{n} = b{n}" for n in range(400)) + "\ndef f():\n    from c.d import e, f\n    import g.h")
+    assert imported_by_syntax(many) == {"c.d", "c.d.e", "c.d.f", "g.h"}
+    for path in (many, *(HOME / "scripts").rglob("*.py")):
+        assert code_version._imports(path) == imported_by_syntax(path), path

@@ -32,7 +32,7 @@ def sum_graph():
 
 
 def rows_of(graph_def, producer_ops=None) -> dict[str, dict]:
-    return {row["name"]: row for row in op_listing.list_ops(graph_def, producer_ops)}
+    return {row["name"]: row for row in op_listing.list_ops((graph_def, producer_ops))[0]}
 
 
 def copy(graph_def):
@@ -148,13 +148,22 @@ def test_a_graph_that_tensorflow_refuses_is_listed_from_what_it_states(sum_graph
     assert rows_of(copy(graph_def))["var1"]["output"] == 'Tensor("var1:0", shape=(None, 3), dtype=int32)'
     spoil(graph_def)
     names = [node.name for node in graph_def.node]
-    rows = op_listing.list_ops(graph_def)
+    rows = op_listing.list_ops((graph_def, None))[0]
     assert [row["name"] for row in rows] == names
     assert {row["output"] for row in rows} == {""}
     by_name = {row["name"]: row for row in rows}
     assert by_name["var2"]["dtypes"] == "int32_ref"
     assert by_name["var1"]["shapes"] == "[?, 3]"
     assert "cannot import the graph" in capsys.readouterr().err
+
+
+def test_a_graph_that_tensorflow_refuses_does_not_take_another_with_it(sum_graph, capsys):
+    refused = copy(sum_graph)
+    refused.node[0].attr["dtype"].type = 99
+    rows, alone = op_listing.list_ops((refused, None), (copy(sum_graph), None))
+    assert {row["output"] for row in rows} == {""}
+    assert alone == list(rows_of(copy(sum_graph)).values())
+    assert capsys.readouterr().err.count("cannot import the graph") == 1
 
 
 def test_ten_thousand_ops_take_seconds():
@@ -169,7 +178,7 @@ def test_ten_thousand_ops_take_seconds():
             node.attr["value"].tensor.dtype = 1
             node.attr["value"].tensor.float_val.append(1)
     began = time.monotonic()
-    rows = op_listing.list_ops(graph_def)
+    rows = op_listing.list_ops((graph_def, None))[0]
     assert rows[-1]["output"] == 'Tensor("n9999:0", shape=(), dtype=float32)'
     assert time.monotonic() - began < 10
 
@@ -287,7 +296,7 @@ def test_real_meta_graphs_are_listed_as_tensorflow_itself_prints_them(real_zoo):
     found = [sorted((real_zoo / name).rglob("*.meta")) for name in directories]
     for meta, *_ in filter(None, found):
         meta_graph = read_meta_graph(meta)
-        rows = op_listing.list_ops(meta_graph.graph_def, meta_graph.meta_info_def.stripped_op_list)
+        rows = op_listing.list_ops((meta_graph.graph_def, meta_graph.meta_info_def.stripped_op_list))[0]
         meta_graph = read_meta_graph(meta)
         for node in meta_graph.graph_def.node:
             node.device = ""

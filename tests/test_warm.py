@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -20,7 +21,6 @@ mask = os.umask(0); os.umask(mask)
 json.dump({
     "argv": sys.argv[1:], "name": os.path.basename(sys.argv[0]), "path": sys.path[0], "cwd": os.getcwd(),
     "umask": mask, "environment": dict(os.environ), "encoding": sys.stdout.encoding, "main": __name__,
-    "permafrost": "permafrost" in sys.modules,
 }, sys.stdout)
 """
 
@@ -191,7 +191,7 @@ def test_arguments_directory_environment_and_umask(house, tmp_path):
     seen = json.loads(done.stdout)
     assert seen == json.loads(cold.stdout)
     assert (seen["cwd"], seen["umask"], seen["argv"]) == (str(place), 0o027, arguments)
-    assert seen["path"] == str(house.scripts) and seen["name"] == "report.py" and not seen["permafrost"]
+    assert seen["path"] == str(house.scripts) and seen["name"] == "report.py"
     assert seen["environment"] == environment
     assert len(house.workers()) == 1
 
@@ -265,13 +265,24 @@ def test_each_run_has_its_own_worker(house):
     assert len(house.workers()) == 3
 
 
-def test_code_is_read_anew_for_each_stage(house):
+def test_changed_code_is_run_by_another_worker(house):
     (house.scripts / "permafrost" / "__init__.py").touch()
-    module = house.scripts / "permafrost" / "answer.py"
-    house.stage("ask", "from permafrost.answer import ANSWER; print(ANSWER)")
+    module = house.scripts / "permafrost" / "judging.py"
+    house.stage("ask", "from permafrost.judging import ANSWER; print(ANSWER)")
     for answer in ("before", "afterwards"):
         module.write_text(f"ANSWER = {answer!r}")
-        assert house.run("ask").stdout == f"{answer}\n"
+        for _ in range(2):
+            assert house.run("ask").stdout == f"{answer}\n"
+    assert len(house.workers()) == 2
+
+
+@pytest.mark.parametrize("code", ["def", "raise ValueError('it cannot be imported')", "import no_such_module"])
+def test_code_that_cannot_be_imported_fails_its_stage_alone(house, code):
+    house.stage("verify", code)
+    house.stage("nothing", "")
+    assert house.run("nothing").returncode == 0
+    done = house.run("verify")
+    assert done.returncode == 1 and "Error" in done.stderr
     assert len(house.workers()) == 1
 
 
@@ -297,8 +308,9 @@ def test_a_killed_clients_stage_ends_with_its_children(house, tmp_path, end):
 
 def test_a_client_dies_with_its_shell(house, tmp_path):
     house.stage("family", FAMILY)
-    line = " ".join(f"'{word}'" for word in house.command("family", tmp_path / "pids"))
-    shell = subprocess.Popen(["bash", "-c", f"{line}; true"], env=house.environment)
+    prefix = re.search(r'warm = f"(.*?){', (SCRIPTS.parent / "Snakefile").read_text())[1]
+    line = prefix + " ".join(f"'{word}'" for word in house.command("family", tmp_path / "pids"))
+    shell = subprocess.Popen(["bash", "-c", f"set -e; {line} > '{tmp_path}/log'"], env=house.environment)
     stage, child = house.family("pids")
     shell.kill()
     shell.wait()

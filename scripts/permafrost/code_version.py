@@ -1,12 +1,16 @@
 """A digest of the code that a stage runs: its script, what that imports, and its templates."""
 
-import ast
 import contextlib
+import dis
 import hashlib
+from collections.abc import Iterator
 from functools import cache
 from importlib import metadata
+from importlib.machinery import SourceFileLoader
 from pathlib import Path
 from types import CodeType
+
+_IMPORT_NAME, _IMPORT_FROM, _EXTENDED_ARG = map(dis.opmap.get, ("IMPORT_NAME", "IMPORT_FROM", "EXTENDED_ARG"))
 
 
 @cache
@@ -22,7 +26,7 @@ def code_version(scripts: Path, stage: str) -> str:
     digest = hashlib.sha256()
     files = sorted(_files(scripts, scripts / f"{stage}.py", set()))
     for path in files:
-        digest.update(f"{path.relative_to(scripts)}\n{_compiled(path)}\n".encode())
+        digest.update(f"{path.relative_to(scripts)}\n{_digest(path)}\n".encode())
     for module in sorted({module for path in files for module in _packages(path)}):
         digest.update(f"{module} {_version(module)}\n".encode())
     for path in sorted((scripts / stage).glob("*")):
@@ -41,14 +45,15 @@ def _files(scripts: Path, path: Path, found: set[Path]) -> set[Path]:
 
 
 @cache
-def _parsed(path: Path) -> ast.Module:
-    return ast.parse(path.read_text(encoding="utf-8"))
+def _compiled(path: Path) -> CodeType:
+    """What a file is compiled to, from beside it where Python has kept that."""
+    return SourceFileLoader("stage", str(path)).get_code("stage")
 
 
 @cache
-def _compiled(path: Path) -> str:
-    """What a file is compiled to, without its lines' numbers; faster to come by than a dump of its syntax tree."""
-    return _told(compile(_parsed(path), "", "exec", dont_inherit=True, optimize=0))
+def _digest(path: Path) -> str:
+    """A digest of what a file is compiled to, without the numbers of its lines."""
+    return hashlib.sha256(_told(_compiled(path)).encode(errors="surrogatepass")).hexdigest()
 
 
 def _told(value) -> str:
@@ -62,25 +67,30 @@ def _told(value) -> str:
 
 
 @cache
-def _imports(path: Path) -> list[str]:
-    modules = []
-    for node in ast.walk(_parsed(path)):
-        if isinstance(node, ast.ImportFrom) and node.module:
-            # What is no file of ours is left out later.
-            modules += [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
-    return modules
+def _imports(path: Path) -> set[str]:
+    """The modules that a file imports, here or in a function, and what it takes from them, which may be modules too."""
+    return set(_imported(_compiled(path)))
 
 
-@cache
+def _imported(code: CodeType) -> Iterator[str]:
+    module, argument = "", 0
+    for opcode, low in zip(code.co_code[::2], code.co_code[1::2], strict=True):
+        argument = argument << 8 | low
+        if opcode == _IMPORT_NAME:
+            module = code.co_names[argument]
+            yield module
+        elif opcode == _IMPORT_FROM:
+            yield f"{module}.{code.co_names[argument]}"
+        if opcode != _EXTENDED_ARG:
+            argument = 0
+    for constant in code.co_consts:
+        if isinstance(constant, CodeType):
+            yield from _imported(constant)
+
+
 def _packages(path: Path) -> set[str]:
     """The top-level modules that a file imports."""
-    names = set()
-    for node in ast.walk(_parsed(path)):
-        if isinstance(node, ast.Import):
-            names |= {alias.name for alias in node.names}
-        elif isinstance(node, ast.ImportFrom) and node.module:
-            names.add(node.module)
-    return {name.partition(".")[0] for name in names}
+    return {module.partition(".")[0] for module in _imports(path)}
 
 
 # Module -> the distributions that may hold it, where they have other names.

@@ -23,35 +23,51 @@ _LARGE_CONSTANT = 1 << 20
 _MOST_OUTPUTS = 10_000
 
 
-def list_ops(graph_def, producer_ops=None) -> list[dict]:
-    """A dict with the keys contract.OP_COLUMNS for each node of `graph_def`, in its order.
+def list_ops(*graphs) -> list[list[dict]]:
+    """For each graph a dict with the keys contract.OP_COLUMNS for each of its nodes, in their order.
 
     `output` is str() of each output tensor; `dtypes` and `shapes` (`[2, ?]`, or `?` for an unknown rank) are those of
     the outputs; `bytes` is what a Const or a variable holds, else None. Lists are joined by `; `. Where TensorFlow
-    cannot import the graph, that is said on stderr, `output` is empty, and dtypes and shapes are those that the graph
-    states. The GraphDef is used up: it must not be used afterwards.
+    cannot import a graph, that is said on stderr, `output` is empty, and dtypes and shapes are those that the graph
+    states. The GraphDefs are used up: they must not be used afterwards.
     Args:
-      producer_ops: the meta graph's stripped_op_list (an OpList), or None.
+      graphs: pairs of a GraphDef, and the meta graph's stripped_op_list (an OpList), or None.
     """
-    rows = [_stated(node) for node in graph_def.node]
+    rows = [[_stated(node) for node in graph_def.node] for graph_def, _ in graphs]
+    stated = [_stated_outputs(graph_def, producer_ops) for graph_def, producer_ops in graphs]
+    for row, told, found in zip(sum(rows, []), sum(stated, []), sum(_import(graphs), []), strict=True):
+        row |= {column: _joined(texts) for column, texts in (found or told).items()}
+    return [[{column: row[column] for column in OP_COLUMNS} for row in of_graph] for of_graph in rows]
+
+
+def _stated_outputs(graph_def, producer_ops) -> list[dict[str, list[str]]]:
+    """What the graph itself says of each node's outputs, column by column; simplifies the graph for the import."""
     definitions = _definitions(graph_def, producer_ops)
     types = [_output_types(node, definitions.get(node.op)) for node in graph_def.node]
-    stated_shapes = [_output_shapes(node) for node in graph_def.node]
+    shapes = [_output_shapes(node) for node in graph_def.node]
     _simplify(graph_def, types)
+    return [
+        {"output": [], "dtypes": list(map(_dtype_name, dtypes or [])), "shapes": stated}
+        for dtypes, stated in zip(types, shapes, strict=True)
+    ]
+
+
+def _import(graphs) -> list[list[dict | None]]:
+    """What TensorFlow says of each node's outputs, graph by graph; None where it cannot import the graph."""
     try:
-        outputs = sandbox.run(_imported, graph_def, producer_ops, seconds=_SECONDS, memory_mb=_MEMORY_MB)
+        return sandbox.run(_imported, graphs, seconds=_SECONDS, memory_mb=_MEMORY_MB)
     except (Problem, RuntimeError) as error:
+        if len(graphs) > 1:  # One that TensorFlow refuses must not take the others with it.
+            return [_import([graph])[0] for graph in graphs]
         print(f"TensorFlow cannot import the graph, so the tensors are not listed: {error}", file=sys.stderr)
-        outputs = [
-            {"output": [], "dtypes": list(map(_dtype_name, dtypes or [])), "shapes": shapes}
-            for dtypes, shapes in zip(types, stated_shapes, strict=True)
-        ]
-    for row, tensors in zip(rows, outputs, strict=True):
-        row |= {column: _joined(texts) for column, texts in tensors.items()}
-    return [{column: row[column] for column in OP_COLUMNS} for row in rows]
+        return [[None] * len(graph_def.node) for graph_def, _ in graphs]
 
 
-def _imported(graph_def, producer_ops) -> list[dict[str, list[str]]]:
+def _imported(graphs) -> list[list[dict[str, list[str]]]]:
+    return [_imported_one(*graph) for graph in graphs]
+
+
+def _imported_one(graph_def, producer_ops) -> list[dict[str, list[str]]]:
     """For each node what it says of its outputs, column by column. Raises what tf.import_graph_def raises."""
     names = [node.name for node in graph_def.node]
     _hide_inputs(graph_def)

@@ -15,8 +15,8 @@ listens. Messages on the socket (SOCK_SEQPACKET), in their order:
 The request file holds fields separated by NUL: umask (octal), script, number of arguments, the arguments, and
 NAME=value for each environment variable. A client that closes its connection has its stage killed.
 
-Nothing of Permafrost is imported before a fork, so each child reads the stages' current code; and no TensorFlow op is
-run, since its threads would not survive a fork.
+The stages' modules are loaded before a fork too: a worker runs the code that was there when it started, and clients
+start another one where that has changed. No TensorFlow op is run, since its threads would not survive a fork.
 """
 
 import atexit
@@ -25,6 +25,7 @@ import contextlib
 import ctypes
 import fcntl
 import gc
+import importlib
 import io
 import os
 import select
@@ -43,6 +44,9 @@ from types import ModuleType
 PR_SET_PDEATHSIG = 1  # linux/prctl.h
 FIRST_IDLE_SECONDS = 10  # However short WARM_IDLE is, the client that started the worker has to reach it.
 LIBC = ctypes.CDLL(None)
+# The stages, and what they import only when they need it.
+PRELOADED = ("import_meta", "freeze", "verify", "list_ops")
+PRELOADED += ("permafrost.rehearsal", "permafrost.judging", "permafrost.verdict", "permafrost.op_listing")
 
 
 def start_time(pid: str) -> bytes | None:
@@ -337,6 +341,15 @@ def flushed(stream) -> bool:
     return True
 
 
+def preload() -> None:
+    """Imports the stages' modules; what cannot be imported is left for the stage itself to fail with."""
+    sys.path.insert(0, str(Path(__file__).parents[1]))
+    for module in PRELOADED:
+        with contextlib.suppress(Exception):
+            importlib.import_module(module)
+    del sys.path[0]
+
+
 def main(name: str, directory: int, lock: int, ready: int) -> None:
     run = Run(os.environ.get("PERMAFROST_RUN_PID", ""))
     if run.pid and not run.known():
@@ -354,6 +367,7 @@ def main(name: str, directory: int, lock: int, ready: int) -> None:
     import pandas  # noqa: F401
     import tensorflow  # noqa: F401
 
+    preload()
     sys.stdout.flush()  # What is left in the buffer would be printed by each child.
     gc.collect()
     gc.freeze()  # The children's collections need not look at, and copy, all that TensorFlow made.
