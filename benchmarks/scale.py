@@ -42,10 +42,9 @@ ROUNDS = 3  # of the runs with nothing to be done
 # The jobs and files of the pipeline, without the work.
 TRIVIAL = """
 MODELS = [line.strip() for line in open("models.txt")]
-FILES = {"one": "ab", "two": "c", "three": "de", "four": "fghi"}
 
 rule all:
-    input: "end", expand("made/{model}/{name}", model=MODELS, name=list("abcdefghi"))
+    input: "end", expand("made/{model}/{name}", model=MODELS, name=list("abcdefghij"))
 
 rule one:
     input: "zoo/{model}.index", "zoo/{model}.meta", "zoo/{model}.data-00000-of-00001"
@@ -64,7 +63,7 @@ rule three:
 
 rule four:
     input: "made/{model}/a", "made/{model}/c"
-    output: "made/{model}/f", "made/{model}/g", "made/{model}/h", "made/{model}/i"
+    output: "made/{model}/f", "made/{model}/g", "made/{model}/h", "made/{model}/i", "made/{model}/j"
     shell: "true"
 
 rule end:
@@ -148,7 +147,7 @@ def trivial(directory: Path, count: int) -> None:
     for prefix in prefixes:
         made = directory / "made" / prefix
         made.mkdir(parents=True)
-        for name in "abcdefghi":
+        for name in "abcdefghij":
             (made / name).touch()
     (directory / "end").touch()
     run([*SNAKEMAKE, "--touch"], directory)

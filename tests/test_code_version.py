@@ -72,7 +72,9 @@ def imported_by_syntax(path: Path) -> set[str]:
 
 def test_imports_are_those_that_the_source_states(tmp_path):
     many = tmp_path / "many.py"  # More names than an instruction of one byte can tell apart.
-    many.write_text("\n".join(f"a{n} = b{n}" for n in range(400)) + "\ndef f():\n    from c.d import e, f\n    import g.h")
+    many.write_text(
+        "\n".join(f"a{n} = b{n}" for n in range(400)) + "\ndef f():\n    from c.d import e, f\n    import g.h"
+    )
     assert imported_by_syntax(many) == {"c.d", "c.d.e", "c.d.f", "g.h"}
     for path in (many, *(HOME / "scripts").rglob("*.py")):
         assert code_version._imports(path) == imported_by_syntax(path), path

@@ -45,7 +45,8 @@ class Pipeline:
         self.state_file = f"{self.reports}/.zoo.json"
         self._scripts = Path(home) / "scripts"
         self._lock = None
-        self._chosen: dict[str, dict] = {}
+        self._settings = settings.ModelSettings(self.config)
+        self._passed: dict[tuple, str] = {}
         zoos = [self.config["zoo"]] if isinstance(self.config["zoo"], str) else self.config["zoo"]
         if "zoo" not in overrides:
             zoos = [zoo if os.path.isabs(zoo) else os.path.relpath(Path(home) / zoo) for zoo in zoos]
@@ -63,7 +64,7 @@ class Pipeline:
         patterns = list(self.config["models"])
 
         def rule_for(series: str):
-            return settings.for_model(self.config, series, series)["checkpoints"]
+            return self._settings.of(self._settings.patterns(series, series))["checkpoints"]
 
         state = zoo_state.scan(zoos, [self.frozen, self.reports], self.state_file, rule_for)
         # config.yaml of the repository describes the sample zoo; over another zoo only the user's own patterns count.
@@ -127,31 +128,33 @@ class Pipeline:
         return json.dumps({key: model[key] for key in keys if key in model}, sort_keys=True)
 
     def _settings_of(self, model: dict) -> dict:
-        """All settings of a model, put together once for all of its jobs."""
-        if model["id"] not in self._chosen:
-            self._chosen[model["id"]] = settings.for_model(self.config, model["id"], model["series"])
-        return self._chosen[model["id"]]
+        return self._settings.of(self._settings.patterns(model["id"], model["series"]))
 
     def settings(self, stage: str):
         """A function of the wildcards that gives the model's settings for a stage, as JSON."""
 
         def of_model(wildcards) -> str:
             model = self.models[wildcards.model]
-            chosen = self._settings_of(model)
-            passed = {key: chosen[key] for key in _STAGE_SETTINGS[stage]}
-            if stage in ("import_meta", "verify", "judge"):
-                files = [spec["file"] for spec in _files(chosen["inputs"])]
-                passed["files"] = [overrides.stamp(path) for path in (*files, *filter(None, [passed.get("judge")]))]
-            text = json.dumps(passed, sort_keys=True)
-            if len(text) > _LONGEST_ARGUMENT:
-                raise Problem(
-                    "bad_setting",
-                    f"the settings of {model['id']} are longer than {_LONGEST_ARGUMENT} characters",
-                    "put the values of its inputs into an .npz file",
-                )
-            return text
+            key = (stage, self._settings.patterns(model["id"], model["series"]))
+            if key not in self._passed:
+                self._passed[key] = self._json(stage, self._settings.of(key[1]), model["id"])
+            return self._passed[key]
 
         return of_model
+
+    def _json(self, stage: str, chosen: dict, model: str) -> str:
+        passed = {key: chosen[key] for key in _STAGE_SETTINGS[stage]}
+        if stage in ("import_meta", "verify", "judge"):
+            files = [spec["file"] for spec in _files(chosen["inputs"])]
+            passed["files"] = [overrides.stamp(path) for path in (*files, *filter(None, [passed.get("judge")]))]
+        text = json.dumps(passed, sort_keys=True)
+        if len(text) > _LONGEST_ARGUMENT:
+            raise Problem(
+                "bad_setting",
+                f"the settings of {model} are longer than {_LONGEST_ARGUMENT} characters",
+                "put the values of its inputs into an .npz file",
+            )
+        return text
 
     def code(self, stage: str) -> str:
         """A digest of the code that a stage runs, so that changed code, and only that, runs its jobs again."""

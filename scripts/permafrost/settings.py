@@ -12,7 +12,7 @@ import math
 import os
 import re
 from collections.abc import Iterable
-from functools import cache, lru_cache
+from functools import cache
 from pathlib import Path
 
 import jsonschema
@@ -44,27 +44,47 @@ def validate(config: dict) -> dict:
     return whole
 
 
-def for_model(config: dict, model_id: str, series_id: str) -> dict:
-    """All settings of a model, with defaults; a key of the model is taken as a whole (inputs are not merged).
+class ModelSettings:
+    """All settings of each model, with defaults; a key of a model is taken as a whole (inputs are not merged).
 
     In the shapes of inputs the batch is None, however the config writes it.
 
     Args:
       config: as validate returns it.
-      model_id, series_id: a pattern matches a model by either; they differ where a series has several models.
     """
-    models = config["models"]
-    chosen = {**_defaults("$defs", "model", "properties"), "checkpoints": config["checkpoints"]}
-    for pattern, matches in _globs(tuple(models)):
-        if matches(model_id) or matches(series_id):
-            chosen.update(models[pattern])
-    for exact in (series_id, model_id):
-        chosen.update(models.get(exact, {}))
-    chosen = copy.deepcopy(chosen)
-    for spec in chosen["inputs"].values():
-        if isinstance(spec, dict) and "shape" in spec:
-            spec["shape"] = [None if size == "batch" else size for size in spec["shape"]]
-    return chosen
+
+    def __init__(self, config: dict):
+        self._models = config["models"]
+        self._defaults = {**_defaults("$defs", "model", "properties"), "checkpoints": config["checkpoints"]}
+        self._globs = _globs(self._models)
+        self._chosen: dict[tuple[str, ...], dict] = {}
+
+    def patterns(self, model_id: str, series_id: str) -> tuple[str, ...]:
+        """The patterns of the config that hold for a model, the last of which wins.
+
+        A pattern matches a model by either id; they differ where a series has several models.
+        """
+        globs = [pattern for pattern, matches in self._globs if matches(model_id) or matches(series_id)]
+        return (*globs, *(exact for exact in (series_id, model_id) if exact in self._models))
+
+    def of(self, patterns: tuple[str, ...]) -> dict:
+        """The settings of all models for which these patterns hold; one dict for all of them, not to be changed."""
+        if patterns not in self._chosen:
+            chosen = dict(self._defaults)
+            for pattern in patterns:
+                chosen.update(self._models[pattern])
+            chosen = copy.deepcopy(chosen)
+            for spec in chosen["inputs"].values():
+                if isinstance(spec, dict) and "shape" in spec:
+                    spec["shape"] = [None if size == "batch" else size for size in spec["shape"]]
+            self._chosen[patterns] = chosen
+        return self._chosen[patterns]
+
+
+def for_model(config: dict, model_id: str, series_id: str) -> dict:
+    """All settings of a single model, as ModelSettings has them."""
+    settings = ModelSettings(config)
+    return settings.of(settings.patterns(model_id, series_id))
 
 
 def unmatched(patterns: Iterable[str], models: Iterable[str | dict]) -> None:
@@ -126,9 +146,7 @@ def _defaults(*path: str) -> dict:
     return {key: copy.deepcopy(schema["default"]) for key, schema in properties.items() if "default" in schema}
 
 
-# Called for each model and stage; a config can have as many patterns as there are models.
-@lru_cache(maxsize=8)
-def _globs(patterns: tuple[str, ...]) -> list[tuple]:
+def _globs(patterns: Iterable[str]) -> list[tuple]:
     return [
         (pattern, re.compile(fnmatch.translate(pattern)).match)
         for pattern in patterns
