@@ -42,14 +42,16 @@ warm = f"exec {shlex.quote(sys.executable)} -I -S {shlex.quote(workflow.basedir)
 verbosity = "--quiet" if quiet else ""
 frozen, reports = run.frozen, run.reports
 of_model = f"{reports}/models/{{model}}"
-last_summary = f"{reports}/.last_summary.csv"
 
 
-# Snakemake's limit of jobs a second is for submitting them. Without a cluster it is of no use, and each job that ends
-# makes the scheduler look at all jobs once more every second, for as long as one is ready.
+# What Snakemake does once for each job must not take longer the more jobs there are. Its limit of jobs a second, which is
+# of no use without a cluster, wakes the scheduler again every second for each job that has ended. And it lists all jobs
+# that are left for the scheduler to look ahead, which the greedy one does not.
 onstart:
     if workflow.local_exec:
         workflow.scheduler.job_rate_limiter = None
+    if workflow.scheduling_settings.scheduler == "greedy":
+        type(workflow.scheduler).remaining_jobs = ()
 
 
 wildcard_constraints:
@@ -245,7 +247,7 @@ rule changes:
     log:
         f"{reports}/changes.log",
     params:
-        kept=last_summary,
+        kept=run.last_summary,
         code=run.code("changes"),
     shell:
         "{python}/changes.py --kept {params.kept:q} {input:q} {output:q} > {log:q} 2>&1"
@@ -282,7 +284,7 @@ rule gate:
         f"{reports}/gate.txt",
     params:
         on_failure=run.config["on_failure"],
-        kept=last_summary,
+        kept=run.last_summary,
         code=run.code("gate"),
     shell:
         "{python}/gate.py {verbosity} --on-failure {params.on_failure} --keep {params.kept:q}"

@@ -16,9 +16,10 @@ pytestmark = pytest.mark.slow
 KINDS = {
     "linear": "linear", "last year": "linear", "steps": "v1_and_v2", "in place": "v1_and_v2", "renamed": "partitioned",
     "moved": "partitioned", "no index": "embedding", "broken_missing_shard": "broken_missing_shard", "meta": "ema",
-    "removed": "ema", "no frozen graph": "linear", "edited": "linear", "no table": "linear",
+    "removed": "ema", "no frozen graph": "linear", "edited": "linear", "no table": "linear", "edited table": "linear",
+    "edited verdict": "linear",
 }  # fmt: skip
-COPIES = 7
+COPIES = 5
 SUMMED_UP = {"summarize": 1, "changes": 1, "page": 1, "gate": 1}
 ALL = len(KINDS) + COPIES
 RECORDS = {"import_meta": "import.json", "verify": "verify.json", "list_ops": "variables.csv"}
@@ -154,13 +155,25 @@ def deleted_table(zoos: Zoos) -> str:
     return "no table/model.ckpt"
 
 
+def edited_table(zoos: Zoos) -> str:
+    path = zoos.reports / "models" / "edited table" / "model.ckpt" / "ops.csv"
+    path.write_text(path.read_text().replace("Const", "const"))
+    return "edited table/model.ckpt"
+
+
+def edited_verdict(zoos: Zoos) -> str:
+    path = zoos.reports / "models" / "edited verdict" / "model.ckpt" / "verify.json"
+    path.write_text(path.read_text().replace("verified", "mismatch"))
+    return "edited verdict/model.ckpt"
+
+
 # What each changes -> the first stage that runs again.
 CHANGES = {
     new_step: "import_meta", new_step_of_last_year: "import_meta", older_step_by_the_checkpoint_file: "import_meta",
     other_weights_in_place: "import_meta", shard_added: "import_meta", new_model: "import_meta",
     renamed_model: "import_meta", moved_to_the_other_zoo: "import_meta", deleted_index: "import_meta",
     changed_meta_graph: "import_meta", deleted_frozen_graph: "freeze", edited_frozen_graph: "freeze",
-    deleted_table: "list_ops",
+    deleted_table: "list_ops", edited_table: "list_ops", edited_verdict: "verify",
 }  # fmt: skip
 
 
@@ -183,7 +196,7 @@ def test_each_change_reruns_its_own_models_and_no_other(zoos):
     for stage, firsts in {
         "import_meta": {"import_meta"},
         "freeze": {"import_meta", "freeze"},
-        "verify": {"import_meta", "freeze"},
+        "verify": {"import_meta", "freeze", "verify"},
         "list_ops": {"import_meta", "freeze", "list_ops"},
     }.items():
         changed = {model for model, when in after[stage].items() if before[stage].get(model) != when}
@@ -205,6 +218,12 @@ def deleted_page(zoos: Zoos) -> None:
 
 def deleted_summary(zoos: Zoos) -> None:
     (zoos.reports / "summary.csv").unlink()
+
+
+def edited_reports(zoos: Zoos) -> None:
+    for name in ("zoo.csv", "summary.csv", "changes.csv", "findings.csv", "index.html"):
+        path = zoos.reports / name
+        path.write_text(path.read_text().replace("model.ckpt", "model"))
 
 
 def settings_of_one(zoos: Zoos) -> None:
@@ -239,6 +258,7 @@ def touched_and_commented(zoos: Zoos) -> None:
         (touched_and_commented, {}),
         (deleted_page, {"page": 1, "gate": 1}),
         (deleted_summary, SUMMED_UP),
+        (edited_reports, {"discover": 1, **SUMMED_UP}),
         (settings_of_one, {"verify": 1, **SUMMED_UP}),
         (settings_of_all, {"verify": ALL, **SUMMED_UP}),
         (edited_judge, {"verify": ALL, **SUMMED_UP}),

@@ -11,7 +11,7 @@ import os
 import sys
 from pathlib import Path
 
-from permafrost import overrides, records, settings, zoo_state
+from permafrost import overrides, settings, spent, zoo_state
 from permafrost.code_version import code_version
 from permafrost.contract import Problem
 
@@ -23,7 +23,6 @@ _STAGE_SETTINGS = {
     "list_ops": (),
 }
 _STAGE_SETTINGS["judge"] = ("judge", *dict.fromkeys(_STAGE_SETTINGS["import_meta"] + _STAGE_SETTINGS["verify"]))
-_RECORDS = ("import.json", "verify.json")
 _LONGEST_ARGUMENT = 100_000  # characters; the kernel allows 128 KiB for an argument of a command
 
 
@@ -43,6 +42,7 @@ class Pipeline:
         self.config = settings.validate(dict(config))
         self.frozen, self.reports = (os.path.normpath(self.config[key]) for key in ("frozen", "reports"))
         self.state_file = f"{self.reports}/.zoo.json"
+        self.last_summary = f"{self.reports}/.last_summary.csv"
         self._scripts = Path(home) / "scripts"
         self._lock = None
         self._settings = settings.ModelSettings(self.config)
@@ -55,7 +55,7 @@ class Pipeline:
         self.models = {model["id"]: model for model in state["models"]}
         self._digest = zoo_state.digest(state)
         if main and not dry:
-            self._delete_spent_records()
+            spent.delete(self.models, self.frozen, self.reports, self.last_summary)
         self.stale = self._stale() if main else []
 
     def _scan(self, zoos: list[str], overrides: dict, dry: bool) -> dict:
@@ -87,22 +87,6 @@ class Pipeline:
             raise Problem(
                 "bad_setting", f"another run is writing to {self.reports}; wait for it or choose another `reports`"
             ) from error
-
-    def _delete_spent_records(self) -> None:
-        """Deletes records that do not hold any more: of a fault that has passed, or of a .pb that is not there."""
-        for model in self.models:
-            frozen = Path(self.frozen, model)
-            paths = [frozen / "provenance.json", *(Path(self.reports, "models", model, name) for name in _RECORDS)]
-            for path in paths:
-                try:
-                    record = records.load(path)
-                except FileNotFoundError:
-                    continue
-                except (OSError, ValueError):
-                    record = {"status": "", "transient": True}
-                is_other = record.get("model") != model or ("frozen_bytes" in record and not _matches(record, path))
-                if record["transient"] or is_other:
-                    path.unlink(missing_ok=True)
 
     def _stale(self) -> list[str]:
         """The directories of models that the zoo no longer has, below the frozen and reports directories."""
@@ -203,17 +187,3 @@ class Pipeline:
 
 def _files(inputs: dict) -> list[dict]:
     return [spec for _, spec in sorted(inputs.items()) if isinstance(spec, dict) and "file" in spec]
-
-
-def _matches(record: dict, path: Path) -> bool:
-    """Whether the frozen graph beside a provenance is the one that it describes; read only where its times changed."""
-    frozen_graph = path.with_name("frozen_graph.pb")
-    try:
-        found = frozen_graph.stat()
-        if found.st_size != record["frozen_bytes"]:
-            return False
-        return records.stamp(frozen_graph) == record.get("frozen_stamp") or (
-            records.checksum(frozen_graph) == record["frozen_crc32c"]
-        )
-    except OSError:
-        return False
