@@ -24,8 +24,7 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "scripts"))
 
 import pandas as pd
 
-import freeze
-import import_meta
+from frozen_models import frozen_model
 from permafrost import discovery, graph_files, judging, sandbox, settings, sides
 from permafrost.contract import Problem
 
@@ -86,18 +85,14 @@ def main() -> int:
             if source["problem"] or not fnmatch.fnmatch(source["id"], args.models):
                 continue
             chosen = settings.for_model(config, source["id"], source["series"])
-            record, provenance, path = {"status": "ok"}, {"status": "ok"}, Path(temporary, "frozen_graph.pb")
-            try:
-                import_meta.import_model(source, chosen, record)
-                import_meta.rehearse(chosen, record)
-                freeze.provenance(record, chosen, path, provenance)
-            except Problem as problem:
-                print(f"{source['id']} cannot be frozen: {problem.message}", file=sys.stderr)
+            path = Path(temporary, "frozen_graph.pb")
+            frozen = frozen_model(source, chosen, path)
+            if frozen is None:
                 continue
             for load in (0, 2 * (os.cpu_count() or 1)):
                 for threads in THREADS:
                     with busy(load):
-                        ended = ending(threads, record, provenance, path, chosen | {"trials": args.seeds})
+                        ended = ending(threads, *frozen, path, chosen | {"trials": args.seeds})
                     rows.append({"model": source["id"], "threads": threads, "busy": load, "ended": ended})
                     print(*rows[-1].values(), sep=", ", file=sys.stderr)
     found = pd.DataFrame(rows)

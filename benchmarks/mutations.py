@@ -26,8 +26,7 @@ import numpy as np
 import pandas as pd
 import tensorflow as tf
 
-import freeze
-import import_meta
+from frozen_models import frozen_model
 from permafrost import discovery, graph_files, judging, sandbox, settings
 from permafrost.checkpoint import open_checkpoint
 from permafrost.contract import Problem
@@ -343,15 +342,11 @@ def judge_model(source: dict, others: list[str], most: int, counts: dict[str, Co
     """Adds to `counts` what becomes of the mutations of one model, whose series has checkpoints `others` as well."""
     config = settings.validate({})
     chosen = settings.for_model(config, source["id"], source["series"])
-    record, provenance = {"status": "ok"}, {"status": "ok"}
     path = directory / "frozen_graph.pb"
-    try:
-        import_meta.import_model(source, chosen, record)
-        import_meta.rehearse(chosen, record)
-        freeze.provenance(record, chosen, path, provenance)
-    except Problem as problem:
-        print(f"{source['id']} cannot be frozen: {problem.message}", file=sys.stderr)
+    frozen = frozen_model(source, chosen, path)
+    if frozen is None:
         return
+    record, provenance = frozen
     original = path.read_bytes()
     if verdict(record, provenance, path, chosen) != "missed":
         print(f"{source['id']} is not verified as it is, and left out", file=sys.stderr)

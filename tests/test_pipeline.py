@@ -1,5 +1,7 @@
 """The whole pipeline under Snakemake: what runs when, what comes out, and what is left when it is stopped."""
 
+import base64
+import json
 import os
 import shutil
 import signal
@@ -267,32 +269,57 @@ def test_one_target_makes_one_model(tmp_path):
 
 
 @pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
-def test_an_interrupted_run_goes_on(tmp_path, how):
+def test_a_run_that_is_stopped_at_each_stage_in_turn_goes_on(tmp_path, how):
     workspace = small_zoo(tmp_path)
-    process = subprocess.Popen(
-        workspace.command(),
-        cwd=workspace.directory,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-        start_new_session=True,
-    )
-    deadline = time.monotonic() + 60
-    while time.monotonic() < deadline and not list(workspace.frozen.rglob("provenance.json")):
-        time.sleep(0.02)
-    process.send_signal(how)
-    try:
-        process.wait(30)
-    except subprocess.TimeoutExpired:
-        # Snakemake's handler of SIGTERM waits for a lock that the interrupted thread may hold: then it is killed, as
-        # service managers and schedulers do.
-        process.kill()
-        process.wait(30)
-    assert process.returncode != 0, "the run was over before it could be stopped"
+    done: dict[Path, int] = {}
+    for stage in (*CHAIN, "summarize", "changes", "page"):
+        for log in workspace.directory.rglob(f"{stage}.log"):
+            log.unlink()
+        process = subprocess.Popen(
+            workspace.command(),
+            cwd=workspace.directory,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,
+        )
+        deadline = time.monotonic() + 60
+        while time.monotonic() < deadline and not list(workspace.reports.rglob(f"{stage}.log")):
+            time.sleep(0.005)
+        process.send_signal(how)
+        try:
+            process.wait(30)
+        except subprocess.TimeoutExpired:
+            # Snakemake's handler of SIGTERM waits for a lock that the interrupted thread may hold: then it is killed,
+            # as service managers and schedulers do.
+            process.kill()
+            process.wait(30)
+        assert process.returncode != 0, f"the run was over before it could be stopped at {stage}"
+        # What an earlier run had finished when this one began is left as it is.
+        assert {path: path.stat().st_mtime_ns for path in done} == done, stage
+        done = finished_records(workspace)
+    assert len(done) == 3 * len(MODELS)
     run = workspace.run()
     assert run.status == 0, run.output
+    assert {path: path.stat().st_mtime_ns for path in done} == done
     assert (workspace.summary()["status"] == "verified").sum() == 4
     assert not workspace.leftovers()
     assert workspace.run().nothing_done
+
+
+def finished_records(workspace: Workspace) -> dict[Path, int]:
+    """The records whose jobs Snakemake does not take for unfinished, with their mtimes (ns)."""
+    unfinished = {
+        base64.urlsafe_b64decode(path.name).decode()
+        for path in (workspace.directory / ".snakemake" / "incomplete").iterdir()
+        if path.is_file() and path.name != "migration_underway"
+    }
+    paths = [path for root in (workspace.frozen, workspace.reports / "models") for path in root.rglob("*.json")]
+    return {
+        path: path.stat().st_mtime_ns
+        for path in paths
+        if str(path.relative_to(workspace.directory)) not in unfinished
+        and not json.loads(path.read_text())["transient"]
+    }
 
 
 def test_two_runs_do_not_write_to_one_place(workspace):
