@@ -19,10 +19,9 @@ gc.set_threshold(100_000, 50, 1000)
 configfile: f"{workflow.basedir}/config.yaml"
 
 
+dry = workflow.output_settings.dryrun
 try:
-    run = Pipeline(
-        config, workflow.basedir, workflow.config_settings.overwrite_config, workflow.is_main_process, workflow.dryrun
-    )
+    run = Pipeline(config, workflow.basedir, workflow.config_settings.overwrite_config, workflow.is_main_process, dry)
 except Problem as problem:
     raise WorkflowError(f"{problem.message} ({problem.hint})") from None
 quiet = Quietness.ALL in (workflow.output_settings.quiet or ())
@@ -31,7 +30,7 @@ if workflow.is_main_process:
     compileall.compile_dir(f"{workflow.basedir}/scripts", quiet=2)
 if workflow.is_main_process and not quiet:
     run.announce()
-    if not workflow.dryrun:
+    if not dry:
         progress.follow(logger, run.reports, run.expected)
 # Stages that need TensorFlow run in children of one process that has it loaded, and that ends with this one. On a
 # cluster that is the Snakemake process of the node's job.
@@ -44,13 +43,13 @@ frozen, reports = run.frozen, run.reports
 of_model = f"{reports}/models/{{model}}"
 
 
-# What Snakemake does once for each job must not take longer the more jobs there are. Its limit of jobs a second, which is
-# of no use without a cluster, wakes the scheduler again every second for each job that has ended. And it lists all jobs
-# that are left for the scheduler to look ahead, which the greedy one does not.
+# What Snakemake does for each job must not take longer the more jobs there are. Its limit of jobs a second, of no use
+# without a cluster, has the scheduler woken once more, a second later, each time that it has looked for jobs. And it
+# lists all jobs that are left for schedulers that look ahead, which the greedy one does not.
 onstart:
     if workflow.local_exec:
         workflow.scheduler.job_rate_limiter = None
-    if workflow.scheduling_settings.scheduler == "greedy":
+    if workflow.scheduling_settings.scheduler == "greedy" and workflow.execution_settings.keep_going:
         type(workflow.scheduler).remaining_jobs = ()
 
 

@@ -82,6 +82,7 @@ def make_zoo(zoo: Path, first: int, count: int) -> None:
     """Saves models with random weights, from number `first` on; one that is there already gets other weights."""
     os.environ.update(QUIET)
     import tensorflow as tf
+
     from networks import tiny
 
     v1 = tf.compat.v1

@@ -49,13 +49,24 @@ def ops(meta_graph, frozen) -> list[list[dict]]:
     Args:
       meta_graph, frozen: the MetaGraphDef and the frozen GraphDef, or None.
     """
+    if meta_graph is None and frozen is None:
+        return [[], []]
     from permafrost import op_listing  # Here, since what cannot be read needs no TensorFlow.
 
-    before = None if meta_graph is None else (meta_graph.graph_def, producer_ops(meta_graph))
-    after = None if frozen is None else (frozen, None)
+    def prepared(graph_def, producer=None):
+        try:
+            return op_listing.Graph(graph_def, producer)
+        except _BROUGHT_ABOUT:
+            traceback.print_exc()
+            return None
+
+    graphs = [
+        prepared(meta_graph.graph_def, producer_ops(meta_graph)) if meta_graph is not None else None,
+        prepared(frozen) if frozen is not None else None,
+    ]
     try:
-        listed = iter(op_listing.list_ops(*filter(None, (before, after))))
-        return [next(listed) if graph else [] for graph in (before, after)]
+        listed = iter(op_listing.list_ops(*filter(None, graphs)))
+        return [next(listed) if graph else [] for graph in graphs]
     except _BROUGHT_ABOUT:
         traceback.print_exc()
         return [[], []]

@@ -38,7 +38,11 @@ def worker_name() -> str:
     parts = [get("PERMAFROST_RUN") or "default", os.uname().nodename, get("SLURM_JOB_ID", ""), get("SLURM_STEP_ID", "")]
     parts += [sys.executable, SCRIPTS]
     for directory in (SCRIPTS, os.path.dirname(WORKER)):
-        parts += sorted(f"{f.name} {f.stat().st_mtime_ns}" for f in os.scandir(directory) if f.name.endswith(".py"))
+        for name in sorted(name for name in os.listdir(directory) if name.endswith(".py") and name[0] != "."):
+            try:
+                parts.append(f"{name} {os.stat(os.path.join(directory, name)).st_mtime_ns}")
+            except FileNotFoundError:
+                pass  # Somebody is changing the scripts.
     parts += sorted(f"{key}={value}" for key, value in os.environ.items() if key.startswith(STARTUP_VARIABLES))
     return blake2b("\0".join(parts).encode(errors="surrogateescape"), digest_size=8).hexdigest()
 

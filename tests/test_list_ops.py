@@ -14,6 +14,7 @@ import list_ops
 from permafrost import graph_files, op_listing, records
 from permafrost.contract import FINDING_COLUMNS, OP_COLUMNS, VARIABLE_COLUMNS
 from permafrost.metagraph import read_meta_graph
+from permafrost.op_listing import Graph
 from permafrost.protos import graph_pb2, meta_graph_pb2
 
 v1 = tf.compat.v1
@@ -32,7 +33,7 @@ def sum_graph():
 
 
 def rows_of(graph_def, producer_ops=None) -> dict[str, dict]:
-    return {row["name"]: row for row in op_listing.list_ops((graph_def, producer_ops))[0]}
+    return {row["name"]: row for row in op_listing.list_ops(Graph(graph_def, producer_ops))[0]}
 
 
 def copy(graph_def):
@@ -148,7 +149,7 @@ def test_a_graph_that_tensorflow_refuses_is_listed_from_what_it_states(sum_graph
     assert rows_of(copy(graph_def))["var1"]["output"] == 'Tensor("var1:0", shape=(None, 3), dtype=int32)'
     spoil(graph_def)
     names = [node.name for node in graph_def.node]
-    rows = op_listing.list_ops((graph_def, None))[0]
+    rows = op_listing.list_ops(Graph(graph_def))[0]
     assert [row["name"] for row in rows] == names
     assert {row["output"] for row in rows} == {""}
     by_name = {row["name"]: row for row in rows}
@@ -160,7 +161,7 @@ def test_a_graph_that_tensorflow_refuses_is_listed_from_what_it_states(sum_graph
 def test_a_graph_that_tensorflow_refuses_does_not_take_another_with_it(sum_graph, capsys):
     refused = copy(sum_graph)
     refused.node[0].attr["dtype"].type = 99
-    rows, alone = op_listing.list_ops((refused, None), (copy(sum_graph), None))
+    rows, alone = op_listing.list_ops(Graph(refused), Graph(copy(sum_graph)))
     assert {row["output"] for row in rows} == {""}
     assert alone == list(rows_of(copy(sum_graph)).values())
     assert capsys.readouterr().err.count("cannot import the graph") == 1
@@ -178,7 +179,7 @@ def test_ten_thousand_ops_take_seconds():
             node.attr["value"].tensor.dtype = 1
             node.attr["value"].tensor.float_val.append(1)
     began = time.monotonic()
-    rows = op_listing.list_ops((graph_def, None))[0]
+    rows = op_listing.list_ops(Graph(graph_def))[0]
     assert rows[-1]["output"] == 'Tensor("n9999:0", shape=(), dtype=float32)'
     assert time.monotonic() - began < 10
 
@@ -296,7 +297,7 @@ def test_real_meta_graphs_are_listed_as_tensorflow_itself_prints_them(real_zoo):
     found = [sorted((real_zoo / name).rglob("*.meta")) for name in directories]
     for meta, *_ in filter(None, found):
         meta_graph = read_meta_graph(meta)
-        rows = op_listing.list_ops((meta_graph.graph_def, meta_graph.meta_info_def.stripped_op_list))[0]
+        rows = op_listing.list_ops(Graph(meta_graph.graph_def, meta_graph.meta_info_def.stripped_op_list))[0]
         meta_graph = read_meta_graph(meta)
         for node in meta_graph.graph_def.node:
             node.device = ""

@@ -276,7 +276,7 @@ def test_a_run_that_is_stopped_at_each_stage_in_turn_goes_on(tmp_path, how):
         for log in workspace.directory.rglob(f"{stage}.log"):
             log.unlink()
         process = subprocess.Popen(
-            workspace.command(),
+            workspace.command("--cores", "2"),
             cwd=workspace.directory,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,

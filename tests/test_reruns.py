@@ -38,7 +38,7 @@ class Zoos(Workspace):
 
     def again(self, *arguments: str):
         return self.run(
-            "--snakefile", str(self.code / "Snakefile"), "--configfile", str(self.settings), *arguments, zoo=ZOOS
+            *arguments, "--snakefile", str(self.code / "Snakefile"), "--configfile", str(self.settings), zoo=ZOOS
         )
 
     def set(self, **models: dict) -> None:
@@ -224,6 +224,26 @@ def edited_reports(zoos: Zoos) -> None:
     for name in ("zoo.csv", "summary.csv", "changes.csv", "findings.csv", "index.html"):
         path = zoos.reports / name
         path.write_text(path.read_text().replace("model.ckpt", "model"))
+    assert zoos.again("-n").status == 0
+    assert not any((zoos.directory / ".snakemake" / "incomplete").iterdir()), "a dry run changes nothing"
+    assert zoos.again("prune").status == 0 and "model.ckpt" not in (zoos.reports / "summary.csv").read_text()
+
+
+def edited_what_is_the_users(zoos: Zoos) -> None:
+    assert zoos.again("settings").status == 0
+    settings, notes = zoos.reports / "settings.yaml", zoos.reports / "notes.csv"
+    settings.write_text(settings.read_text() + "# mine\n")
+    notes.write_text("mine")
+    (zoos.reports / "models" / os.fsdecode(b"\xdc.csv")).touch()
+    (zoos.reports / "loop.csv").symlink_to("loop.csv")
+    assert zoos.again().nothing_done
+    assert settings.read_text().endswith("# mine\n") and notes.exists()
+
+
+def copied_without_times(zoos: Zoos) -> None:
+    for root in (zoos.frozen, zoos.reports):
+        for path in sorted(root.rglob("*"), key=lambda path: path.name):
+            os.utime(path)
 
 
 def settings_of_one(zoos: Zoos) -> None:
@@ -258,6 +278,8 @@ def touched_and_commented(zoos: Zoos) -> None:
         (touched_and_commented, {}),
         (deleted_page, {"page": 1, "gate": 1}),
         (deleted_summary, SUMMED_UP),
+        (copied_without_times, {}),
+        (edited_what_is_the_users, {}),
         (edited_reports, {"discover": 1, **SUMMED_UP}),
         (settings_of_one, {"verify": 1, **SUMMED_UP}),
         (settings_of_all, {"verify": ALL, **SUMMED_UP}),

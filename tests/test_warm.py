@@ -276,7 +276,7 @@ def test_changed_code_is_run_by_another_worker(house):
     assert len(house.workers()) == 2
 
 
-@pytest.mark.parametrize("code", ["def", "raise ValueError('it cannot be imported')", "import no_such_module"])
+@pytest.mark.parametrize("code", ["def", "raise ValueError('Error')", "import no_such_module", "exit('Error')"])
 def test_code_that_cannot_be_imported_fails_its_stage_alone(house, code):
     house.stage("verify", code)
     house.stage("nothing", "")
@@ -284,6 +284,13 @@ def test_code_that_cannot_be_imported_fails_its_stage_alone(house, code):
     done = house.run("verify")
     assert done.returncode == 1 and "Error" in done.stderr
     assert len(house.workers()) == 1
+
+
+def test_what_an_editor_keeps_beside_the_scripts_is_left_alone(house):
+    (house.scripts / ".#verify.py").symlink_to("someone@somewhere.1234")
+    (house.scripts / "gone.py").symlink_to("nowhere")
+    house.stage("nothing", "")
+    assert house.run("nothing").returncode == 0
 
 
 def test_permafrosts_modules_do_not_shadow_what_tensorflow_imports(house):

@@ -6,7 +6,6 @@ import hashlib
 from collections.abc import Iterator
 from functools import cache
 from importlib import metadata
-from importlib.machinery import SourceFileLoader
 from pathlib import Path
 from types import CodeType
 
@@ -46,8 +45,8 @@ def _files(scripts: Path, path: Path, found: set[Path]) -> set[Path]:
 
 @cache
 def _compiled(path: Path) -> CodeType:
-    """What a file is compiled to, from beside it where Python has kept that."""
-    return SourceFileLoader("stage", str(path)).get_code("stage")
+    # Not what Python keeps beside it: that is known by the second of the last change alone.
+    return compile(path.read_bytes(), "", "exec", dont_inherit=True, optimize=0)
 
 
 @cache

@@ -23,21 +23,34 @@ _LARGE_CONSTANT = 1 << 20
 _MOST_OUTPUTS = 10_000
 
 
-def list_ops(*graphs) -> list[list[dict]]:
+class Graph:
+    """A graph of which the ops are to be listed. The GraphDef is used up: it must not be used afterwards.
+
+    Args:
+      producer_ops: the meta graph's stripped_op_list (an OpList), or None.
+    """
+
+    def __init__(self, graph_def, producer_ops=None):
+        self.rows = [_stated(node) for node in graph_def.node]
+        self.stated = _stated_outputs(graph_def, producer_ops)
+        self.graph_def, self.producer_ops = graph_def, producer_ops
+
+
+def list_ops(*graphs: Graph) -> list[list[dict]]:
     """For each graph a dict with the keys contract.OP_COLUMNS for each of its nodes, in their order.
 
     `output` is str() of each output tensor; `dtypes` and `shapes` (`[2, ?]`, or `?` for an unknown rank) are those of
     the outputs; `bytes` is what a Const or a variable holds, else None. Lists are joined by `; `. Where TensorFlow
     cannot import a graph, that is said on stderr, `output` is empty, and dtypes and shapes are those that the graph
-    states. The GraphDefs are used up: they must not be used afterwards.
-    Args:
-      graphs: pairs of a GraphDef, and the meta graph's stripped_op_list (an OpList), or None.
+    states.
     """
-    rows = [[_stated(node) for node in graph_def.node] for graph_def, _ in graphs]
-    stated = [_stated_outputs(graph_def, producer_ops) for graph_def, producer_ops in graphs]
-    for row, told, found in zip(sum(rows, []), sum(stated, []), sum(_import(graphs), []), strict=True):
-        row |= {column: _joined(texts) for column, texts in (found or told).items()}
-    return [[{column: row[column] for column in OP_COLUMNS} for row in of_graph] for of_graph in rows]
+    listed = []
+    for graph, found in zip(graphs, _import(graphs), strict=True):
+        outputs = graph.stated if found is None else found
+        for row, tensors in zip(graph.rows, outputs, strict=True):
+            row |= {column: _joined(texts) for column, texts in tensors.items()}
+        listed.append([{column: row[column] for column in OP_COLUMNS} for row in graph.rows])
+    return listed
 
 
 def _stated_outputs(graph_def, producer_ops) -> list[dict[str, list[str]]]:
@@ -52,7 +65,7 @@ def _stated_outputs(graph_def, producer_ops) -> list[dict[str, list[str]]]:
     ]
 
 
-def _import(graphs) -> list[list[dict | None]]:
+def _import(graphs) -> list[list[dict] | None]:
     """What TensorFlow says of each node's outputs, graph by graph; None where it cannot import the graph."""
     try:
         return sandbox.run(_imported, graphs, seconds=_SECONDS, memory_mb=_MEMORY_MB)
@@ -60,11 +73,11 @@ def _import(graphs) -> list[list[dict | None]]:
         if len(graphs) > 1:  # One that TensorFlow refuses must not take the others with it.
             return [_import([graph])[0] for graph in graphs]
         print(f"TensorFlow cannot import the graph, so the tensors are not listed: {error}", file=sys.stderr)
-        return [[None] * len(graph_def.node) for graph_def, _ in graphs]
+        return [None]
 
 
 def _imported(graphs) -> list[list[dict[str, list[str]]]]:
-    return [_imported_one(*graph) for graph in graphs]
+    return [_imported_one(graph.graph_def, graph.producer_ops) for graph in graphs]
 
 
 def _imported_one(graph_def, producer_ops) -> list[dict[str, list[str]]]:

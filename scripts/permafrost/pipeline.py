@@ -55,7 +55,8 @@ class Pipeline:
         self.models = {model["id"]: model for model in state["models"]}
         self._digest = zoo_state.digest(state)
         if main and not dry:
-            spent.delete(self.models, self.frozen, self.reports, self.last_summary)
+            spent.delete(self.models, self.frozen, self.reports)
+            spent.mark_edited(self.models, self.frozen, self.reports)
         self.stale = self._stale() if main else []
 
     def _scan(self, zoos: list[str], overrides: dict, dry: bool) -> dict:
@@ -121,12 +122,12 @@ class Pipeline:
             model = self.models[wildcards.model]
             key = (stage, self._settings.patterns(model["id"], model["series"]))
             if key not in self._passed:
-                self._passed[key] = self._json(stage, self._settings.of(key[1]), model["id"])
+                self._passed[key] = self._settings_text(stage, self._settings.of(key[1]), model["id"])
             return self._passed[key]
 
         return of_model
 
-    def _json(self, stage: str, chosen: dict, model: str) -> str:
+    def _settings_text(self, stage: str, chosen: dict, model: str) -> str:
         passed = {key: chosen[key] for key in _STAGE_SETTINGS[stage]}
         if stage in ("import_meta", "verify", "judge"):
             files = [spec["file"] for spec in _files(chosen["inputs"])]

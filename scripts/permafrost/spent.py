@@ -1,49 +1,38 @@
-"""Deletes what was made and does not hold any more, so that Snakemake makes it again.
+"""What was made and does not hold any more: found out before Snakemake plans its jobs, so that it is made again.
 
 That is the record of a fault that has passed (a full disk, a killed process), the record of a frozen graph that is not
 there or is another one, and whatever somebody has changed since the job that made it ended.
 """
 
 import os
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable
 from pathlib import Path
 
 from snakemake.io import IOFile
 from snakemake.persistence.file import FilePersistence
 
 from permafrost import records
+from permafrost.contract import MADE_FILES
 
 _RECORDS = ("import.json", "verify.json")
-_FOR_THE_USER = "settings.yaml"  # It is there to be edited.
+_EDITABLE = {"settings.yaml"}
 
 
-def delete(models: Iterable[str], frozen: str, reports: str, kept_summary: str) -> None:
-    """Deletes what does not hold any more of these models and of the reports on all of them.
+def delete(models: Iterable[str], frozen: str, reports: str) -> None:
+    """Deletes the records of these models that do not hold any more. Raises OSError where one cannot be deleted.
 
     Args:
       models: ids.
       frozen, reports: the directories.
-      kept_summary: the file that the gate writes at the end of a run.
-    Raises OSError where something cannot be deleted.
     """
-    directories = [reports]
     for model in models:
-        of_frozen, of_reports = os.path.join(frozen, model), os.path.join(reports, "models", model)
-        directories += of_frozen, of_reports
-        for path in (os.path.join(of_frozen, "provenance.json"), *(os.path.join(of_reports, r) for r in _RECORDS)):
+        paths = [Path(frozen, model, "provenance.json"), *(Path(reports, "models", model, name) for name in _RECORDS)]
+        for path in paths:
             if _is_spent(path, model):
-                os.unlink(path)
-    notes = FilePersistence(nolock=True)
-
-    def made(path: str) -> float | None:
-        note = notes.metadata(IOFile(path))
-        return note.endtime if note else None
-
-    for path in _edited(directories, kept_summary, made):
-        os.unlink(path)
+                path.unlink(missing_ok=True)
 
 
-def _is_spent(path: str, model: str) -> bool:
+def _is_spent(path: Path, model: str) -> bool:
     try:
         record = records.load(path)
     except FileNotFoundError:
@@ -52,7 +41,7 @@ def _is_spent(path: str, model: str) -> bool:
         return True
     if record["transient"] or record.get("model") != model:
         return True
-    return "frozen_bytes" in record and not _is_described(Path(path).with_name("frozen_graph.pb"), record)
+    return "frozen_bytes" in record and not _is_described(path.with_name("frozen_graph.pb"), record)
 
 
 def _is_described(frozen_graph: Path, record: dict) -> bool:
@@ -67,23 +56,52 @@ def _is_described(frozen_graph: Path, record: dict) -> bool:
         return False
 
 
-def _edited(directories: list[str], kept_summary: str, made: Callable[[str], float | None]) -> Iterator[str]:
-    """The files in these directories, not below them, that are not as the job left them that made them.
+def mark_edited(models: Iterable[str], frozen: str, reports: str) -> None:
+    """Marks as incomplete, in Snakemake's notes, what somebody has changed since the job that made it ended.
 
-    Args:
-      made: gives the mtime (s) that a file had when its job ended, by Snakemake's notes; None where they do not say.
+    Snakemake then makes it again, where a target needs it. It is told by its mtime, which Snakemake notes when a job
+    ends. Where all files of a model have another one they were copied without their times, and are left alone. Files
+    whose state has not changed since this was called last are not looked up.
+
+    Args: as of `delete`. Raises OSError where Snakemake's notes or `reports`/.checked cannot be written.
     """
-    try:
-        # What nobody has touched since the last run ended need not be looked up.
-        finished = os.stat(kept_summary).st_ctime
-    except OSError:
-        finished = 0.0
-    for directory in directories:
-        try:
-            files = [file for file in os.scandir(directory) if file.is_file() and file.name != _FOR_THE_USER]
-        except FileNotFoundError:
+    checked, began = Path(reports, ".checked"), Path(reports, ".checked.new")
+    began.touch()  # It gets its time from the same clock as the files.
+    since = _changed(checked)
+    notes = FilePersistence(nolock=True)
+    for group in [[reports], *([os.path.join(frozen, m), os.path.join(reports, "models", m)] for m in models)]:
+        paths = [path for directory in group for path in _made_in(directory)]
+        if max(map(_changed, paths), default=0) < since:
             continue
-        for file in files:
-            found = file.stat()
-            if found.st_ctime > finished and made(file.path) not in (None, found.st_mtime):
-                yield file.path
+        others = {path: other for path in paths if (other := _is_other(path, notes)) is not None}
+        if len(others) == 1 or not all(others.values()):
+            for path in (path for path, other in others.items() if other):
+                notes._mark_incomplete(path, None)
+    os.replace(began, checked)
+
+
+def _made_in(directory: str) -> list[str]:
+    try:
+        names = os.listdir(directory)
+    except OSError:
+        return []
+    return [os.path.join(directory, name) for name in names if name in MADE_FILES and name not in _EDITABLE]
+
+
+def _changed(path: str | Path) -> int:
+    """When a file's content or state changed last (ctime, ns); 0 where it cannot be told."""
+    try:
+        return os.stat(path).st_ctime_ns
+    except OSError:
+        return 0
+
+
+def _is_other(path: str, notes: FilePersistence) -> bool | None:
+    """Whether a file has another mtime than when its job ended; None where that is not noted."""
+    note = notes.metadata(IOFile(path))
+    if note is None or note.endtime is None:
+        return None
+    try:
+        return os.stat(path).st_mtime != note.endtime
+    except OSError:
+        return None

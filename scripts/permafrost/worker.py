@@ -45,7 +45,7 @@ PR_SET_PDEATHSIG = 1  # linux/prctl.h
 FIRST_IDLE_SECONDS = 10  # However short WARM_IDLE is, the client that started the worker has to reach it.
 LIBC = ctypes.CDLL(None)
 # The stages, and what they import only when they need it.
-PRELOADED = ("import_meta", "freeze", "verify", "list_ops")
+PRELOADED = ("import_meta", "freeze", "verify", "list_ops", "judge")
 PRELOADED += ("permafrost.rehearsal", "permafrost.judging", "permafrost.verdict", "permafrost.op_listing")
 
 
@@ -345,7 +345,7 @@ def preload() -> None:
     """Imports the stages' modules; what cannot be imported is left for the stage itself to fail with."""
     sys.path.insert(0, str(Path(__file__).parents[1]))
     for module in PRELOADED:
-        with contextlib.suppress(Exception):
+        with contextlib.suppress(Exception, SystemExit):
             importlib.import_module(module)
     del sys.path[0]
 
