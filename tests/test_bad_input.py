@@ -161,6 +161,16 @@ def test_the_good_model_among_them_is_verified_once(summary):
     assert len(summary) == len(BROKEN) + len(MISCONFIGURED) + 1
 
 
+def test_directories_that_cannot_be_written_are_said_in_a_sentence(tmp_path):
+    workspace = Workspace(tmp_path)
+    shutil.copytree(SAMPLE_ZOO / "linear", workspace.zoo / "linear")
+    (tmp_path / "file").touch()
+    for name in ("frozen", "reports"):
+        run = workspace.run(**{name: "file/below"})
+        assert run.status == 1 and "Traceback" not in run.output
+        assert "file/below" in run.output and "Not a directory" in run.output
+
+
 def test_an_empty_zoo_and_a_missing_one(tmp_path):
     workspace = Workspace(tmp_path)
     run = workspace.run()

@@ -35,7 +35,7 @@ class Pipeline:
       overrides: the part of the config that the user gave on the command line.
       main: whether this process is Snakemake's main process.
       dry: whether nothing may be written.
-    Raises Problem (bad_setting, unreadable) for what the user has to mend before anything can run.
+    Raises Problem (bad_setting, unreadable, io_error) for what the user has to mend before anything can run.
     """
 
     def __init__(self, config: dict, home: str, overrides: dict, main: bool, dry: bool):
@@ -51,12 +51,19 @@ class Pipeline:
         if "zoo" not in overrides:
             zoos = [zoo if os.path.isabs(zoo) else os.path.relpath(Path(home) / zoo) for zoo in zoos]
         self.zoos = zoos
-        state = self._scan(zoos, overrides, dry) if main else zoo_state.read(self.state_file)
-        self.models = {model["id"]: model for model in state["models"]}
-        self._digest = zoo_state.digest(state)
-        if main and not dry:
-            spent.delete(self.models, self.frozen, self.reports)
-            spent.mark_edited(self.models, self.frozen, self.reports)
+        try:
+            state = self._scan(zoos, overrides, dry) if main else zoo_state.read(self.state_file)
+            self.models = {model["id"]: model for model in state["models"]}
+            self._digest = zoo_state.digest(state)
+            if main and not dry:
+                spent.delete(self.models, self.frozen, self.reports)
+                spent.mark_edited(self.models, self.frozen, self.reports)
+        except OSError as error:
+            raise Problem(
+                "io_error",
+                f"{error.filename or self.reports} cannot be written: {error.strerror}",
+                "make room, or name other directories as `frozen` and `reports`, and run again",
+            ) from error
         self.stale = self._stale() if main else []
 
     def _scan(self, zoos: list[str], overrides: dict, dry: bool) -> dict:
