@@ -9,6 +9,7 @@ sys.path.insert(0, f"{workflow.basedir}/scripts")
 from permafrost import progress
 from permafrost.contract import Problem
 from permafrost.pipeline import Pipeline
+from snakemake.jobs import Job
 from snakemake.settings.types import Quietness
 
 # The jobs of a large zoo are millions of objects that live until the end; to look through them for garbage, as often as
@@ -45,12 +46,14 @@ of_model = f"{reports}/models/{{model}}"
 
 # What Snakemake does for each job must not take longer the more jobs there are. Its limit of jobs a second, of no use
 # without a cluster, has the scheduler woken once more, a second later, each time that it has looked for jobs. And it
-# lists all jobs that are left for schedulers that look ahead, which the greedy one does not.
+# lists all jobs that are left for schedulers that look ahead, which the greedy one does not. And it looks up whether a
+# file is a pipe, which none is here, in all jobs before a job, for each file that this one reads.
 onstart:
     if workflow.local_exec:
         workflow.scheduler.job_rate_limiter = None
     if workflow.scheduling_settings.scheduler == "greedy" and workflow.execution_settings.keep_going:
         type(workflow.scheduler).remaining_jobs = ()
+    Job.is_pipe_or_service_input = lambda job, path: False
 
 
 wildcard_constraints:
