@@ -112,6 +112,8 @@ def test_a_damaged_file_is_read_as_tensorflow_reads_it_or_refused(data):
         except DecodeError:
             return
     assert expected is not None
+    if len({node.name for node in expected.node}) < len(expected.node):
+        return  # Values are told by their nodes' names; two of one name cannot be imported.
     for node in graph_def.node:
         if node.name in values:
             node.attr["value"].tensor.tensor_content = values[node.name].tobytes()
