@@ -1,9 +1,14 @@
 """What the tests share: where the zoos are, and TensorFlow imported once, quietly."""
 
 import os
+import signal
 from pathlib import Path
 
 import pytest
+
+# In the background of a shell, or under nohup, the tests and all that they start would ignore these.
+signal.signal(signal.SIGINT, signal.default_int_handler)
+signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 os.environ.setdefault("CUDA_VISIBLE_DEVICES", "-1")
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
