@@ -38,10 +38,11 @@ if workflow.is_main_process and not quiet:
 os.environ["PERMAFROST_RUN"] = os.environ["PERMAFROST_RUN_PID"] = str(os.getpid())
 
 python = f"{shlex.quote(sys.executable)} {shlex.quote(workflow.basedir)}/scripts"
-warm = f"exec {shlex.quote(sys.executable)} -I -S {shlex.quote(workflow.basedir)}/scripts/warm.py"
+warm = f"{shlex.quote(sys.executable)} -I -S {shlex.quote(workflow.basedir)}/scripts/warm.py"
 verbosity = "--quiet" if quiet else ""
 frozen, reports = run.frozen, run.reports
 of_model = f"{reports}/models/{{model}}"
+last_summary = f"{reports}/.last_summary.csv"
 
 
 # What Snakemake does for each job must not take longer the more jobs there are. Its limit of jobs a second, of no use
@@ -249,7 +250,7 @@ rule changes:
     log:
         f"{reports}/changes.log",
     params:
-        kept=run.last_summary,
+        kept=last_summary,
         code=run.code("changes"),
     shell:
         "{python}/changes.py --kept {params.kept:q} {input:q} {output:q} > {log:q} 2>&1"
@@ -286,7 +287,7 @@ rule gate:
         f"{reports}/gate.txt",
     params:
         on_failure=run.config["on_failure"],
-        kept=run.last_summary,
+        kept=last_summary,
         code=run.code("gate"),
     shell:
         "{python}/gate.py {verbosity} --on-failure {params.on_failure} --keep {params.kept:q}"

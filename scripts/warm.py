@@ -4,12 +4,13 @@
 
 does what `python scripts/STAGE.py ARG ...` does, without the seconds of `import tensorflow`: this client asks the
 run's worker (permafrost/worker.py, which describes the messages) to fork a child for the stage, and starts the worker
-if there is none. The shell that starts it should `exec` it, so that who ends the one ends the other.
+if there is none.
 
-This program starts once for each job. Hence the modules in C that lie below socket, signal and hashlib: with those, and
-contextlib and ctypes, it takes three times as long to start.
+This program starts once for each job. Hence the modules in C that lie below ctypes, hashlib, signal and socket: with
+those, and contextlib, it takes three times as long to start.
 """
 
+import _ctypes
 import _signal as signal
 import _socket as socket
 import fcntl
@@ -23,6 +24,7 @@ SCRIPTS = os.path.dirname(os.path.abspath(__file__))
 WORKER = os.path.join(SCRIPTS, "permafrost", "worker.py")
 START_SECONDS = 300  # The longest that a worker may take to import TensorFlow, from a slow network disk say.
 LOG_LINES = 20
+PR_SET_PDEATHSIG = 1  # linux/prctl.h
 
 # What Python and TensorFlow read once, when they start: clients that differ in it cannot share a worker.
 STARTUP_VARIABLES = ("PYTHON", "LANG", "LC_", "LD_", "TF_", "XLA_", "CUDA_")
@@ -30,6 +32,15 @@ STARTUP_VARIABLES = ("PYTHON", "LANG", "LC_", "LD_", "TF_", "XLA_", "CUDA_")
 
 class Fault(Exception):
     """The stage could not be run, for a reason that is not its own; one sentence."""
+
+
+def die_with_parent() -> None:
+    """Has the kernel kill this process when its parent, the job's shell, ends."""
+    parent = os.getppid()
+    prctl = _ctypes.dlsym(_ctypes.dlopen(None, os.RTLD_NOW), "prctl")
+    _ctypes.call_function(prctl, (PR_SET_PDEATHSIG, int(signal.SIGKILL)))
+    if os.getppid() != parent:
+        os.kill(os.getpid(), signal.SIGKILL)
 
 
 def worker_name() -> str:
@@ -231,6 +242,7 @@ def run_stage(connection: socket.socket, streams: bytes, descriptors: list[int])
 
 
 def main() -> int:
+    die_with_parent()
     if signal.getsignal(signal.SIGINT) == signal.default_int_handler:
         signal.signal(signal.SIGINT, signal.SIG_DFL)
     streams = bytes(number for number, file in enumerate((sys.stdin, sys.stdout, sys.stderr)) if file is not None)

@@ -42,7 +42,6 @@ class Pipeline:
         self.config = settings.validate(dict(config))
         self.frozen, self.reports = (os.path.normpath(self.config[key]) for key in ("frozen", "reports"))
         self.state_file = f"{self.reports}/.zoo.json"
-        self.last_summary = f"{self.reports}/.last_summary.csv"
         self._scripts = Path(home) / "scripts"
         self._lock = None
         self._settings = settings.ModelSettings(self.config)
@@ -56,8 +55,7 @@ class Pipeline:
             self.models = {model["id"]: model for model in state["models"]}
             self._digest = zoo_state.digest(state)
             if main and not dry:
-                spent.delete(self.models, self.frozen, self.reports)
-                spent.mark_edited(self.models, self.frozen, self.reports)
+                spent.give_up(self.models, self.frozen, self.reports)
         except OSError as error:
             raise Problem(
                 "io_error",

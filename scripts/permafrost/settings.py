@@ -57,6 +57,7 @@ class ModelSettings:
         self._models = config["models"]
         self._defaults = {**_defaults("$defs", "model", "properties"), "checkpoints": config["checkpoints"]}
         self._globs = _globs(self._models)
+        self._patterns: dict[tuple[str, str], tuple[str, ...]] = {}
         self._chosen: dict[tuple[str, ...], dict] = {}
 
     def patterns(self, model_id: str, series_id: str) -> tuple[str, ...]:
@@ -64,8 +65,11 @@ class ModelSettings:
 
         A pattern matches a model by either id; they differ where a series has several models.
         """
-        globs = [pattern for pattern, matches in self._globs if matches(model_id) or matches(series_id)]
-        return (*globs, *(exact for exact in (series_id, model_id) if exact in self._models))
+        ids = (series_id, model_id)
+        if ids not in self._patterns:
+            globs = [pattern for pattern, matches in self._globs if any(map(matches, ids))]
+            self._patterns[ids] = (*globs, *(exact for exact in ids if exact in self._models))
+        return self._patterns[ids]
 
     def of(self, patterns: tuple[str, ...]) -> dict:
         """The settings of all models for which these patterns hold; one dict for all of them, not to be changed."""

@@ -4,6 +4,7 @@ That is the record of a fault that has passed (a full disk, a killed process), t
 there or is another one, and whatever somebody has changed since the job that made it ended.
 """
 
+import contextlib
 import os
 from collections.abc import Iterable
 from pathlib import Path
@@ -14,22 +15,55 @@ from snakemake.persistence.file import FilePersistence
 from permafrost import records
 from permafrost.contract import MADE_FILES
 
-_RECORDS = ("import.json", "verify.json")
-_EDITABLE = {"settings.yaml"}
+_RECORDS = ("provenance.json", "import.json", "verify.json")
+_LOOKED_AT = MADE_FILES - {"settings.yaml"}  # That one is there to be edited.
 
 
-def delete(models: Iterable[str], frozen: str, reports: str) -> None:
-    """Deletes the records of these models that do not hold any more. Raises OSError where one cannot be deleted.
+def give_up(models: Iterable[str], frozen: str, reports: str) -> None:
+    """Deletes records that do not hold any more, and marks as incomplete, in Snakemake's notes, what was edited.
+
+    Snakemake then makes it again, where a target needs it. Where nothing has changed in a model's directories since
+    this was called last, nothing is read.
 
     Args:
       models: ids.
       frozen, reports: the directories.
+    Raises OSError where a record cannot be deleted, or Snakemake's notes or `reports`/.checked cannot be written.
     """
+    checked, began = Path(reports, ".checked"), Path(reports, ".checked.new")
+    began.touch()  # It gets its time from the same clock as the files.
+    since = checked.stat().st_mtime_ns if checked.exists() else 0
+    notes = FilePersistence(nolock=True)
+    if _changed([reports]) >= since:
+        _mark_edited([reports], notes)
     for model in models:
-        paths = [Path(frozen, model, "provenance.json"), *(Path(reports, "models", model, name) for name in _RECORDS)]
-        for path in paths:
-            if _is_spent(path, model):
-                path.unlink(missing_ok=True)
+        directories = [os.path.join(frozen, model), os.path.join(reports, "models", model)]
+        if _changed(directories) >= since:
+            for path in (Path(directory, name) for directory in directories for name in _RECORDS):
+                if _is_spent(path, model):
+                    path.unlink(missing_ok=True)
+            _mark_edited(directories, notes)
+    os.replace(began, checked)
+
+
+def _changed(directories: list[str]) -> int:
+    """When these directories, or a file in them that was made, changed last (ctime, ns)."""
+    return max(map(_ctime, [*directories, *_made_in(directories)]))
+
+
+def _ctime(path: str) -> int:
+    try:
+        return os.stat(path).st_ctime_ns
+    except OSError:
+        return 0
+
+
+def _made_in(directories: list[str]) -> list[str]:
+    made = []
+    for directory in directories:
+        with contextlib.suppress(OSError):
+            made += [os.path.join(directory, name) for name in os.listdir(directory) if name in _LOOKED_AT]
+    return made
 
 
 def _is_spent(path: Path, model: str) -> bool:
@@ -56,44 +90,15 @@ def _is_described(frozen_graph: Path, record: dict) -> bool:
         return False
 
 
-def mark_edited(models: Iterable[str], frozen: str, reports: str) -> None:
-    """Marks as incomplete, in Snakemake's notes, what somebody has changed since the job that made it ended.
+def _mark_edited(directories: list[str], notes: FilePersistence) -> None:
+    """Marks what has another mtime than Snakemake noted when its job ended.
 
-    Snakemake then makes it again, where a target needs it. It is told by its mtime, which Snakemake notes when a job
-    ends. Where all files of a model have another one they were copied without their times, and are left alone. Files
-    whose state has not changed since this was called last are not looked up.
-
-    Args: as of `delete`. Raises OSError where Snakemake's notes or `reports`/.checked cannot be written.
+    Where all files have another one they were copied without their times, and are left alone.
     """
-    checked, began = Path(reports, ".checked"), Path(reports, ".checked.new")
-    began.touch()  # It gets its time from the same clock as the files.
-    since = _changed(checked)
-    notes = FilePersistence(nolock=True)
-    for group in [[reports], *([os.path.join(frozen, m), os.path.join(reports, "models", m)] for m in models)]:
-        paths = [path for directory in group for path in _made_in(directory)]
-        if max(map(_changed, paths), default=0) < since:
-            continue
-        others = {path: other for path in paths if (other := _is_other(path, notes)) is not None}
-        if len(others) == 1 or not all(others.values()):
-            for path in (path for path, other in others.items() if other):
-                notes._mark_incomplete(path, None)
-    os.replace(began, checked)
-
-
-def _made_in(directory: str) -> list[str]:
-    try:
-        names = os.listdir(directory)
-    except OSError:
-        return []
-    return [os.path.join(directory, name) for name in names if name in MADE_FILES and name not in _EDITABLE]
-
-
-def _changed(path: str | Path) -> int:
-    """When a file's content or state changed last (ctime, ns); 0 where it cannot be told."""
-    try:
-        return os.stat(path).st_ctime_ns
-    except OSError:
-        return 0
+    others = {path: other for path in _made_in(directories) if (other := _is_other(path, notes)) is not None}
+    if len(others) == 1 or not all(others.values()):
+        for path in (path for path, other in others.items() if other):
+            notes._mark_incomplete(path, None)
 
 
 def _is_other(path: str, notes: FilePersistence) -> bool | None:
