@@ -3,7 +3,7 @@
 #   zoo ─ discover ─ import_meta ─ freeze ─┬─ verify ───┬─ summarize ─ changes ─ page ─ gate
 #                                          └─ list_ops ─┘
 
-import compileall, gc, os, shlex, sys
+import compileall, gc, os, shlex, subprocess, sys
 
 sys.path.insert(0, f"{workflow.basedir}/scripts")
 from permafrost import progress
@@ -34,11 +34,13 @@ if workflow.is_main_process and not quiet:
     if not dry:
         progress.follow(logger, run.reports, run.expected)
 # Stages that need TensorFlow run in children of one process that has it loaded, and that ends with this one. On a
-# cluster that is the Snakemake process of the node's job.
+# cluster that is the Snakemake process of the node's job. Where that process runs, the other stages start sooner in it.
 os.environ["PERMAFROST_RUN"] = os.environ["PERMAFROST_RUN_PID"] = str(os.getpid())
-
-python = f"{shlex.quote(sys.executable)} {shlex.quote(workflow.basedir)}/scripts"
 warm = f"{shlex.quote(sys.executable)} -I -S {shlex.quote(workflow.basedir)}/scripts/warm.py"
+python = f"{warm} --if-running"
+if run.changed and workflow.resource_settings.nodes is None:
+    # Without a cluster it loads TensorFlow while Snakemake plans the jobs.
+    subprocess.Popen(f"exec {warm} --start", shell=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
 verbosity = "--quiet" if quiet else ""
 frozen, reports = run.frozen, run.reports
 of_model = f"{reports}/models/{{model}}"
@@ -64,9 +66,12 @@ wildcard_constraints:
 # On a cluster the stages of many models go to a node as one group. Snakemake does not tell the node's process how many,
 # and it would take the models apart again: each in a new process, one after the other.
 def models(wildcards):
-    if not workflow.is_main_process:
-        workflow.group_settings.group_components = {"models": sys.maxsize}
+    workflow.group_settings.group_components = {"models": sys.maxsize}
     return "models"
+
+
+if workflow.is_main_process:
+    models = "models"
 
 
 # On a cluster these run where Snakemake was called; the stages of the models go to the nodes.
@@ -119,7 +124,7 @@ rule discover:
         zoo=run.zoo,
         code=run.code("discover"),
     shell:
-        "{python}/discover.py --state {params.state:q} {output:q} > {log:q} 2>&1"
+        "{python} discover --state {params.state:q} {output:q} > {log:q} 2>&1"
 
 
 # Variables and their checkpoint keys, outputs, inputs.
@@ -236,7 +241,7 @@ rule summarize:
         zoo=run.zoo,
         code=run.code("summarize"),
     shell:
-        "{python}/summarize.py --state {params.state:q} --frozen {params.frozen:q} --reports {params.reports:q}"
+        "{python} summarize --state {params.state:q} --frozen {params.frozen:q} --reports {params.reports:q}"
         " --summary {output.summary:q} --timings {output.timings:q} --op-types {output.op_types:q}"
         " --findings {output.findings:q} > {log:q} 2>&1"
 
@@ -253,7 +258,7 @@ rule changes:
         kept=last_summary,
         code=run.code("changes"),
     shell:
-        "{python}/changes.py --kept {params.kept:q} {input:q} {output:q} > {log:q} 2>&1"
+        "{python} changes --kept {params.kept:q} {input:q} {output:q} > {log:q} 2>&1"
 
 
 # All of it for people: one page that opens from the disk.
@@ -274,7 +279,7 @@ rule page:
         zoos=run.zoos,
         code=run.code("page"),
     shell:
-        "{python}/page.py --frozen {params.frozen:q} --reports {params.reports:q} --page {output:q}"
+        "{python} page --frozen {params.frozen:q} --reports {params.reports:q} --page {output:q}"
         " -- {params.zoos:q} > {log:q} 2>&1"
 
 
@@ -290,7 +295,7 @@ rule gate:
         kept=last_summary,
         code=run.code("gate"),
     shell:
-        "{python}/gate.py {verbosity} --on-failure {params.on_failure} --keep {params.kept:q}"
+        "{python} gate {verbosity} --on-failure {params.on_failure} --keep {params.kept:q}"
         " {input.summary:q} {output:q}"
 
 
@@ -308,7 +313,7 @@ rule settings:
         zoo=run.zoo,
         code=run.code("settings"),
     shell:
-        "{python}/settings.py --state {params.state:q} --reports {params.reports:q} {output:q} > {log:q} 2>&1"
+        "{python} settings --state {params.state:q} --reports {params.reports:q} {output:q} > {log:q} 2>&1"
 
 
 # A frozen graph that another tool made of the checkpoint, as the model's settings name it under `judge`.
@@ -344,7 +349,7 @@ rule list_judged:
         zoo=run.zoo,
         code=run.code("list_judged"),
     shell:
-        "{python}/list_judged.py --state {params.state:q} --reports {params.reports:q} {output:q} > {log:q} 2>&1"
+        "{python} list_judged --state {params.state:q} --reports {params.reports:q} {output:q} > {log:q} 2>&1"
 
 
 # Succeeds only where every frozen graph that the settings name under `judge` is as it is expected to be.
@@ -356,7 +361,7 @@ rule judge:
     params:
         on_failure=run.config["on_failure"],
     shell:
-        "{python}/gate.py {verbosity} --on-failure {params.on_failure} {input:q} {output:q}"
+        "{python} gate {verbosity} --on-failure {params.on_failure} {input:q} {output:q}"
 
 
 # Deletes what was made of models that the zoo no longer has.
@@ -364,7 +369,7 @@ rule prune:
     params:
         directories=run.stale,
     shell:
-        "{python}/delete.py {params.directories:q}"
+        "{python} delete {params.directories:q}"
 
 
 # Deletes all that was made.
@@ -372,4 +377,4 @@ rule clean:
     params:
         directories=[frozen, reports],
     shell:
-        "{python}/delete.py --recursive {params.directories:q}"
+        "{python} delete --recursive {params.directories:q}"

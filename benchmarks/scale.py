@@ -49,27 +49,27 @@ rule all:
 rule one:
     input: "zoo/{model}.index", "zoo/{model}.meta", "zoo/{model}.data-00000-of-00001"
     output: "made/{model}/a", "made/{model}/b"
-    shell: "true"
+    shell: "touch {output}"
 
 rule two:
     input: "made/{model}/a"
     output: "made/{model}/c"
-    shell: "true"
+    shell: "touch {output}"
 
 rule three:
     input: "made/{model}/a", "made/{model}/c"
     output: "made/{model}/d", "made/{model}/e"
-    shell: "true"
+    shell: "touch {output}"
 
 rule four:
     input: "made/{model}/a", "made/{model}/c"
     output: "made/{model}/f", "made/{model}/g", "made/{model}/h", "made/{model}/i", "made/{model}/j"
-    shell: "true"
+    shell: "touch {output}"
 
 rule end:
     input: expand("made/{model}/{name}", model=MODELS, name=list("acdi"))
     output: "end"
-    shell: "true"
+    shell: "touch {output}"
 """
 
 
@@ -141,17 +141,11 @@ def nothing_done(done: Run) -> Run:
 
 
 def trivial(directory: Path, count: int) -> None:
-    """Makes a Snakefile with as many jobs as the pipeline has, in which all is done."""
+    """Runs a Snakefile with as many jobs as the pipeline has, of as many files, that do nothing."""
     prefixes = [model_path(number) for number in range(count)]
     (directory / "models.txt").write_text("".join(f"{prefix}\n" for prefix in prefixes))
     (directory / "Snakefile").write_text(TRIVIAL)
-    for prefix in prefixes:
-        made = directory / "made" / prefix
-        made.mkdir(parents=True)
-        for name in "abcdefghij":
-            (made / name).touch()
-    (directory / "end").touch()
-    run([*SNAKEMAKE, "--touch"], directory)
+    run([*SNAKEMAKE, "--cores", "50"], directory)
 
 
 def freeze_graphs(directory: Path, count: int, sample: int) -> float:

@@ -64,7 +64,8 @@ class House:
         self.scripts = directory / "scripts"
         (self.scripts / "permafrost").mkdir(parents=True)
         shutil.copy(SCRIPTS / "warm.py", self.scripts)
-        shutil.copy(SCRIPTS / "permafrost" / "worker.py", self.scripts / "permafrost")
+        for name in ("__init__.py", "client.py", "worker.py"):
+            shutil.copy(SCRIPTS / "permafrost" / name, self.scripts / "permafrost")
         self.runtime = directory / "runtime"
         self.runtime.mkdir(mode=0o700)
         self.private = self.runtime / f"permafrost-{os.geteuid()}"
@@ -191,6 +192,20 @@ def test_arguments_directory_environment_and_umask(house, tmp_path):
     assert seen["path"] == str(house.scripts) and seen["name"] == "report.py"
     assert seen["environment"] == environment
     assert len(house.workers()) == 1
+
+
+@pytest.mark.parametrize("running", [False, True])
+def test_what_needs_no_tensorflow_runs_where_it_starts_soonest(house, tmp_path, running):
+    house.stage("report", REPORT + "\nsys.stderr.write(str(os.getppid()))\nsys.exit(5)")
+    if running:
+        assert house.run("--start").returncode == 0
+    command = [sys.executable, str(house.scripts / "report.py"), "--a", "b c"]
+    options = {"cwd": tmp_path, "env": house.environment, "umask": 0o027, "capture_output": True, "text": True}
+    cold = subprocess.run(command, **options)
+    done = subprocess.run(house.command("--if-running", "report", "--a", "b c"), **options)
+    assert done.stdout == cold.stdout and done.returncode == cold.returncode == 5
+    assert len(house.workers()) == running
+    assert int(done.stderr) == (house.workers()[0] if running else os.getpid())
 
 
 def test_the_shells_redirections_work(house, tmp_path):
@@ -464,7 +479,9 @@ def test_a_temporary_directory_serves_where_the_runtime_directory_is_missing(hou
     assert (deep / f"permafrost-{os.geteuid()}").stat().st_mode & 0o777 == 0o700
 
 
-@pytest.mark.parametrize("arguments", [[], ["no_such_stage"], ["permafrost/worker"]])
+@pytest.mark.parametrize(
+    "arguments", [[], ["--if-running"], ["no_such_stage"], ["--if-running", "no_such_stage"], ["permafrost/worker"]]
+)
 def test_wrong_usage(house, arguments):
     done = house.run(*arguments)
     assert done.returncode == 2 and done.stderr.count("\n") == 1

@@ -29,6 +29,7 @@ _LONGEST_ARGUMENT = 100_000  # characters; the kernel allows 128 KiB for an argu
 class Pipeline:
     """The models of a run, and the parameters of their jobs.
 
+    `changed` says whether the main process found another zoo than the one before it, or anything touched in it.
     Args:
       config: Snakemake's config.
       home: the directory of the Snakefile, against which a zoo in the repository's own config.yaml is resolved.
@@ -43,6 +44,7 @@ class Pipeline:
         self.frozen, self.reports = (os.path.normpath(self.config[key]) for key in ("frozen", "reports"))
         self.state_file = f"{self.reports}/.zoo.json"
         self._scripts = Path(home) / "scripts"
+        self.changed = False
         self._lock = None
         self._settings = settings.ModelSettings(self.config)
         self._passed: dict[tuple, str] = {}
@@ -80,7 +82,7 @@ class Pipeline:
             chosen = self._settings_of(model)
             model |= {key: chosen[key] for key in ("expect", "judge")}
         if not dry:
-            zoo_state.write(self.state_file, state)
+            self.changed = zoo_state.write(self.state_file, state)
         return state
 
     def _take_lock(self) -> None:

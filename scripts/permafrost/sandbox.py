@@ -89,7 +89,7 @@ class _Child:
         self._received = bytearray()
         self._log = _Log()
         self._descendants: set[psutil.Process] = set()
-        self._next_scan = 0.0
+        self._next_scan = time.monotonic() + _SCAN
         self._exit_status: int | None = None
         sys.stdout.flush()
         sys.stderr.flush()

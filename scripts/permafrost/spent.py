@@ -95,7 +95,10 @@ def _mark_edited(directories: list[str], notes: FilePersistence) -> None:
 
     Where all files have another one they were copied without their times, and are left alone.
     """
-    others = {path: other for path in _made_in(directories) if (other := _is_other(path, notes)) is not None}
+    made = _made_in(directories)
+    if all(_ctime(path) < _ctime(notes._record_path(notes._metadata_path, path)) for path in made):
+        return  # None has changed since it was noted, which is known without reading the notes.
+    others = {path: other for path in made if (other := _is_other(path, notes)) is not None}
     if len(others) == 1 or not all(others.values()):
         for path in (path for path, other in others.items() if other):
             notes._mark_incomplete(path, None)

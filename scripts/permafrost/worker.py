@@ -2,7 +2,7 @@
 
     python worker.py NAME DIRECTORY LOCK READY
 
-is started by scripts/warm.py, by its path, never imported. DIRECTORY, LOCK and READY are open descriptors: of the
+is started by client.py, by its path, never imported. DIRECTORY, LOCK and READY are open descriptors: of the
 private directory of NAME.sock, NAME.lock and NAME.log, of the lock, and of a pipe that gets a byte when NAME.sock
 listens. Messages on the socket (SOCK_SEQPACKET), in their order:
 
@@ -39,14 +39,16 @@ import time
 import traceback
 import warnings
 from pathlib import Path
-from types import ModuleType
+from types import CodeType, ModuleType
 
 PR_SET_PDEATHSIG = 1  # linux/prctl.h
 FIRST_IDLE_SECONDS = 10  # However short WARM_IDLE is, the client that started the worker has to reach it.
 LIBC = ctypes.CDLL(None)
-# The stages, and what they import only when they need it.
+# The stages, and what they and pandas import only when they need it.
 PRELOADED = ("import_meta", "freeze", "verify", "list_ops", "judge")
 PRELOADED += ("permafrost.rehearsal", "permafrost.judging", "permafrost.verdict", "permafrost.op_listing")
+PRELOADED += ("pandas.io.formats.csvs", "encodings.ascii")
+CODE: dict[str, CodeType] = {}  # of the scripts that are loaded, by path
 
 
 def start_time(pid: str) -> bytes | None:
@@ -291,9 +293,10 @@ def run_script(script: str, arguments: list[str]) -> None:
     interrupted, status = False, 0
     try:
         signal.signal(signal.SIGINT, signal.default_int_handler)
-        with io.open_code(script) as file:
-            code = compile(file.read(), script, "exec", dont_inherit=True)
-        exec(code, vars(main_module))
+        if script not in CODE:
+            with io.open_code(script) as file:
+                CODE[script] = compile(file.read(), script, "exec", dont_inherit=True)
+        exec(CODE[script], vars(main_module))
     except SystemExit as end:
         status = exit_status(end.code)
     except BaseException as error:
@@ -344,9 +347,10 @@ def flushed(stream) -> bool:
 def preload() -> None:
     """Imports the stages' modules; what cannot be imported is left for the stage itself to fail with."""
     sys.path.insert(0, str(Path(__file__).parents[1]))
-    for module in PRELOADED:
+    for name in PRELOADED:
         with contextlib.suppress(Exception, SystemExit):
-            importlib.import_module(module)
+            spec = importlib.import_module(name).__spec__
+            CODE[spec.origin] = spec.loader.get_code(name)
     del sys.path[0]
 
 
