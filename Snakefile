@@ -34,13 +34,15 @@ if workflow.is_main_process and not quiet:
     if not dry:
         progress.follow(logger, run.reports, run.expected)
 # Stages that need TensorFlow run in children of one process that has it loaded, and that ends with this one. On a
-# cluster that is the Snakemake process of the node's job. Where that process runs, the other stages start sooner in it.
+# cluster that is the Snakemake process of the node's job. Where that worker runs, the other stages start sooner in it.
 os.environ["PERMAFROST_RUN"] = os.environ["PERMAFROST_RUN_PID"] = str(os.getpid())
 warm = f"{shlex.quote(sys.executable)} -I -S {shlex.quote(workflow.basedir)}/scripts/warm.py"
 python = f"{warm} --if-running"
 if run.changed and workflow.resource_settings.nodes is None:
-    # Without a cluster it loads TensorFlow while Snakemake plans the jobs.
-    subprocess.Popen(f"exec {warm} --start", shell=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    # There will be models to make, most likely, and not on a cluster: TensorFlow is loaded while the jobs are planned.
+    # Where that fails, the first job says why.
+    command = [sys.executable, "-I", "-S", f"{workflow.basedir}/scripts/warm.py", "--start"]
+    subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
 verbosity = "--quiet" if quiet else ""
 frozen, reports = run.frozen, run.reports
 of_model = f"{reports}/models/{{model}}"
@@ -65,13 +67,12 @@ wildcard_constraints:
 
 # On a cluster the stages of many models go to a node as one group. Snakemake does not tell the node's process how many,
 # and it would take the models apart again: each in a new process, one after the other.
-def models(wildcards):
+def whole_group(wildcards):
     workflow.group_settings.group_components = {"models": sys.maxsize}
     return "models"
 
 
-if workflow.is_main_process:
-    models = "models"
+models = "models" if workflow.is_main_process else whole_group
 
 
 # On a cluster these run where Snakemake was called; the stages of the models go to the nodes.

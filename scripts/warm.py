@@ -7,6 +7,7 @@
 The first does what `python scripts/STAGE.py ARG ...` does, without the seconds of `import tensorflow`: it asks the
 run's worker (permafrost/worker.py) to fork a child for the stage, and starts the worker if there is none. The second,
 for programs that need no TensorFlow, becomes that command itself if there is none. The last only starts the worker.
+The kernel kills this program when the process that started it ends.
 """
 
 import os

@@ -55,6 +55,22 @@ def test_a_run_makes_records_again_that_are_none(tmp_path, monkeypatch, name, dr
     assert (directory / name).exists() == dry and (directory / "kept.json").exists()
 
 
+def test_a_changed_zoo_is_noticed(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    config = {"zoo": "zoo", "frozen": "frozen", "reports": "reports", "models": {}}
+
+    def changed(dry: bool = False) -> bool:
+        pipeline = Pipeline(config, str(HOME), config, main=True, dry=dry)
+        if pipeline._lock:
+            pipeline._lock.close()
+        return pipeline.changed
+
+    shutil.copytree(SAMPLE_ZOO / "linear", tmp_path / "zoo" / "linear")
+    assert [changed(dry=True), changed(), changed(), changed(dry=True)] == [False, True, False, False]
+    shutil.rmtree(tmp_path / "zoo" / "linear")
+    assert [changed(), changed()] == [True, False]
+
+
 def fail(facts):
     facts["known"] = 1
     raise ZeroDivisionError("by nothing")

@@ -208,6 +208,13 @@ def test_what_needs_no_tensorflow_runs_where_it_starts_soonest(house, tmp_path, 
     assert int(done.stderr) == (house.workers()[0] if running else os.getpid())
 
 
+def test_what_needs_no_tensorflow_needs_no_directory_for_a_worker(house):
+    house.stage("answer", "import sys; sys.exit(5)")
+    house.private.mkdir(mode=0o755)
+    assert house.run("answer").returncode == 1
+    assert house.run("--if-running", "answer").returncode == 5
+
+
 def test_the_shells_redirections_work(house, tmp_path):
     house.stage("both", "import os, sys; print('out'); print('err', file=sys.stderr); os.system('echo below')")
     command = " ".join(f"'{word}'" for word in house.command("both"))
@@ -278,13 +285,20 @@ def test_each_run_has_its_own_worker(house):
 
 
 def test_changed_code_is_run_by_another_worker(house):
-    (house.scripts / "permafrost" / "__init__.py").touch()
     module = house.scripts / "permafrost" / "judging.py"
     house.stage("ask", "from permafrost.judging import ANSWER; print(ANSWER)")
     for answer in ("before", "afterwards"):
         module.write_text(f"ANSWER = {answer!r}")
         for _ in range(2):
             assert house.run("ask").stdout == f"{answer}\n"
+    assert len(house.workers()) == 2
+
+
+def test_a_changed_stage_is_run_by_another_worker(house):
+    for answer in ("before", "afterwards"):
+        house.stage("freeze", f"if __name__ == '__main__': print({answer!r})")
+        for _ in range(2):
+            assert house.run("freeze").stdout == f"{answer}\n"
     assert len(house.workers()) == 2
 
 
@@ -415,6 +429,20 @@ def test_an_idle_worker_ends_and_leaves_nothing(house):
     assert len(house.workers()) == 1
     eventually(lambda: ended(house.workers()[0]), 3)
     assert house.files() == []
+
+
+def test_a_worker_waits_for_the_first_job_of_its_run(house):
+    house.environment["WARM_IDLE"] = "0.1"
+    house.stage("nothing", "")
+    main = subprocess.Popen(["sleep", "60"])
+    house.environment["PERMAFROST_RUN_PID"] = str(main.pid)
+    assert house.run("--start").returncode == 0
+    time.sleep(1.5)
+    assert house.run("nothing").returncode == 0
+    assert len(house.workers()) == 1
+    eventually(lambda: ended(house.workers()[0]), 5)
+    main.kill()
+    main.wait()
 
 
 def test_the_worker_ends_with_its_run(house, tmp_path):

@@ -153,8 +153,8 @@ class Worker:
             stdout=log,
             stderr=log,
             start_new_session=True,
-            # A fork copies, and its end frees, fewer entries of page tables.
-            env={"GLIBC_TUNABLES": "glibc.malloc.hugetlb=1", **os.environ},
+            # Huge pages, since a fork copies page tables, and its end frees them; one thread, as Snakemake gives a job.
+            env={"GLIBC_TUNABLES": "glibc.malloc.hugetlb=1", **os.environ, "OPENBLAS_NUM_THREADS": "1"},
         )
         os.close(worker_ready)
         os.close(log)
@@ -238,6 +238,25 @@ def run_stage(connection: socket.socket, streams: bytes, descriptors: list[int])
     raise Fault("the TensorFlow worker ended while the stage was running; the job can be run again")
 
 
+def run_started(streams: bytes, descriptors: list[int]) -> int:
+    """Has the worker, which is started where it does not run, run the stage, as `run_stage`. Raises Fault."""
+    worker = Worker()
+    # Twice, since an idle worker may end just after it was connected to.
+    for _ in range(2):
+        status = run_stage(worker.connect_or_start(), streams, descriptors)
+        if status is not None:
+            return status
+    raise Fault(f"the TensorFlow worker ended twice before it began the stage; see {worker.log}")
+
+
+def running() -> socket.socket | None:
+    """A connection to the worker; None where none runs that can be used."""
+    try:
+        return Worker().connect()
+    except (Fault, OSError):
+        return None
+
+
 def main() -> int:
     """Does what scripts/warm.py says with sys.argv; returns the exit status."""
     die_with_parent()
@@ -258,24 +277,22 @@ def main() -> int:
         return 2
     umask = os.umask(0o077)  # Whatever is made from here on, the worker's files too, is this user's alone.
     try:
-        worker = Worker()
         if how == "--start":
-            worker.connect_or_start()
+            Worker().connect_or_start()
             return 0
         request = pack_request(script, words[1:], umask)
         descriptors = [request, os.open(".", os.O_PATH | os.O_DIRECTORY), *streams]
-        # Twice, since an idle worker may end just after it was connected to.
-        for _ in range(2):
-            connection = worker.connect() if how == "--if-running" else worker.connect_or_start()
-            status = run_stage(connection, streams, descriptors) if connection else None
-            if status is not None:
-                return status
-        if how == "--if-running":
-            os.umask(umask)
-            os.execv(sys.executable, [sys.executable, script, *words[1:]])
-        raise Fault(f"the TensorFlow worker ended twice before it began the stage; see {worker.log}")
+        if how != "--if-running":
+            return run_started(streams, descriptors)
+        connection = running()
+        status = run_stage(connection, streams, descriptors) if connection else None
+        if status is not None:
+            return status
     except Fault as fault:
         print(f"warm.py: {fault}", file=sys.stderr)
+        return 1
     except OSError as error:
         print(f"warm.py: the TensorFlow worker cannot be used: {error}", file=sys.stderr)
-    return 1
+        return 1
+    os.umask(umask)
+    return os.execv(sys.executable, [sys.executable, script, *words[1:]])

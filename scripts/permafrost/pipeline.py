@@ -29,7 +29,7 @@ _LONGEST_ARGUMENT = 100_000  # characters; the kernel allows 128 KiB for an argu
 class Pipeline:
     """The models of a run, and the parameters of their jobs.
 
-    `changed` says whether the main process found another zoo than the one before it, or anything touched in it.
+    `changed` says whether the main process found another zoo than the last run did, or anything touched in it.
     Args:
       config: Snakemake's config.
       home: the directory of the Snakefile, against which a zoo in the repository's own config.yaml is resolved.

@@ -59,7 +59,7 @@ def run(work: Callable[..., T], *args, seconds: float, memory_mb: int, file_mb: 
     """Gives work(*args), run in a forked child; the process may have imported TensorFlow, but run no op.
 
     The child works in an empty directory, so paths among `args` have to be absolute. What it prints goes to this
-    process's stderr, the first 1 MiB of it.
+    process's stderr, the first 1 MiB of it. Processes that it starts are looked for, and count, every half second.
     Args:
       work: returns what JSON can hold (tuples come back as lists).
       seconds: how long it may take.
@@ -89,7 +89,7 @@ class _Child:
         self._received = bytearray()
         self._log = _Log()
         self._descendants: set[psutil.Process] = set()
-        self._next_scan = time.monotonic() + _SCAN
+        self._next_scan = time.monotonic() + _SCAN  # Most are done by then, and end() looks too.
         self._exit_status: int | None = None
         sys.stdout.flush()
         sys.stderr.flush()
@@ -138,7 +138,7 @@ class _Child:
         status = _status(self.pid)
         used = _memory_bytes(status) - self._held
         if time.monotonic() > self._next_scan:
-            self._next_scan = time.monotonic() + _SCAN
+            self._next_scan = time.monotonic() + _SCAN  # Most are done by then, and end() looks too.
             self._descendants |= self._find_descendants()
         others = [_status(process.pid) for process in self._descendants]
         if used + sum(map(_memory_bytes, others)) > self._memory_mb * _MIB:

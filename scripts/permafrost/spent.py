@@ -5,7 +5,9 @@ there or is another one, and whatever somebody has changed since the job that ma
 """
 
 import contextlib
+import json
 import os
+import zlib
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -15,55 +17,63 @@ from snakemake.persistence.file import FilePersistence
 from permafrost import records
 from permafrost.contract import MADE_FILES
 
-_RECORDS = ("provenance.json", "import.json", "verify.json")
+_RECORDS = ("import.json", "verify.json")  # and provenance.json, beside the frozen graph
 _LOOKED_AT = MADE_FILES - {"settings.yaml"}  # That one is there to be edited.
 
 
 def give_up(models: Iterable[str], frozen: str, reports: str) -> None:
     """Deletes records that do not hold any more, and marks as incomplete, in Snakemake's notes, what was edited.
 
-    Snakemake then makes it again, where a target needs it. Where nothing has changed in a model's directories since
-    this was called last, nothing is read.
+    Snakemake then makes it again, where a target needs it. What was made of a model is not read where all its files are
+    still those that were there when this was called last, as `reports`/.checked tells.
 
     Args:
       models: ids.
       frozen, reports: the directories.
     Raises OSError where a record cannot be deleted, or Snakemake's notes or `reports`/.checked cannot be written.
     """
-    checked, began = Path(reports, ".checked"), Path(reports, ".checked.new")
-    began.touch()  # It gets its time from the same clock as the files.
-    since = checked.stat().st_mtime_ns if checked.exists() else 0
     notes = FilePersistence(nolock=True)
-    if _changed([reports]) >= since:
-        _mark_edited([reports], notes)
+    checked = Path(reports, ".checked")
+    before, now = _read(checked), {}
+    _mark_edited(_made_in(reports), notes)
     for model in models:
-        directories = [os.path.join(frozen, model), os.path.join(reports, "models", model)]
-        if _changed(directories) >= since:
-            for path in (Path(directory, name) for directory in directories for name in _RECORDS):
+        of_model = os.path.join(reports, "models", model)
+        made = [*_made_in(os.path.join(frozen, model)), *_made_in(of_model)]
+        now[model] = _state(made)
+        if now[model] != before.get(model):
+            for path in (Path(frozen, model, "provenance.json"), *(Path(of_model, name) for name in _RECORDS)):
                 if _is_spent(path, model):
                     path.unlink(missing_ok=True)
-            _mark_edited(directories, notes)
-    os.replace(began, checked)
+            _mark_edited(made, notes)
+    if now != before:
+        with records.written_whole(checked) as temporary:
+            temporary.write_text(json.dumps(now))
 
 
-def _changed(directories: list[str]) -> int:
-    """When these directories, or a file in them that was made, changed last (ctime, ns)."""
-    return max(map(_ctime, [*directories, *_made_in(directories)]))
-
-
-def _ctime(path: str) -> int:
+def _read(checked: Path) -> dict[str, int]:
     try:
-        return os.stat(path).st_ctime_ns
-    except OSError:
-        return 0
+        states = json.loads(checked.read_text())
+    except (OSError, ValueError):
+        return {}
+    return states if isinstance(states, dict) else {}
 
 
-def _made_in(directories: list[str]) -> list[str]:
-    made = []
-    for directory in directories:
+def _made_in(directory: str) -> list[str]:
+    with contextlib.suppress(OSError):
+        return [os.path.join(directory, name) for name in sorted(os.listdir(directory)) if name in _LOOKED_AT]
+    return []
+
+
+def _state(paths: list[str]) -> int:
+    """A checksum of which files these are, and in which state: of their ids and all that stat(2) tells of a change."""
+    state = 0
+    for path in paths:
+        facts = (path,)
         with contextlib.suppress(OSError):
-            made += [os.path.join(directory, name) for name in os.listdir(directory) if name in _LOOKED_AT]
-    return made
+            found = os.stat(path)
+            facts += (found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns)
+        state = zlib.crc32(repr(facts).encode(errors="surrogateescape"), state)
+    return state
 
 
 def _is_spent(path: Path, model: str) -> bool:
@@ -90,14 +100,11 @@ def _is_described(frozen_graph: Path, record: dict) -> bool:
         return False
 
 
-def _mark_edited(directories: list[str], notes: FilePersistence) -> None:
-    """Marks what has another mtime than Snakemake noted when its job ended.
+def _mark_edited(made: list[str], notes: FilePersistence) -> None:
+    """Marks those of a model's files that have another mtime than Snakemake noted when their job ended.
 
     Where all files have another one they were copied without their times, and are left alone.
     """
-    made = _made_in(directories)
-    if all(_ctime(path) < _ctime(notes._record_path(notes._metadata_path, path)) for path in made):
-        return  # None has changed since it was noted, which is known without reading the notes.
     others = {path: other for path in made if (other := _is_other(path, notes)) is not None}
     if len(others) == 1 or not all(others.values()):
         for path in (path for path, other in others.items() if other):

@@ -27,6 +27,7 @@ import fcntl
 import gc
 import importlib
 import io
+import math
 import os
 import select
 import signal
@@ -44,11 +45,11 @@ from types import CodeType, ModuleType
 PR_SET_PDEATHSIG = 1  # linux/prctl.h
 FIRST_IDLE_SECONDS = 10  # However short WARM_IDLE is, the client that started the worker has to reach it.
 LIBC = ctypes.CDLL(None)
-# The stages, and what they and pandas import only when they need it.
-PRELOADED = ("import_meta", "freeze", "verify", "list_ops", "judge")
-PRELOADED += ("permafrost.rehearsal", "permafrost.judging", "permafrost.verdict", "permafrost.op_listing")
-PRELOADED += ("pandas.io.formats.csvs", "encodings.ascii")
-CODE: dict[str, CodeType] = {}  # of the scripts that are loaded, by path
+STAGES = ("import_meta", "freeze", "verify", "list_ops", "judge")
+# What they and pandas import only when they need it.
+LATE = ("permafrost.rehearsal", "permafrost.judging", "permafrost.verdict", "permafrost.op_listing")
+LATE += ("pandas.io.formats.csvs", "encodings.ascii")
+CODE: dict[str, CodeType] = {}  # of the stages' scripts, by path
 
 
 def start_time(pid: str) -> bytes | None:
@@ -110,10 +111,13 @@ class Worker:
 
     def serve(self) -> None:
         """Returns when there was nothing to do for the idle time, or when the run is over and its stages are killed."""
-        busy_until, idle = time.monotonic(), max(self.idle, FIRST_IDLE_SECONDS)
+        # The first stage may be long in coming, where the worker was started while the run's jobs are planned.
+        busy_until, idle = time.monotonic(), math.inf if self.run.known() else max(self.idle, FIRST_IDLE_SECONDS)
         while not self.run.over():
             if self.jobs or self.stages:
-                busy_until, idle = time.monotonic(), self.idle
+                busy_until = time.monotonic()
+            if self.stages:
+                idle = self.idle
             elif time.monotonic() >= busy_until + idle and self._removed():
                 return
             ready = {descriptor for descriptor, _ in self.poll.poll(self._timeout(busy_until + idle))}
@@ -293,10 +297,8 @@ def run_script(script: str, arguments: list[str]) -> None:
     interrupted, status = False, 0
     try:
         signal.signal(signal.SIGINT, signal.default_int_handler)
-        if script not in CODE:
-            with io.open_code(script) as file:
-                CODE[script] = compile(file.read(), script, "exec", dont_inherit=True)
-        exec(CODE[script], vars(main_module))
+        code = CODE.get(script) or compiled(script)
+        exec(code, vars(main_module))
     except SystemExit as end:
         status = exit_status(end.code)
     except BaseException as error:
@@ -345,13 +347,23 @@ def flushed(stream) -> bool:
 
 
 def preload() -> None:
-    """Imports the stages' modules; what cannot be imported is left for the stage itself to fail with."""
-    sys.path.insert(0, str(Path(__file__).parents[1]))
-    for name in PRELOADED:
+    """Loads the stages and their modules; what cannot be loaded is left for the stage itself to fail with."""
+    scripts = str(Path(__file__).parents[1])
+    sys.path.insert(0, scripts)
+    for name in (*STAGES, *LATE):
         with contextlib.suppress(Exception, SystemExit):
-            spec = importlib.import_module(name).__spec__
-            CODE[spec.origin] = spec.loader.get_code(name)
+            importlib.import_module(name)
     del sys.path[0]
+    for name in STAGES:
+        script = os.path.join(scripts, f"{name}.py")
+        with contextlib.suppress(Exception):
+            CODE[script] = compiled(script)
+
+
+def compiled(script: str) -> CodeType:
+    """The code of a script. Raises OSError or SyntaxError."""
+    with io.open_code(script) as file:
+        return compile(file.read(), script, "exec", dont_inherit=True)
 
 
 def main(name: str, directory: int, lock: int, ready: int) -> None:
