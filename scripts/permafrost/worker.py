@@ -303,7 +303,9 @@ def run_script(script: str, arguments: list[str]) -> None:
         status = exit_status(end.code)
     except BaseException as error:
         interrupted, status = isinstance(error, KeyboardInterrupt), 1
-        shown = error.__traceback__.tb_next  # Without the frame of this function.
+        shown = error.__traceback__
+        while shown and shown.tb_frame.f_code.co_filename == __file__:
+            shown = shown.tb_next
         sys.excepthook(type(error), error.with_traceback(shown), shown)
     finish(main_module)
     if not all([flushed(sys.stdout), flushed(sys.stderr)]):
