@@ -4,6 +4,7 @@ import json
 import os
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import textwrap
@@ -429,6 +430,22 @@ def test_an_idle_worker_ends_and_leaves_nothing(house):
     assert len(house.workers()) == 1
     eventually(lambda: ended(house.workers()[0]), 3)
     assert house.files() == []
+
+
+def test_a_worker_stays_for_a_client_that_has_connected(house):
+    house.environment["WARM_IDLE"] = "0"
+    house.stage("nap", "import time; time.sleep(0.5)")
+    napping = house.start("nap")
+    eventually(lambda: house.private.exists() and ".sock" in house.files())
+    name = next(path.name for path in house.private.iterdir() if path.suffix == ".sock")
+    directory = os.open(house.private, os.O_RDONLY)
+    with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as client:
+        client.connect(f"/proc/self/fd/{directory}/{name}")
+        assert napping.communicate(timeout=10) == ("", "")
+        time.sleep(0.3)
+        assert not ended(house.workers()[0])
+    os.close(directory)
+    eventually(lambda: ended(house.workers()[0]), 3)
 
 
 def test_a_worker_waits_for_the_first_job_of_its_run(house):

@@ -115,9 +115,7 @@ class Worker:
         busy_until, idle = time.monotonic(), math.inf if self.run.known() else max(self.idle, FIRST_IDLE_SECONDS)
         while not self.run.over():
             if self.jobs or self.stages:
-                busy_until = time.monotonic()
-            if self.stages:
-                idle = self.idle
+                busy_until, idle = time.monotonic(), self.idle if self.stages else idle
             elif time.monotonic() >= busy_until + idle and self._removed():
                 return
             ready = {descriptor for descriptor, _ in self.poll.poll(self._timeout(busy_until + idle))}
