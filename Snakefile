@@ -9,7 +9,7 @@ sys.path.insert(0, f"{workflow.basedir}/scripts")
 from permafrost import progress
 from permafrost.contract import Problem
 from permafrost.pipeline import Pipeline
-from snakemake.jobs import Job
+from permafrost.scheduling import stay_linear
 from snakemake.settings.types import Quietness
 
 # The jobs of a large zoo are millions of objects that live until the end; to look through them for garbage, as often as
@@ -36,29 +36,21 @@ if workflow.is_main_process and not quiet:
 # Stages that need TensorFlow run in children of one process that has it loaded, and that ends with this one. On a
 # cluster that is the Snakemake process of the node's job. Where that worker runs, the other stages start sooner in it.
 os.environ["PERMAFROST_RUN"] = os.environ["PERMAFROST_RUN_PID"] = str(os.getpid())
-warm = f"{shlex.quote(sys.executable)} -I -S {shlex.quote(workflow.basedir)}/scripts/warm.py"
+client = [sys.executable, "-I", "-S", f"{workflow.basedir}/scripts/warm.py"]
+warm = shlex.join(client)
 python = f"{warm} --if-running"
 if run.changed and workflow.resource_settings.nodes is None:
     # There will be models to make, most likely, and not on a cluster: TensorFlow is loaded while the jobs are planned.
     # Where that fails, the first job says why.
-    command = [sys.executable, "-I", "-S", f"{workflow.basedir}/scripts/warm.py", "--start"]
-    subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    subprocess.Popen([*client, "--start"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
 verbosity = "--quiet" if quiet else ""
 frozen, reports = run.frozen, run.reports
 of_model = f"{reports}/models/{{model}}"
 last_summary = f"{reports}/.last_summary.csv"
 
 
-# What Snakemake does for each job must not take longer the more jobs there are. Its limit of jobs a second, of no use
-# without a cluster, has the scheduler woken once more, a second later, each time that it has looked for jobs. And it
-# lists all jobs that are left for schedulers that look ahead, which the greedy one does not. And it looks up whether a
-# file is a pipe, which none is here, in all jobs before a job, for each file that this one reads.
 onstart:
-    if workflow.local_exec:
-        workflow.scheduler.job_rate_limiter = None
-    if workflow.scheduling_settings.scheduler == "greedy" and workflow.execution_settings.keep_going:
-        type(workflow.scheduler).remaining_jobs = ()
-    Job.is_pipe_or_service_input = lambda job, path: False
+    stay_linear(workflow)
 
 
 wildcard_constraints:

@@ -41,14 +41,16 @@ ROUNDS = 3  # of the runs with nothing to be done
 
 # The jobs and files of the pipeline, without the work. What the pipeline switches off in Snakemake when a run starts is
 # switched off here too, or 40,000 jobs would take hours to be done once; it has no part in a run with nothing to do.
-TRIVIAL = """
-from snakemake.jobs import Job
+TRIVIAL = f"""
+import sys
+
+sys.path.insert(0, {str(HOME / "scripts")!r})
+from permafrost.scheduling import stay_linear
 
 onstart:
-    workflow.scheduler.job_rate_limiter = None
-    type(workflow.scheduler).remaining_jobs = ()
-    Job.is_pipe_or_service_input = lambda job, path: False
-
+    stay_linear(workflow)
+"""
+TRIVIAL += """
 MODELS = [line.strip() for line in open("models.txt")]
 
 rule all:

@@ -17,12 +17,11 @@ MODELS = ("a/one", "a/two", "b")
 def directory(tmp_path, monkeypatch):
     """An empty working directory, in which Snakemake's notes are, too."""
     monkeypatch.chdir(tmp_path)
-    return tmp_path
 
 
-def make(model: str, frozen: str = "frozen") -> None:
+def make(model: str) -> None:
     """Writes what the pipeline makes of a model, as far as it is looked at."""
-    graph = Path(frozen, model, "frozen_graph.pb")
+    graph = Path("frozen", model, "frozen_graph.pb")
     graph.parent.mkdir(parents=True)
     graph.write_bytes(f"graph of {model}".encode())
     described = {"frozen_bytes": graph.stat().st_size, "frozen_crc32c": records.checksum(graph)}
@@ -32,9 +31,9 @@ def make(model: str, frozen: str = "frozen") -> None:
         records.write_json(Path("reports", "models", model, name), records.success() | {"model": model})
 
 
-def left(frozen: str = "frozen") -> set[str]:
+def left() -> set[str]:
     """The records that are there."""
-    return {str(path) for root in (frozen, "reports") for path in Path(root).rglob("*.json")}
+    return {str(path) for root in ("frozen", "reports") for path in Path(root).rglob("*.json")}
 
 
 def fail_for_now(model: str) -> str:

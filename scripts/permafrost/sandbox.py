@@ -138,7 +138,7 @@ class _Child:
         status = _status(self.pid)
         used = _memory_bytes(status) - self._held
         if time.monotonic() > self._next_scan:
-            self._next_scan = time.monotonic() + _SCAN  # Most are done by then, and end() looks too.
+            self._next_scan = time.monotonic() + _SCAN
             self._descendants |= self._find_descendants()
         others = [_status(process.pid) for process in self._descendants]
         if used + sum(map(_memory_bytes, others)) > self._memory_mb * _MIB:

@@ -46,8 +46,7 @@ def give_up(models: Iterable[str], frozen: str, reports: str) -> None:
                     path.unlink(missing_ok=True)
             _mark_edited(made, notes)
     if now != before:
-        with records.written_whole(checked) as temporary:
-            temporary.write_text(json.dumps(now))
+        records.write_json(checked, now)
 
 
 def _read(checked: Path) -> dict[str, int]:

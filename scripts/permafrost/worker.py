@@ -302,7 +302,7 @@ def run_script(script: str, arguments: list[str]) -> None:
     except BaseException as error:
         interrupted, status = isinstance(error, KeyboardInterrupt), 1
         shown = error.__traceback__
-        while shown and shown.tb_frame.f_code.co_filename == __file__:
+        while shown and shown.tb_frame.f_code.co_filename == __file__:  # Python itself would not show this program.
             shown = shown.tb_next
         sys.excepthook(type(error), error.with_traceback(shown), shown)
     finish(main_module)
