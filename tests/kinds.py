@@ -283,6 +283,122 @@ def reads_between_writes() -> None:
         tf.add(x * first, state.read_value(), name="out")
 
 
+def only_overwritten(resource: bool) -> Callable[[], None]:
+    """A variable that is written on the way, and that nothing reads; the checkpoint need not have it."""
+
+    def build() -> None:
+        x, w, last = features(), weights("w", [3]), weights("last", [3], resource)
+        tf.add(x * w, v1.assign(last, tf.reduce_mean(x, 0)), name="out")
+
+    return build
+
+
+def moved_range() -> None:
+    """Quantisation in training: the range of a tensor is a moving average that each run moves and then uses."""
+    x, w = features(), weights("w", [3, 2])
+    low, high = (weights(name, [], trainable=False) for name in ("min", "max"))
+    h = tf.matmul(x, w)
+    moved = [
+        v1.assign(variable, variable * 0.9 + value * 0.1)
+        for variable, value in ((low, tf.reduce_min(h) - 1.0), (high, tf.reduce_max(h) + 1.0))
+    ]
+    tf.quantization.fake_quant_with_min_max_vars(h, *moved, name="out")
+
+
+def gather_in_a_loop() -> None:
+    ids, table = v1.placeholder(tf.int32, [None], name="ids"), weights("table", [5, 3], True)
+    ids_in_range = tf.math.floormod(ids, 5)
+    with control_flow(1):
+        _, total = v1.while_loop(
+            lambda i, h: i < 2,
+            lambda i, h: (i + 1, h + tf.gather(table, ids_in_range)),
+            [0, tf.zeros([tf.shape(ids)[0], 3])],
+            shape_invariants=[tf.TensorShape([]), tf.TensorShape([None, 3])],
+        )
+    tf.identity(total, name="out")
+
+
+def gather_in_a_map() -> None:
+    ids, table = v1.placeholder(tf.int32, [None, 4], name="ids"), weights("table", [5, 3], True)
+    with control_flow(1):
+        rows = v1.map_fn(lambda row: tf.nn.embedding_lookup(table, tf.math.floormod(row, 5)), ids, dtype=tf.float32)
+    tf.reduce_mean(rows, 1, name="out")
+
+
+def cond_that_only_writes() -> None:
+    """Each branch writes a variable of its own and returns a number; nobody reads the variables."""
+    x, w = features(), weights("w", [3])
+    a, b = weights("a", [], True), weights("b", [], True)
+
+    def branch(variable, value: float) -> Callable:
+        def write():
+            with tf.control_dependencies([variable.assign(value, read_value=False)]):
+                return tf.constant(value)
+
+        return write
+
+    with control_flow(1):
+        number = v1.cond(tf.reduce_sum(x) > 0, branch(a, 5.0), branch(b, 7.0))
+    tf.add(x * w, number, name="out")
+
+
+def value_and_update_of_a_metric() -> None:
+    """Read and moved in no order where both are run, as tf.metrics has it; `out` alone runs no write."""
+    x, w = features(), weights("w", [3])
+    total, count = weights("total", [], True), weights("count", [], True)
+    loss = tf.reduce_mean(x * w)
+    tf.math.divide_no_nan(total.read_value(), count.read_value(), name="value")
+    with tf.control_dependencies([total.assign_add(loss, read_value=False), count.assign_add(1.0, read_value=False)]):
+        tf.math.divide_no_nan(total.read_value(), count.read_value(), name="update")
+    tf.add(x, w, name="out")
+
+
+def alias_through(share: Callable) -> Callable[[], None]:
+    """A tensor in the variable's memory that is made before a write and used after it."""
+
+    def build() -> None:
+        x, state = features(), weights("state", [3])
+        shared = share(tf.identity(state._ref()))
+        with tf.control_dependencies([shared]):
+            write = v1.assign_add(state, tf.where(tf.reduce_max(x) > 1000.0, tf.ones([3]), tf.zeros([3]))).op
+        with tf.control_dependencies([write]):
+            tf.add(x, shared * 2.0, name="out")
+
+    return build
+
+
+def conditional_write_before_a_read(resource: bool) -> Callable[[], None]:
+    """The write happens for large inputs alone, and the read comes after the cond in any case."""
+
+    def build() -> None:
+        x, state = features(), weights("state", [3], resource)
+        with control_flow(1):
+            done = v1.cond(
+                tf.reduce_max(x) > 1000.0, lambda: tf.identity(v1.assign(state, tf.ones([3]))), lambda: tf.zeros([3])
+            )
+        with tf.control_dependencies([done]):
+            tf.add(x, state.read_value() if resource else tf.identity(state._ref()), name="out")
+
+    return build
+
+
+def write_under_another_name(resource: bool) -> Callable[[], None]:
+    """Two nodes that are one variable by their shared_name: what the one writes, the other reads."""
+
+    def build() -> None:
+        x, state = features(), weights("state", [3], resource)
+        if resource:
+            twin = raw.VarHandleOp(dtype=tf.float32, shape=[3], shared_name="state", name="twin")
+            write = raw.AssignVariableOp(resource=twin, value=tf.reduce_mean(x, 0))
+        else:
+            twin = raw.VariableV2(shape=[3], dtype=tf.float32, shared_name="state", name="twin")
+            write = raw.Assign(ref=twin, value=tf.reduce_mean(x, 0)).op
+        with tf.control_dependencies([write]):
+            tf.add(x, state.read_value() if resource else tf.identity(state._ref()), name="out")
+
+    return build
+
+
 def ref_ops() -> None:
     """A reference goes through a cond as a reference."""
     x, w = features(), weights("w", [3, 2])
@@ -398,6 +514,12 @@ REPAIRED = {
     "read after a write": read_after_write(False),
     "read after a write, resource": read_after_write(True),
     "reads between writes": reads_between_writes,
+    "only overwritten": only_overwritten(False),
+    "only overwritten, resource": only_overwritten(True),
+    "moved range": moved_range,
+    "gather in a loop": gather_in_a_loop,
+    "gather in a map": gather_in_a_map,
+    "cond that only writes": cond_that_only_writes,
     "reference ops": ref_ops,
     "tflearn's dropout": dropout_of_tflearn(True),
     "lookup table": table_of_constants,
@@ -409,6 +531,15 @@ REPAIRED = {
 REFUSED = {
     "python function": (python_function, "unsupported_op"),
     "alias of what is written": (alias_of_what_is_written, "unsupported_op"),
+    "alias by reshape": (alias_through(lambda t: tf.reshape(t, [1, 3])), "unsupported_op"),
+    "alias by expand_dims": (alias_through(lambda t: tf.expand_dims(t, 0)), "unsupported_op"),
+    "alias by bitcast": (alias_through(lambda t: tf.bitcast(tf.bitcast(t, tf.int32), tf.float32)), "unsupported_op"),
+    "alias by a sum over nothing": (alias_through(lambda t: tf.reduce_sum(t, axis=[])), "unsupported_op"),
+    "alias by a cond": (alias_through(lambda t: v1.cond(tf.constant(True), lambda: t, lambda: t)), "unsupported_op"),
+    "write under a condition": (conditional_write_before_a_read(False), "unsupported_op"),
+    "write under a condition, resource": (conditional_write_before_a_read(True), "unsupported_op"),
+    "write under another name": (write_under_another_name(False), "unsupported_op"),
+    "write under another name, resource": (write_under_another_name(True), "unsupported_op"),
     "loop that writes": (loop_that_writes(1), "unsupported_op"),
     "functional loop that writes": (loop_that_writes(2), "unsupported_op"),
     "read after a function that writes": (read_after_a_function_that_writes, "unsupported_op"),

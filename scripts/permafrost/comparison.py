@@ -193,6 +193,17 @@ def match(a: np.ndarray, b: np.ndarray, tolerance: dict | None = None) -> str:
     return "tolerance" if used is not None and used <= 1 else ""
 
 
+def is_close(a: np.ndarray, b: np.ndarray) -> bool:
+    """Whether two arrays differ by no more than what another order of the same arithmetic makes."""
+    numbers = _floats(a)
+    if numbers is None or not numbers.size:
+        return bool(match(a, b))
+    with np.errstate(all="ignore"):
+        magnitudes = np.abs(numbers)
+        largest = float(np.where(np.isfinite(magnitudes), magnitudes, 0).max())
+    return bool(match(a, b, {"rtol": 1e-5, "atol": 1e-5 * largest}))
+
+
 def tolerance_used(a: np.ndarray, b: np.ndarray, tolerance: dict | None) -> float | None:
     """The part of a tolerance that the largest difference takes; more than 1 is beyond it, None where it says nothing.
 

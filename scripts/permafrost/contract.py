@@ -54,6 +54,7 @@ CAUSES = {
     "processes": "raise `processes:` in the model's settings if you trust this model",
     "crash": "see the log; other shapes under `inputs:` in the model's settings may help",
     "random": "give `outputs:` that lie before the random op",
+    "unordered": "give `outputs:` that do not depend on this node; what the graph gives is a matter of chance",
     "insensitive": "give `outputs:` before a saturated op, or `inputs:` that reach the weights",
     # Permafrost's own fault.
     "internal": "this is an error in Permafrost; see the log",

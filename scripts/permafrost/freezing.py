@@ -75,7 +75,7 @@ def plan(meta_graph, imported: dict, options: dict) -> Plan:
         graph_def, options["variable_names_allowlist"], options["variable_names_denylist"]
     )
     writing_ops = {op for op, definition in definitions.items() if definition["writes"]}
-    if repaired := repairs.repair(graph_def, set(variables), set(sources), writing_ops):
+    if repaired := repairs.repair(graph_def, set(variables), set(sources), writing_ops, imported["outputs"]):
         index = GraphIndex(graph_def)
         graph_def = pruning.extract(index, pruning.needed(index, outputs + initializers))
         made += repaired

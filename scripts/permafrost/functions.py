@@ -6,12 +6,13 @@ differ in what they pass, each gets its own copy.
 
 import copy
 
-from permafrost import writes
 from permafrost.bodies import Body
 from permafrost.contract import Problem
 from permafrost.metagraph import VARIABLE_OPS, called_functions, needed_functions
 from permafrost.propagation import CALLS, Propagation, Value
 from permafrost.protos import types_pb2
+from permafrost.reads import RESOURCE_WRITES
+from permafrost.writes import settle
 
 
 class Functions:
@@ -67,7 +68,7 @@ class Functions:
         body = Body(function.node_def, function)
         signature = function.signature
         handles = {signature.input_arg[index].name for index, value in values.items() if value.handle}
-        written = writes.settle(body, handles, self.written_by_call)
+        written = settle(body, handles, self.written_by_call)
         if written and is_loop:
             raise Problem(
                 "unsupported_op", f"node {written[0]['node']!r} in function {signature.name!r} writes in a loop"
@@ -115,7 +116,7 @@ class Functions:
             for position, text in enumerate(node.input):
                 if text.startswith("^") or body.origin(text) != argument:
                     continue
-                if position == 0 and node.op in writes.RESOURCE_WRITES:
+                if position == 0 and node.op in RESOURCE_WRITES:
                     return True
                 if node.op in CALLS:
                     inner = position - CALLS[node.op][0]

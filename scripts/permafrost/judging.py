@@ -32,7 +32,7 @@ def judge(imported: dict, provenance: dict, frozen_graph: str, settings: dict, d
     Returns a JSON-able dict: weights, nodes_checked, random_ops, match (`` unless all trials match), behaviour (of the
       outputs, see permafrost.behaviour), trials, batches, max_abs_diff, tolerance_used, rows (one for each tensor and
       trial, with comparison.VERIFICATION_COLUMNS), control (which change was noticed, where the outputs match), and
-      finding ({cause, message}: outputs_differ, random or insensitive) where the model is not verified.
+      finding ({cause, message}: outputs_differ, random, unordered or insensitive) where the model is not verified.
     Raises Problem with a cause that says what was found before there was anything to compare (permafrost.contract).
       The weights have been compared before the outputs' part of the graph is looked at or run.
     """
@@ -124,6 +124,9 @@ def _compare_outputs(pair: Pair, settings: dict, directory: str) -> dict:
         feed = pair.feed(seed, batch, directory)
         expected, *again = _expected(pair, feed)
         batches.append(batch)
+        if chance := [n for n, value in zip(pair.fetched, expected, strict=True) if not pair.can_give(n, feed, value)]:
+            finding = ("unordered", _unordered(pair, chance[0], trial))
+            break
         try:
             actual = pair.run_frozen(pair.fetched, feed)
         except RunFailed as failed:
@@ -165,6 +168,14 @@ def _tolerances(pair: Pair, settings: dict) -> dict[str, dict | None]:
         names = ", ".join(pair.outputs[:10])
         raise Problem("bad_setting", f"`output_tolerance:` names {min(unknown)}, which is none of the outputs {names}")
     return {name: own.get(pair.before_heads.get(name, name), settings["tolerance"]) for name in pair.fetched}
+
+
+def _unordered(pair: Pair, tensor: str, trial: int) -> str:
+    reads = pair.original.reads_first
+    return (
+        f"{tensor} depends on whether {reads[0]!r} comes before or after a write to the variable that it reads, which "
+        f"the graph leaves open; TensorFlow gave in no run of trial {trial} what it gives where reads come first"
+    )
 
 
 def _largest(rows: list[dict], column: str) -> float | None:

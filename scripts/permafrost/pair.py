@@ -2,14 +2,21 @@
 
 import contextlib
 import itertools
+import time
+from collections.abc import Callable, Iterable
 
 import numpy as np
 
-from permafrost import feeds, graph_files, pruning
+from permafrost import comparison, feeds, graph_files, pruning
 from permafrost.forward import HEADS, STRUCTURAL
 from permafrost.metagraph import VARIABLE_OPS, GraphIndex, tensor_name
 from permafrost.seeds import seed_random_ops
 from permafrost.sides import CheckpointSide, FrozenSide, RunFailed
+
+# How often, and with how many threads, a graph that leaves an order open is asked for a value.
+_THREADS = (1, 2, 8, 16) * 10
+_USUAL_RUNS = 40
+_LONGEST_SEARCH = 20  # s
 
 
 class Pair:
@@ -18,9 +25,10 @@ class Pair:
     outputs: the tensors of the model's outputs. before_heads: what goes into an ArgMax, a Softmax or another head on
     the way to them, which shows differences that a head hides, with the output. All have the same names on both sides.
     inputs: tensor name -> description, of the inputs that are fed. batches: the batch sizes to try. graph_def, index:
-    the meta graph's graph with its inputs cut, which is the checkpoint's side. constants, kept: names of the variables
-    that are constants in the frozen graph and of those that are variables still. is_foreign: whether another tool made
-    the frozen graph.
+    the meta graph's graph with its inputs cut. original, frozen: the checkpoint's side and the frozen one; unordered:
+    the former as the graph has it, where reads without an order come first in `original`, else None. constants, kept:
+    names of the variables that are constants in the frozen graph and of those that are variables still. is_foreign:
+    whether another tool made the frozen graph.
     """
 
     def __init__(self, imported: dict, provenance: dict, frozen_graph: str):
@@ -70,9 +78,9 @@ class Pair:
         tensors, initializers = ([*self.outputs, *self.fed], self.initializers) if whole else ([], [])
         variables = self.constants + self.kept
         # First, since a frozen graph is not to be blamed for what its meta graph has as well.
-        self.original = CheckpointSide(
-            self.graph_def, self.meta_graph, self._imported, tensors, variables, initializers
-        )
+        model = (self.graph_def, self.meta_graph, self._imported, tensors, variables, initializers)
+        self.original = CheckpointSide(*model)
+        self.unordered = CheckpointSide(*model, is_ordered=False) if self.original.reads_first else None
         if whole:
             self.frozen.load()
 
@@ -103,6 +111,30 @@ class Pair:
             except RunFailed:
                 found.append(None)
             return found
+
+    def can_give(self, tensor: str, feed: dict, expected: np.ndarray) -> bool:
+        """Whether the checkpoint's own graph, in which nothing was put in an order, gives in some run what is expected.
+
+        It is asked for the one tensor alone, since what another needs may write what this one reads. A graph that
+        leaves an order open may give another value from run to run, with other numbers of threads, and in a session
+        with TensorFlow's optimisers, which is what people have; these round otherwise.
+        """
+        if self.unordered is None:
+            return True
+        exact = ({"threads": threads} for threads in _THREADS)
+        return self._is_given(tensor, feed, exact, lambda found: comparison.match(expected, found)) and self._is_given(
+            tensor, feed, [{"is_plain": True}] * _USUAL_RUNS, lambda found: comparison.is_close(expected, found)
+        )
+
+    def _is_given(self, tensor: str, feed: dict, sessions: Iterable[dict], is_right: Callable) -> bool:
+        named, deadline = self._to_original(feed), time.monotonic() + _LONGEST_SEARCH
+        for options in sessions:
+            with contextlib.suppress(RunFailed):
+                if is_right(self.unordered.run([tensor], named, **options)[0]):
+                    return True
+            if time.monotonic() > deadline:
+                break
+        return False
 
     def _to_original(self, feed: dict) -> dict:
         return {self._names[name]: value for name, value in feed.items()}

@@ -6,11 +6,12 @@ tensorflow/python/framework, and for each pair of ops their definitions in Tenso
 """
 
 from collections.abc import Callable
+from dataclasses import dataclass
 
 from permafrost.bodies import Body
+from permafrost.branches import Branches
 from permafrost.protos import node_def_pb2, types_pb2
 
-WRITES = ("Assign", "AssignAdd", "AssignSub", "AssignVariableOp", "AssignAddVariableOp", "AssignSubVariableOp")
 REFERENCE_TWINS = ("Identity", "Switch", "Merge", "Enter", "Exit", "NextIteration")
 # Op that calls functions -> (first input that is an argument, attribute of the arguments' dtypes).
 CALLS = {
@@ -23,8 +24,43 @@ CALLS = {
     "While": (0, "T"),
     "StatelessWhile": (0, "T"),
 }
+_READERS = ("ReadVariableOp", "ResourceGather", "ResourceGatherNd", "VariableShape", "VarIsInitializedOp")
 # What an output is called in a function before and after: op -> (before, after).
 RENAMED_OUTPUTS = {"ReadVariableOp": ("value", "output"), "VarIsInitializedOp": ("is_initialized", "output")}
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a node stands: the body before, and the conditions under which its nodes run."""
+
+    body: Body
+    branches: Branches
+
+    def runs_by(self, whole: list[str], part: list[str]) -> bool:
+        """Whether what waits for the inputs `part` alone runs just where what waits for all of `whole` does."""
+        return self.branches.of(*whole) == self.branches.of(*part)
+
+    def loops_of(self, text: str) -> frozenset:
+        """The while loops in which an input arrives."""
+        return frozenset(each for each in self.branches.of(text) if each[0] == "loop")
+
+    def needs_controls(self, reader) -> bool:
+        """Whether something that takes a reader's value would run elsewhere, did the reader lose its control inputs."""
+        lost = self.branches.of(*reader.input) - self.branches.of(*_data(reader))
+        return bool(lost) and any(
+            not lost <= self._brought_by_others(consumer, reader.name)
+            for consumer in self.body.dependents.get(reader.name, ())
+        )
+
+    def _brought_by_others(self, consumer, reader: str) -> frozenset:
+        if consumer.op in ("Merge", "RefMerge"):
+            return frozenset()
+        texts = []
+        for text in consumer.input:
+            source = self.body.nodes.get(self.body.source(text))
+            is_reader = source is not None and source.op in _READERS
+            texts += (_data(source) if source.name != reader else []) if is_reader else [text]
+        return self.branches.of(*texts)
 
 
 def _data(node) -> list[str]:
@@ -45,69 +81,97 @@ def _made(before, op: str, inputs: list[str], **attributes) -> node_def_pb2.Node
     return node
 
 
-def _read(before, dtype: int, body: Body):
-    return _made(before, "Identity", _data(before), T=before.attr["dtype"])
+def _read_inputs(before, place: Place) -> list[str]:
+    """A constant needs no order, so its readers lose their control inputs, unless these have them run on one side."""
+    return list(before.input) if place.needs_controls(before) else _data(before)
 
 
-def _gather(before, dtype: int, body: Body):
-    axis = f"{before.name}/axis" + (":output:0" if body.function is not None else "")
-    indices = before.attr["Tindices"]
-    node = _made(before, "GatherV2", [*_data(before), axis], Tindices=indices, Taxis=indices)
+def _read(before, dtype: int, place: Place):
+    return _made(before, "Identity", _read_inputs(before, place), T=before.attr["dtype"])
+
+
+def _gather(before, dtype: int, place: Place):
+    axis = f"{before.name}/axis" + (":output:0" if place.body.function is not None else "")
+    indices, inputs = before.attr["Tindices"], _read_inputs(before, place)
+    node = _made(before, "GatherV2", [*inputs[:2], axis, *inputs[2:]], Tindices=indices, Taxis=indices)
     node.attr["Tparams"].CopyFrom(before.attr["dtype"])
     if before.attr["batch_dims"].i:
         node.attr["batch_dims"].i = before.attr["batch_dims"].i
     return node
 
 
-def _gather_nd(before, dtype: int, body: Body):
-    return _made(before, "GatherNd", _data(before), Tparams=before.attr["dtype"], Tindices=before.attr["Tindices"])
+def _gather_nd(before, dtype: int, place: Place):
+    node = _made(before, "GatherNd", _read_inputs(before, place), Tparams=before.attr["dtype"])
+    node.attr["Tindices"].CopyFrom(before.attr["Tindices"])
+    return node
 
 
-def _shape(before, dtype: int, body: Body):
+def _shape(before, dtype: int, place: Place):
     out_type = before.attr["out_type"].type or types_pb2.DT_INT32
     return _made(before, "Shape", list(before.input), T=dtype, out_type=out_type)
 
 
-def _written(position: slice, op: str) -> Callable:
-    def make(before, dtype: int, body: Body):
-        return _made(before, op, [*_data(before)[position], *_controls(before)], T=dtype)
+def _computed(op: str) -> Callable:
+    def make(before, dtype: int, place: Place):
+        return _made(before, op, list(before.input), T=dtype)
 
     return make
 
 
-def _nothing(before, dtype: int, body: Body):
-    return _made(before, "NoOp", _controls(before))
+def _value(before, dtype: int, place: Place):
+    inputs = [_data(before)[1], *_controls(before)]
+    return _made(before, "Identity", inputs, T=dtype) if place.runs_by(list(before.input), inputs) else None
 
 
-def _twin(before, dtype: int, body: Body):
+def _both(before, dtype: int, place: Place):
+    variable, value = _data(before)
+    node = _made(before, "IdentityN", [value, variable, *_controls(before)])
+    node.attr["T"].list.type.extend([dtype, dtype])
+    return node
+
+
+def _nothing(before, dtype: int, place: Place):
+    controls = _controls(before)
+    return _made(before, "NoOp", controls) if place.runs_by(list(before.input), controls) else None
+
+
+def _twin(before, dtype: int, place: Place):
     node = node_def_pb2.NodeDef()
     node.CopyFrom(before)
     node.op = before.op.removeprefix("Ref")
     return node
 
 
-# (op before, op after) -> function of (NodeDef before, DataType of the variable, Body before) giving the NodeDef after.
+# (op before, op after) -> function of (NodeDef before, DataType of the variable, Place) giving the NodeDef after, or
+# None where it may not become that.
 CONVERSIONS = {
     ("ReadVariableOp", "Identity"): _read,
     ("ResourceGather", "GatherV2"): _gather,
     ("ResourceGatherNd", "GatherNd"): _gather_nd,
     ("VariableShape", "Shape"): _shape,
-    ("Assign", "Identity"): _written(slice(1, 2), "Identity"),
-    ("AssignAdd", "Add"): _written(slice(0, 2), "Add"),
-    ("AssignSub", "Sub"): _written(slice(0, 2), "Sub"),
-    ("AssignVariableOp", "Identity"): _written(slice(1, 2), "Identity"),
-    ("AssignAddVariableOp", "Add"): _written(slice(0, 2), "Add"),
-    ("AssignSubVariableOp", "Sub"): _written(slice(0, 2), "Sub"),
-    ("AssignVariableOp", "NoOp"): _nothing,
-    ("AssignAddVariableOp", "NoOp"): _nothing,
-    ("AssignSubVariableOp", "NoOp"): _nothing,
+    ("Assign", "Identity"): _value,
+    ("Assign", "IdentityN"): _both,
+    ("AssignAdd", "Add"): _computed("Add"),
+    ("AssignSub", "Sub"): _computed("Sub"),
+    ("AssignVariableOp", "Identity"): _value,
+    ("AssignVariableOp", "IdentityN"): _both,
+    ("AssignAddVariableOp", "Add"): _computed("Add"),
+    ("AssignSubVariableOp", "Sub"): _computed("Sub"),
 } | {(f"Ref{op}", op): _twin for op in REFERENCE_TWINS}
+# What a write of a resource may become as well, where no read takes what it writes.
+UNREAD = {
+    (op, twin): make
+    for op in ("AssignVariableOp", "AssignAddVariableOp", "AssignSubVariableOp")
+    for twin, make in (("NoOp", _nothing), ("Identity", _value), ("IdentityN", _both))
+}
 
 
-def gather_axis(gather, name: str) -> node_def_pb2.NodeDef:
-    """The Const that a converted ResourceGather takes as its axis."""
+def gather_axis(gather, name: str, place: Place) -> node_def_pb2.NodeDef:
+    """The Const that a converted ResourceGather takes as its axis; in a loop it waits for the indices."""
     dtype = gather.attr["Tindices"].type
     node = node_def_pb2.NodeDef(name=name, op="Const")
+    if any(map(place.loops_of, _data(gather))):
+        node.input.append(f"^{place.body.source(_data(gather)[1])}")
     node.attr["dtype"].type = dtype
     tensor = node.attr["value"].tensor
     tensor.dtype = dtype
@@ -117,8 +181,10 @@ def gather_axis(gather, name: str) -> node_def_pb2.NodeDef:
     return node
 
 
-def initialized(before, value: bool) -> node_def_pb2.NodeDef:
-    """The Const that stands for whether a variable has a value."""
+def initialized(before, value: bool, place: Place) -> node_def_pb2.NodeDef | None:
+    """The Const that stands for whether a variable has a value; None where it would run where the node did not."""
+    if not place.runs_by(list(before.input), _controls(before)):
+        return None
     node = _made(before, "Const", _controls(before), dtype=types_pb2.DT_BOOL)
     tensor = node.attr["value"].tensor
     tensor.dtype = types_pb2.DT_BOOL

@@ -6,11 +6,12 @@ take the variable's dtype and lose `_output_shapes`, and calls go to copies of t
 
 from dataclasses import dataclass
 
-from permafrost.bodies import PASSING, Body
+from permafrost.bodies import PASSING, Body, controls
+from permafrost.branches import Branches
 from permafrost.contract import Problem
 from permafrost.metagraph import VARIABLE_OPS
 from permafrost.protos import tensor_shape_pb2
-from permafrost.readers import READERS
+from permafrost.readers import READERS, convert_reader
 
 # Op that calls functions -> (first input that is an argument, attribute of the arguments' dtypes, of the functions).
 CALLS = {
@@ -25,7 +26,7 @@ CALLS = {
 }
 _LOOPS = ("While", "StatelessWhile")
 # What takes a reference or a handle as it is when it comes here: other variables, and what was repaired before.
-_CONVERTED = ("Add", "Sub", "Const", "NoOp", "Shape", "GatherV2", "GatherNd", *VARIABLE_OPS)
+_CONVERTED = ("Add", "Sub", "Const", "IdentityN", "NoOp", "Shape", "GatherV2", "GatherNd", *VARIABLE_OPS)
 
 
 @dataclass(frozen=True)
@@ -50,6 +51,7 @@ class Propagation:
         self._functions = functions
         self._repairs = repairs
         self._calls: dict[str, dict[int, Value]] = {}
+        self._branches = Branches(body)
 
     def follow(self, source: str, value: Value) -> None:
         """Changes, in place, what takes `value` in place of the variable or argument `source`; that itself stays.
@@ -86,10 +88,11 @@ class Propagation:
                 )
 
     def _convert_reader(self, node, value: Value) -> None:
-        convert, same_in_graph, same_in_function = READERS[node.op]
-        before = node.op
+        _, same_in_graph, same_in_function = READERS[node.op]
+        before, had = node.op, len(self._body.container)
         odd = node.attr["batch_dims"].i if "batch_dims" in node.attr else 0
-        convert(self._body, node, value.dtype)
+        convert_reader(self._body, self._branches, node, value.dtype)
+        odd = odd or controls(node) or any(added.input for added in self._body.container[had:])
         if odd or not (same_in_graph if self._body.function is None else same_in_function):
             self._note(node, f"{before} -> {node.op}")
 

@@ -5,6 +5,9 @@ goes on where that gives up: batch_dims, readers inside functions, and the shape
 """
 
 from permafrost.bodies import Body, controls
+from permafrost.branches import Branches
+from permafrost.contract import Problem
+from permafrost.orders import MERGES
 from permafrost.protos import types_pb2
 
 
@@ -73,3 +76,51 @@ READERS = {
     "VariableShape": (shape, False, False),
     "VarIsInitializedOp": (initialized, False, False),
 }
+
+
+def refuse_in_branch(branches: Branches, node) -> None:
+    """Raises Problem (unsupported_op) for a node that is to be a constant, and runs on one side of a cond alone."""
+    if not branches.of(*_data(node)) <= branches.of(*controls(node)):
+        raise Problem("unsupported_op", f"node {node.name!r} ({node.op}) asks for a variable in a cond or a loop")
+
+
+def keeps_controls(body: Body, branches: Branches, node) -> bool:
+    """Whether a reader of a constant needs its control inputs: where they alone keep what takes it from running."""
+    own = set(branches.of(*controls(node))) - branches.of(*_data(node))
+    return bool(own) and not all(
+        consumer.op not in MERGES and own <= _without(body, branches, consumer, node.name)
+        for consumer in body.dependents.get(node.name, ())
+    )
+
+
+def _without(body: Body, branches: Branches, consumer, name: str) -> set:
+    """The conditions that a consumer's inputs from elsewhere bring with them; a reader's own controls do not count."""
+    found: set = set()
+    for text in consumer.input:
+        source = body.nodes.get(body.source(text))
+        if source is not None and source.op in READERS:
+            found |= branches.of(*_data(source)) if source.name != name else set()
+        else:
+            found |= branches.of(text)
+    return found
+
+
+def _data(node) -> list[str]:
+    return [text for text in node.input if not text.startswith("^")]
+
+
+def convert_reader(body: Body, branches: Branches, node, dtype: int) -> None:
+    """Converts a node of one of READERS in place, for a variable of DataType `dtype`; it runs where it ran before.
+
+    Raises Problem (unsupported_op) where a constant cannot run on one side of a cond alone.
+    """
+    if node.op == "VarIsInitializedOp":
+        refuse_in_branch(branches, node)
+    kept = controls(node) if keeps_controls(body, branches, node) else []
+    data = _data(node)
+    is_looping = any(kind == "loop" for kind, *_ in branches.of(*data))
+    READERS[node.op][0](body, node, dtype)
+    node.input.extend(text for text in kept if text not in node.input)
+    if node.op == "GatherV2" and is_looping:
+        # A constant without inputs lies outside of all loops, where nothing inside may take it.
+        body.container[-1].input.append(f"^{body.source(data[1])}")

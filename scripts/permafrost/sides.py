@@ -49,10 +49,12 @@ class RunFailed(Exception):
         self.cause = cause
 
 
-def _config():
+def _config(threads: int, is_plain: bool):
+    if is_plain:
+        return _v1.ConfigProto(device_count={"GPU": 0, "CPU": 1})
     config = _v1.ConfigProto(
         intra_op_parallelism_threads=ENVIRONMENT["intra_op_parallelism_threads"],
-        inter_op_parallelism_threads=ENVIRONMENT["inter_op_parallelism_threads"],
+        inter_op_parallelism_threads=threads,
         device_count={"GPU": 0, "CPU": 1},
     )
     config.graph_options.optimizer_options.opt_level = getattr(_v1.OptimizerOptions, ENVIRONMENT["opt_level"])
@@ -127,25 +129,31 @@ class _Side:
         session.run(assign, {value: array})
 
     @contextlib.contextmanager
-    def restored(self) -> Iterator:
-        """A fresh session in which the variables have their values; nothing else of the graph has run."""
-        with _v1.Session(graph=self.graph, config=_config()) as session:
+    def restored(self, threads: int = ENVIRONMENT["inter_op_parallelism_threads"], is_plain: bool = False) -> Iterator:
+        """A fresh session in which the variables have their values; nothing else of the graph has run.
+
+        Args:
+          threads: how many ops may run at a time.
+          is_plain: whether the session is as TensorFlow makes it by itself, with its optimisers and as many threads as
+            there are cores.
+        """
+        with _v1.Session(graph=self.graph, config=_config(threads, is_plain)) as session:
             self._restore(session)
             yield session
 
-    def run(self, fetches: list[str], feed: dict[str, np.ndarray]) -> list[np.ndarray]:
-        """The values of the tensors `fetches` on `feed`, in a fresh session. Raises as `runs` does."""
-        with contextlib.closing(self.runs(fetches, feed)) as runs:
+    def run(self, fetches: list[str], feed: dict[str, np.ndarray], **options) -> list[np.ndarray]:
+        """The values of the tensors `fetches` on `feed`, in a fresh session. Takes and raises what `runs` does."""
+        with contextlib.closing(self.runs(fetches, feed, **options)) as runs:
             return next(runs)
 
-    def runs(self, fetches: list[str], feed: dict[str, np.ndarray]) -> Iterator[list[np.ndarray]]:
-        """The values of the tensors `fetches` on `feed`, again and again in one fresh session.
+    def runs(self, fetches: list[str], feed: dict[str, np.ndarray], **options) -> Iterator[list[np.ndarray]]:
+        """The values of the tensors `fetches` on `feed`, again and again in one fresh session, as `restored` gives it.
 
         The initializers, which fill tables, run before. Feeds that the graph lacks are left out. Raises RunFailed
         where TensorFlow refuses the feed or the graph fails on it or lacks a fetch, and Problem (memory).
         """
         present = {name: value for name, value in feed.items() if self.has(name)}
-        with self.restored() as session:
+        with self.restored(**options) as session:
             for name in self.initializers:
                 with _failing_as(self._failure, f"the initializer {name!r} fails"):
                     session.run(self.graph.get_operation_by_name(name))
@@ -162,11 +170,23 @@ class _Side:
 
 
 class CheckpointSide(_Side):
-    """The meta graph, pruned to what is run, restored from the checkpoint by the meta graph's own saver."""
+    """The meta graph, pruned to what is run, restored from the checkpoint by the meta graph's own saver.
+
+    reads_first: the reads that were put before a write, where the graph leaves the order open.
+    """
 
     _failure = "not_restorable"
 
-    def __init__(self, graph_def, meta_graph, imported: dict, tensors: list[str], variables: list[str], initializers):
+    def __init__(
+        self,
+        graph_def,
+        meta_graph,
+        imported: dict,
+        tensors: list[str],
+        variables: list[str],
+        initializers: list[str],
+        is_ordered: bool = True,
+    ):
         """
         Args:
           graph_def: the meta graph's graph, with its inputs cut.
@@ -175,6 +195,7 @@ class CheckpointSide(_Side):
           tensors: the tensors that will be fed or fetched.
           variables: the variable nodes whose values will be asked for.
           initializers: the nodes to run before each run.
+          is_ordered: whether reads that have no order with a write come first; `reads_first` then names them.
         Raises Problem (not_restorable) where TensorFlow cannot import the graph.
         """
         super().__init__(initializers)
@@ -190,7 +211,7 @@ class CheckpointSide(_Side):
         for node in kept.node:
             node.device = ""
             node.attr.pop("_output_shapes", None)
-        races.reads_first(kept, needed)
+        self.reads_first = races.reads_first(kept, needed) if is_ordered else []
         # The saver restores all variables; those of which the settings ask for the averages get these afterwards.
         rows = [row for row in imported["variables"] if row["key"] and (not self._restore_op or "restored" in row)]
         self._keys = {row["variable"]: row["key"] for row in rows}
@@ -218,10 +239,10 @@ class CheckpointSide(_Side):
                 for name in self._assigns:
                     self._assign(session, name, reader.get_tensor(self._keys[name]))
 
-    def runs(self, fetches: list[str], feed: dict[str, np.ndarray]) -> Iterator[list[np.ndarray]]:
+    def runs(self, fetches: list[str], feed: dict[str, np.ndarray], **options) -> Iterator[list[np.ndarray]]:
         """As for each side; a fetch of a variable's handle gives the variable's value, which the frozen graph has."""
         reads = {f"{name}:0": tensor for name, tensor in self._reads.items()}
-        return super().runs([reads.get(name, name) for name in fetches], feed)
+        return super().runs([reads.get(name, name) for name in fetches], feed, **options)
 
     def value(self, session, name: str) -> np.ndarray:
         """The value of the variable `name` in a restored session. Raises Problem (weights_differ) where it has none."""

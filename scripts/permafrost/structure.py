@@ -4,13 +4,17 @@ Numbers alone would not notice a changed seed, a dropped assertion or an epsilon
 tried. The judge derives again, from the meta graph, what a node may have become; it does not ask the freezer.
 """
 
+from collections import Counter
+
 from tensorflow.python.framework import op_def_registry
 
 from permafrost import permitted, pruning
 from permafrost.bodies import PASSING, Body
+from permafrost.branches import Branches
 from permafrost.contract import Problem
-from permafrost.metagraph import VARIABLE_OPS
+from permafrost.metagraph import VARIABLE_OPS, resource_name
 from permafrost.protos import types_pb2
+from permafrost.written_reads import WrittenReads
 
 _INITIALIZED = ("IsVariableInitialized", "VarIsInitializedOp")
 
@@ -41,7 +45,7 @@ def check(meta_graph, frozen, cuts: dict[str, str], outputs: list[str], restored
     originals = {function.signature.name: function for function in graph_def.library.function}
     copies = {function.signature.name: function for function in frozen.library.function}
     functions = _Functions(originals, copies)
-    _Comparison(before, Body(frozen.node), constants, functions, restored).check()
+    _Comparison(before, Body(frozen.node), constants, functions, restored, outputs).check()
     functions.check_rest()
     return len(frozen.node)
 
@@ -53,14 +57,37 @@ class _Comparison:
       values: the variables, or arguments, that are values now -> DataType.
     """
 
-    def __init__(self, before: Body, after: Body, values: dict[str, int], functions, restored: set[str] | None):
+    def __init__(
+        self,
+        before: Body,
+        after: Body,
+        values: dict[str, int],
+        functions: "_Functions",
+        restored: set[str] | None,
+        outputs: list[str],
+    ):
         self._before, self._after = before, after
         self._values, self._functions, self._restored = values, functions, restored
-        self._writes = [
-            name
-            for name, node in before.nodes.items()
-            if node.op in permitted.WRITES and name in after.nodes and before.origin(node.input[0]) in values
-        ]
+        run = _executed(before, after)
+        self._place = permitted.Place(run, Branches(run))
+        gone = {name: dtype for name, node in before.nodes.items() if (dtype := self._overwritten(name, node))}
+        self._dtypes = values | gone
+        references = {name for name, node in before.nodes.items() if node.op in ("Variable", "VariableV2")}
+        self._reads = WrittenReads(run, self._dtypes, references, self._place, functions.originals, outputs)
+        self._refuse_twins(run)
+
+    def _refuse_twins(self, run: Body) -> None:
+        """Two nodes may be one variable by their shared_name; then a write by the one is seen by the other."""
+        variables = {name for name, node in run.nodes.items() if node.op in VARIABLE_OPS} | self._reads.written
+        known = {name: resource_name(self._before.nodes[name]) for name in variables if name in self._before.nodes}
+        counts = Counter(known.values())
+        for name in sorted(self._reads.written):
+            if counts[known.get(name)] > 1:
+                raise self._differs(self._before.nodes[name], "is written to in the meta graph under another name, too")
+
+    def _overwritten(self, name: str, node) -> int:
+        """The DataType of a variable of which the frozen graph has nothing, as it is only written to; else 0."""
+        return node.attr["dtype"].type if node.op in VARIABLE_OPS and name not in self._after.nodes else 0
 
     def check(self) -> None:
         for node in self._after.nodes.values():
@@ -69,7 +96,7 @@ class _Comparison:
                 gather = self._before.nodes.get(node.name.removesuffix("/axis"))
                 if gather is None or gather.op != "ResourceGather":
                     raise self._differs(node, "is not in the meta graph")
-                self._compare(permitted.gather_axis(gather, node.name), node)
+                self._compare(permitted.gather_axis(gather, node.name, self._place), node)
             elif before.op in VARIABLE_OPS and node.op == "Const":
                 self._check_constant(before, node)
             else:
@@ -88,20 +115,27 @@ class _Comparison:
 
     def _check_node(self, before, node) -> None:
         origin = self._before.origin(before.input[0]) if before.input else ""
-        dtype = self._values.get(origin, 0)
+        dtype = self._dtypes.get(origin, 0)
         if before.op in _INITIALIZED and node.op == "Const":
             is_restored = self._restored is None or origin in self._restored or origin in self._before.arguments
-            self._compare(permitted.initialized(before, is_restored), node)
+            self._compare(permitted.initialized(before, is_restored, self._place), node)
         elif before.op == node.op:
             self._compare(before, node, dtype)
-        elif make := permitted.CONVERSIONS.get((before.op, node.op)):
+        elif make := self._conversion(before, node):
             if not dtype and not before.op.startswith("Ref"):
                 raise self._differs(node, f"was {before.op} in the meta graph, and of no variable that is converted")
-            self._compare(make(before, dtype, self._before), node, dtype)
+            self._compare(make(before, dtype, self._place), node, dtype)
         else:
             raise self._differs(node, f"was {before.op} in the meta graph")
 
+    def _conversion(self, before, node):
+        pair = before.op, node.op
+        unread = permitted.UNREAD if node.name not in self._reads.observed else {}
+        return permitted.CONVERSIONS.get(pair) or unread.get(pair)
+
     def _compare(self, expected, node, dtype: int = 0) -> None:
+        if expected is None:
+            raise self._differs(node, "runs where it does not run in the meta graph")
         if expected.op != node.op:
             raise self._differs(node, f"should be {expected.op}")
         if node.device not in ("", expected.device):
@@ -117,52 +151,7 @@ class _Comparison:
                 raise self._differs(node, f"has another value of the attribute {name!r} than in the meta graph")
 
     def _same_input(self, node, wanted: str, found: str) -> bool:
-        source = self._before.source(wanted)
-        wanted = self._renamed(wanted)
-        if wanted == found and not self._writes:
-            return True
-        variable = self._before.origin(wanted)
-        written = {name for name in self._writes if self._before.origin(self._before.nodes[name].input[0]) == variable}
-        written -= {node.name, source}
-        if written and self._takes_value(node, wanted):
-            written &= self._always_before(node.name)
-            if written:
-                return self._after.source(found) in written
-        return wanted == found
-
-    def _takes_value(self, node, text: str) -> bool:
-        """Whether the node reads a variable here, rather than handing on its handle or a value read before."""
-        variable = self._before.origin(text)
-        if variable in self._before.nodes and self._before.nodes[variable].op != "VarHandleOp":
-            return self._before.source(text) == variable
-        return self._before.nodes[node.name].op not in PASSING
-
-    def _always_before(self, name: str) -> set[str]:
-        """The writes that come before `name` in any case: not on one side of a cond whose Merge lies between."""
-        certain = self._ancestors(name, through_merges=False)
-        possible = self._ancestors(name, through_merges=True)
-        return {
-            write
-            for write in self._writes
-            if write in certain or (write in possible and not self._is_conditional(write))
-        }
-
-    def _is_conditional(self, name: str) -> bool:
-        ancestors = self._ancestors(name, through_merges=False)
-        return any(self._before.nodes[a].op in ("Switch", "RefSwitch") for a in ancestors if a in self._before.nodes)
-
-    def _ancestors(self, name: str, through_merges: bool) -> set[str]:
-        found: set[str] = set()
-        waiting = [name]
-        while waiting:
-            node = self._before.nodes.get(waiting.pop())
-            if node is None or (node.op in ("Merge", "RefMerge") and not through_merges):
-                continue
-            for source in map(self._before.source, node.input):
-                if source not in found:
-                    found.add(source)
-                    waiting.append(source)
-        return found
+        return self._reads.expected.get((node.name, wanted), self._renamed(wanted)) == found
 
     def check_results(self, before: dict, after: dict) -> None:
         """Compares what a function returns: result -> the node's output that it is."""
@@ -231,11 +220,23 @@ class _Comparison:
         return True
 
 
+def _executed(before: Body, after: Body) -> Body:
+    """The part of a body that runs where the nodes of the frozen one are to run: with all that they wait for."""
+    reached, waiting = set(), [name for name in after.nodes if name in before.nodes]
+    while waiting:
+        name = waiting.pop()
+        if name in reached or name not in before.nodes:
+            continue
+        reached.add(name)
+        waiting.extend(map(before.source, before.nodes[name].input))
+    return Body([node for name, node in before.nodes.items() if name in reached], before.function)
+
+
 class _Functions:
     """The library's functions before and after, compared when a call says that one stands for the other."""
 
     def __init__(self, originals: dict, copies: dict):
-        self._originals, self._copies = originals, copies
+        self.originals, self._copies = originals, copies
         self._checked: set[tuple] = set()
 
     def check(self, name: str, copy_name: str, converted: dict[int, int], is_loop: bool) -> None:
@@ -249,15 +250,15 @@ class _Functions:
         if key in self._checked:
             return
         self._checked.add(key)
-        if name not in self._originals or copy_name not in self._copies:
+        if name not in self.originals or copy_name not in self._copies:
             raise Problem(
                 "structure_differs", f"function {copy_name!r} stands for {name!r}, and one of them is missing"
             )
-        before, after = self._originals[name], self._copies[copy_name]
+        before, after = self.originals[name], self._copies[copy_name]
         self._check_signature(before, after, converted, is_loop)
         bodies = Body(before.node_def, before), Body(after.node_def, after)
         values = {before.signature.input_arg[index].name: dtype for index, dtype in converted.items()}
-        comparison = _Comparison(*bodies, values, self, None)
+        comparison = _Comparison(*bodies, values, self, None, [])
         comparison.check()
         if set(bodies[0].nodes) - set(bodies[1].nodes):
             raise Problem("structure_differs", f"function {copy_name!r} lacks nodes of {name!r}")
@@ -285,5 +286,5 @@ class _Functions:
         """Raises Problem (structure_differs) for a function that no call explains and that is not as it was."""
         explained = {copy_name for _, copy_name, _, _ in self._checked}
         for name, function in self._copies.items():
-            if name not in explained and self._originals.get(name) != function:
+            if name not in explained and self.originals.get(name) != function:
                 raise Problem("structure_differs", f"function {name!r} differs from the meta graph's")

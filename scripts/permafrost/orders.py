@@ -1,0 +1,158 @@
+"""In what order the nodes of one body run, as far as the graph itself says so.
+
+Chosen nodes are numbered in topological order, and sets of them are integers, of which bit k stands for the k-th: a
+graph with ten thousand writes is gone through once, not once for each write.
+"""
+
+from collections.abc import Iterable, Iterator
+from functools import cached_property
+
+from permafrost.bodies import Body
+from permafrost.contract import Problem
+
+MERGES, NEXT_ITERATIONS = ("Merge", "RefMerge"), ("NextIteration", "RefNextIteration")
+ENTERS, EXITS = ("Enter", "RefEnter"), ("Exit", "RefExit")
+
+
+def sources(body: Body, node, controls: bool = True) -> Iterator[str]:
+    """The nodes and arguments that a node waits for, but for the next round of a loop that it begins."""
+    for text in node.input:
+        name = body.source(text)
+        if text.startswith("^") and not controls:
+            continue
+        source = body.nodes.get(name)
+        if not (node.op in MERGES and source is not None and source.op in NEXT_ITERATIONS):
+            yield name
+
+
+def topological(body: Body) -> list:
+    """The NodeDefs of a body, each after all that it waits for. Raises Problem (bad_meta_graph) where there is a cycle.
+
+    The way from a NextIteration to a Merge is how a while loop goes round, and no cycle.
+    """
+    missing = {name: {s for s in sources(body, node) if s in body.nodes} for name, node in body.nodes.items()}
+    dependents: dict[str, list[str]] = {}
+    for name, waits_for in missing.items():
+        for source in waits_for:
+            dependents.setdefault(source, []).append(name)
+    counts = {name: len(waits_for) for name, waits_for in missing.items()}
+    order = [name for name, count in counts.items() if not count]
+    for name in order:
+        for dependent in dependents.get(name, ()):
+            counts[dependent] -= 1
+            if not counts[dependent]:
+                order.append(dependent)
+    if len(order) < len(body.nodes):
+        name = min(set(body.nodes) - set(order))
+        raise Problem("bad_meta_graph", f"node {name!r} ({body.nodes[name].op}) depends on itself")
+    return [body.nodes[name] for name in order]
+
+
+class Order:
+    """How the nodes of a body stand to the `chosen` ones: before, after, or in no order.
+
+    Args:
+      chosen: names of nodes of the body.
+    Raises Problem (bad_meta_graph) where the body has a cycle.
+    """
+
+    def __init__(self, body: Body, chosen: Iterable[str]):
+        self._body = body
+        self._nodes = topological(body)
+        wanted = set(chosen)
+        self.chosen = [node.name for node in self._nodes if node.name in wanted]
+        self._bits = {name: 1 << number for number, name in enumerate(self.chosen)}
+
+    def set_of(self, names: Iterable[str]) -> int:
+        """The nodes `names` as a set, without those that are not chosen."""
+        found = 0
+        for name in names:
+            found |= self._bits.get(name, 0)
+        return found
+
+    def names(self, found: int) -> Iterator[str]:
+        """The names in a set, in topological order."""
+        while found:
+            lowest = found & -found
+            yield self.chosen[lowest.bit_length() - 1]
+            found ^= lowest
+
+    def last(self, found: int) -> str:
+        """The name in a set that comes last in topological order; the set must not be empty."""
+        return self.chosen[found.bit_length() - 1]
+
+    @cached_property
+    def possible(self) -> dict[str, int]:
+        """Node -> the chosen nodes from which a way leads to it: they come before it wherever they run."""
+        found: dict[str, int] = {}
+        for node in self._nodes:
+            before = 0
+            for source in sources(self._body, node):
+                before |= found.get(source, 0) | self._bits.get(source, 0)
+            found[node.name] = before
+        return found
+
+    @cached_property
+    def certain(self) -> dict[str, int]:
+        """Node -> the chosen nodes that have run whenever it runs: a Merge runs after one of its inputs, not all."""
+        found: dict[str, int] = {}
+        for node in self._nodes:
+            before, merged = 0, None
+            for source in sources(self._body, node, controls=False) if node.op in MERGES else ():
+                one = found.get(source, 0) | self._bits.get(source, 0)
+                merged = one if merged is None else merged & one
+            rest = sources(self._body, node) if node.op not in MERGES else _control_sources(self._body, node)
+            for source in rest:
+                before |= found.get(source, 0) | self._bits.get(source, 0)
+            found[node.name] = before | (merged or 0)
+        return found
+
+    @cached_property
+    def following(self) -> dict[str, int]:
+        """Node -> the chosen nodes to which a way leads from it."""
+        found = dict.fromkeys(self._body.nodes, 0)
+        for node in reversed(self._nodes):
+            own = found[node.name] | self._bits.get(node.name, 0)
+            for source in sources(self._body, node) if own else ():
+                if source in found:
+                    found[source] |= own
+        return found
+
+    @cached_property
+    def looping(self) -> set[str]:
+        """The nodes that are in a while loop, between an Enter and an Exit."""
+        depths: dict[str, int] = {}
+        for node in self._nodes:
+            depth = max((depths.get(source, 0) for source in sources(self._body, node)), default=0)
+            depths[node.name] = max(0, depth + (node.op in ENTERS) - (node.op in EXITS))
+        return {name for name, depth in depths.items() if depth}
+
+
+def _control_sources(body: Body, node) -> Iterator[str]:
+    return (body.source(text) for text in node.input if text.startswith("^"))
+
+
+def first_in_cycle(body: Body, order: Order, later: dict[str, int]) -> str | None:
+    """A node of `later` that would come before itself, if each of them ran before the chosen nodes given with it.
+
+    Args:
+      later: name of a node -> a set of `order`'s chosen nodes, none of which precedes it.
+    Returns None where there is no such node.
+    """
+    following: dict[str | int, list] = {found: list(order.names(found)) for found in set(later.values())}
+    following |= {name: [found] for name, found in later.items()}
+    for name, node in body.nodes.items() if later else ():
+        for source in sources(body, node):
+            if source in body.nodes:
+                following.setdefault(source, []).append(name)
+    counts = dict.fromkeys([*body.nodes, *set(later.values())], 0)
+    for names in following.values():
+        for name in names:
+            counts[name] += 1
+    ready = [name for name, count in counts.items() if not count]
+    for name in ready:
+        for dependent in following.get(name, ()):
+            counts[dependent] -= 1
+            if not counts[dependent]:
+                ready.append(dependent)
+    return min((name for name in later if counts[name]), default=None)

@@ -1,0 +1,89 @@
+"""Whether a verified frozen graph gives what TensorFlow itself gives in plain sessions, on feeds of its own."""
+
+import json
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import tensorflow as tf
+
+import kinds
+from permafrost import judging
+from permafrost.contract import Problem
+from random_graphs import FEEDS
+from stages import default_settings, frozen, imported, sources
+
+v1 = tf.compat.v1
+# How often TensorFlow is asked what a graph gives, where its runs differ or another than the frozen graph's comes.
+_THREADS = (0, 1, 2, 8, 0, 1, 2, 8)
+
+
+@dataclass
+class Outcome:
+    """What became of a graph: the judge's word, and the feeds on which a frozen graph that it verified differs."""
+
+    verdict: str
+    unordered: bool = False
+    differing: list = field(default_factory=list)
+
+
+def compared(build, directory: Path) -> Outcome:
+    """Freezes and judges a graph whose output is `y`, and compares what was verified with TensorFlow's own runs."""
+    kinds.save(build, directory)
+    (source,) = sources(directory).values()
+    try:
+        record = imported(source, outputs=["y"])
+        provenance, path = frozen(record, directory / "frozen")
+        found = judging.judge(record, json.loads(json.dumps(provenance)), str(path), default_settings(), str(directory))
+    except Problem as problem:
+        return Outcome(f"{problem.cause}: {problem.message}")
+    if "finding" in found:
+        return Outcome("{cause}: {message}".format(**found["finding"]))
+    unordered = any("in no order" in repair["repair"] for repair in provenance["repairs"])
+    graph_def = v1.GraphDef.FromString(path.read_bytes())
+    with tf.Graph().as_default() as ours:
+        tf.import_graph_def(graph_def, name="")
+    with tf.Graph().as_default() as theirs:
+        saver = v1.train.import_meta_graph(record["meta"])
+    differing = [
+        (feed.tolist(), seen, value)
+        for feed in FEEDS
+        for seen, value in _difference(theirs, lambda session: saver.restore(session, record["prefix"]), ours, feed)
+    ]
+    return Outcome("verified", unordered, differing)
+
+
+def _difference(theirs, restore, ours, feed: np.ndarray):
+    """What TensorFlow gives and what the frozen graph gives, where no run of TensorFlow's gives the latter."""
+    with v1.Session(graph=ours) as session:
+        value = _value(session, feed)
+    seen = []
+    for threads in _THREADS:
+        config = v1.ConfigProto(inter_op_parallelism_threads=threads, intra_op_parallelism_threads=threads)
+        with v1.Session(graph=theirs, config=config) as session:
+            restore(session)
+            seen.append(_value(session, feed))
+        if _same(seen[-1], value):
+            return
+    yield seen, value
+
+
+def _value(session, feed: np.ndarray):
+    try:
+        return session.run("y:0", {"x:0": feed} if _takes_x(session.graph) else {}).tolist()
+    except tf.errors.OpError as error:
+        return type(error).__name__
+
+
+def _takes_x(graph) -> bool:
+    try:
+        graph.get_tensor_by_name("x:0")
+    except KeyError:
+        return False
+    return True
+
+
+def _same(a, b) -> bool:
+    # TensorFlow's own optimisers round otherwise; another value of a variable differs by far more.
+    is_error = isinstance(a, str) or isinstance(b, str)
+    return a == b if is_error else np.allclose(a, b, rtol=1e-4, atol=1e-4, equal_nan=True)
