@@ -59,11 +59,13 @@ class Pair:
         """The tensors to compare: the outputs, then those before heads."""
         return [*self.outputs, *self.before_heads]
 
-    def load(self, whole: bool) -> None:
-        """Seeds the random ops and imports both graphs; raises Problem (not_importable, not_restorable).
+    def load(self, whole: bool, allowed: set[str]) -> None:
+        """Seeds the random ops and imports both graphs.
 
-        Where `whole` is false, TensorFlow sees the variables and what restores them alone: it runs some ops, such as
-        ReadFile, while it imports a graph, to find out shapes.
+        Args:
+          whole: whether TensorFlow sees more than the variables and what restores them.
+          allowed: op types that may run though they are unsafe.
+        Raises Problem: not_importable, not_restorable, unsafe_op.
         """
         self.random_ops = seed_random_ops(self.frozen.graph_def)
         seed_random_ops(self.graph_def)
@@ -71,10 +73,10 @@ class Pair:
         variables = self.constants + self.kept
         # First, since a frozen graph is not to be blamed for what its meta graph has as well.
         self.original = CheckpointSide(
-            self.graph_def, self.meta_graph, self._imported, tensors, variables, initializers
+            self.graph_def, self.meta_graph, self._imported, tensors, variables, initializers, allowed
         )
         if whole:
-            self.frozen.load()
+            self.frozen.load(allowed)
 
     def give_kept(self) -> None:
         """Gives the frozen side's own variables the values that TensorFlow restores."""
