@@ -8,7 +8,7 @@ they are not, since a judge that cannot say no proves nothing.
 
 import numpy as np
 
-from permafrost import behaviour, comparison, feeds, negative_control, structure
+from permafrost import behaviour, comparison, devices, feeds, negative_control, structure
 from permafrost.contract import Problem
 from permafrost.graph_import import evaluated_unsafe, refuse
 from permafrost.mending import BATCHES
@@ -39,6 +39,7 @@ def judge(imported: dict, provenance: dict, frozen_graph: str, settings: dict, d
     """
     pair = Pair(imported, provenance, frozen_graph)
     checked = _check_structure(pair, imported, provenance)
+    devices.check(pair.index.nodes, pair.frozen.graph_def, provenance["options"]["clear_devices"])
     return {"nodes_checked": checked} | _compare(pair, provenance["frozen_variables"], settings, directory)
 
 

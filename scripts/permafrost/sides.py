@@ -12,7 +12,7 @@ from google.protobuf.message import DecodeError
 from tensorflow.core.protobuf import rewriter_config_pb2
 from tensorflow.python.framework import tensor_util
 
-from permafrost import frozen_file, pruning, races
+from permafrost import devices, frozen_file, pruning, races
 from permafrost.contract import Problem
 from permafrost.graph_import import import_to_run
 from permafrost.metagraph import VARIABLE_OPS, GraphIndex, producer_ops, tensor_name
@@ -199,8 +199,8 @@ class CheckpointSide(_Side):
         kept = pruning.extract(index, needed | self._restoring(index))
         pruning.drop_foreign_colocation(kept)
         _open_defaults(kept)
+        devices.clear(kept)
         for node in kept.node:
-            node.device = ""
             node.attr.pop("_output_shapes", None)
         races.reads_first(kept, needed)
         # The saver restores all variables; those of which the settings ask for the averages get these afterwards.
@@ -296,9 +296,13 @@ class FrozenSide(_Side):
             raise Problem("not_importable", f"{path} cannot be read as a GraphDef: {_sentence(error)}") from error
 
     def load(self, allowed: set[str]) -> None:
-        """Imports the graph. Raises Problem: not_importable, or unsafe_op for an op that is not in `allowed`."""
+        """Imports the graph, whose devices need not be here.
+
+        Raises Problem: not_importable, or unsafe_op for an op that is not in `allowed`.
+        """
         for name, value in self._large.items():
             self._hold_open(self.index.nodes[name], value)
+        devices.clear(self.graph_def)
         with self.graph.as_default(), _failing_as("not_importable", "TensorFlow cannot import it"):
             import_to_run(self.graph_def, allowed)
 
