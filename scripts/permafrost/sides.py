@@ -205,14 +205,14 @@ class CheckpointSide(_Side):
         races.reads_first(kept, needed)
         # The saver restores all variables; those of which the settings ask for the averages get these afterwards.
         rows = [row for row in imported["variables"] if row["key"] and (not self._restore_op or "restored" in row)]
-        self._keys = {row["variable"]: row["key"] for row in rows}
+        self._places = {row["variable"]: (row["key"], row["box"]) for row in rows}
         self._reads = {}
         with self.graph.as_default(), _failing_as("not_restorable", "TensorFlow cannot import the meta graph"):
             import_to_run(kept, allowed, producer_ops(meta_graph))
             for node in kept.node:
                 if node.op in VARIABLE_OPS and node.name in needed:
                     self._add_read(node)
-                    if node.name in self._keys:
+                    if node.name in self._places:
                         self._add_assign(node)
 
     def _restoring(self, index: GraphIndex) -> set[str]:
@@ -235,7 +235,9 @@ class CheckpointSide(_Side):
             if self._assigns:
                 reader = _v1.train.NewCheckpointReader(self._prefix)
                 for name in self._assigns:
-                    self._assign(session, name, reader.get_tensor(self._keys[name]))
+                    key, box = self._places[name]
+                    value = reader.get_tensor(key)
+                    self._assign(session, name, value if box is None else value[_slices(box)])
 
     def runs(self, fetches: list[str], feed: dict[str, np.ndarray]) -> Iterator[list[np.ndarray]]:
         """As for each side; a fetch of a variable's handle gives the variable's value, which the frozen graph has."""
@@ -246,6 +248,11 @@ class CheckpointSide(_Side):
         """The value of the variable `name` in a restored session. Raises Problem (weights_differ) where it has none."""
         with _failing_as("weights_differ", f"variable {name!r} gets no value from the checkpoint"):
             return _array(session.run(self._reads[name]))
+
+
+def _slices(box: list[list[int]]) -> tuple[slice, ...]:
+    """The index of a box, [start, extent], of a tensor."""
+    return tuple(slice(start, start + length) for start, length in zip(*box, strict=True))
 
 
 def _open_defaults(graph_def) -> None:
