@@ -47,7 +47,12 @@ def import_to_look_at(graph_def, producer_ops=None) -> None:
 def evaluated_unsafe(graph_def, allowed: set[str]) -> list[tuple[str, str, str]]:
     """As unsafe_ops.unsafe_nodes, for all that TensorFlow may evaluate while it imports the graph."""
     found = unsafe_nodes(graph_def, (node.name for node in graph_def.node), allowed)
-    return [row for row in found if not op_def_registry.get(row[1]).is_stateful]
+    return [row for row in found if _may_be_evaluated(row[1])]
+
+
+def _may_be_evaluated(op: str) -> bool:
+    definition = op_def_registry.get(op)
+    return definition is not None and not definition.is_stateful
 
 
 def refuse(unsafe: list[tuple[str, str, str]]) -> None:
@@ -66,9 +71,9 @@ def _hide_constants(nodes, arguments, output: str = "") -> None:
     """
     taken = {node.name for node in nodes} | set(arguments)
     for node in list(nodes):
-        definition = op_def_registry.get(node.op)
-        if definition is None or definition.is_stateful or not is_unsafe(node):
+        if not _may_be_evaluated(node.op) or not is_unsafe(node):
             continue
+        definition = op_def_registry.get(node.op)
         positions = [position for position, text in enumerate(node.input) if not text.startswith("^")]
         types = argument_types(node, definition, definition.input_arg)
         if types is None or len(types) != len(positions):
