@@ -52,7 +52,7 @@ def checkpoint_side(record: dict, provenance: dict, path: Path, settings: dict) 
     from permafrost import graph_files, sides
 
     meta_graph = graph_files.read(record["graph"])
-    side = sides.CheckpointSide(meta_graph.graph_def, meta_graph, record, ["out:0", "x:0"], [], [])
+    side = sides.CheckpointSide(meta_graph.graph_def, meta_graph, record, ["out:0", "x:0"], [], [], set())
     run(side, record, settings)
 
 
@@ -60,7 +60,7 @@ def frozen_side(record: dict, provenance: dict, path: Path, settings: dict) -> N
     from permafrost import sides
 
     side = sides.FrozenSide.read(str(path), {row["variable"] for row in record["variables"]}, [])
-    side.load()
+    side.load(set())
     run(side, record, settings)
 
 

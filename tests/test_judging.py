@@ -105,12 +105,25 @@ def test_what_lies_before_a_default_is_not_run(tmp_path):
     assert problem_of(model.judged).cause == "unsafe_op"
 
 
-def test_what_lies_before_a_default_that_is_fed_is_no_matter(tmp_path):
+def before_a_fed_default(length) -> Callable:
     def build():
-        extra = v1.placeholder_with_default(file_length(tmp_path / "missing"), [], name="extra")
+        extra = v1.placeholder_with_default(length(), [], name="extra")
         tf.add(tf.matmul(features(), weights()), extra, name="out")
 
+    return build
+
+
+def test_what_lies_before_a_default_that_is_fed_is_no_matter(tmp_path):
+    missing = str(tmp_path / "missing")
+    build = before_a_fed_default(
+        lambda: tf.raw_ops.RestoreV2(prefix=missing, tensor_names=["a"], shape_and_slices=[""], dtypes=[tf.float32])[0]
+    )
     assert "finding" not in Model(tmp_path, build, inputs={"extra": 2.0}).judged()
+
+
+def test_what_an_import_evaluates_before_a_default_that_is_fed_is_not_imported(tmp_path):
+    build = before_a_fed_default(lambda: file_length(tmp_path / "missing"))
+    assert problem_of(Model(tmp_path, build, inputs={"extra": 2.0}).judged).cause == "unsafe_op"
 
 
 def test_a_default_that_is_fed_still_runs_where_something_waits_for_it(tmp_path):
@@ -298,7 +311,7 @@ def test_no_more_variables_are_changed_than_the_cap_says(tmp_path, monkeypatch):
 
     model = Model(tmp_path, build)
     pair = judging.Pair(model.record, model.provenance, str(model.path))
-    pair.load(whole=True)
+    pair.load(True, set())
 
     def fail(*args):
         raise RunFailed("run_failed", "always")

@@ -18,17 +18,20 @@ _EXITS = ("Exit", "RefExit")
 _MERGES = ("Merge", "RefMerge")
 
 
-def find(imported: dict, provenance: dict, frozen_graph: str, directory: str, seed: int, batch: int) -> str:
+def find(
+    imported: dict, provenance: dict, frozen_graph: str, directory: str, seed: int, batch: int, allow_ops: list[str]
+) -> str:
     """The first tensor that differs in the trial of `seed` and `batch`: name, op and a value of each side; `` for none.
 
     Tensors are fetched in groups, each in fresh sessions, since a second run may see what the first has written.
     Args:
       imported, provenance, frozen_graph, directory: as for permafrost.judging.judge, which has to have found the
         model safe to run.
+      allow_ops: op types that may run though they are unsafe.
     Raises Problem where the two sides cannot be loaded.
     """
     pair = Pair(imported, provenance, frozen_graph)
-    pair.load(whole=True)
+    pair.load(True, set(allow_ops))
     pair.give_kept()
     feed = pair.feed(seed, batch, directory)
     tensors = _candidates(pair)

@@ -3,7 +3,7 @@
 from collections import Counter
 from math import prod
 
-from permafrost import pruning
+from permafrost import averages, pruning
 from permafrost.contract import Problem
 from permafrost.metagraph import VARIABLE_OPS, GraphIndex, static_shape
 from permafrost.protos import types_pb2
@@ -20,9 +20,6 @@ def describe_graph(meta_graph) -> dict:
         "op_types": dict(sorted(Counter(node.op for node in graph_def.node).items())),
         "placeholders": [node.name for node in graph_def.node if node.op in pruning.PLACEHOLDERS],
     }
-
-
-_AVERAGE = "ExponentialMovingAverage"  # the name of tf.train.ExponentialMovingAverage, unless a program gives it one
 
 
 def describe_variables(
@@ -46,35 +43,23 @@ def describe_variables(
     variable_nodes = [node for node in index.graph_def.node if node.op in VARIABLE_OPS]
     if not sources:
         sources = {node.name: Source(node.name) for node in variable_nodes if node.name in tensors}
-        averages = [name for name in sources if f"{name}/{_AVERAGE}" in tensors]
-        if averages and weights == "raw" and not is_named:
+        averaged = [name for name in sources if f"{name}/{averages.NAME}" in tensors]
+        if averaged and weights == "raw" and not is_named:
             raise Problem(
                 "bad_meta_graph",
-                f"{path} has no saver, and the checkpoint holds {averages[0]!r} as well as its average: nothing says "
+                f"{path} has no saver, and the checkpoint holds {averaged[0]!r} as well as its average: nothing says "
                 "which of the two belongs to the graph",
                 "copy the .meta file again; or set `weights: ema`, or `restore_op_name:`, if this is all there is",
             )
     _refuse_foreign(path, sources, tensors)
     rows = [_variable(node, sources.get(node.name), tensors) for node in variable_nodes]
-    if weights == "ema" and not _take_averages(rows, tensors):
+    if weights == "ema" and not averages.take_averages(rows, index, tensors):
         raise Problem(
-            "bad_setting", f"`weights: ema` asks for averages, but the checkpoint has no tensor <variable>/{_AVERAGE}"
+            "bad_setting",
+            f"`weights: ema` asks for averages, but the checkpoint has none: no variable of {path} is updated as an "
+            f"average and restored, and no tensor is named <variable>/{averages.NAME}",
         )
     return rows
-
-
-def _take_averages(rows: list[dict], tensors: dict) -> int:
-    """Has each row take its variable's average, where the checkpoint has one; returns how many do."""
-    taken = 0
-    for row in rows:
-        keys = [f"{name}/{_AVERAGE}" for name in (row["key"], row["variable"]) if row["key"]]
-        key = next((key for key in keys if key in tensors), None)
-        if row["key"].endswith(f"/{_AVERAGE}"):
-            taken += 1
-        elif key and list(tensors[key].shape) == row["shape"] and tensors[key].dtype == row["dtype_enum"]:
-            row |= {"restored": row["key"], "key": key, "slice": "", "box": None, "bytes": tensors[key].nbytes}
-            taken += 1
-    return taken
 
 
 def _refuse_foreign(path: str, sources: dict[str, Source], tensors: dict) -> None:

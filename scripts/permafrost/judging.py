@@ -8,8 +8,9 @@ they are not, since a judge that cannot say no proves nothing.
 
 import numpy as np
 
-from permafrost import behaviour, comparison, feeds, negative_control, structure
+from permafrost import behaviour, comparison, devices, feeds, negative_control, structure
 from permafrost.contract import Problem
+from permafrost.graph_import import evaluated_unsafe, refuse
 from permafrost.mending import BATCHES
 from permafrost.metagraph import tensor_name
 from permafrost.pair import Pair
@@ -38,6 +39,7 @@ def judge(imported: dict, provenance: dict, frozen_graph: str, settings: dict, d
     """
     pair = Pair(imported, provenance, frozen_graph)
     checked = _check_structure(pair, imported, provenance)
+    devices.check(pair.index.nodes, pair.frozen.graph_def, provenance["options"]["clear_devices"])
     return {"nodes_checked": checked} | _compare(pair, provenance["frozen_variables"], settings, directory)
 
 
@@ -61,7 +63,7 @@ def judge_foreign(imported: dict, provenance: dict, frozen_graph: str, settings:
     except Problem as problem:
         structure_found = problem.message
     fed = {f"{name}:0" for name, node in pair.frozen.index.nodes.items() if node.op in PLACEHOLDERS}
-    _refuse(unsafe_to_run(pair.frozen.index, pair.fetched, fed, pair.frozen.initializers, set(settings["allow_ops"])))
+    refuse(unsafe_to_run(pair.frozen.index, pair.fetched, fed, pair.frozen.initializers, set(settings["allow_ops"])))
     return {"structure": structure_found} | _compare(pair, len(pair.constants), settings, directory)
 
 
@@ -76,9 +78,10 @@ def _compare(pair: Pair, frozen_variables: int, settings: dict, directory: str) 
     allowed = set(settings["allow_ops"])
     _refuse_unsafe_restore(pair, allowed)
     unsafe = unsafe_to_run(pair.index, pair.fetched, pair.fed, pair.initializers, allowed)
-    pair.load(whole=not unsafe)
+    unsafe += evaluated_unsafe(pair.frozen.graph_def, allowed)
+    pair.load(not unsafe, allowed)
     weights = _compare_weights(pair, frozen_variables)
-    _refuse(unsafe)
+    refuse(unsafe)
     for name in pair.outputs:
         if not pair.original.has(name):
             raise Problem("unknown_output", f"the graph has no tensor {name!r}, which is to be an output")
@@ -93,12 +96,7 @@ def _refuse_unsafe_restore(pair: Pair, allowed: set[str]) -> None:
         return
     if restore_op not in pair.index.nodes:
         raise Problem("not_restorable", f"the graph lacks the node {restore_op!r}, which its saver runs to restore")
-    _refuse(unsafe_to_restore(pair.index, restore_op, filename, allowed))
-
-
-def _refuse(found) -> None:
-    for name, op, reason in found:
-        raise Problem("unsafe_op", f"node {name!r} ({op}) {reason}; it was not run")
+    refuse(unsafe_to_restore(pair.index, restore_op, filename, allowed))
 
 
 def _compare_weights(pair: Pair, expected_number: int) -> int:

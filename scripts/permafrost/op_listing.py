@@ -12,15 +12,15 @@ import tensorflow as tf
 from tensorflow.python.framework import op_def_registry
 
 from permafrost import sandbox
+from permafrost.argument_types import argument_types
 from permafrost.contract import OP_COLUMNS, Problem
+from permafrost.graph_import import import_to_look_at
 from permafrost.metagraph import VARIABLE_OPS, static_shape
-from permafrost.unsafe_ops import UNSAFE_OPS
 
 _SECONDS = 300
 _MEMORY_MB = 4096
 # Large constants are emptied before the import: their values decide no shape, and would be copied several times.
 _LARGE_CONSTANT = 1 << 20
-_MOST_OUTPUTS = 10_000
 
 
 class Graph:
@@ -81,11 +81,10 @@ def _imported(graphs) -> list[list[dict[str, list[str]]]]:
 
 
 def _imported_one(graph_def, producer_ops) -> list[dict[str, list[str]]]:
-    """For each node what it says of its outputs, column by column. Raises what tf.import_graph_def raises."""
+    """For each node what it says of its outputs, column by column. Raises as import_to_look_at does."""
     names = [node.name for node in graph_def.node]
-    _hide_inputs(graph_def)
     with tf.Graph().as_default() as graph:
-        tf.import_graph_def(graph_def, name="", producer_op_list=producer_ops)
+        import_to_look_at(graph_def, producer_ops)
     outputs = [graph.get_operation_by_name(name).outputs for name in names]
     return [
         {
@@ -95,22 +94,6 @@ def _imported_one(graph_def, producer_ops) -> list[dict[str, list[str]]]:
         }
         for tensors in outputs
     ]
-
-
-def _hide_inputs(graph_def) -> None:
-    """Gives ops that must not run inputs that are not known, since TensorFlow runs what it can to find out shapes."""
-    taken = {node.name for node in graph_def.node}
-    for node in list(graph_def.node):
-        definition = op_def_registry.get(node.op)
-        if node.op not in UNSAFE_OPS or definition.is_stateful:
-            continue
-        for position, argument in enumerate(definition.input_arg):
-            name = f"{node.name}/hidden_{position}"
-            if argument.type and position < len(node.input) and not node.input[position].startswith("^"):
-                while name in taken:
-                    name += "_"
-                graph_def.node.add(name=name, op="Placeholder").attr["dtype"].type = argument.type
-                node.input[position] = name
 
 
 def _stated(node) -> dict:
@@ -154,28 +137,7 @@ def _definitions(graph_def, producer_ops) -> dict:
 
 
 def _output_types(node, definition) -> list[int] | None:
-    """The DataTypes of a node's outputs by its OpDef; None where they cannot be told."""
-    if definition is None:
-        return None
-    defaults = {attr.name: attr.default_value for attr in definition.attr}
-
-    def attribute(name: str):
-        return node.attr[name] if name in node.attr else defaults.get(name)
-
-    types = []
-    for arg in definition.output_arg:
-        deciding = attribute(arg.type_list_attr or arg.type_attr)
-        count = attribute(arg.number_attr) if arg.number_attr else None
-        if (deciding is None and not arg.type) or (count is None and arg.number_attr):
-            return None
-        if arg.type_list_attr:
-            types.extend(deciding.list.type)
-        else:
-            repeated = max(0, count.i) if arg.number_attr else 1
-            if repeated > _MOST_OUTPUTS:
-                return None
-            types.extend([(arg.type or deciding.type) + (100 if arg.is_ref else 0)] * repeated)
-    return types
+    return argument_types(node, definition, definition.output_arg) if definition is not None else None
 
 
 def _output_shapes(node) -> list[str]:

@@ -67,22 +67,24 @@ class Pair:
         """The tensors to compare: the outputs, then those before heads."""
         return [*self.outputs, *self.before_heads]
 
-    def load(self, whole: bool) -> None:
-        """Seeds the random ops and imports both graphs; raises Problem (not_importable, not_restorable).
+    def load(self, whole: bool, allowed: set[str]) -> None:
+        """Seeds the random ops and imports both graphs.
 
-        Where `whole` is false, TensorFlow sees the variables and what restores them alone: it runs some ops, such as
-        ReadFile, while it imports a graph, to find out shapes.
+        Args:
+          whole: whether TensorFlow sees more than the variables and what restores them.
+          allowed: op types that may run though they are unsafe.
+        Raises Problem: not_importable, not_restorable, unsafe_op.
         """
         self.random_ops = seed_random_ops(self.frozen.graph_def)
         seed_random_ops(self.graph_def)
         tensors, initializers = ([*self.outputs, *self.fed], self.initializers) if whole else ([], [])
         variables = self.constants + self.kept
         # First, since a frozen graph is not to be blamed for what its meta graph has as well.
-        model = (self.graph_def, self.meta_graph, self._imported, tensors, variables, initializers)
+        model = (self.graph_def, self.meta_graph, self._imported, tensors, variables, initializers, allowed)
         self.original = CheckpointSide(*model)
         self.unordered = CheckpointSide(*model, is_ordered=False) if self.original.reads_first else None
         if whole:
-            self.frozen.load()
+            self.frozen.load(allowed)
 
     def give_kept(self) -> None:
         """Gives the frozen side's own variables the values that TensorFlow restores."""

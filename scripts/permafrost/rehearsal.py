@@ -11,6 +11,7 @@ import tensorflow as tf
 
 from permafrost import comparison, feeds, graph_files, pruning
 from permafrost.feed_points import needed
+from permafrost.graph_import import import_to_look_at
 from permafrost.mending import BATCHES, alternatives, failing_node
 from permafrost.metagraph import GraphIndex, producer_ops, tensor_name
 from permafrost.seeds import seed_random_ops
@@ -91,15 +92,17 @@ class _Stage:
         self._kept = pruning.needed(self._index, nodes, with_colocated=False)
         self._initializers = pruning.table_initializers(self._index, self._kept)
         fed = {self._names[name] for name, spec in imported["inputs"].items() if spec["kind"] != "default"}
-        allowed = set(settings["allow_ops"])
-        self.unsafe = unsafe_to_run(self._index, self.outputs, fed, self._initializers, allowed)
-        self.unsafe += unsafe_to_restore(self._index, *saver_nodes(self._meta_graph), allowed)
+        self._allowed = set(settings["allow_ops"])
+        self.unsafe = unsafe_to_run(self._index, self.outputs, fed, self._initializers, self._allowed)
+        self.unsafe += unsafe_to_restore(self._index, *saver_nodes(self._meta_graph), self._allowed)
 
     def load(self) -> str:
         """Imports the graph; returns the first node whose `_output_shapes` TensorFlow refuses. Raises Problem."""
         seed_random_ops(self._graph_def)
         tensors = [*self.outputs, *self._names.values()]
-        self._side = CheckpointSide(self._graph_def, self._meta_graph, self._imported, tensors, [], self._initializers)
+        self._side = CheckpointSide(
+            self._graph_def, self._meta_graph, self._imported, tensors, [], self._initializers, self._allowed
+        )
         return self._stale_shapes()
 
     def _stale_shapes(self) -> str:
@@ -111,7 +114,7 @@ class _Stage:
             node.device = ""
         try:
             with tf.Graph().as_default():
-                tf.import_graph_def(graph_def, name="", producer_op_list=producer_ops(self._meta_graph))
+                import_to_look_at(graph_def, producer_ops(self._meta_graph))
         except ValueError as error:
             found = _STALE.search(str(error))
             return found[1] if found else ""

@@ -12,9 +12,11 @@ from google.protobuf.message import DecodeError
 from tensorflow.core.protobuf import rewriter_config_pb2
 from tensorflow.python.framework import tensor_util
 
-from permafrost import frozen_file, pruning, races
+from permafrost import devices, frozen_file, pruning, races
 from permafrost.contract import Problem
+from permafrost.graph_import import import_to_run
 from permafrost.metagraph import VARIABLE_OPS, GraphIndex, producer_ops, tensor_name
+from permafrost.unsafe_ops import executed
 
 _v1 = tf.compat.v1
 
@@ -185,6 +187,7 @@ class CheckpointSide(_Side):
         tensors: list[str],
         variables: list[str],
         initializers: list[str],
+        allowed: set[str],
         is_ordered: bool = True,
     ):
         """
@@ -195,8 +198,9 @@ class CheckpointSide(_Side):
           tensors: the tensors that will be fed or fetched.
           variables: the variable nodes whose values will be asked for.
           initializers: the nodes to run before each run.
+          allowed: op types that may run though they are unsafe.
           is_ordered: whether reads that have no order with a write come first; `reads_first` then names them.
-        Raises Problem (not_restorable) where TensorFlow cannot import the graph.
+        Raises Problem: not_restorable where TensorFlow cannot import the graph, unsafe_op where it must not.
         """
         super().__init__(initializers)
         self._prefix = _literal(imported["prefix"])
@@ -205,24 +209,31 @@ class CheckpointSide(_Side):
         needed = pruning.needed(
             index, [tensor_name(name)[0] for name in tensors] + initializers + variables, with_colocated=False
         )
-        restoring = [self._restore_op, tensor_name(self._filename)[0]] if self._restore_op else []
-        kept = pruning.extract(index, needed | pruning.needed(index, restoring, with_colocated=False))
+        kept = pruning.extract(index, needed | self._restoring(index))
         pruning.drop_foreign_colocation(kept)
+        _open_defaults(kept)
+        devices.clear(kept)
         for node in kept.node:
-            node.device = ""
             node.attr.pop("_output_shapes", None)
         self.reads_first = races.reads_first(kept, needed) if is_ordered else []
         # The saver restores all variables; those of which the settings ask for the averages get these afterwards.
         rows = [row for row in imported["variables"] if row["key"] and (not self._restore_op or "restored" in row)]
-        self._keys = {row["variable"]: row["key"] for row in rows}
+        self._places = {row["variable"]: (row["key"], row["box"]) for row in rows}
         self._reads = {}
         with self.graph.as_default(), _failing_as("not_restorable", "TensorFlow cannot import the meta graph"):
-            tf.import_graph_def(kept, name="", producer_op_list=producer_ops(meta_graph))
+            import_to_run(kept, allowed, producer_ops(meta_graph))
             for node in kept.node:
                 if node.op in VARIABLE_OPS and node.name in needed:
                     self._add_read(node)
-                    if node.name in self._keys:
+                    if node.name in self._places:
                         self._add_assign(node)
+
+    def _restoring(self, index: GraphIndex) -> set[str]:
+        """The nodes that the saver runs, and the one that takes the file's name, without what is its default."""
+        name, _ = tensor_name(self._filename)
+        running = executed(index, [self._restore_op], {self._filename}) | {name}
+        has_default = name in index.nodes and index.nodes[name].op == "PlaceholderWithDefault"
+        return running if has_default else running | pruning.needed(index, [name], with_colocated=False)
 
     def _add_read(self, node) -> None:
         tensor = self.graph.get_tensor_by_name(f"{node.name}:0")
@@ -237,7 +248,9 @@ class CheckpointSide(_Side):
             if self._assigns:
                 reader = _v1.train.NewCheckpointReader(self._prefix)
                 for name in self._assigns:
-                    self._assign(session, name, reader.get_tensor(self._keys[name]))
+                    key, box = self._places[name]
+                    value = reader.get_tensor(key)
+                    self._assign(session, name, value if box is None else value[_slices(box)])
 
     def runs(self, fetches: list[str], feed: dict[str, np.ndarray], **options) -> Iterator[list[np.ndarray]]:
         """As for each side; a fetch of a variable's handle gives the variable's value, which the frozen graph has."""
@@ -248,6 +261,20 @@ class CheckpointSide(_Side):
         """The value of the variable `name` in a restored session. Raises Problem (weights_differ) where it has none."""
         with _failing_as("weights_differ", f"variable {name!r} gets no value from the checkpoint"):
             return _array(session.run(self._reads[name]))
+
+
+def _slices(box: list[list[int]]) -> tuple[slice, ...]:
+    """The index of a box, [start, extent], of a tensor."""
+    return tuple(slice(start, start + length) for start, length in zip(*box, strict=True))
+
+
+def _open_defaults(graph_def) -> None:
+    """Makes placeholders of those with a default that the graph lacks, in place."""
+    names = {node.name for node in graph_def.node}
+    for node in graph_def.node:
+        if node.op == "PlaceholderWithDefault" and not names.issuperset(name for name, _ in GraphIndex.inputs_of(node)):
+            node.op = "Placeholder"
+            del node.input[:]
 
 
 def _literal(prefix: str) -> str:
@@ -288,12 +315,16 @@ class FrozenSide(_Side):
         except (OSError, DecodeError) as error:
             raise Problem("not_importable", f"{path} cannot be read as a GraphDef: {_sentence(error)}") from error
 
-    def load(self) -> None:
-        """Imports the graph. Raises Problem (not_importable)."""
+    def load(self, allowed: set[str]) -> None:
+        """Imports the graph, whose devices need not be here.
+
+        Raises Problem: not_importable, or unsafe_op for an op that is not in `allowed`.
+        """
         for name, value in self._large.items():
             self._hold_open(self.index.nodes[name], value)
+        devices.clear(self.graph_def)
         with self.graph.as_default(), _failing_as("not_importable", "TensorFlow cannot import it"):
-            tf.import_graph_def(self.graph_def, name="")
+            import_to_run(self.graph_def, allowed)
 
     @staticmethod
     def _hold_open(node, value: np.ndarray) -> None:

@@ -151,7 +151,7 @@ def unsafe_nodes(graph_def, names: Iterable[str], allowed: set[str]) -> list[tup
     found, called = [], []
 
     def look_at(node, prefix: str) -> None:
-        if node.op not in allowed and _is_unsafe(node):
+        if node.op not in allowed and is_unsafe(node):
             found.append((prefix + node.name, node.op, UNSAFE_OPS[node.op]))
         called.append(node.op)
         for value in node.attr.values():
@@ -171,7 +171,8 @@ def unsafe_nodes(graph_def, names: Iterable[str], allowed: set[str]) -> list[tup
     return found
 
 
-def _is_unsafe(node) -> bool:
+def is_unsafe(node) -> bool:
+    """Whether the op of a NodeDef is unsafe with the attributes that it has."""
     if node.op not in UNSAFE_OPS:
         return False
     if node.op not in _HARMLESS_VALUES:

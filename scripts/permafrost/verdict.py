@@ -51,7 +51,7 @@ def _name_first_tensor(model: tuple, rows: list[dict], settings: dict) -> str:
     seed, batch = bad[0]["seed"], bad[0]["batch"]
     limits = sandbox.limits(settings, _SEARCH_SHARE)
     try:
-        where = sandbox.run(first_difference.find, *model, os.getcwd(), seed, batch, **limits)
+        where = sandbox.run(first_difference.find, *model, os.getcwd(), seed, batch, settings["allow_ops"], **limits)
     except (Problem, RuntimeError) as error:
         return f"; where it begins was not found: {error}"
     for row in bad:
