@@ -15,7 +15,7 @@ from permafrost import overrides, settings, spent, zoo_state
 from permafrost.code_version import code_version
 from permafrost.contract import Problem
 
-_LIMITS = ("timeout", "memory_mb", "file_mb", "processes", "allow_ops")
+_LIMITS = ("timeout", "memory_mb", "file_mb", "processes", "allow_ops", "allow_paths")
 _STAGE_SETTINGS = {
     "import_meta": ("outputs", "inputs", "weights", "checkpoint_version", "seed", *_LIMITS),
     "freeze": ("clear_devices", "variable_names_allowlist", "variable_names_denylist", "initializer_nodes"),
@@ -138,7 +138,8 @@ class Pipeline:
         passed = {key: chosen[key] for key in _STAGE_SETTINGS[stage]}
         if stage in ("import_meta", "verify", "judge"):
             files = [spec["file"] for spec in _files(chosen["inputs"])]
-            passed["files"] = [overrides.stamp(path) for path in (*files, *filter(None, [passed.get("judge")]))]
+            files += [*chosen["allow_paths"], *filter(None, [passed.get("judge")])]
+            passed["files"] = [overrides.stamp(path) for path in files]
         text = json.dumps(passed, sort_keys=True)
         if len(text) > _LONGEST_ARGUMENT:
             raise Problem(

@@ -13,6 +13,7 @@ from tensorflow.core.protobuf import rewriter_config_pb2
 from tensorflow.python.framework import tensor_util
 
 from permafrost import frozen_file, pruning, races
+from permafrost.checkpoint import split_pattern
 from permafrost.contract import Problem
 from permafrost.metagraph import VARIABLE_OPS, GraphIndex, producer_ops, tensor_name
 
@@ -171,14 +172,14 @@ class CheckpointSide(_Side):
         Args:
           graph_def: the meta graph's graph, with its inputs cut.
           meta_graph: for its SaverDef and its op definitions.
-          imported: the import record: `prefix` and `variables`.
+          imported: the import record: `prefix`, `files` and `variables`.
           tensors: the tensors that will be fed or fetched.
           variables: the variable nodes whose values will be asked for.
           initializers: the nodes to run before each run.
         Raises Problem (not_restorable) where TensorFlow cannot import the graph.
         """
         super().__init__(initializers)
-        self._prefix = _literal(imported["prefix"])
+        self._prefix = _literal(imported["prefix"], imported["files"])
         self._restore_op, self._filename = saver_nodes(meta_graph)
         index = GraphIndex(graph_def)
         needed = pruning.needed(
@@ -229,19 +230,19 @@ class CheckpointSide(_Side):
             return _array(session.run(self._reads[name]))
 
 
-def _literal(prefix: str) -> str:
+def _literal(prefix: str, files: list[str]) -> str:
     """A prefix of the same checkpoint that TensorFlow takes as it is: it reads names as UTF-8 and as glob patterns.
 
-    The pattern that stands for the shards of a V1 checkpoint is left alone.
+    The pattern that stands for the shards of a V1 checkpoint stays one, in a directory that TensorFlow may list.
     """
-    directory, name = os.path.split(prefix)
-    if "?" in name or re.fullmatch(r"[^][*?{}\\\ud800-\udfff]*", prefix):
+    if re.fullmatch(r"[^][*?{}\\\ud800-\udfff]*", prefix):
         return prefix
+    stem, pattern = split_pattern(prefix)
     links = tempfile.mkdtemp()
-    for entry in os.listdir(directory):
-        if entry.startswith(name):
-            os.symlink(os.path.join(directory, entry), os.path.join(links, f"checkpoint{entry[len(name) :]}"))
-    return os.path.join(links, "checkpoint")
+    for file in files:
+        ending = os.path.basename(file)[len(os.path.basename(stem)) :]
+        os.symlink(file, os.path.join(links, f"checkpoint{ending}"))
+    return os.path.join(links, f"checkpoint{pattern}")
 
 
 class FrozenSide(_Side):
