@@ -28,6 +28,9 @@ _FILE_ACTIONS = {1: 13, 2: 14, 3: 15, 5: 16}
 _NETWORK_ACTIONS = {4: 2}
 _SCOPES = {6: 2}
 
+# What a process can still do under older versions, which nothing else keeps it from.
+_REFUSED_SINCE = {1: "reading and writing your files", 3: "truncating your files", 6: "signalling your processes"}
+
 _libc = ctypes.CDLL(None, use_errno=True)
 _libc.syscall.restype = ctypes.c_long
 
@@ -48,6 +51,11 @@ class _PathBeneath(ctypes.Structure):
 def abi() -> int:
     """The version of the kernel's Landlock; 0 where it has none, or does not let this process use it."""
     return max(0, _libc.syscall(_CREATE_RULESET, None, ctypes.c_size_t(0), _CREATE_RULESET_VERSION))
+
+
+def left_open(version: int) -> list[str]:
+    """What a version of the ABI does not keep a process from, in words."""
+    return [what for since, what in _REFUSED_SINCE.items() if version < since]
 
 
 def restrict(readable: Iterable[str], own: str) -> None:

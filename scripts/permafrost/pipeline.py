@@ -11,7 +11,7 @@ import os
 import sys
 from pathlib import Path
 
-from permafrost import overrides, settings, spent, zoo_state
+from permafrost import landlock, overrides, settings, spent, zoo_state
 from permafrost.code_version import code_version
 from permafrost.contract import Problem
 
@@ -186,6 +186,14 @@ class Pipeline:
         """Says on stderr what a person should know before the jobs start."""
         if not self.models:
             print("No checkpoint was found in the zoo; the reports will be empty.", file=sys.stderr)
+        version = landlock.abi()
+        if left_open := landlock.left_open(version):
+            known = f"has Landlock of version {version} only" if version else "lacks Landlock"
+            print(
+                f"The kernel {known}: it does not keep a stranger's graph from {', '.join(left_open)} "
+                "(see `How the judge works` in README.md).",
+                file=sys.stderr,
+            )
         if self.stale:
             print(
                 f"{len(self.stale)} directories are of models that the zoo no longer has, {self.stale[0]} first; "

@@ -71,6 +71,8 @@ def _sentence(error: Exception) -> str:
     lines = [line.strip() for line in text.splitlines() if line.strip()]
     telling = [line for line in lines if not line.startswith(_FRAMES)]
     sentence = (telling or lines or [type(error).__name__])[0][:400]
+    if isinstance(error, tf.errors.PermissionDeniedError):
+        sentence += " (what a graph may read beside the model's files, `allow_paths:` in its settings says)"
     node = getattr(getattr(error, "node_def", None), "name", "")
     return f"node {node!r}: {sentence}" if node and node not in sentence else sentence
 
