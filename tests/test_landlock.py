@@ -11,9 +11,11 @@ from pathlib import Path
 
 import pytest
 
+from conftest import HOME
 from fresh_process import in_fresh_process
 from permafrost import confinement, landlock, sandbox
 from permafrost.contract import Problem
+from permafrost.pipeline import Pipeline
 
 pytestmark = pytest.mark.skipif(not landlock.abi(), reason="the kernel has no Landlock, or does not let it be used")
 TRUNCATION, TCP, SCOPES = 3, 4, 6  # The versions of the ABI since which each is refused.
@@ -246,6 +248,20 @@ def test_nothing_is_asked_of_a_kernel_without_it(monkeypatch, outside):
 def test_what_stays_open_is_said_by_version():
     assert landlock.left_open(6) == landlock.left_open(99) == []
     assert [len(landlock.left_open(version)) for version in (0, 1, 2, 3, 5)] == [3, 2, 2, 1, 1]
+
+
+@pytest.mark.parametrize(
+    ("version", "said"),
+    [(0, ["lacks Landlock", "reading and writing"]), (2, ["of version 2", "truncating"]), (5, ["signalling"]), (6, [])],
+)
+def test_a_run_says_once_what_stays_open(version, said, monkeypatch, tmp_path, capsys):
+    (tmp_path / "zoo").mkdir()
+    config = {"zoo": str(tmp_path / "zoo"), "frozen": str(tmp_path / "f"), "reports": str(tmp_path / "r")}
+    pipeline = Pipeline(config, str(HOME), config, main=True, dry=True)
+    monkeypatch.setattr(landlock, "abi", lambda: version)
+    pipeline.announce()
+    lines = [line for line in capsys.readouterr().err.splitlines() if "graph" in line]
+    assert len(lines) == bool(said) and all(text in lines[0] for text in said)
 
 
 # The same by TensorFlow's ops, which are on its own threads.

@@ -2,6 +2,7 @@
 
 import os
 from pathlib import Path
+from types import SimpleNamespace
 
 os.environ.setdefault("CUDA_VISIBLE_DEVICES", "-1")
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
@@ -13,11 +14,13 @@ import tensorflow as tf
 import import_meta
 import kinds
 import verify
+from conftest import HOME
 from fresh_process import in_fresh_process
 from kinds import features, weights
 from permafrost import graph_files, landlock, model_files
 from permafrost.checkpoint import open_checkpoint
 from permafrost.metagraph import read_meta_graph
+from permafrost.pipeline import Pipeline
 from stages import default_settings, frozen, imported, problem_of, sources
 
 v1 = tf.compat.v1
@@ -186,3 +189,22 @@ def test_a_path_that_is_not_there_is_said(reader):
     for path in ("word", "words/list.txt/below", "a\0b"):
         problem = problem_of(model_files.readable, reader, default_settings(allow_paths=["words", path]))
         assert problem.cause == "bad_setting" and path in problem.message and "allow_paths" in problem.message
+
+
+def test_a_changed_file_among_them_judges_the_model_again(reader, tmp_path):
+    config = {
+        "zoo": "zoo",
+        "frozen": "frozen",
+        "reports": "reports",
+        "models": {"*": {"allow_paths": ["words/list.txt"]}},
+    }
+    wildcards = SimpleNamespace(model="model.ckpt")
+
+    def passed() -> dict[str, str]:
+        pipeline = Pipeline(config, str(HOME), config, main=True, dry=True)
+        return {stage: pipeline.settings(stage)(wildcards) for stage in ("import_meta", "freeze", "verify", "judge")}
+
+    before = passed()
+    (tmp_path / "words" / "list.txt").write_text("snow\nice\nhail\n")
+    after = passed()
+    assert [stage for stage in before if before[stage] != after[stage]] == ["import_meta", "verify", "judge"]
