@@ -23,7 +23,7 @@ from permafrost.v1 import V1Checkpoint
 __all__ = ["ITEM_SIZES", "Checkpoint", "Slice", "Tensor", "open_checkpoint", "read_index_header"]
 
 _SHARD = re.compile(r"(.*)-(\d{5})-of-(\d{5})", re.DOTALL)
-_SHARD_PATTERN = re.compile(r"(.*)(-\?{5}-of-(\d{5}|\?{5}))", re.DOTALL)
+_SHARD_PATTERN = re.compile(r"(.*)-\?{5}-of-(\d{5}|\?{5})", re.DOTALL)
 _DATA = re.compile(r"(.*)\.data-\d{5}-of-\d{5}", re.DOTALL)
 # TensorFlow cuts tensors of up to 8 dimensions (core/util/tensor_slice_util.h); numpy has arrays of up to 32.
 _MAX_RANK = 32
@@ -255,16 +255,11 @@ def open_checkpoint(prefix: str) -> Checkpoint:
     prefix = os.fspath(prefix)
     if _exists(prefix + ".index"):
         return Checkpoint(prefix, Bundle(prefix))
-    stem, pattern = split_pattern(prefix)
+    pattern = _SHARD_PATTERN.fullmatch(prefix)
     if not pattern and _exists(prefix) and not os.path.isdir(prefix):
         return Checkpoint(prefix, V1Checkpoint([prefix]))
-    return Checkpoint(prefix, V1Checkpoint(_shards_of(stem, pattern[-5:] or "?????")))
-
-
-def split_pattern(prefix: str) -> tuple[str, str]:
-    """A prefix without the pattern that stands for the shards of a V1 checkpoint, and the pattern, `` for most."""
-    pattern = _SHARD_PATTERN.fullmatch(prefix)
-    return (pattern[1], pattern[2]) if pattern else (prefix, "")
+    stem, total = (pattern[1], pattern[2]) if pattern else (prefix, "?????")
+    return Checkpoint(prefix, V1Checkpoint(_shards_of(stem, total)))
 
 
 def _shards_of(stem: str, total: str) -> list[str]:

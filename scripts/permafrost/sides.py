@@ -13,7 +13,6 @@ from tensorflow.core.protobuf import rewriter_config_pb2
 from tensorflow.python.framework import tensor_util
 
 from permafrost import frozen_file, pruning, races
-from permafrost.checkpoint import split_pattern
 from permafrost.contract import Problem
 from permafrost.metagraph import VARIABLE_OPS, GraphIndex, producer_ops, tensor_name
 
@@ -239,11 +238,11 @@ def _literal(prefix: str, files: list[str]) -> str:
     """
     if re.fullmatch(r"[^][*?{}\\\ud800-\udfff]*", prefix):
         return prefix
-    stem, pattern = split_pattern(prefix)
+    pattern = re.search(r"(-\?{5}-of-[\d?]{5})?\Z", prefix)[0]
+    stem = os.path.basename(prefix.removesuffix(pattern))
     links = tempfile.mkdtemp()
     for file in files:
-        ending = os.path.basename(file)[len(os.path.basename(stem)) :]
-        os.symlink(file, os.path.join(links, f"checkpoint{ending}"))
+        os.symlink(file, os.path.join(links, f"checkpoint{os.path.basename(file)[len(stem) :]}"))
     return os.path.join(links, f"checkpoint{pattern}")
 
 
