@@ -35,6 +35,7 @@ _TICK = 0.02  # s between looks at the child
 _SCAN = 0.5  # s between looks for processes that the child has started
 _LARGEST_RESULT = 64 * _MIB
 _LARGEST_LOG = _MIB
+_OF_TRACES = ("stack trace", "symbolize_elf")  # The latter cannot read what threads have mapped.
 _STACKS = 256 * _MIB  # writable memory that TensorFlow's threads reserve and hardly touch
 
 _PR_SET_PDEATHSIG, _PR_SET_CHILD_SUBREAPER = 1, 36  # linux/prctl.h
@@ -248,7 +249,7 @@ class _Log:
     def last_line(self) -> str:
         """The last line, or the last that says which check failed, where a stack trace follows that."""
         lines = [line.strip() for line in self._tail.decode("utf-8", "replace").splitlines() if line.strip()]
-        lines = [line for line in lines if not line.startswith("@ ") and "stack trace" not in line]
+        lines = [line for line in lines if not line.startswith("@ ") and not any(text in line for text in _OF_TRACES)]
         failed = [line for line in lines if "Check failed" in line]
         line = (failed or lines or [""])[-1]
         return "".join(c if c.isprintable() else " " for c in line)[:300]
