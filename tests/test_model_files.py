@@ -134,6 +134,9 @@ def test_a_saved_models_assets_are_its_own(tmp_path):
         "saved_model.pb", "assets", "variables/variables.index", "variables/variables.data-00000-of-00001",
     }  # fmt: skip
     check(record, tmp_path / "frozen")
+    (directory / "assets").rmdir()
+    (directory / "assets").symlink_to("/")
+    assert set(found) - set(model_files.readable(record, default_settings())) == {str(directory / "assets")}
 
 
 @pytest.mark.parametrize("version", ["V1", "V2"])

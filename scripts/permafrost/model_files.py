@@ -19,9 +19,14 @@ def readable(imported: dict, settings: dict, *others: str) -> list[str]:
     graph = imported["graph"]
     paths = [*imported["files"], graph["path"], graph["saver"]]
     paths += [spec["file"] for spec in imported["inputs"].values() if spec["kind"] == "file"]
-    if graph["form"] == SAVED_MODEL:
-        paths.append(os.path.join(os.path.dirname(graph["path"]), "assets"))
-    return [os.path.abspath(path) for path in (*paths, *_allowed(settings["allow_paths"]), *others) if path]
+    paths += [*_assets(graph), *_allowed(settings["allow_paths"]), *others]
+    return [os.path.abspath(path) for path in paths if path]
+
+
+def _assets(graph: dict) -> list[str]:
+    assets = os.path.join(os.path.dirname(graph["path"]), "assets")
+    # A link, which comes with a stranger's model, could lead to the root of the file system.
+    return [assets] if graph["form"] == SAVED_MODEL and not os.path.islink(assets) else []
 
 
 def _allowed(paths: list[str]) -> list[str]:

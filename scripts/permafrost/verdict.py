@@ -54,8 +54,8 @@ def _name_first_tensor(model: tuple, rows: list[dict], settings: dict) -> str:
     if not bad:
         return ""
     seed, batch = bad[0]["seed"], bad[0]["batch"]
-    bounds = _bounds(model, settings, _SEARCH_SHARE)
     try:
+        bounds = _bounds(model, settings, _SEARCH_SHARE)
         where = sandbox.run(first_difference.find, *model, os.getcwd(), seed, batch, **bounds)
     except (Problem, RuntimeError) as error:
         return f"; where it begins was not found: {error}"
