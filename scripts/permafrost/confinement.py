@@ -17,8 +17,9 @@ _CAPABILITY_VERSION, _CAP_DAC_READ_SEARCH = 0x20080522, 2
 
 _TCP_SINCE = 4  # The version of Landlock's ABI from which on it refuses TCP.
 # What C++'s random_device opens, and TensorFlow itself (GetExecutablePath in tsl/platform/default/env.cc): without
-# either TensorFlow aborts. The third says how much memory is used. Not all of /proc/self, which has the environment.
-_SYSTEM_FILES = ("/dev/urandom", "/proc/self/cmdline", "/proc/self/status")
+# either TensorFlow aborts. The others say how fast the processor is, and how much memory is used. Not all of
+# /proc/self, which has the environment.
+_SYSTEM_FILES = ("/dev/urandom", "/proc/self/cmdline", "/proc/cpuinfo", "/proc/self/status")
 _LIBRARIES = ("/lib", "/lib64", "/usr/lib", "/usr/lib64", "/usr/local/lib", "/etc/ld.so.cache")
 
 _libc = ctypes.CDLL(None, use_errno=True)
