@@ -25,7 +25,7 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "scripts"))
 import pandas as pd
 
 from frozen_models import frozen_model
-from permafrost import discovery, graph_files, judging, sandbox, settings, sides
+from permafrost import discovery, graph_files, judging, model_files, sandbox, settings, sides
 from permafrost.contract import Problem
 
 HOME = Path(__file__).parents[1]
@@ -61,7 +61,7 @@ def with_threads(threads: int, *arguments) -> dict:
 
 def ending(threads: int, record: dict, provenance: dict, path: Path, chosen: dict) -> str:
     """How a model ended: `bitwise`, or a cause."""
-    limits = sandbox.limits(chosen)
+    limits = sandbox.limits(chosen) | {"readable": model_files.readable(record, chosen, str(path))}
     model = (graph_files.absolute(record), provenance, str(path))
     try:
         found = sandbox.run(with_threads, threads, *model, chosen, os.getcwd(), **limits)

@@ -27,7 +27,7 @@ import pandas as pd
 import tensorflow as tf
 
 from frozen_models import frozen_model
-from permafrost import discovery, graph_files, judging, sandbox, settings
+from permafrost import discovery, graph_files, judging, model_files, sandbox, settings
 from permafrost.checkpoint import open_checkpoint
 from permafrost.contract import Problem
 from permafrost.metagraph import GraphIndex
@@ -329,7 +329,7 @@ def spread(mutations: Iterator, most: int) -> list:
 def verdict(record: dict, provenance: dict, path: Path, chosen: dict) -> str:
     """The layer that notices what is wrong with the frozen graph at `path`; `missed` where none does."""
     try:
-        limits = sandbox.limits(chosen)
+        limits = sandbox.limits(chosen) | {"readable": model_files.readable(record, chosen, str(path))}
         found = sandbox.run(judging.judge, record, provenance, str(path), chosen, os.getcwd(), **limits)
     except Problem as problem:
         return LAYERS.get(problem.cause, problem.cause)

@@ -94,14 +94,16 @@ PEERS = {"judge": judge, "checkpoint": checkpoint_side, "frozen": frozen_side, "
 
 def measured(peer: str, arguments: tuple, answer) -> None:
     """Runs a peer in the sandbox's conditions, and sends its seconds and MiB."""
-    from permafrost import records, sandbox
+    from permafrost import model_files, records, sandbox
 
     def work() -> list[float]:
         before, begin = records.peak_mb(), time.perf_counter()
         PEERS[peer](*arguments)
         return [time.perf_counter() - begin, records.peak_mb() - before]
 
-    answer.send(sandbox.run(work, seconds=600, memory_mb=16384))
+    record, _, path, settings = arguments
+    readable = model_files.readable(record, settings, str(path))
+    answer.send(sandbox.run(work, seconds=600, memory_mb=16384, readable=readable))
 
 
 def main() -> None:

@@ -11,7 +11,7 @@ import os
 
 import pandas as pd
 
-from permafrost import choosing, graph_files, importing, records, tables
+from permafrost import choosing, graph_files, importing, model_files, records, tables
 from permafrost.checkpoint import open_checkpoint
 from permafrost.contract import RANKING_COLUMNS, Problem
 from permafrost.metagraph import GraphIndex
@@ -40,6 +40,7 @@ def import_model(source: dict, settings: dict, facts: dict) -> dict | None:
     index = GraphIndex(meta_graph.graph_def)
     with open_checkpoint(source["prefix"]) as checkpoint:
         facts["format"], facts["checkpoint_bytes"] = checkpoint.format, checkpoint.bytes
+        facts["files"] = checkpoint.files
         if settings["checkpoint_version"] not in (None, checkpoint.format):
             raise Problem("bad_setting", f"{source['prefix']} is a checkpoint of format {checkpoint.format}")
         facts["variables"] = importing.describe_variables(
@@ -58,7 +59,7 @@ def rehearse(settings: dict, facts: dict) -> None:
     """
     from permafrost import rehearsal, sandbox
 
-    limits = sandbox.limits(settings)
+    limits = sandbox.limits(settings) | {"readable": model_files.readable(facts, settings)}
     is_named = settings["outputs"] != "auto"
     try:
         found = sandbox.run(rehearsal.rehearse, graph_files.absolute(facts), settings, os.getcwd(), is_named, **limits)

@@ -47,7 +47,7 @@ CAUSES = {
     "not_restorable": "see the log for what TensorFlow's own saver said",
     "no_feed": "describe the inputs under `inputs:` in the model's settings",
     "bad_feed": "correct shape or values under `inputs:` in the model's settings",
-    "unsafe_op": "add the op to `allow_ops:` in the model's settings if you trust this model",
+    "unsafe_op": "if you trust this model, add the op to `allow_ops:`, and what it reads to `allow_paths:`",
     "run_failed": "describe the inputs under `inputs:` in the model's settings",
     "timeout": "raise `timeout:` in the model's settings, or give smaller shapes under `inputs:`",
     "memory": "raise `memory_mb:` in the model's settings, or give smaller shapes under `inputs:`",

@@ -29,7 +29,9 @@ def describe(path: str, **further) -> dict:
 def absolute(imported: dict) -> dict:
     """An import record with absolute paths, for a process with another working directory."""
     graph = {key: os.path.abspath(imported["graph"][key]) for key in ("path", "saver") if imported["graph"][key]}
-    return imported | {"prefix": os.path.abspath(imported["prefix"]), "graph": imported["graph"] | graph}
+    files = [os.path.abspath(path) for path in imported["files"]]
+    prefix = os.path.abspath(imported["prefix"])
+    return imported | {"prefix": prefix, "files": files, "graph": imported["graph"] | graph}
 
 
 def read(graph: dict):

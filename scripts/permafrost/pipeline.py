@@ -11,11 +11,11 @@ import os
 import sys
 from pathlib import Path
 
-from permafrost import overrides, settings, spent, zoo_state
+from permafrost import landlock, overrides, settings, spent, zoo_state
 from permafrost.code_version import code_version
 from permafrost.contract import Problem
 
-_LIMITS = ("timeout", "memory_mb", "file_mb", "processes", "allow_ops")
+_LIMITS = ("timeout", "memory_mb", "file_mb", "processes", "allow_ops", "allow_paths")
 _STAGE_SETTINGS = {
     "import_meta": ("outputs", "inputs", "weights", "checkpoint_version", "seed", *_LIMITS),
     "freeze": ("clear_devices", "variable_names_allowlist", "variable_names_denylist", "initializer_nodes"),
@@ -138,7 +138,8 @@ class Pipeline:
         passed = {key: chosen[key] for key in _STAGE_SETTINGS[stage]}
         if stage in ("import_meta", "verify", "judge"):
             files = [spec["file"] for spec in _files(chosen["inputs"])]
-            passed["files"] = [overrides.stamp(path) for path in (*files, *filter(None, [passed.get("judge")]))]
+            files += [*chosen["allow_paths"], *filter(None, [passed.get("judge")])]
+            passed["files"] = [overrides.stamp(path) for path in files]
         text = json.dumps(passed, sort_keys=True)
         if len(text) > _LONGEST_ARGUMENT:
             raise Problem(
@@ -185,6 +186,14 @@ class Pipeline:
         """Says on stderr what a person should know before the jobs start."""
         if not self.models:
             print("No checkpoint was found in the zoo; the reports will be empty.", file=sys.stderr)
+        version = landlock.abi()
+        if left_open := landlock.left_open(version):
+            known = f"has Landlock of version {version} only" if version else "lacks Landlock"
+            print(
+                f"The kernel {known}: it does not keep a stranger's graph from {', '.join(left_open)} "
+                "(see `How the judge works` in README.md).",
+                file=sys.stderr,
+            )
         if self.stale:
             print(
                 f"{len(self.stale)} directories are of models that the zoo no longer has, {self.stale[0]} first; "

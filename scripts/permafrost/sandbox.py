@@ -1,8 +1,9 @@
 """Runs a stranger's graph where it can do little harm: in a forked child with limits on what it may use and reach.
 
 A graph from someone else can abort the process, wait for ever, or ask for all the memory there is. The child that
-runs it has a deadline, a memory limit, no network where the kernel allows that, no privileges, and an empty working
-directory of its own. Its result comes back as JSON, since nothing that it sends may be trusted.
+runs it has a deadline, a memory limit, no network where the kernel allows that, no privileges, no file of the parent's,
+and an empty working directory of its own; where the kernel has Landlock, it writes nowhere else, and reads what it was
+given alone. Its result comes back as JSON, since nothing that it sends may be trusted.
 """
 
 import codecs
@@ -18,12 +19,13 @@ import sys
 import tempfile
 import time
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import NoReturn, TypeVar
 
 import psutil
 
+from permafrost import confinement
 from permafrost.contract import CAUSES, Problem
 
 T = TypeVar("T")
@@ -33,12 +35,10 @@ _TICK = 0.02  # s between looks at the child
 _SCAN = 0.5  # s between looks for processes that the child has started
 _LARGEST_RESULT = 64 * _MIB
 _LARGEST_LOG = _MIB
+_OF_TRACES = ("stack trace", "symbolize_elf")  # The latter cannot read what threads have mapped.
 _STACKS = 256 * _MIB  # writable memory that TensorFlow's threads reserve and hardly touch
 
-# From linux/prctl.h, linux/sched.h and linux/capability.h.
-_PR_SET_PDEATHSIG, _PR_SET_CHILD_SUBREAPER, _PR_SET_NO_NEW_PRIVS = 1, 36, 38
-_CLONE_NEWUSER, _CLONE_NEWNET = 0x10000000, 0x40000000
-_CAPABILITY_VERSION, _CAP_DAC_READ_SEARCH = 0x20080522, 2
+_PR_SET_PDEATHSIG, _PR_SET_CHILD_SUBREAPER = 1, 36  # linux/prctl.h
 
 # From malloc.h of glibc; other C libraries know them not, or not at all.
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3
@@ -55,7 +55,15 @@ def limits(settings: dict, share: float = 1) -> dict:
     return chosen | {"seconds": settings["timeout"] * share}
 
 
-def run(work: Callable[..., T], *args, seconds: float, memory_mb: int, file_mb: int = 64, processes: int = 1024) -> T:
+def run(
+    work: Callable[..., T],
+    *args,
+    seconds: float,
+    memory_mb: int,
+    file_mb: int = 64,
+    processes: int = 1024,
+    readable: Iterable[str] = (),
+) -> T:
     """Gives work(*args), run in a forked child; the process may have imported TensorFlow, but run no op.
 
     The child works in an empty directory, so paths among `args` have to be absolute. What it prints goes to this
@@ -66,13 +74,15 @@ def run(work: Callable[..., T], *args, seconds: float, memory_mb: int, file_mb: 
       memory_mb: how much memory (MiB) it may use beyond what this process holds when it is called.
       file_mb: how large (MiB) a file that it writes may become.
       processes: how many threads and processes there may be at a time.
+      readable: absolute paths of the files, and of the directories with all that is below, that it may read beside
+        those of Python and TensorFlow. They may be links.
     Raises:
       Problem: the one that `work` raised; or timeout; or memory; or crash where the child ended without a result.
       RuntimeError: with the text of any other exception that `work` raised; its traceback is on stderr by then. Also
         where the result is not JSON, or larger than 64 MiB.
     """
     with tempfile.TemporaryDirectory(prefix="permafrost-sandbox-", ignore_cleanup_errors=True) as directory:
-        child = _Child(work, args, directory, memory_mb, file_mb, processes)
+        child = _Child(work, args, directory, memory_mb, file_mb, processes, tuple(readable))
         try:
             child.wait(time.monotonic() + seconds, seconds)
         finally:
@@ -83,7 +93,16 @@ def run(work: Callable[..., T], *args, seconds: float, memory_mb: int, file_mb: 
 class _Child:
     """The parent's side: the child's process and its two pipes, one for the result and one for all that it prints."""
 
-    def __init__(self, work: Callable, args: tuple, directory: str, memory_mb: int, file_mb: int, processes: int):
+    def __init__(
+        self,
+        work: Callable,
+        args: tuple,
+        directory: str,
+        memory_mb: int,
+        file_mb: int,
+        processes: int,
+        readable: tuple[str, ...],
+    ):
         self._memory_mb, self._processes = memory_mb, processes
         self._held = _memory_bytes(_status("self"))
         self._received = bytearray()
@@ -98,9 +117,7 @@ class _Child:
         self._log_pipe, log_end = os.pipe()
         self.pid = os.fork()
         if self.pid == 0:
-            os.close(self._result_pipe)
-            os.close(self._log_pipe)
-            _be_the_child(work, args, (directory, memory_mb, file_mb, parent), result_end, log_end)
+            _be_the_child(work, args, (directory, memory_mb, file_mb, parent, readable), result_end, log_end)
         os.close(result_end)
         os.close(log_end)
 
@@ -232,7 +249,7 @@ class _Log:
     def last_line(self) -> str:
         """The last line, or the last that says which check failed, where a stack trace follows that."""
         lines = [line.strip() for line in self._tail.decode("utf-8", "replace").splitlines() if line.strip()]
-        lines = [line for line in lines if not line.startswith("@ ") and "stack trace" not in line]
+        lines = [line for line in lines if not line.startswith("@ ") and not any(text in line for text in _OF_TRACES)]
         failed = [line for line in lines if "Check failed" in line]
         line = (failed or lines or [""])[-1]
         return "".join(c if c.isprintable() else " " for c in line)[:300]
@@ -277,6 +294,7 @@ def _be_the_child(work: Callable, args: tuple, bounds: tuple, result_end: int, l
     try:
         os.setsid()
         _redirect(log_end)
+        confinement.close_inherited(result_end)
         _confine(*bounds)
         _send(result_end, _answer(work, args))
         while True:  # The parent ends this process, while it can still see what this one has started.
@@ -305,7 +323,8 @@ def _redirect(log_end: int) -> None:
     faulthandler.disable()
 
 
-def _confine(directory: str, memory_mb: int, file_mb: int, parent: int) -> None:
+def _confine(directory: str, memory_mb: int, file_mb: int, parent: int, readable: tuple[str, ...]) -> None:
+    readable += tuple(confinement.python_paths())
     os.chdir(directory)
     os.environ["CUDA_VISIBLE_DEVICES"] = "-1"
     os.environ["TMPDIR"] = tempfile.tempdir = directory
@@ -318,8 +337,9 @@ def _confine(directory: str, memory_mb: int, file_mb: int, parent: int) -> None:
     # What is freed is kept for the next tensor: to get memory from the kernel anew takes longer than to fill it.
     _libc.mallopt(_M_MMAP_THRESHOLD, _KEPT)
     _libc.mallopt(_M_TRIM_THRESHOLD, _KEPT)
-    _cut_network()
-    _drop_privileges()
+    confinement.cut_network()
+    confinement.drop_privileges()
+    confinement.keep_to_files(readable, directory)
     _libc.prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
     # After the change of credentials, which would clear it.
     _libc.prctl(_PR_SET_PDEATHSIG, int(signal.SIGKILL), 0, 0, 0)
@@ -332,28 +352,6 @@ def _limit(what: int, value: int) -> None:
     if hard != resource.RLIM_INFINITY:
         value = min(value, hard)
     resource.setrlimit(what, (value, value))
-
-
-def _cut_network() -> None:
-    # With privileges a network namespace can be had at once; without them, inside a user namespace. The latter also
-    # keeps this process from tracing its parent.
-    if _libc.unshare(_CLONE_NEWNET) != 0 and _libc.unshare(_CLONE_NEWUSER | _CLONE_NEWNET) != 0:
-        reason = os.strerror(ctypes.get_errno())
-        print(f"sandbox: the kernel does not let the network be cut off ({reason}); it stays open", file=sys.stderr)
-
-
-def _drop_privileges() -> None:
-    """Gives up every capability but that of reading files, for zoos whose files only root may read.
-
-    A process without its parent's capabilities may not trace it nor write its memory. See capset(2), ptrace(2).
-    """
-    _libc.prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
-    permitted = (ctypes.c_uint32 * 6)()
-    header = (ctypes.c_uint32 * 2)(_CAPABILITY_VERSION, 0)
-    if _libc.capget(header, permitted) != 0:
-        return
-    kept = 1 << _CAP_DAC_READ_SEARCH & permitted[1]
-    _libc.capset(header, (ctypes.c_uint32 * 6)(kept, kept, 0, 0, 0, 0))
 
 
 def _answer(work: Callable, args: tuple) -> bytes:

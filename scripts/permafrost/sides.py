@@ -74,6 +74,8 @@ def _sentence(error: Exception) -> str:
     lines = [line.strip() for line in text.splitlines() if line.strip()]
     telling = [line for line in lines if not line.startswith(_FRAMES)]
     sentence = (telling or lines or [type(error).__name__])[0][:400]
+    if isinstance(error, tf.errors.PermissionDeniedError):
+        sentence += " (what a graph may read beside the model's files, `allow_paths:` in its settings says)"
     node = getattr(getattr(error, "node_def", None), "name", "")
     return f"node {node!r}: {sentence}" if node and node not in sentence else sentence
 
@@ -194,7 +196,7 @@ class CheckpointSide(_Side):
         Args:
           graph_def: the meta graph's graph, with its inputs cut.
           meta_graph: for its SaverDef and its op definitions.
-          imported: the import record: `prefix` and `variables`.
+          imported: the import record: `prefix`, `files` and `variables`.
           tensors: the tensors that will be fed or fetched.
           variables: the variable nodes whose values will be asked for.
           initializers: the nodes to run before each run.
@@ -203,7 +205,7 @@ class CheckpointSide(_Side):
         Raises Problem: not_restorable where TensorFlow cannot import the graph, unsafe_op where it must not.
         """
         super().__init__(initializers)
-        self._prefix = _literal(imported["prefix"])
+        self._prefix = _literal(imported["prefix"], imported["files"])
         self._restore_op, self._filename = saver_nodes(meta_graph)
         index = GraphIndex(graph_def)
         needed = pruning.needed(
@@ -277,19 +279,19 @@ def _open_defaults(graph_def) -> None:
             del node.input[:]
 
 
-def _literal(prefix: str) -> str:
+def _literal(prefix: str, files: list[str]) -> str:
     """A prefix of the same checkpoint that TensorFlow takes as it is: it reads names as UTF-8 and as glob patterns.
 
-    The pattern that stands for the shards of a V1 checkpoint is left alone.
+    The pattern that stands for the shards of a V1 checkpoint stays one, in a directory that TensorFlow may list.
     """
-    directory, name = os.path.split(prefix)
-    if "?" in name or re.fullmatch(r"[^][*?{}\\\ud800-\udfff]*", prefix):
+    if re.fullmatch(r"[^][*?{}\\\ud800-\udfff]*", prefix):
         return prefix
+    pattern = re.search(r"(-\?{5}-of-[\d?]{5})?\Z", prefix)[0]
+    stem = os.path.basename(prefix.removesuffix(pattern))
     links = tempfile.mkdtemp()
-    for entry in os.listdir(directory):
-        if entry.startswith(name):
-            os.symlink(os.path.join(directory, entry), os.path.join(links, f"checkpoint{entry[len(name) :]}"))
-    return os.path.join(links, "checkpoint")
+    for file in files:
+        os.symlink(file, os.path.join(links, f"checkpoint{os.path.basename(file)[len(stem) :]}"))
+    return os.path.join(links, f"checkpoint{pattern}")
 
 
 class FrozenSide(_Side):

@@ -3,7 +3,7 @@
 import os
 from collections.abc import Callable
 
-from permafrost import first_difference, records, sandbox, sides
+from permafrost import first_difference, model_files, records, sandbox, sides
 from permafrost.contract import MISMATCH, UNVERIFIABLE, VERIFIED, Problem
 
 _MISMATCHES = ("weights_differ", "outputs_differ", "structure_differs", "not_importable", "not_frozen")
@@ -22,7 +22,7 @@ def reach(stage: str, judge: Callable, model: tuple, settings: dict, facts: dict
     """
     facts["environment"] = sides.ENVIRONMENT
     try:
-        found = sandbox.run(judge, *model, settings, os.getcwd(), **sandbox.limits(settings))
+        found = sandbox.run(judge, *model, settings, os.getcwd(), **_bounds(model, settings))
     except Problem as problem:
         return records.failure(stage, problem, status(problem.cause))
     finding = found.pop("finding", None)
@@ -40,6 +40,11 @@ def status(cause: str) -> str:
     return MISMATCH if cause in _MISMATCHES else UNVERIFIABLE
 
 
+def _bounds(model: tuple, settings: dict, share: float = 1) -> dict:
+    imported, _, frozen_graph = model
+    return sandbox.limits(settings, share) | {"readable": model_files.readable(imported, settings, frozen_graph)}
+
+
 def _name_first_tensor(model: tuple, rows: list[dict], settings: dict) -> str:
     """Adds to the rows of the first trial that does not match the tensor where it begins to; says so for the message.
 
@@ -49,9 +54,9 @@ def _name_first_tensor(model: tuple, rows: list[dict], settings: dict) -> str:
     if not bad:
         return ""
     seed, batch = bad[0]["seed"], bad[0]["batch"]
-    limits = sandbox.limits(settings, _SEARCH_SHARE)
     try:
-        where = sandbox.run(first_difference.find, *model, os.getcwd(), seed, batch, settings["allow_ops"], **limits)
+        bounds = _bounds(model, settings, _SEARCH_SHARE)
+        where = sandbox.run(first_difference.find, *model, os.getcwd(), seed, batch, settings["allow_ops"], **bounds)
     except (Problem, RuntimeError) as error:
         return f"; where it begins was not found: {error}"
     for row in bad:
