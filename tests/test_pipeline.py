@@ -22,7 +22,10 @@ from zoo_runs import Workspace
 pytestmark = pytest.mark.slow
 
 # Names that shells, wildcards and paths trip over.
-ODD_NAMES = ("new\nline", "quo'te\"s", "br{ace}s", "per%cent", "-dash", "{model}")
+ODD_NAMES = (
+    "new\nline", "quo'te\"s", "br{ace}s", "per%cent", "-dash", "{model}", "a<b>", "<results>", "$(touch x)",
+    "`touch x`", "a; touch x", "${HOME}", "~", "a,b=c:d", "\\n", "[a]*?",
+)  # fmt: skip
 MODELS = ("linear", "v1_and_v2", "partitioned", "spaces_and_text", "broken_truncated")
 CHAIN = {"import_meta": 1, "freeze": 1, "verify": 1, "list_ops": 1}
 SUMMED_UP = {"summarize": 1, "changes": 1, "page": 1, "gate": 1}

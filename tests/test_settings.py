@@ -286,3 +286,12 @@ def test_what_is_expected(expect, status, cause, met):
 @pytest.mark.parametrize("cause", sorted(set(CAUSES) - {"internal"}))
 def test_every_cause_can_be_expected(cause):
     assert settings.validate({"models": {"a": {"expect": f"unverifiable/{cause}"}}})
+
+
+@pytest.mark.parametrize("key", ["frozen", "reports"])
+def test_directories_that_snakemake_reads_as_patterns_are_refused(key):
+    for directory in ("my {x}", "out<x>", "a}"):
+        with pytest.raises(Problem, match=f"config: {key}: .* Snakemake replaces") as caught:
+            settings.validate({key: directory})
+        assert caught.value.cause == "bad_setting"
+    assert settings.validate({key: "a <b c> <X>"})[key] == "a <b c> <X>"

@@ -106,12 +106,6 @@ class Pipeline:
                     stale.append(directory)
         return sorted(stale)
 
-    def sources(self, wildcards) -> list[str]:
-        """The checkpoint's files that can be inputs of a rule: Snakemake can read and quote them."""
-        model = self.models[wildcards.model]
-        named = [path for path in model["files"] if path.isprintable() and not set("{}'\"\\") & set(path)]
-        return [path for path in named if os.access(path, os.R_OK)]
-
     def source(self, wildcards) -> str:
         """What discovery found of the model, as JSON; it holds the fingerprint of its files."""
         model = self.models[wildcards.model]
