@@ -362,7 +362,83 @@ def test_symbolic_links(tmp_path):
     (zoo / "itself").symlink_to("itself")
     (zoo / "alias").symlink_to("real")
     (zoo / "other").symlink_to(outside)
-    assert [c.series for c in scan(zoo)] == ["other/m", "real/m"]
+    found = discovery.scan([str(zoo)], [], {}, follow_links=True)
+    assert [c.series for c in found] == ["other/m", "real/m"]
+    unfollowed, model = scan(zoo)
+    assert model.series == "real/m" and unfollowed.prefix == f"{zoo}/other" and cause(unfollowed) == "outside_zoo"
+    assert f"{zoo}/other leads out of the zoo, to {outside}" in unfollowed.problem["message"]
+    assert "`follow_links: true`" in unfollowed.problem["hint"] and "`zoo:`" in unfollowed.problem["hint"]
+    assert set(models(zoo)) == {"real/m"}, "a link is no model"
+
+
+def test_a_link_into_another_zoo_or_into_what_a_zoo_is_a_link_to_is_no_link_out(tmp_path):
+    one, two, real = (tmp_path / name for name in ("one", "two", "real"))
+    put_v2(real / "a", "m")
+    put_v2(two / "b", "m")
+    put_v2(tmp_path / "two and more", "m")
+    one.symlink_to(real)
+    for name, target in (("up", one), ("other", two / "b"), ("longer", tmp_path / "two and more")):
+        (real / name).symlink_to(target)
+    found = discovery.scan([str(one), str(two)], [], {})
+    assert [(c.series, c.name) for c in found] == [("", "longer"), ("a/m", "m"), ("b/m", "m")]
+
+
+def test_nothing_outside_of_the_zoo_is_listed_or_opened(tmp_path, monkeypatch):
+    put_v2(tmp_path / "zoo" / "a", "m")
+    put(tmp_path / "outside" / "deep", weights=V1)
+    for name, target in (("all", "/"), ("out", tmp_path / "outside"), ("file", tmp_path / "outside/deep/weights")):
+        (tmp_path / "zoo" / name).symlink_to(target)
+    real_scandir, real_open = os.scandir, Path.open
+
+    def within(path) -> bool:
+        return os.path.realpath(path).startswith(f"{tmp_path}/zoo")
+
+    monkeypatch.setattr(os, "scandir", lambda path: real_scandir(path) if within(path) else pytest.fail(str(path)))
+    monkeypatch.setattr(Path, "open", lambda path, *a: real_open(path, *a) if within(path) else pytest.fail(str(path)))
+    assert sorted((c.series, c.name, cause(c)) for c in scan(tmp_path / "zoo")) == [
+        ("", "all", "outside_zoo"), ("", "file", "outside_zoo"), ("", "out", "outside_zoo"), ("a/m", "m", ""),
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("linked", ["m.index", "m.data-00000-of-00001", "m.meta", "v1.ckpt", "v1.ckpt.meta"])
+def test_a_file_of_a_checkpoint_in_a_store_outside_is_a_row_that_says_so(tmp_path, linked):
+    zoo, store = tmp_path / "zoo", tmp_path / "store"
+    if linked.startswith("v1"):
+        put(zoo, **{"v1.ckpt": V1, "v1.ckpt.meta": b"\n\0"})
+    else:
+        put_v2(zoo, "m")
+    store.mkdir()
+    (zoo / linked).rename(store / "object")
+    (zoo / linked).symlink_to("../store/object")
+    found = only(zoo)
+    assert cause(found) == "outside_zoo" and found.series in ("m", "v1.ckpt")
+    assert f"{zoo}/{linked} is a link that leads out of the zoo, to {store}/object" == found.problem["message"]
+    assert found.meta == ("" if linked.endswith("meta") else f"{zoo}/{found.name}.meta"), "it is not read later either"
+    (followed,) = discovery.scan([str(zoo)], [], {}, follow_links=True)
+    assert followed.problem is None and followed.fingerprint != found.fingerprint
+    named = discovery.scan([str(zoo), str(store)], [], {})
+    assert [c.problem for c in named if c.directory == str(zoo)] == [None], "the user's `zoo` names where it leads"
+
+
+def test_links_to_files_that_are_no_models_are_one_row_of_their_directory(tmp_path):
+    zoo = tmp_path / "zoo"
+    put(tmp_path / "outside", **{f"{number}.png": b"x" for number in range(20)})
+    put_v2(zoo / "a", "m")
+    for path in (tmp_path / "outside").iterdir():
+        (zoo / "a" / path.name).symlink_to(path)
+    unfollowed, model = scan(zoo)
+    assert model.problem is None and unfollowed.series == ""
+    assert "a/0.png leads out" in unfollowed.problem["message"] and "19 more links" in unfollowed.problem["message"]
+
+
+def test_the_variables_of_a_saved_model_may_be_a_link(tmp_path):
+    zoo = tmp_path / "zoo"
+    put(zoo / "export", **{"saved_model.pb": b"x"})
+    put_v2(tmp_path / "store", "variables", meta=None)
+    (zoo / "export" / "variables").symlink_to(tmp_path / "store")
+    assert (only(zoo).series, cause(only(zoo))) == ("export/saved_model", "outside_zoo")
+    (followed,) = discovery.scan([str(zoo)], [], {}, follow_links=True)
+    assert followed.problem is None and followed.shards == 1
 
 
 def test_links_to_nothing_are_said(tmp_path):

@@ -28,6 +28,7 @@ _UNUSABLE = {
     "unreadable": ("unreadable", "cannot be read"),
     "empty": ("truncated", "is empty"),
     "lfs": ("lfs_pointer", "is a Git LFS pointer, not the file itself"),
+    "outside": ("outside_zoo", "is a link that leads out of the zoo, to"),
 }
 _NO_TABLE = {
     "cut": ("truncated", "begins like a V1 checkpoint, but does not end like one"),
@@ -97,6 +98,8 @@ class Files:
 
     def kind(self, name: str) -> str:
         """What a file is by its first and last bytes: "table", or a key of _UNUSABLE or _NO_TABLE."""
+        if name in self._listing.outside:
+            return "outside"
         if not self.is_there(name):
             return "gone"
         if not self.size(name):
@@ -112,7 +115,7 @@ class Files:
         Shards are large and many: only what could be a pointer is opened. An empty one is as TensorFlow writes it for
         a device that holds no variables; whether a tensor should be in it is for the index to say.
         """
-        if not self.is_there(name) or 0 < self.size(name) < _LARGEST_POINTER:
+        if name in self._listing.outside or not self.is_there(name) or 0 < self.size(name) < _LARGEST_POINTER:
             return self.kind(name)
         return "data" if os.access(self.path(name), os.R_OK) else "unreadable"
 
@@ -120,7 +123,11 @@ class Files:
         """Why a file cannot be used, or None; with `as_table`, why not as a V1 checkpoint."""
         kinds = _UNUSABLE | _NO_TABLE if as_table else _UNUSABLE
         kind = self.shard_kind(name) if DATA_SHARD.fullmatch(name) else self.kind(name)
-        return Problem(kinds[kind][0], f"{self.shown(name)} {kinds[kind][1]}") if kind in kinds else None
+        if kind not in kinds:
+            return None
+        cause, text = kinds[kind]
+        target = f" {printable(self._listing.outside[name])}" if kind == "outside" else ""
+        return Problem(cause, f"{self.shown(name)} {text}{target}")
 
     def first_problem(self, names: list[str], as_table: bool = False) -> Problem | None:
         """The problem of the first file that has one, as `problem` gives it."""
@@ -128,7 +135,7 @@ class Files:
 
     def sha256(self, name: str) -> str:
         """The digest of a file's content, in hexadecimal; '' where it cannot be read."""
-        if not self.is_there(name):
+        if not self.is_there(name) or name in self._listing.outside:
             return ""
         try:
             return self._fact(name, "sha256", lambda: _sha256(self.path(name)))

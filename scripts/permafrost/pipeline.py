@@ -55,6 +55,7 @@ class Pipeline:
         try:
             state = self._scan(zoos, overrides, dry) if main else zoo_state.read(self.state_file)
             self.models = {model["id"]: model for model in state["models"]}
+            self._unfollowed = [candidate for candidate in state["candidates"] if not candidate["series"]]
             self._digest = zoo_state.digest(state)
             if main and not dry:
                 spent.give_up(self.models, self.frozen, self.reports)
@@ -74,7 +75,8 @@ class Pipeline:
         def rule_for(series: str):
             return self._settings.of(self._settings.patterns(series, series))["checkpoints"]
 
-        state = zoo_state.scan(zoos, [self.frozen, self.reports], self.state_file, rule_for)
+        made = [self.frozen, self.reports]
+        state = zoo_state.scan(zoos, made, self.state_file, rule_for, self.config["follow_links"])
         # config.yaml of the repository describes the sample zoo; over another zoo only the user's own patterns count.
         own = overrides.get("models", {}) if "zoo" in overrides else patterns
         settings.unmatched([pattern for pattern in patterns if pattern in own], state["models"])
@@ -179,6 +181,13 @@ class Pipeline:
         """Says on stderr what a person should know before the jobs start."""
         if not self.models:
             print("No checkpoint was found in the zoo; the reports will be empty.", file=sys.stderr)
+        if self._unfollowed:
+            first = self._unfollowed[0]["problem"]
+            print(
+                f"{first['message']}; it is not followed, nor are other links out of the zoo, which zoo.csv lists "
+                f"({first['hint']}).",
+                file=sys.stderr,
+            )
         if self.stale:
             print(
                 f"{len(self.stale)} directories are of models that the zoo no longer has, {self.stale[0]} first; "

@@ -36,6 +36,8 @@ def validate(config: dict) -> dict:
         if error is not None:
             raise _problem(*_sentence(error))
         whole = {**_defaults("properties"), **copy.deepcopy(dict(config))}
+        # Snakemake's --config gives `True` as a truth value, and `true` as a text.
+        whole["follow_links"] = whole["follow_links"] in (True, "true")
     except RecursionError as error:
         raise Problem("bad_setting", "config: lists and mappings are nested too deeply") from error
     for pattern, chosen in whole["models"].items():
