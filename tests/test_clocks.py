@@ -1,4 +1,4 @@
-"""Clocks and the dates of files decide nothing but whether to look again: of checkpoints, and of what was made."""
+"""Clocks and the dates of files decide nothing but whether to look again, and a change without a date is noticed."""
 
 import os
 import shutil
@@ -54,3 +54,36 @@ def test_what_was_made_while_the_clock_was_wrong_does_not_stop_a_run(tmp_path, s
     assert workspace.summary().loc["linear/model.ckpt", "trials"] == 2
     workspace.run("--configfile", "mine.yaml")
     assert workspace.run("--configfile", "mine.yaml").nothing_done
+
+
+def overwrite(path: Path, content: bytes) -> None:
+    """Writes other content of the same size into a file, and puts its mtime back."""
+    before = path.stat()
+    assert len(content) == before.st_size and content != path.read_bytes()
+    path.write_bytes(content)
+    os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
+
+
+def test_a_shard_that_changes_in_place_is_noticed_and_so_is_its_repair(tmp_path):
+    workspace = Workspace(tmp_path)
+    for name in ("was good", "was damaged", "untouched"):
+        shutil.copytree(SAMPLE_ZOO / "linear", workspace.zoo / name)
+    good, damaged = (workspace.zoo / name / "model.ckpt.data-00000-of-00001" for name in ("was good", "was damaged"))
+    content = good.read_bytes()
+    overwrite(damaged, bytes([content[0] ^ 1]) + content[1:])
+    assert workspace.run().status == 1
+    assert workspace.summary()["cause"].to_dict() == {
+        "untouched/model.ckpt": "", "was damaged/model.ckpt": "corrupt", "was good/model.ckpt": "",
+    }  # fmt: skip
+    assert workspace.run().jobs == {"gate": 1}, "nothing has changed"
+    overwrite(good, bytes([content[0] ^ 1]) + content[1:])
+    overwrite(damaged, content)
+    run = workspace.run()
+    assert run.status == 1 and run.jobs["verify"] == 2, run.output
+    assert workspace.summary()["cause"].to_dict() == {
+        "untouched/model.ckpt": "", "was damaged/model.ckpt": "", "was good/model.ckpt": "corrupt",
+    }  # fmt: skip
+    overwrite(good, content)
+    run = workspace.run()
+    assert run.status == 0 and run.jobs["verify"] == 1, run.output
+    assert workspace.run().nothing_done

@@ -4,6 +4,7 @@ import csv
 import json
 import os
 import re
+import shutil
 import struct
 import subprocess
 import sys
@@ -14,7 +15,8 @@ import pandas as pd
 import pytest
 
 import discover
-from permafrost import discovery, zoo_state
+from conftest import SAMPLE_ZOO
+from permafrost import discovery, files, zoo_state
 from permafrost.contract import ZOO_COLUMNS, Problem
 from permafrost.protos import tensor_bundle_pb2
 
@@ -552,7 +554,13 @@ def test_relative_paths_stay_relative(tmp_path, monkeypatch):
         assert discovery.scan([zoo], [], {})[0].prefix == prefix
 
 
-def test_nothing_is_opened_when_nothing_changed(tmp_path, monkeypatch):
+@pytest.fixture
+def settled(monkeypatch):
+    """Files count as settled at once, since a test cannot put back the time at which they were written."""
+    monkeypatch.setattr(files, "_SETTLED_NS", -1_000_000_000)
+
+
+def test_nothing_is_opened_when_nothing_changed(tmp_path, monkeypatch, settled):
     for number in range(20):
         put_v2(tmp_path / str(number), "m", meta=b"\n\0" * 900)
         put(tmp_path / str(number), **{"v1.ckpt": V1, "notes.txt": b"x"})
@@ -577,13 +585,80 @@ def test_the_cache_forgets_what_is_gone(tmp_path):
 
 def test_a_file_that_was_just_written_is_read_again(tmp_path):
     put(tmp_path, **{"m.ckpt": b"\x80\x02one"})
-    os.utime(tmp_path / "m.ckpt")
     cache = {}
     scan(tmp_path, cache)
-    assert cache == {}
+    assert [facts for _, facts in cache.values()] == [{}]
 
 
-def test_nothing_heavy_is_loaded_when_nothing_changed(tmp_path):
+def rewrite(path: Path, content: bytes) -> None:
+    """Writes other content of the same size into a file, and puts its mtime back."""
+    before = path.stat()
+    assert len(content) == before.st_size and content != path.read_bytes()
+    path.write_bytes(content)
+    os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
+
+
+@pytest.mark.parametrize("settle", [-1_000_000_000, 2_000_000_000])
+def test_a_change_within_the_same_size_and_mtime_is_noticed(tmp_path, monkeypatch, settle):
+    monkeypatch.setattr(files, "_SETTLED_NS", settle)
+    shutil.copytree(SAMPLE_ZOO / "linear", tmp_path / "v2")
+    shutil.copytree(SAMPLE_ZOO / "v1_format", tmp_path / "v1")
+    changed = sorted(path for path in tmp_path.glob("v?/*") if path.suffix in ("", ".ckpt", ".meta", ".index"))
+    changed += sorted(tmp_path.glob("v?/*.data-*"))
+    cache = {}
+    scan(tmp_path, cache)
+    for path in [path for path in changed if path.name != "checkpoint"]:
+        before = {candidate.series: candidate.fingerprint for candidate in scan(tmp_path, cache)}
+        content = path.read_bytes()
+        rewrite(path, content[:-1] + bytes([content[-1] ^ 1]))
+        after = {candidate.series: candidate.fingerprint for candidate in scan(tmp_path, cache)}
+        differing = {series for series in after if before[series] != after[series]}
+        assert {series.split("/")[0] for series in differing} == {path.parent.name}, path
+        rewrite(path, content)
+        assert {candidate.series: candidate.fingerprint for candidate in scan(tmp_path, cache)} == before
+
+
+def test_a_damaged_shard_is_a_row_until_it_is_mended(tmp_path):
+    shutil.copytree(SAMPLE_ZOO / "two_shards", tmp_path / "m")
+    shards, cache = sorted((tmp_path / "m").glob("*.data-*")), {}
+    scan(tmp_path, cache)
+    for shard in shards:
+        content = shard.read_bytes()
+        rewrite(shard, bytes([content[0] ^ 1]) + content[1:])
+        for _ in range(2):
+            (found,) = scan(tmp_path, cache)
+            assert cause(found) == "corrupt" and shard.name in found.problem["message"]
+        rewrite(shard, content)
+        assert cause(scan(tmp_path, cache)[0]) == ""
+
+
+def test_what_has_the_same_content_has_the_same_fingerprint(tmp_path, settled):
+    shutil.copytree(SAMPLE_ZOO / "two_shards", tmp_path / "zoo")
+    cache = {}
+    before = scan(tmp_path / "zoo", cache)
+    for path in (tmp_path / "zoo").iterdir():
+        path.chmod(0o600)
+        os.link(path, tmp_path / path.name)
+    assert scan(tmp_path / "zoo", cache) == before
+    shutil.copytree(tmp_path / "zoo", tmp_path / "restored")
+    shutil.rmtree(tmp_path / "zoo")
+    (tmp_path / "restored").rename(tmp_path / "zoo")
+    assert scan(tmp_path / "zoo", cache) == before
+
+
+def test_a_file_that_is_deleted_while_the_zoo_is_looked_at_is_tried_again(tmp_path, monkeypatch):
+    put_v2(tmp_path, "m")
+    real = Path.open
+
+    def delete(path, *args, **kwargs):
+        path.unlink(missing_ok=True)
+        return real(path, *args, **kwargs)
+
+    monkeypatch.setattr(Path, "open", delete)
+    assert cause(only(tmp_path)) == "changed"
+
+
+def test_nothing_heavy_is_loaded_when_nothing_changed(tmp_path, settled):
     put_v2(tmp_path / "zoo", "m")
     state = tmp_path / "state.json"
     zoo_state.write(state, zoo_state.scan([f"{tmp_path}/zoo"], [], state, latest))

@@ -194,7 +194,8 @@ class _Directory:
         if is_tf2 and not has_graph:
             why = f"{self.files.shown(index)} is of a TensorFlow 2 object-based checkpoint"
             problem = Problem("tf2_checkpoint", why)
-        return total, problem or self._missing_shard(f"{name}.data", total) or self.files.first_problem(data)
+        problem = problem or self._missing_shard(f"{name}.data", total) or self.files.first_problem(data)
+        return total, problem or self.files.damage(name, data)
 
     def _v1(self, name: str, parts: list[str]) -> Candidate:
         parts = [name] if name in parts else parts

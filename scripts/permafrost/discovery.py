@@ -1,6 +1,6 @@
 """Which checkpoints a zoo holds, and which of them are the models to freeze.
 
-It runs whenever the Snakefile is read, so it opens no file whose size, mtime and inode are as they were.
+It runs whenever the Snakefile is read, so it opens no file whose size, times and inode are as they were.
 """
 
 from collections import defaultdict

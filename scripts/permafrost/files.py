@@ -1,6 +1,6 @@
 """What the files of a directory are, by their first and last bytes, and what they say; each is read once.
 
-What was found out of a file is kept for as long as its size, mtime and inode are as they were.
+What was found out of a file is kept for as long as its stamp is the same (permafrost.unchanged).
 """
 
 import hashlib
@@ -13,6 +13,7 @@ from pathlib import Path
 from permafrost.contract import Problem
 from permafrost.listing import Listing
 from permafrost.names import named_prefixes, printable
+from permafrost.unchanged import stamp
 
 DATA_SHARD = re.compile(r"(.*)\.data-[0-9]{5}-of-([0-9]{5})", re.DOTALL)
 
@@ -26,6 +27,7 @@ _SETTLED_NS = 2_000_000_000
 _UNUSABLE = {
     "gone": ("unreadable", "is a link to a file that is not there"),
     "unreadable": ("unreadable", "cannot be read"),
+    "deleted": ("changed", "was deleted while the zoo was looked at"),
     "empty": ("truncated", "is empty"),
     "lfs": ("lfs_pointer", "is a Git LFS pointer, not the file itself"),
     "outside": ("outside_zoo", "is a link that leads out of the zoo, to"),
@@ -41,9 +43,9 @@ _NO_TABLE = {
 
 
 class Facts:
-    """What was learnt by opening files, kept for as long as size, mtime and inode are the same.
+    """What was learnt by opening files, kept for as long as their stamps are the same.
 
-    {path: [[size, mtime_ns, inode], {fact: value}]}, all of it JSON; `known` is what to_keep gave.
+    {path: [stamp, {fact: value}]}, all of it JSON; `known` is what to_keep gave.
     """
 
     def __init__(self, known: dict):
@@ -53,21 +55,34 @@ class Facts:
 
     def of(self, path: str, information: os.stat_result, fact: str, find_out: Callable[[], object]):
         """The value of `fact`; find_out gives it where it is not known. What find_out raises is not kept."""
-        entry = self._current.get(path)
-        if entry is None:
-            stamp = [information.st_size, information.st_mtime_ns, information.st_ino]
-            entry = self._known.get(path)
-            if entry is None or entry[0] != stamp:
-                entry = [stamp, {}]
-            self._current[path] = entry
-        if fact not in entry[1]:
-            entry[1][fact] = find_out()
-        return entry[1][fact]
+        facts = self._entry(path, information)[1]
+        if fact not in facts:
+            facts[fact] = find_out()
+        return facts[fact]
+
+    def learn(self, path: str, information: os.stat_result, fact: str, value: object) -> None:
+        """Keeps the value of `fact`, in the place of what was known."""
+        self._entry(path, information)[1][fact] = value
+
+    def _entry(self, path: str, information: os.stat_result) -> list:
+        if path not in self._current:
+            seen, facts = self._known.get(path, (None, {}))
+            now = stamp(information)
+            self._current[path] = [now, dict(facts) if now == seen else {}]
+        return self._current[path]
+
+    def is_other(self, path: str, information: os.stat_result) -> bool:
+        """Whether a file that was known before is not the same now, or was too new then for that to be told."""
+        entry = self._known.get(path)
+        return entry is not None and (entry[0] != stamp(information) or not entry[1])
 
     def to_keep(self) -> dict:
-        """What to give to the next Facts: all that was asked for, but of files that were written just now."""
-        # A file that changes twice within a tick of the clock keeps its mtime, so a fresh one is read again.
-        return {path: entry for path, entry in self._current.items() if entry[0][1] < self._started_ns - _SETTLED_NS}
+        """What to give to the next Facts: all that was asked for; of files that were written just now, that they are.
+
+        A file that changes twice within a tick of the clock keeps its times, so that a fresh one is read again.
+        """
+        settled = self._started_ns - _SETTLED_NS
+        return {path: [known, facts if known[2] < settled else {}] for path, (known, facts) in self._current.items()}
 
 
 class Files:
@@ -106,6 +121,8 @@ class Files:
             return "empty"
         try:
             return self._fact(name, "kind", lambda: _kind(self.path(name), self.size(name)))
+        except FileNotFoundError:
+            return "deleted"
         except OSError:
             return "unreadable"
 
@@ -164,7 +181,7 @@ class Files:
             try:
                 return list(read_index_header(self.path(name)))
             except Problem as problem:
-                if problem.cause == "unreadable":
+                if problem.cause in ("unreadable", "changed", "io_error"):
                     raise
                 return vars(problem)
             except OSError as error:
@@ -175,6 +192,23 @@ class Files:
             raise Problem(**header)
         shards, is_object_based = header
         return shards, is_object_based
+
+    def damage(self, name: str, shards: list[str]) -> Problem | None:
+        """What is wrong with what is in the shards of the V2 checkpoint `name`, or None.
+
+        No digest of theirs is kept, since they are large; so they are read, against the checksums that the index holds,
+        where one of them is not the same file as in the scan before. Freezing them reads them in any case.
+        """
+        there = [(self.path(shard), self._listing.files[shard]) for shard in shards]
+        if any(self._facts.is_other(*file) for file in there):
+            try:
+                found = _damage(self.path(name))
+            except (Problem, OSError):
+                return None  # What it is, the stages say; the next scan looks again.
+            for file in there:
+                self._facts.learn(*file, "damage", found)
+        known = [self._facts.of(*file, "damage", lambda: None) for file in there]
+        return next((Problem(**problem) for problem in known if problem), None)
 
     def _fact(self, name: str, fact: str, find_out: Callable[[], object]):
         return self._facts.of(self.path(name), self._listing.files[name], fact, find_out)
@@ -191,6 +225,20 @@ def _kind(path: str, size: int) -> str:
         return "table"
     starts = {b"\0\0": "cut", b"\x80": "pickle", b"PK\3\4": "zip", b"\x89HDF": "hdf5", b"fileFormatVersion:": "unity"}
     return next((kind for start, kind in starts.items() if head.startswith(start)), "other")
+
+
+def _damage(prefix: str) -> dict | None:
+    """The fields of the Problem with the content of a checkpoint, or None. Raises Problem where it cannot be read."""
+    from permafrost.checkpoint import open_checkpoint  # only now: it is slow to import
+
+    try:
+        with open_checkpoint(prefix) as checkpoint:
+            checkpoint.check_content()
+    except Problem as problem:
+        if problem.cause not in ("corrupt", "truncated"):
+            raise
+        return vars(problem)
+    return None
 
 
 def _sha256(path: str) -> str:

@@ -112,7 +112,7 @@ class Pipeline:
         """What discovery found of the model, as JSON; it holds the fingerprint of its files."""
         model = self.models[wildcards.model]
         model = overrides.apply(model, self._settings_of(model))
-        keys = ("prefix", "meta", "graph", "step", "format", "bytes", "fingerprint", "problem", "findings")
+        keys = ("prefix", "meta", "graph", "step", "format", "shards", "bytes", "fingerprint", "problem", "findings")
         return json.dumps({key: model[key] for key in keys if key in model}, sort_keys=True)
 
     def _settings_of(self, model: dict) -> dict:
