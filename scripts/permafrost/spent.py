@@ -88,9 +88,10 @@ def _found_corrupt(provenance: Path) -> dict[str, list[int]]:
     Their content is in no fingerprint of the model, as that of an index or a meta graph is.
     """
     try:
-        return records.load(provenance).get("corrupt", {})
+        found = records.load(provenance).get("corrupt")
     except (OSError, ValueError):
         return {}
+    return found if isinstance(found, dict) else {}
 
 
 def _is_spent(path: Path, model: str) -> bool:
