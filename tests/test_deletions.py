@@ -3,6 +3,8 @@
 import json
 import os
 import shutil
+import subprocess
+import time
 from pathlib import Path
 
 import pytest
@@ -15,6 +17,7 @@ import verify
 from conftest import SAMPLE_ZOO
 from permafrost import foreign, graph_files, overrides, records, sides, sstable
 from permafrost.contract import TRANSIENT
+from zoo_runs import Workspace
 
 KINDS = ("two_shards", "v1_format", "spaces_and_text")
 
@@ -190,3 +193,23 @@ def test_what_is_wrong_with_files_that_the_settings_name_is_no_change(tmp_path, 
     assert all(os.path.exists(path) for path in graph_files.seen(source))
     record = records.write_record("m", "m", "r.json", lambda facts: import_meta.imported(source, chosen, facts))
     assert record["cause"] not in ("", "changed") and not record["transient"]
+
+
+@pytest.mark.slow
+def test_a_step_that_is_deleted_after_it_was_found_does_not_stop_the_zoo(tmp_path):
+    workspace = Workspace(tmp_path)
+    for name in ("training", "other"):
+        shutil.copytree(SAMPLE_ZOO / "linear", workspace.zoo / name)
+    process = subprocess.Popen(workspace.command(), cwd=tmp_path, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    deadline = time.monotonic() + 120
+    while time.monotonic() < deadline and not (workspace.reports / ".zoo.json").exists():
+        time.sleep(0.005)
+    for path in (workspace.zoo / "training").glob("model.ckpt.*"):
+        path.rename(path.with_name(path.name.replace("model.ckpt", "model.ckpt-2")))
+    assert process.wait(300) == 1
+    summary = workspace.summary()
+    assert summary["cause"].to_dict() == {"other/model.ckpt": "", "training/model.ckpt": "changed"}
+    run = workspace.run()
+    assert run.status == 0 and run.jobs["verify"] == 1, run.output
+    assert str(workspace.summary().loc["training/model.ckpt", "step"]) == "2"
+    assert workspace.run().nothing_done
