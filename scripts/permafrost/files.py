@@ -22,6 +22,7 @@ _LFS_POINTER = b"version https://git-lfs"
 _LARGEST_POINTER = 1024  # bytes; the Git LFS specification's limit
 _LONGEST_CHECKPOINT_FILE = 4 << 20
 _SETTLED_NS = 2_000_000_000
+_DAMAGE = "damage"  # the fact that is found out by reading all of a shard
 
 # What a file turns out to be that should be a checkpoint or a meta graph: cause and the rest of the sentence.
 _UNUSABLE = {
@@ -72,17 +73,20 @@ class Facts:
         return self._current[path]
 
     def is_other(self, path: str, information: os.stat_result) -> bool:
-        """Whether a file that was known before is not the same now, or was too new then for that to be told."""
-        entry = self._known.get(path)
-        return entry is not None and (entry[0] != stamp(information) or not entry[1])
+        """Whether a file that was known before is not the same now."""
+        return path in self._known and self._known[path][0] != stamp(information)
 
     def to_keep(self) -> dict:
-        """What to give to the next Facts: all that was asked for; of files that were written just now, that they are.
+        """What to give to the next Facts: all that was asked for; of files that were written just now, what is dear.
 
-        A file that changes twice within a tick of the clock keeps its times, so that a fresh one is read again.
+        A file that changes twice within a tick of the clock keeps its times, so that a fresh one is read again; but not
+        a large one.
         """
-        settled = self._started_ns - _SETTLED_NS
-        return {path: [known, facts if known[2] < settled else {}] for path, (known, facts) in self._current.items()}
+        kept = {}
+        for path, (seen, facts) in self._current.items():
+            is_settled = seen[2] < self._started_ns - _SETTLED_NS
+            kept[path] = [seen, facts if is_settled else {fact: facts[fact] for fact in facts if fact == _DAMAGE}]
+        return kept
 
 
 class Files:
@@ -206,8 +210,8 @@ class Files:
             except (Problem, OSError):
                 return None  # What it is, the stages say; the next scan looks again.
             for file in there:
-                self._facts.learn(*file, "damage", found)
-        known = [self._facts.of(*file, "damage", lambda: None) for file in there]
+                self._facts.learn(*file, _DAMAGE, found)
+        known = [self._facts.of(*file, _DAMAGE, lambda: None) for file in there]
         return next((Problem(**problem) for problem in known if problem), None)
 
     def _fact(self, name: str, fact: str, find_out: Callable[[], object]):
