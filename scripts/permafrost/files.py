@@ -239,9 +239,10 @@ def _damage(prefix: str) -> dict | None:
         with open_checkpoint(prefix) as checkpoint:
             checkpoint.check_content()
     except Problem as problem:
+        # Sizes are in the fingerprint: that a shard is cut off needs no look at its content, and the stages say it.
         if problem.cause not in ("corrupt", "truncated"):
             raise
-        return vars(problem)
+        return vars(problem) if problem.cause == "corrupt" else None
     return None
 
 
