@@ -646,8 +646,9 @@ def test_a_shard_that_is_damaged_when_it_is_first_seen_is_not_read_until_it_chan
     assert cause(first[0]) == "" and scan(tmp_path, cache) == first, "the freezer says so, and says so once"
 
 
-def test_what_has_the_same_content_has_the_same_fingerprint(tmp_path, settled):
-    shutil.copytree(SAMPLE_ZOO / "two_shards", tmp_path / "zoo")
+@pytest.mark.parametrize("name", ["two_shards", "broken_truncated", "broken_missing_shard"])
+def test_what_has_the_same_content_has_the_same_fingerprint(tmp_path, settled, name):
+    shutil.copytree(SAMPLE_ZOO / name, tmp_path / "zoo")
     cache = {}
     before = scan(tmp_path / "zoo", cache)
     for path in (tmp_path / "zoo").iterdir():
