@@ -9,7 +9,7 @@ sys.path.insert(0, f"{workflow.basedir}/scripts")
 from permafrost import progress
 from permafrost.contract import Problem
 from permafrost.pipeline import Pipeline
-from permafrost.scheduling import stay_linear
+from permafrost.scheduling import go_by_no_clock, stay_linear
 from snakemake.settings.types import Quietness
 
 # The jobs of a large zoo are millions of objects that live until the end; to look through them for garbage, as often as
@@ -33,6 +33,7 @@ if workflow.is_main_process and not quiet:
     run.announce()
     if not dry:
         progress.follow(logger, run.reports, run.expected)
+go_by_no_clock()
 # Stages that need TensorFlow run in children of one process that has it loaded, and that ends with this one. On a
 # cluster that is the Snakemake process of the node's job. Where that worker runs, the other stages start sooner in it.
 os.environ["PERMAFROST_RUN"] = os.environ["PERMAFROST_RUN_PID"] = str(os.getpid())
@@ -120,10 +121,9 @@ rule discover:
         "{python} discover --state {params.state:q} {output:q} > {log:q} 2>&1"
 
 
-# Variables and their checkpoint keys, outputs, inputs.
+# Variables and their checkpoint keys, outputs, inputs. The checkpoint's files are no inputs of any rule: what they are is
+# in `source`, by content, and neither their times and names nor their end is to stop the jobs of other models.
 rule import_meta:
-    input:
-        ancient(run.sources),
     output:
         record=f"{of_model}/import.json",
         ranking=f"{of_model}/outputs.csv",
@@ -311,8 +311,6 @@ rule settings:
 
 # A frozen graph that another tool made of the checkpoint, as the model's settings name it under `judge`.
 rule judge_file:
-    input:
-        ancient(run.sources),
     output:
         record=f"{of_model}/judged.json",
         table=f"{of_model}/judged.csv",

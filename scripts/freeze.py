@@ -14,6 +14,8 @@ import google.protobuf
 
 from permafrost import freezing, graph_files, records
 from permafrost.checkpoint import open_checkpoint
+from permafrost.contract import Problem
+from permafrost.unchanged import stamp_of, watched
 
 
 def provenance(imported: dict, options: dict, frozen_graph: Path, facts: dict) -> dict | None:
@@ -28,6 +30,12 @@ def provenance(imported: dict, options: dict, frozen_graph: Path, facts: dict) -
     facts["frozen_graph"] = frozen_graph.name
     facts["options"] = options
     facts["versions"] = versions()
+    with watched(imported.get("files", ())):
+        _freeze(imported, options, frozen_graph, facts)
+    return None
+
+
+def _freeze(imported: dict, options: dict, frozen_graph: Path, facts: dict) -> None:
     meta_graph = graph_files.read(imported["graph"])
     facts["outputs"] = [name if ":" in name else f"{name}:0" for name in imported["outputs"]]
     plan = freezing.plan(meta_graph, imported, options)
@@ -35,10 +43,14 @@ def provenance(imported: dict, options: dict, frozen_graph: Path, facts: dict) -
         graph = [path for path in (imported["graph"]["path"], imported["graph"]["saver"]) if path]
         hashed = [*graph, *(path for path in checkpoint.files if ".data-" not in os.path.basename(path))]
         facts["sha256"] = {os.path.basename(path): records.sha256(path) for path in hashed}
-        facts.update(freezing.freeze(plan, checkpoint, frozen_graph))
+        try:
+            facts.update(freezing.freeze(plan, checkpoint, frozen_graph))
+        except Problem as problem:
+            if problem.cause == "corrupt":
+                facts["corrupt"] = {path: stamp_of(path) for path in checkpoint.files}
+            raise
         facts["frozen_stamp"] = records.stamp(frozen_graph)
     facts["inputs"] = {name: plan.cuts.get(name, name) for name in imported["inputs"]}
-    return None
 
 
 def versions() -> dict[str, str]:

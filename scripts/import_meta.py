@@ -11,7 +11,7 @@ import os
 
 import pandas as pd
 
-from permafrost import choosing, graph_files, importing, model_files, records, tables
+from permafrost import choosing, graph_files, importing, model_files, records, tables, unchanged
 from permafrost.checkpoint import open_checkpoint
 from permafrost.contract import RANKING_COLUMNS, Problem
 from permafrost.metagraph import GraphIndex
@@ -27,6 +27,7 @@ def import_model(source: dict, settings: dict, facts: dict) -> dict | None:
     """
     facts.update({key: source[key] for key in ("prefix", "step", "format", "meta", "findings")})
     facts["checkpoint_bytes"] = source["bytes"]
+    facts["files"] = graph_files.seen(source)
     facts["weights"] = settings["weights"]
     facts["graph"] = source.get("graph") or graph_files.describe(source["meta"])
     if problem := source["problem"]:
@@ -70,6 +71,17 @@ def rehearse(settings: dict, facts: dict) -> None:
     facts["rehearsal"] = found["failure"]
 
 
+def imported(source: dict, settings: dict, facts: dict) -> dict | None:
+    """Imports a model and rehearses it; as import_model, and Problem (changed) where its files change meanwhile."""
+    with unchanged.watched(graph_files.seen(source)) as refuse_changed:
+        failure = import_model(source, settings, facts)
+        if failure is None:
+            rehearse(settings, facts)
+        if facts.get("rehearsal"):
+            refuse_changed()
+    return failure
+
+
 def ranking(record: dict) -> pd.DataFrame:
     """The table of all that could be an output of a model, best first, with the columns RANKING_COLUMNS."""
     entries = record.get("outputs_ranking", ())
@@ -89,10 +101,7 @@ def main(argv: list[str] | None = None) -> int:
     args = parser.parse_args(argv)
 
     def work(facts: dict) -> dict | None:
-        failure = import_model(args.source, args.settings, facts)
-        if failure is None:
-            rehearse(args.settings, facts)
-        return failure
+        return imported(args.source, args.settings, facts)
 
     record = records.write_record("import_meta", args.model, args.record, work)
     tables.write(args.ranking, ranking(record))

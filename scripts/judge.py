@@ -9,8 +9,8 @@ import json
 import os
 
 from import_meta import import_model, rehearse
-from permafrost import foreign, graph_files, judgement, judging, records, verdict
-from permafrost.contract import Problem
+from permafrost import foreign, graph_files, judgement, judging, records, unchanged, verdict
+from permafrost.contract import VERIFIED, Problem
 from permafrost.metagraph import GraphIndex
 
 
@@ -50,7 +50,12 @@ def main(argv: list[str] | None = None) -> int:
     args = parser.parse_args(argv)
 
     def work(facts: dict) -> dict:
-        return judge(args.settings["judge"], args.source, args.settings, facts)
+        named = filter(os.path.exists, [args.settings["judge"]])
+        with unchanged.watched([*graph_files.seen(args.source), *named]) as refuse_changed:
+            outcome = judge(args.settings["judge"], args.source, args.settings, facts)
+            if outcome["status"] != VERIFIED and not args.source["problem"]:
+                refuse_changed()
+        return outcome
 
     judgement.write("judge", args.model, args.record, args.table, work)
     return 0

@@ -9,8 +9,8 @@ import json
 import os
 from pathlib import Path
 
-from permafrost import graph_files, judgement, records
-from permafrost.contract import Problem
+from permafrost import graph_files, judgement, records, unchanged
+from permafrost.contract import VERIFIED, Problem
 
 _FREEZE_AGAIN = "run again: the next run freezes the model anew"
 
@@ -18,18 +18,23 @@ _FREEZE_AGAIN = "run again: the next run freezes the model anew"
 def verify(imported: dict, provenance: dict, frozen_graph: Path, settings: dict, facts: dict) -> dict:
     """Judges a frozen model, adds what was measured to `facts`, and returns how it ended.
 
-    Raises Problem (changed) where the frozen graph is not the one that its provenance describes.
+    Raises Problem (changed) where the frozen graph is not the one that its provenance describes, or where it is not
+    verified and a file of the checkpoint was deleted or changed meanwhile.
     """
     if provenance["status"] != records.OK:
         return records.passed_on(provenance)
     if not frozen_graph.exists() or records.checksum(frozen_graph) != provenance["frozen_crc32c"]:
         raise Problem("changed", f"{frozen_graph} is not the file that its provenance.json describes", _FREEZE_AGAIN)
-    _refuse_changed(imported, provenance)
-    # Imported here: a model that could not be frozen needs no TensorFlow.
-    from permafrost import judging, verdict
+    with unchanged.watched(imported.get("files", ())) as refuse_changed:
+        _refuse_changed(imported, provenance)
+        # Imported here: a model that could not be frozen needs no TensorFlow.
+        from permafrost import judging, verdict
 
-    model = (graph_files.absolute(imported), provenance, os.path.abspath(frozen_graph))
-    return verdict.reach("verify", judging.judge, model, settings, facts)
+        model = (graph_files.absolute(imported), provenance, os.path.abspath(frozen_graph))
+        outcome = verdict.reach("verify", judging.judge, model, settings, facts)
+        if outcome["status"] != VERIFIED:
+            refuse_changed()
+    return outcome
 
 
 def _refuse_changed(imported: dict, provenance: dict) -> None:

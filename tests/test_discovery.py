@@ -4,9 +4,11 @@ import csv
 import json
 import os
 import re
+import shutil
 import struct
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import crc32c
@@ -14,7 +16,8 @@ import pandas as pd
 import pytest
 
 import discover
-from permafrost import discovery, zoo_state
+from conftest import SAMPLE_ZOO
+from permafrost import discovery, files, zoo_state
 from permafrost.contract import ZOO_COLUMNS, Problem
 from permafrost.protos import tensor_bundle_pb2
 
@@ -362,7 +365,83 @@ def test_symbolic_links(tmp_path):
     (zoo / "itself").symlink_to("itself")
     (zoo / "alias").symlink_to("real")
     (zoo / "other").symlink_to(outside)
-    assert [c.series for c in scan(zoo)] == ["other/m", "real/m"]
+    found = discovery.scan([str(zoo)], [], {}, follow_links=True)
+    assert [c.series for c in found] == ["other/m", "real/m"]
+    unfollowed, model = scan(zoo)
+    assert model.series == "real/m" and unfollowed.prefix == f"{zoo}/other" and cause(unfollowed) == "outside_zoo"
+    assert f"{zoo}/other leads out of the zoo, to {outside}" in unfollowed.problem["message"]
+    assert "`follow_links: true`" in unfollowed.problem["hint"] and "`zoo:`" in unfollowed.problem["hint"]
+    assert set(models(zoo)) == {"real/m"}, "a link is no model"
+
+
+def test_a_link_into_another_zoo_or_into_what_a_zoo_is_a_link_to_is_no_link_out(tmp_path):
+    one, two, real = (tmp_path / name for name in ("one", "two", "real"))
+    put_v2(real / "a", "m")
+    put_v2(two / "b", "m")
+    put_v2(tmp_path / "two and more", "m")
+    one.symlink_to(real)
+    for name, target in (("up", one), ("other", two / "b"), ("longer", tmp_path / "two and more")):
+        (real / name).symlink_to(target)
+    found = discovery.scan([str(one), str(two)], [], {})
+    assert [(c.series, c.name) for c in found] == [("", "longer"), ("a/m", "m"), ("b/m", "m")]
+
+
+def test_nothing_outside_of_the_zoo_is_listed_or_opened(tmp_path, monkeypatch):
+    put_v2(tmp_path / "zoo" / "a", "m")
+    put(tmp_path / "outside" / "deep", weights=V1)
+    for name, target in (("all", "/"), ("out", tmp_path / "outside"), ("file", tmp_path / "outside/deep/weights")):
+        (tmp_path / "zoo" / name).symlink_to(target)
+    real_scandir, real_open = os.scandir, Path.open
+
+    def within(path) -> bool:
+        return os.path.realpath(path).startswith(f"{tmp_path}/zoo")
+
+    monkeypatch.setattr(os, "scandir", lambda path: real_scandir(path) if within(path) else pytest.fail(str(path)))
+    monkeypatch.setattr(Path, "open", lambda path, *a: real_open(path, *a) if within(path) else pytest.fail(str(path)))
+    assert sorted((c.series, c.name, cause(c)) for c in scan(tmp_path / "zoo")) == [
+        ("", "all", "outside_zoo"), ("", "file", "outside_zoo"), ("", "out", "outside_zoo"), ("a/m", "m", ""),
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("linked", ["m.index", "m.data-00000-of-00001", "m.meta", "v1.ckpt", "v1.ckpt.meta"])
+def test_a_file_of_a_checkpoint_in_a_store_outside_is_a_row_that_says_so(tmp_path, linked):
+    zoo, store = tmp_path / "zoo", tmp_path / "store"
+    if linked.startswith("v1"):
+        put(zoo, **{"v1.ckpt": V1, "v1.ckpt.meta": b"\n\0"})
+    else:
+        put_v2(zoo, "m")
+    store.mkdir()
+    (zoo / linked).rename(store / "object")
+    (zoo / linked).symlink_to("../store/object")
+    found = only(zoo)
+    assert cause(found) == "outside_zoo" and found.series in ("m", "v1.ckpt")
+    assert f"{zoo}/{linked} is a link that leads out of the zoo, to {store}/object" == found.problem["message"]
+    assert found.meta == ("" if linked.endswith("meta") else f"{zoo}/{found.name}.meta"), "it is not read later either"
+    (followed,) = discovery.scan([str(zoo)], [], {}, follow_links=True)
+    assert followed.problem is None and followed.fingerprint != found.fingerprint
+    named = discovery.scan([str(zoo), str(store)], [], {})
+    assert [c.problem for c in named if c.directory == str(zoo)] == [None], "the user's `zoo` names where it leads"
+
+
+def test_links_to_files_that_are_no_models_are_one_row_of_their_directory(tmp_path):
+    zoo = tmp_path / "zoo"
+    put(tmp_path / "outside", **{f"{number}.png": b"x" for number in range(20)})
+    put_v2(zoo / "a", "m")
+    for path in (tmp_path / "outside").iterdir():
+        (zoo / "a" / path.name).symlink_to(path)
+    unfollowed, model = scan(zoo)
+    assert model.problem is None and unfollowed.series == ""
+    assert "a/0.png leads out" in unfollowed.problem["message"] and "19 more links" in unfollowed.problem["message"]
+
+
+def test_the_variables_of_a_saved_model_may_be_a_link(tmp_path):
+    zoo = tmp_path / "zoo"
+    put(zoo / "export", **{"saved_model.pb": b"x"})
+    put_v2(tmp_path / "store", "variables", meta=None)
+    (zoo / "export" / "variables").symlink_to(tmp_path / "store")
+    assert (only(zoo).series, cause(only(zoo))) == ("export/saved_model", "outside_zoo")
+    (followed,) = discovery.scan([str(zoo)], [], {}, follow_links=True)
+    assert followed.problem is None and followed.shards == 1
 
 
 def test_links_to_nothing_are_said(tmp_path):
@@ -476,7 +555,13 @@ def test_relative_paths_stay_relative(tmp_path, monkeypatch):
         assert discovery.scan([zoo], [], {})[0].prefix == prefix
 
 
-def test_nothing_is_opened_when_nothing_changed(tmp_path, monkeypatch):
+@pytest.fixture
+def settled(monkeypatch):
+    """Files count as settled at once, since a test cannot put back the time at which they were written."""
+    monkeypatch.setattr(files, "_SETTLED_NS", -1_000_000_000)
+
+
+def test_nothing_is_opened_when_nothing_changed(tmp_path, monkeypatch, settled):
     for number in range(20):
         put_v2(tmp_path / str(number), "m", meta=b"\n\0" * 900)
         put(tmp_path / str(number), **{"v1.ckpt": V1, "notes.txt": b"x"})
@@ -501,13 +586,94 @@ def test_the_cache_forgets_what_is_gone(tmp_path):
 
 def test_a_file_that_was_just_written_is_read_again(tmp_path):
     put(tmp_path, **{"m.ckpt": b"\x80\x02one"})
-    os.utime(tmp_path / "m.ckpt")
     cache = {}
     scan(tmp_path, cache)
-    assert cache == {}
+    assert [facts for _, facts in cache.values()] == [{}]
 
 
-def test_nothing_heavy_is_loaded_when_nothing_changed(tmp_path):
+def rewrite(path: Path, content: bytes) -> None:
+    """Writes other content of the same size into a file, and puts its mtime back."""
+    before = path.stat()
+    assert len(content) == before.st_size and content != path.read_bytes()
+    path.write_bytes(content)
+    os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
+
+
+@pytest.mark.parametrize("settle", [-1_000_000_000, 2_000_000_000])
+def test_a_change_within_the_same_size_and_mtime_is_noticed(tmp_path, monkeypatch, settle):
+    monkeypatch.setattr(files, "_SETTLED_NS", settle)
+    shutil.copytree(SAMPLE_ZOO / "linear", tmp_path / "v2")
+    shutil.copytree(SAMPLE_ZOO / "v1_format", tmp_path / "v1")
+    changed = sorted(path for path in tmp_path.glob("v?/*") if path.suffix in ("", ".ckpt", ".meta", ".index"))
+    changed += sorted(tmp_path.glob("v?/*.data-*"))
+    cache = {}
+    scan(tmp_path, cache)
+    for path in [path for path in changed if path.name != "checkpoint"]:
+        time.sleep(0.02)  # A tick of the clock: a shard is not read again for its being new.
+        before = {candidate.series: candidate.fingerprint for candidate in scan(tmp_path, cache)}
+        content = path.read_bytes()
+        rewrite(path, content[:-1] + bytes([content[-1] ^ 1]))
+        after = {candidate.series: candidate.fingerprint for candidate in scan(tmp_path, cache)}
+        differing = {series for series in after if before[series] != after[series]}
+        assert {series.split("/")[0] for series in differing} == {path.parent.name}, path
+        time.sleep(0.02)
+        rewrite(path, content)
+        assert {candidate.series: candidate.fingerprint for candidate in scan(tmp_path, cache)} == before
+
+
+def test_a_damaged_shard_is_a_row_until_it_is_mended(tmp_path):
+    shutil.copytree(SAMPLE_ZOO / "two_shards", tmp_path / "m")
+    shards, cache = sorted((tmp_path / "m").glob("*.data-*")), {}
+    scan(tmp_path, cache)
+    for shard in shards:
+        time.sleep(0.02)
+        content = shard.read_bytes()
+        rewrite(shard, bytes([content[0] ^ 1]) + content[1:])
+        for _ in range(2):
+            (found,) = scan(tmp_path, cache)
+            assert cause(found) == "corrupt" and shard.name in found.problem["message"]
+        time.sleep(0.02)
+        rewrite(shard, content)
+        assert cause(scan(tmp_path, cache)[0]) == ""
+
+
+def test_a_shard_that_is_damaged_when_it_is_first_seen_is_not_read_until_it_changes(tmp_path):
+    shutil.copytree(SAMPLE_ZOO / "linear", tmp_path / "m")
+    shard, cache = next((tmp_path / "m").glob("*.data-*")), {}
+    content = shard.read_bytes()
+    shard.write_bytes(bytes([content[0] ^ 1]) + content[1:])
+    first = scan(tmp_path, cache)
+    assert cause(first[0]) == "" and scan(tmp_path, cache) == first, "the freezer says so, and says so once"
+
+
+@pytest.mark.parametrize("name", ["two_shards", "broken_truncated", "broken_missing_shard"])
+def test_what_has_the_same_content_has_the_same_fingerprint(tmp_path, settled, name):
+    shutil.copytree(SAMPLE_ZOO / name, tmp_path / "zoo")
+    cache = {}
+    before = scan(tmp_path / "zoo", cache)
+    for path in (tmp_path / "zoo").iterdir():
+        path.chmod(0o600)
+        os.link(path, tmp_path / path.name)
+    assert scan(tmp_path / "zoo", cache) == before
+    shutil.copytree(tmp_path / "zoo", tmp_path / "restored")
+    shutil.rmtree(tmp_path / "zoo")
+    (tmp_path / "restored").rename(tmp_path / "zoo")
+    assert scan(tmp_path / "zoo", cache) == before
+
+
+def test_a_file_that_is_deleted_while_the_zoo_is_looked_at_is_tried_again(tmp_path, monkeypatch):
+    put_v2(tmp_path, "m")
+    real = Path.open
+
+    def delete(path, *args, **kwargs):
+        path.unlink(missing_ok=True)
+        return real(path, *args, **kwargs)
+
+    monkeypatch.setattr(Path, "open", delete)
+    assert cause(only(tmp_path)) == "changed"
+
+
+def test_nothing_heavy_is_loaded_when_nothing_changed(tmp_path, settled):
     put_v2(tmp_path / "zoo", "m")
     state = tmp_path / "state.json"
     zoo_state.write(state, zoo_state.scan([f"{tmp_path}/zoo"], [], state, latest))

@@ -41,7 +41,7 @@ def test_two_steps_never_share_an_id(one, other, digits, other_digits):
 def test_ids_are_safe_paths(series):
     identity = model_id(*series)
     identity.encode("utf-8")
-    assert not re.search(r"[{}\x00-\x1f\x7f-\x9f\u2028\u2029]", identity)
+    assert not re.search(r"[{}<>\x00-\x1f\x7f-\x9f\u2028\u2029]", identity)
     for component in identity.split("/"):
         assert component and component not in MADE_FILES and not component.endswith(".log")
         assert component[0] not in ".-~"
@@ -65,6 +65,7 @@ def test_snakemake_reads_the_id_back_from_a_path(series):
         ("a/b", "", "a/b/%"),
         ("a", "50%", "a/50%25"),
         ("{x}", "y", "%7Bx%7D/y"),
+        ("a<b>", "<c", "a%3Cb%3E/%3Cc"),
         (".hidden", "-rf", "%2Ehidden/%2Drf"),
         ("~", "m", "%7E/m"),
         ("", "a\nb\tc", "a%0Ab%09c"),

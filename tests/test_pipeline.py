@@ -22,7 +22,10 @@ from zoo_runs import Workspace
 pytestmark = pytest.mark.slow
 
 # Names that shells, wildcards and paths trip over.
-ODD_NAMES = ("new\nline", "quo'te\"s", "br{ace}s", "per%cent", "-dash", "{model}")
+ODD_NAMES = (
+    "new\nline", "quo'te\"s", "br{ace}s", "per%cent", "-dash", "{model}", "a<b>", "<results>", "$(touch x)",
+    "`touch x`", "a; touch x", "${HOME}", "~", "a,b=c:d", "\\n", "[a]*?",
+)  # fmt: skip
 MODELS = ("linear", "v1_and_v2", "partitioned", "spaces_and_text", "broken_truncated")
 CHAIN = {"import_meta": 1, "freeze": 1, "verify": 1, "list_ops": 1}
 SUMMED_UP = {"summarize": 1, "changes": 1, "page": 1, "gate": 1}
@@ -150,6 +153,28 @@ def test_no_name_stops_the_zoo(tmp_path):
     assert run.status == 0, run.output
     assert workspace.summary()["status"].tolist() == ["verified"] * len(ODD_NAMES)
     assert workspace.run().nothing_done
+
+
+def test_links_out_of_the_zoo_are_said_and_are_followed_where_that_is_asked_for(tmp_path):
+    workspace = Workspace(tmp_path)
+    for name in ("own", "stored"):
+        shutil.copytree(SAMPLE_ZOO / "linear", workspace.zoo / name)
+    (workspace.zoo / "everything").symlink_to("/")
+    shard = workspace.zoo / "stored" / "model.ckpt.data-00000-of-00001"
+    (tmp_path / "store").mkdir()
+    shard.rename(tmp_path / "store" / "object")
+    shard.symlink_to("../../store/object")
+    run = workspace.run()
+    assert run.status == 1 and "my zoo/everything leads out of the zoo, to /" in run.output, run.output
+    summary = workspace.summary()
+    assert summary["cause"].to_dict() == {"own/model.ckpt": "", "stored/model.ckpt": "outside_zoo"}
+    zoo = pd.read_csv(workspace.reports / "zoo.csv", keep_default_na=False)
+    assert zoo["prefix"][zoo["model"] == ""].tolist() == ["my zoo/everything"]
+    run = workspace.run(zoo="[my zoo, store]")
+    assert run.status == 0 and run.jobs["verify"] == 1, run.output
+    (workspace.zoo / "everything").unlink()
+    run = workspace.run(follow_links="true")
+    assert run.status == 0 and run.jobs == AGGREGATES, "the same file, however it is reached, is the same model"
 
 
 def test_outputs_of_a_removed_model_are_listed_and_pruned(workspace):

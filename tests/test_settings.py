@@ -40,6 +40,7 @@ def test_the_defaults_are_valid_and_do_not_change_what_was_given():
     assert whole == {
         "zoo": "models",
         "frozen": "frozen",
+        "follow_links": False,
         "reports": "reports",
         "checkpoints": "latest",
         "on_failure": "fail",
@@ -286,3 +287,21 @@ def test_what_is_expected(expect, status, cause, met):
 @pytest.mark.parametrize("cause", sorted(set(CAUSES) - {"internal"}))
 def test_every_cause_can_be_expected(cause):
     assert settings.validate({"models": {"a": {"expect": f"unverifiable/{cause}"}}})
+
+
+@pytest.mark.parametrize("key", ["frozen", "reports"])
+def test_directories_that_snakemake_reads_as_patterns_are_refused(key):
+    for directory in ("my {x}", "out<x>", "a}"):
+        with pytest.raises(Problem, match=f"config: {key}: .* Snakemake replaces") as caught:
+            settings.validate({key: directory})
+        assert caught.value.cause == "bad_setting"
+    assert settings.validate({key: "a <b c> <X>"})[key] == "a <b c> <X>"
+
+
+def test_follow_links_is_also_what_the_command_line_makes_of_true():
+    for said, meant in ((True, True), ("true", True), (False, False), ("false", False)):
+        assert settings.validate({"follow_links": said})["follow_links"] is meant
+    with pytest.raises(Problem, match="config: follow_links: "):
+        settings.validate({"follow_links": "yes"})
+    with pytest.raises(Problem, match="config: on_failure: "):
+        settings.validate({"on_failure": "true"})

@@ -8,7 +8,9 @@ from pathlib import Path
 import pytest
 
 from permafrost import records
+from permafrost.contract import Problem
 from permafrost.spent import give_up
+from permafrost.unchanged import stamp_of
 
 MODELS = ("a/one", "a/two", "b")
 
@@ -157,3 +159,25 @@ def test_a_link_that_leads_nowhere_is_no_frozen_graph():
     Path("frozen/b/frozen_graph.pb").symlink_to("nowhere")
     give_up(["b"], "frozen", "reports")
     assert "frozen/b/provenance.json" not in left() and len(left()) == 2
+
+
+def test_a_corrupt_checkpoint_is_tried_again_once_its_files_are_other_ones():
+    for model in MODELS:
+        make(model)
+    shard = Path("model.data-00000-of-00001")
+    shard.write_bytes(b"wrong")
+    path = Path("frozen/b/provenance.json")
+    failed = records.failure("freeze", Problem("corrupt", "")) | {
+        "model": "b",
+        "corrupt": {str(shard): stamp_of(shard)},
+    }
+    records.write_json(path, failed)
+    before = left()
+    for _ in range(2):
+        give_up(MODELS, "frozen", "reports")
+        assert left() == before
+    mtime = shard.stat().st_mtime_ns
+    shard.write_bytes(b"right")
+    os.utime(shard, ns=(mtime, mtime))
+    give_up(MODELS, "frozen", "reports")
+    assert left() == {name for name in before if "b/" not in name}

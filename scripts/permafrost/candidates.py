@@ -31,6 +31,8 @@ _V1_SHARD = re.compile(r"(.*)-[0-9]{5}-of-([0-9]{5})", re.DOTALL)
 class Candidate:
     """A checkpoint, or what is left of one, or something that looks like one. All fields are JSON values.
 
+    A link that was not followed is one as well, but no model: its `series` is empty.
+
     Paths begin as the user gave the zoo; `name` is the prefix's base name, and `named` the one of the same series that
     the `checkpoint` file names, or "". `bytes` are those of the checkpoint's files without the meta graph.
     `problem` has cause, message and hint.
@@ -57,6 +59,24 @@ class Candidate:
 def candidates_in(listing: Listing, facts: Facts) -> list[Candidate]:
     """The candidates of a directory; where it cannot be read, one that stands for the directory itself."""
     return [_unreadable(listing)] if listing.error else _Directory(listing, facts).candidates()
+
+
+def _unfollowed(listing: Listing, names: list[str]) -> Candidate:
+    """The candidate that stands for links out of the zoo, of which the first is named."""
+    path, target = listing.path_of(names[0]), listing.outside[names[0]]
+    others = f" ({len(names) - 1} more links in this directory do)" if len(names) > 1 else ""
+    problem = Problem("outside_zoo", f"{printable(path)} leads out of the zoo, to {printable(target)}{others}")
+    return Candidate(
+        zoo=listing.zoo,
+        directory=listing.path,
+        prefix=path,
+        series="",
+        name=names[0],
+        stem=names[0],
+        step=None,
+        fingerprint=_digest(["link", path, target, len(names)]),
+        problem=vars(problem),
+    )
 
 
 def _unreadable(listing: Listing) -> Candidate:
@@ -111,7 +131,21 @@ class _Directory:
             if candidate.format == "V2" and candidate.name in singles:
                 ignored = ", ".join(printable(part) for part in singles[candidate.name])
                 candidate.findings.append(f"{ignored} of the same name is not used: V2 goes before V1")
-        return found + self._saved_model()
+        found += self._saved_model()
+        return found + self._unfollowed(found)
+
+    def _unfollowed(self, found: list[Candidate]) -> list[Candidate]:
+        """A candidate for each directory to which a link leads out of the zoo, and one for all such files.
+
+        Files of which the name alone says that they belong to a checkpoint are problems of that.
+        """
+        known = {path for candidate in found for path in candidate.files}
+        links = sorted(name for name in self.listing.outside if self.files.path(name) not in known)
+        files = [name for name in links if self.files.is_there(name) and not (name == "checkpoint" and found)]
+        directories = [name for name in links if not self.files.is_there(name)]
+        if any(candidate.name == "saved_model" for candidate in found):
+            directories = [name for name in directories if name != "variables"]
+        return [_unfollowed(self.listing, names) for names in [*([name] for name in directories), files] if names]
 
     @cached_property
     def said(self) -> tuple[str, list[str]]:
@@ -160,7 +194,8 @@ class _Directory:
         if is_tf2 and not has_graph:
             why = f"{self.files.shown(index)} is of a TensorFlow 2 object-based checkpoint"
             problem = Problem("tf2_checkpoint", why)
-        return total, problem or self._missing_shard(f"{name}.data", total) or self.files.first_problem(data)
+        problem = problem or self._missing_shard(f"{name}.data", total) or self.files.first_problem(data)
+        return total, problem or self.files.damage(name, data)
 
     def _v1(self, name: str, parts: list[str]) -> Candidate:
         parts = [name] if name in parts else parts
@@ -206,6 +241,8 @@ class _Directory:
             return []
         name = present[0]
         inner = _Directory(self.listing.variables, self._facts) if self.listing.variables else None
+        if "variables" in self.listing.outside:
+            return [self._candidate("saved_model", "V2", [], [], 0, name, self.files.problem("variables"), [])]
         if inner is None or not (inner.indexes or inner.data):
             problem = Problem("saved_model", f"{self.files.shown(name)} is a SavedModel without variables")
             candidate = self._candidate("saved_model", "", [], [], 0, name, problem, [])
@@ -237,7 +274,8 @@ class _Directory:
             format=kind,
             shards=shards,
             bytes=sum(self.files.size(file) for file in tables + data),
-            meta=self.files.path(meta) if meta else "",
+            # What is not followed is not read by later stages either.
+            meta=self.files.path(meta) if meta and meta not in self.listing.outside else "",
             files=[self.files.path(file) for file in [*tables, *data, *([meta] if meta else [])]],
             fingerprint=_digest([name, kind, contents, shard_facts, problem]),
             problem=problem,

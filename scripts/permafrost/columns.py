@@ -70,10 +70,10 @@ _SUMMARY = Table(
 
 _ZOO = Table(
     "reports/zoo.csv",
-    "a row for each checkpoint found below the zoo, also the unusable",
+    "a row for each checkpoint found below the zoo, also the unusable, and for links that lead out of it",
     contract.ZOO_COLUMNS,
     {
-        "model": _MODEL,
+        "model": (TEXT, f"{_MODEL[1]}; empty for a link that belongs to none"),
         "directory": (TEXT, "the directory that it is in, as the zoo was named"),
         "prefix": (TEXT, "the path of the checkpoint without its endings"),
         "step": (INTEGER, "the training step in its name"),

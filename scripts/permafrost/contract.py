@@ -22,6 +22,7 @@ CAUSES = {
     "not_a_checkpoint": "move the file out of the zoo if it is not a TensorFlow checkpoint",
     "saved_model": "use the SavedModel's graph as it is; it has no variables to freeze",
     "unreadable": "give yourself the right to read it",
+    "outside_zoo": "add where the link leads to `zoo:`, or set `follow_links: true` to follow all links",
     # What the meta graph says.
     "bad_meta_graph": "copy the .meta file again, or export the meta graph anew",
     "foreign_meta_graph": "put the .meta file that was written with this checkpoint beside it",

@@ -1,6 +1,6 @@
 """Which checkpoints a zoo holds, and which of them are the models to freeze.
 
-It runs whenever the Snakefile is read, so it opens no file whose size, mtime and inode are as they were.
+It runs whenever the Snakefile is read, so it opens no file whose size, times and inode are as they were.
 """
 
 from collections import defaultdict
@@ -13,18 +13,19 @@ from permafrost.listing import walk
 from permafrost.names import printable, step_id
 
 
-def scan(zoos: list[str], skip: list[str], cache: dict) -> list[Candidate]:
+def scan(zoos: list[str], skip: list[str], cache: dict, follow_links: bool = False) -> list[Candidate]:
     """Every candidate below the directories `zoos`, at any depth, in a fixed order.
 
     Each real directory is read once, and through a symbolic link only where nothing else leads to it. Directories
     named .git and .snakemake, and those in `skip`, are not entered.
     Args:
       cache: what an earlier scan left in it, or {}; holds what this scan knows afterwards. JSON.
+      follow_links: whether links that lead out of all of `zoos` are followed.
     Raises Problem(bad_setting) for a zoo that is no directory, or is one of `skip`.
     """
     facts = Facts(cache)
     found = []
-    for listing in walk(zoos, skip):
+    for listing in walk(zoos, skip, follow_links):
         found += candidates_in(listing, facts)
     cache.clear()
     cache.update(facts.to_keep())
@@ -42,7 +43,7 @@ def select(candidates: list[Candidate], rule_for: Callable[[str], str | list[int
     Raises Problem(bad_setting) for a listed step that a series does not have, and for two directories with one id.
     """
     groups = defaultdict(list)
-    for candidate in candidates:
+    for candidate in filter(lambda candidate: candidate.series, candidates):
         groups[candidate.series].append(candidate)
     models = []
     for series, group in groups.items():

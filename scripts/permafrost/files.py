@@ -1,6 +1,6 @@
 """What the files of a directory are, by their first and last bytes, and what they say; each is read once.
 
-What was found out of a file is kept for as long as its size, mtime and inode are as they were.
+What was found out of a file is kept for as long as its stamp is the same (permafrost.unchanged).
 """
 
 import hashlib
@@ -13,6 +13,7 @@ from pathlib import Path
 from permafrost.contract import Problem
 from permafrost.listing import Listing
 from permafrost.names import named_prefixes, printable
+from permafrost.unchanged import stamp
 
 DATA_SHARD = re.compile(r"(.*)\.data-[0-9]{5}-of-([0-9]{5})", re.DOTALL)
 
@@ -21,13 +22,16 @@ _LFS_POINTER = b"version https://git-lfs"
 _LARGEST_POINTER = 1024  # bytes; the Git LFS specification's limit
 _LONGEST_CHECKPOINT_FILE = 4 << 20
 _SETTLED_NS = 2_000_000_000
+_DAMAGE = "damage"  # the fact that is found out by reading all of a shard
 
 # What a file turns out to be that should be a checkpoint or a meta graph: cause and the rest of the sentence.
 _UNUSABLE = {
     "gone": ("unreadable", "is a link to a file that is not there"),
     "unreadable": ("unreadable", "cannot be read"),
+    "deleted": ("changed", "was deleted while the zoo was looked at"),
     "empty": ("truncated", "is empty"),
     "lfs": ("lfs_pointer", "is a Git LFS pointer, not the file itself"),
+    "outside": ("outside_zoo", "is a link that leads out of the zoo, to"),
 }
 _NO_TABLE = {
     "cut": ("truncated", "begins like a V1 checkpoint, but does not end like one"),
@@ -40,9 +44,9 @@ _NO_TABLE = {
 
 
 class Facts:
-    """What was learnt by opening files, kept for as long as size, mtime and inode are the same.
+    """What was learnt by opening files, kept for as long as their stamps are the same.
 
-    {path: [[size, mtime_ns, inode], {fact: value}]}, all of it JSON; `known` is what to_keep gave.
+    {path: [stamp, {fact: value}]}, all of it JSON; `known` is what to_keep gave.
     """
 
     def __init__(self, known: dict):
@@ -52,21 +56,37 @@ class Facts:
 
     def of(self, path: str, information: os.stat_result, fact: str, find_out: Callable[[], object]):
         """The value of `fact`; find_out gives it where it is not known. What find_out raises is not kept."""
-        entry = self._current.get(path)
-        if entry is None:
-            stamp = [information.st_size, information.st_mtime_ns, information.st_ino]
-            entry = self._known.get(path)
-            if entry is None or entry[0] != stamp:
-                entry = [stamp, {}]
-            self._current[path] = entry
-        if fact not in entry[1]:
-            entry[1][fact] = find_out()
-        return entry[1][fact]
+        facts = self._entry(path, information)[1]
+        if fact not in facts:
+            facts[fact] = find_out()
+        return facts[fact]
+
+    def learn(self, path: str, information: os.stat_result, fact: str, value: object) -> None:
+        """Keeps the value of `fact`, in the place of what was known."""
+        self._entry(path, information)[1][fact] = value
+
+    def _entry(self, path: str, information: os.stat_result) -> list:
+        if path not in self._current:
+            seen, facts = self._known.get(path, (None, {}))
+            now = stamp(information)
+            self._current[path] = [now, dict(facts) if now == seen else {}]
+        return self._current[path]
+
+    def is_other(self, path: str, information: os.stat_result) -> bool:
+        """Whether a file that was known before is not the same now."""
+        return path in self._known and self._known[path][0] != stamp(information)
 
     def to_keep(self) -> dict:
-        """What to give to the next Facts: all that was asked for, but of files that were written just now."""
-        # A file that changes twice within a tick of the clock keeps its mtime, so a fresh one is read again.
-        return {path: entry for path, entry in self._current.items() if entry[0][1] < self._started_ns - _SETTLED_NS}
+        """What to give to the next Facts: all that was asked for; of files that were written just now, what is dear.
+
+        A file that changes twice within a tick of the clock keeps its times, so that a fresh one is read again; but not
+        a large one.
+        """
+        kept = {}
+        for path, (seen, facts) in self._current.items():
+            is_settled = seen[2] < self._started_ns - _SETTLED_NS
+            kept[path] = [seen, facts if is_settled else {fact: facts[fact] for fact in facts if fact == _DAMAGE}]
+        return kept
 
 
 class Files:
@@ -97,12 +117,16 @@ class Files:
 
     def kind(self, name: str) -> str:
         """What a file is by its first and last bytes: "table", or a key of _UNUSABLE or _NO_TABLE."""
+        if name in self._listing.outside:
+            return "outside"
         if not self.is_there(name):
             return "gone"
         if not self.size(name):
             return "empty"
         try:
             return self._fact(name, "kind", lambda: _kind(self.path(name), self.size(name)))
+        except FileNotFoundError:
+            return "deleted"
         except OSError:
             return "unreadable"
 
@@ -112,7 +136,7 @@ class Files:
         Shards are large and many: only what could be a pointer is opened. An empty one is as TensorFlow writes it for
         a device that holds no variables; whether a tensor should be in it is for the index to say.
         """
-        if not self.is_there(name) or 0 < self.size(name) < _LARGEST_POINTER:
+        if name in self._listing.outside or not self.is_there(name) or 0 < self.size(name) < _LARGEST_POINTER:
             return self.kind(name)
         return "data" if os.access(self.path(name), os.R_OK) else "unreadable"
 
@@ -120,7 +144,11 @@ class Files:
         """Why a file cannot be used, or None; with `as_table`, why not as a V1 checkpoint."""
         kinds = _UNUSABLE | _NO_TABLE if as_table else _UNUSABLE
         kind = self.shard_kind(name) if DATA_SHARD.fullmatch(name) else self.kind(name)
-        return Problem(kinds[kind][0], f"{self.shown(name)} {kinds[kind][1]}") if kind in kinds else None
+        if kind not in kinds:
+            return None
+        cause, text = kinds[kind]
+        target = f" {printable(self._listing.outside[name])}" if kind == "outside" else ""
+        return Problem(cause, f"{self.shown(name)} {text}{target}")
 
     def first_problem(self, names: list[str], as_table: bool = False) -> Problem | None:
         """The problem of the first file that has one, as `problem` gives it."""
@@ -128,7 +156,7 @@ class Files:
 
     def sha256(self, name: str) -> str:
         """The digest of a file's content, in hexadecimal; '' where it cannot be read."""
-        if not self.is_there(name):
+        if not self.is_there(name) or name in self._listing.outside:
             return ""
         try:
             return self._fact(name, "sha256", lambda: _sha256(self.path(name)))
@@ -157,7 +185,7 @@ class Files:
             try:
                 return list(read_index_header(self.path(name)))
             except Problem as problem:
-                if problem.cause == "unreadable":
+                if problem.cause in ("unreadable", "changed", "io_error"):
                     raise
                 return vars(problem)
             except OSError as error:
@@ -168,6 +196,23 @@ class Files:
             raise Problem(**header)
         shards, is_object_based = header
         return shards, is_object_based
+
+    def damage(self, name: str, shards: list[str]) -> Problem | None:
+        """What is wrong with what is in the shards of the V2 checkpoint `name`, or None.
+
+        No digest of theirs is kept, since they are large; so they are read, against the checksums that the index holds,
+        where one of them is not the same file as in the scan before. Freezing them reads them in any case.
+        """
+        there = [(self.path(shard), self._listing.files[shard]) for shard in shards]
+        if any(self._facts.is_other(*file) for file in there):
+            try:
+                found = _damage(self.path(name))
+            except (Problem, OSError):
+                return None  # What it is, the stages say; the next scan looks again.
+            for file in there:
+                self._facts.learn(*file, _DAMAGE, found)
+        known = [self._facts.of(*file, _DAMAGE, lambda: None) for file in there]
+        return next((Problem(**problem) for problem in known if problem), None)
 
     def _fact(self, name: str, fact: str, find_out: Callable[[], object]):
         return self._facts.of(self.path(name), self._listing.files[name], fact, find_out)
@@ -184,6 +229,21 @@ def _kind(path: str, size: int) -> str:
         return "table"
     starts = {b"\0\0": "cut", b"\x80": "pickle", b"PK\3\4": "zip", b"\x89HDF": "hdf5", b"fileFormatVersion:": "unity"}
     return next((kind for start, kind in starts.items() if head.startswith(start)), "other")
+
+
+def _damage(prefix: str) -> dict | None:
+    """The fields of the Problem with the content of a checkpoint, or None. Raises Problem where it cannot be read."""
+    from permafrost.checkpoint import open_checkpoint  # only now: it is slow to import
+
+    try:
+        with open_checkpoint(prefix) as checkpoint:
+            checkpoint.check_content()
+    except Problem as problem:
+        # Sizes are in the fingerprint: that a shard is cut off needs no look at its content, and the stages say it.
+        if problem.cause not in ("corrupt", "truncated"):
+            raise
+        return vars(problem) if problem.cause == "corrupt" else None
+    return None
 
 
 def _sha256(path: str) -> str:

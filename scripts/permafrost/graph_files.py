@@ -26,6 +26,22 @@ def describe(path: str, **further) -> dict:
     return {"form": form, "path": path, **empty, **further}
 
 
+def seen(source: dict) -> list[str]:
+    """The files of a model that were seen when the run began, graph's and checkpoint's; none where there was a problem.
+
+    Args:
+      source: a model as discovery describes it, perhaps with what its settings name instead (permafrost.overrides).
+    """
+    if source["problem"]:
+        return []
+    graph, prefix, total = source.get("graph") or describe(source["meta"]), source["prefix"], source.get("shards", 0)
+    paths = [path for path in (graph["path"], graph["saver"]) if path]
+    if source["format"] != "V2":
+        stem = prefix.partition("-?????-of-")[0]
+        return paths + ([prefix] if stem == prefix else [f"{stem}-{n:05d}-of-{total:05d}" for n in range(total)])
+    return [*paths, f"{prefix}.index", *(f"{prefix}.data-{n:05d}-of-{total:05d}" for n in range(total))]
+
+
 def absolute(imported: dict) -> dict:
     """An import record with absolute paths, for a process with another working directory."""
     graph = {key: os.path.abspath(imported["graph"][key]) for key in ("path", "saver") if imported["graph"][key]}

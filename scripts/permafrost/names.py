@@ -20,9 +20,9 @@ from permafrost.contract import MADE_FILES
 _LONGEST_COMPONENT = 200  # bytes; file systems allow 255, and temporary names need some of them
 _LONGEST_ID = 1000  # bytes; PATH_MAX is 4096
 _LONGEST_STEP = 40  # digits
-# Besides what would be ambiguous: `{}` are wildcards to Snakemake, and quotes, backslashes and commas are lost on the
-# command line with which it passes a job on to a cluster's node.
-_ENCODED = "%{}/'\"\\,"
+# Besides what would be ambiguous: `{}` are wildcards to Snakemake, `<>` are its path variables, and quotes, backslashes
+# and commas are lost on the command line with which it passes a job on to a cluster's node.
+_ENCODED = "%{}<>/'\"\\,"
 _CUT = "%="  # cannot arise from encoding, where two hex digits follow each `%`
 
 _NAMED = re.compile(rb"""\b(all_)?model_checkpoint_paths?\s*:\s*("(?:\\.|[^"\\\n])*"|'(?:\\.|[^'\\\n])*')""")
@@ -46,9 +46,9 @@ def model_id(directory: str, stem: str) -> str:
     """The id of the series `stem` in `directory`, which is relative to the zoo and '' at its root.
 
     Names are as os.scandir gives them (non-UTF-8 bytes as surrogates). The id is valid UTF-8 without control
-    characters, braces, quotes, backslashes, commas, or components that are empty, hidden, or named like one of
-    Permafrost's own files. Two different series never have the same id, up to collisions of a 128 bit hash in names
-    that had to be cut.
+    characters, braces, angle brackets, quotes, backslashes, commas, or components that are empty, hidden, or named like
+    one of Permafrost's own files. Two different series never have the same id, up to collisions of a 128 bit hash in
+    names that had to be cut.
     """
     last = _encode(stem) if stem else "%"
     match = _STEP.fullmatch(last)

@@ -3,6 +3,7 @@
 import os
 from pathlib import Path
 
+from permafrost import unchanged
 from permafrost.contract import Problem
 from permafrost.listing import SAVED_MODEL_FILES
 
@@ -60,14 +61,17 @@ def _applied(model: dict, chosen: dict) -> dict:
         "filename_tensor_name": chosen["filename_tensor_name"],
     }
     stamps = [_stamp(file) for file in (path, chosen["input_saver"]) if file and file != model["meta"]]
+    changed = {"prefix": prefix, "meta": path, "problem": problem, "graph": graph}
     if prefix != model["prefix"]:
-        stamps.append(_stamp(f"{prefix}.index" if os.path.exists(f"{prefix}.index") else prefix))
-    fingerprint = f"{model['fingerprint']} {stamps}"
-    return model | {"prefix": prefix, "meta": path, "problem": problem, "graph": graph, "fingerprint": fingerprint}
+        is_v2 = os.path.exists(f"{prefix}.index")
+        stamps.append(_stamp(f"{prefix}.index" if is_v2 else prefix))
+        # Its shards are looked for when it is opened.
+        changed |= {"format": "V2" if is_v2 else "V1", "shards": 0}
+    return model | changed | {"fingerprint": f"{model['fingerprint']} {stamps}"}
 
 
 def stamp(path: str) -> list:
-    """The path of a file with its size and time, which tell whether it changed; without them where it is not there."""
+    """The path of a file with its stamp, which tells whether it changed; without it where it is not there."""
     try:
         return _stamp(path)
     except OSError:
@@ -75,5 +79,4 @@ def stamp(path: str) -> list:
 
 
 def _stamp(path: str) -> list:
-    information = os.stat(path)
-    return [path, information.st_size, information.st_mtime_ns]
+    return [path, *unchanged.stamp(os.stat(path))]

@@ -55,6 +55,7 @@ class Pipeline:
         try:
             state = self._scan(zoos, overrides, dry) if main else zoo_state.read(self.state_file)
             self.models = {model["id"]: model for model in state["models"]}
+            self._unfollowed = [candidate for candidate in state["candidates"] if not candidate["series"]]
             self._digest = zoo_state.digest(state)
             if main and not dry:
                 spent.give_up(self.models, self.frozen, self.reports)
@@ -74,7 +75,8 @@ class Pipeline:
         def rule_for(series: str):
             return self._settings.of(self._settings.patterns(series, series))["checkpoints"]
 
-        state = zoo_state.scan(zoos, [self.frozen, self.reports], self.state_file, rule_for)
+        made = [self.frozen, self.reports]
+        state = zoo_state.scan(zoos, made, self.state_file, rule_for, self.config["follow_links"])
         # config.yaml of the repository describes the sample zoo; over another zoo only the user's own patterns count.
         own = overrides.get("models", {}) if "zoo" in overrides else patterns
         settings.unmatched([pattern for pattern in patterns if pattern in own], state["models"])
@@ -106,17 +108,11 @@ class Pipeline:
                     stale.append(directory)
         return sorted(stale)
 
-    def sources(self, wildcards) -> list[str]:
-        """The checkpoint's files that can be inputs of a rule: Snakemake can read and quote them."""
-        model = self.models[wildcards.model]
-        named = [path for path in model["files"] if path.isprintable() and not set("{}'\"\\") & set(path)]
-        return [path for path in named if os.access(path, os.R_OK)]
-
     def source(self, wildcards) -> str:
         """What discovery found of the model, as JSON; it holds the fingerprint of its files."""
         model = self.models[wildcards.model]
         model = overrides.apply(model, self._settings_of(model))
-        keys = ("prefix", "meta", "graph", "step", "format", "bytes", "fingerprint", "problem", "findings")
+        keys = ("prefix", "meta", "graph", "step", "format", "shards", "bytes", "fingerprint", "problem", "findings")
         return json.dumps({key: model[key] for key in keys if key in model}, sort_keys=True)
 
     def _settings_of(self, model: dict) -> dict:
@@ -192,6 +188,13 @@ class Pipeline:
             print(
                 f"The kernel {known}: it does not keep a stranger's graph from {', '.join(left_open)} "
                 "(see `How the judge works` in README.md).",
+                file=sys.stderr,
+            )
+        if self._unfollowed:
+            first = self._unfollowed[0]["problem"]
+            print(
+                f"{first['message']}; it is not followed, nor are other links out of the zoo, which zoo.csv lists "
+                f"({first['hint']}).",
                 file=sys.stderr,
             )
         if self.stale:

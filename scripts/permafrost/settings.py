@@ -36,10 +36,14 @@ def validate(config: dict) -> dict:
         if error is not None:
             raise _problem(*_sentence(error))
         whole = {**_defaults("properties"), **copy.deepcopy(dict(config))}
+        # Snakemake's --config gives `True` as a truth value, and `true` as a text.
+        whole["follow_links"] = whole["follow_links"] in (True, "true")
     except RecursionError as error:
         raise Problem("bad_setting", "config: lists and mappings are nested too deeply") from error
     for pattern, chosen in whole["models"].items():
         _check_model(chosen, ("models", pattern))
+    for key in ("frozen", "reports"):
+        _refuse_patterns(key, whole[key])
     _refuse_nested_directories(whole["frozen"], whole["reports"])
     return whole
 
@@ -175,6 +179,12 @@ def _check_model(chosen: dict, path: tuple) -> None:
                 raise _problem((*path, "inputs", name), f"`{one}` and `{other}` exclude each other")
         if "range" in spec and spec["range"][0] > spec["range"][1]:
             raise _problem((*path, "inputs", name, "range"), "the lowest value comes first")
+
+
+def _refuse_patterns(key: str, directory: str) -> None:
+    """The outputs' paths are Snakemake's, which reads braces as wildcards and `<name>` as a path variable."""
+    if found := re.search(r"[{}]|<[a-z][a-z0-9_]*>", directory):
+        raise _problem((key,), f"{_quoted(directory)} has {found[0]}, which Snakemake replaces; choose another name")
 
 
 def _refuse_nested_directories(frozen: str, reports: str) -> None:

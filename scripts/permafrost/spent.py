@@ -1,7 +1,8 @@
 """What was made and does not hold any more: found out before Snakemake plans its jobs, so that it is made again.
 
 That is the record of a fault that has passed (a full disk, a killed process), the record of a frozen graph that is not
-there or is another one, and whatever somebody has changed since the job that made it ended.
+there or is another one, that of a corrupt checkpoint which has other files now, and whatever somebody has changed since
+the job that made it ended.
 """
 
 import contextlib
@@ -16,6 +17,7 @@ from snakemake.persistence.file import FilePersistence
 
 from permafrost import records
 from permafrost.contract import MADE_FILES
+from permafrost.unchanged import stamp_of
 
 _RECORDS = ("import.json", "verify.json")  # and provenance.json, beside the frozen graph
 _LOOKED_AT = MADE_FILES - {"settings.yaml"}  # That one is there to be edited.
@@ -41,10 +43,15 @@ def give_up(models: Iterable[str], frozen: str, reports: str) -> None:
         made = [*_made_in(os.path.join(frozen, model)), *_made_in(of_model)]
         now[model] = _state(made)
         if now[model] != before.get(model):
-            for path in (Path(frozen, model, "provenance.json"), *(Path(of_model, name) for name in _RECORDS)):
-                if _is_spent(path, model):
+            paths = (Path(frozen, model, "provenance.json"), *(Path(of_model, name) for name in _RECORDS))
+            corrupt = _found_corrupt(paths[0])
+            is_mended = any(stamp_of(path) != known for path, known in corrupt.items())
+            for path in paths:
+                if is_mended or _is_spent(path, model):
                     path.unlink(missing_ok=True)
             _mark_edited(made, notes)
+            if corrupt:
+                del now[model]  # It is looked at in each run, since its files may be mended at any time.
     if now != before:
         records.write_json(checked, now)
 
@@ -73,6 +80,18 @@ def _state(paths: list[str]) -> int:
             facts += (found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns)
         state = zlib.crc32(repr(facts).encode(errors="surrogateescape"), state)
     return state
+
+
+def _found_corrupt(provenance: Path) -> dict[str, list[int]]:
+    """The files in which the freezer found what their checksums do not match, with their stamps; none where it did not.
+
+    Their content is in no fingerprint of the model, as that of an index or a meta graph is.
+    """
+    try:
+        found = records.load(provenance).get("corrupt")
+    except (OSError, ValueError):
+        return {}
+    return found if isinstance(found, dict) else {}
 
 
 def _is_spent(path: Path, model: str) -> bool:

@@ -21,6 +21,7 @@ import cramjam
 from crc32c import crc32c
 
 from permafrost.contract import Problem
+from permafrost.unchanged import stamp, stamp_of
 
 MAGIC = (0xDB4775248B80FB57).to_bytes(8, "little")
 
@@ -65,7 +66,8 @@ def read_varint(data, position: int, end: int) -> tuple[int, int]:
 class StoredFile:
     """A file of a checkpoint, open for reading, with what tells whether it is still the same.
 
-    Raises Problem: unreadable, or lfs_pointer.
+    Raises Problem: unreadable, changed (it is not there, though a look at the directory has just shown it), or
+    lfs_pointer.
     """
 
     def __init__(self, path: str):
@@ -76,10 +78,12 @@ class StoredFile:
                 raise Problem("unreadable", f"{path} is not a regular file", "move it out of the zoo")
             self._descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
         except (OSError, ValueError) as error:
+            if isinstance(error, FileNotFoundError) and not os.path.islink(path):
+                raise Problem("changed", f"{path} was deleted before it was read to the end") from error
             raise Problem("unreadable", f"{path}: {getattr(error, 'strerror', None) or error}") from error
         try:
-            self._identity = _identity(os.fstat(self._descriptor))
-            self.size = self._identity[0]
+            self._stamp = stamp(os.fstat(self._descriptor))
+            self.size = self._stamp[0]
             if self.read(0, min(self.size, len(_LFS_POINTER))) == _LFS_POINTER:
                 raise Problem("lfs_pointer", f"{path} is a Git LFS pointer, not the checkpoint's file itself")
         except BaseException:
@@ -107,10 +111,10 @@ class StoredFile:
     def check_unchanged(self) -> None:
         """Raises Problem (changed) where the open file, or the one at its path by now, is not as it was when opened."""
         try:
-            same = _identity(os.fstat(self._descriptor)) == self._identity == _identity(os.stat(self.path))
+            now = stamp(os.fstat(self._descriptor))
         except OSError:
-            same = False
-        if not same:
+            now = None
+        if not now == self._stamp == stamp_of(self.path):
             raise Problem("changed", f"{self.path} was changed while it was read")
 
     def close(self) -> None:
@@ -118,10 +122,6 @@ class StoredFile:
         if self._descriptor >= 0:
             os.close(self._descriptor)
             self._descriptor = -1
-
-
-def _identity(status: os.stat_result) -> tuple[int, int, int]:
-    return status.st_size, status.st_mtime_ns, status.st_ino
 
 
 class Table:

@@ -16,7 +16,13 @@ from permafrost.records import written_whole
 _VERSION = 1
 
 
-def scan(zoos: list[str], skip: list[str], state_file: str | Path, rule_for: Callable[[str], object]) -> dict:
+def scan(
+    zoos: list[str],
+    skip: list[str],
+    state_file: str | Path,
+    rule_for: Callable[[str], object],
+    follow_links: bool = False,
+) -> dict:
     """The state of the zoos now; what did not change since `state_file` was written is taken from its cache.
 
     `candidates` are dicts with the fields of discovery.Candidate, `model` (the id under which it is reported) and
@@ -24,13 +30,14 @@ def scan(zoos: list[str], skip: list[str], state_file: str | Path, rule_for: Cal
     Args:
       skip: directories that are not entered: Permafrost's own outputs.
       rule_for: series id -> "latest", "all" or a list of steps.
+      follow_links: whether links that lead out of all of `zoos` are followed.
     Raises Problem as discovery.scan and discovery.select do. Writes nothing.
     """
     try:
         cache = read(state_file)["cache"]
     except Problem:
         cache = {}
-    candidates = discovery.scan(zoos, skip, cache)
+    candidates = discovery.scan(zoos, skip, cache, follow_links)
     models = discovery.select(candidates, rule_for)
     ids = {(model["prefix"], model["fingerprint"]): model["id"] for model in models}
     found = []
