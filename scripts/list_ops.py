@@ -11,7 +11,7 @@ from pathlib import Path
 import pandas as pd
 from google.protobuf.message import DecodeError
 
-from permafrost import graph_files, graph_findings, graph_picture, records, tables, weight_findings
+from permafrost import graph_files, graph_findings, graph_picture, records, state_findings, tables, weight_findings
 from permafrost.checkpoint import open_checkpoint
 from permafrost.contract import FINDING_COLUMNS, OP_COLUMNS, VARIABLE_COLUMNS, Problem
 from permafrost.metagraph import producer_ops
@@ -83,10 +83,12 @@ def findings(imported: dict, provenance: dict, meta_graph, frozen) -> list[dict]
         found += graph_findings.of_record(imported)
         if meta_graph is not None:
             found += graph_findings.of_strings(meta_graph.graph_def)
+            found += state_findings.of_restore(meta_graph)
         if frozen is not None:
             named = provenance["inputs"]
             switches = {named[n] for n, spec in imported["inputs"].items() if spec["kind"] in ("value", "default")}
             found += graph_findings.of_frozen(frozen, switches)
+            found += state_findings.of_frozen(frozen)
         if imported.get("variables"):
             with open_checkpoint(imported["prefix"]) as checkpoint:
                 found += weight_findings.of_weights(imported["variables"], imported["weights"], checkpoint)

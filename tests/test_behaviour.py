@@ -65,6 +65,24 @@ def counter():
         tf.multiply(tf.matmul(features(), weights()), count.read_value(), name="out")
 
 
+def keyed_on_the_time():
+    """Another value after a moment that no trial sees."""
+    late = tf.cast(tf.raw_ops.Timestamp() > 4e9, tf.float32)
+    tf.add(tf.matmul(features(), weights()), late * 100.0, name="out")
+
+
+def keyed_on_the_count_of_runs():
+    count = v1.assign_add(variable("count", []), 1.0)
+    tf.add(tf.matmul(features(), weights()), tf.cast(count > 1000.0, tf.float32) * 100.0, name="out")
+
+
+def moved_on_the_side():
+    """A count that each run moves on, and that no output takes."""
+    x = tf.matmul(features(), weights())
+    with tf.control_dependencies([v1.assign_add(variable("count", []), 1.0)]):
+        tf.identity(x, name="out")
+
+
 def plain():
     tf.matmul(features(), weights(), name="out")
 
@@ -79,7 +97,10 @@ def plain():
         (sampled_in_a_function, "random"),
         (batch_norm_that_updates_itself, "stateful"),
         (counter, "stateful"),
+        (keyed_on_the_time, "stateful"),
+        (keyed_on_the_count_of_runs, "stateful"),
         (dropout_off, "deterministic"),
+        (moved_on_the_side, "deterministic"),
         (plain, "deterministic"),
     ],
 )

@@ -6,7 +6,8 @@ import tensorflow as tf
 
 import kinds
 import list_ops
-from permafrost import graph_findings
+from permafrost import graph_findings, state_findings
+from permafrost.metagraph import read_meta_graph
 from permafrost.protos import graph_pb2
 from stages import frozen, imported
 from test_kinds import saved
@@ -33,6 +34,29 @@ def head(x, name="out"):
 
 def test_a_plain_model_has_no_finding(tmp_path):
     assert found(kinds.plain(False), tmp_path, outputs=["out"]) == {}
+
+
+def test_an_op_with_a_clock(tmp_path):
+    def build():
+        late = tf.cast(tf.raw_ops.Timestamp(name="now") > 4e9, tf.float32)
+        tf.add(tf.matmul(kinds.features(), kinds.weights("w", [3, 2])), late, name="out")
+
+    assert found(build, tmp_path, outputs=["out"])["stateful_op"] == [("warning", "now")]
+
+
+def test_a_restore_that_computes(tmp_path):
+    """After what it restores, the saver's restore assigns something of its own to a variable."""
+    record = imported(saved(kinds.plain(False), tmp_path), outputs=["out"])
+    meta_graph = read_meta_graph(record["meta"])
+    assert not list(state_findings.of_restore(meta_graph))
+    nodes = {node.name: node for node in meta_graph.graph_def.node}
+    restored = next(node for node in nodes.values() if node.op == "Assign" and node.name.startswith("save/"))
+    source, restored.input[1] = restored.input[1], "bomb"
+    bomb = meta_graph.graph_def.node.add(name="bomb", op="AddV2", input=[source, source])
+    bomb.attr["T"].CopyFrom(restored.attr["T"])
+    (row,) = state_findings.of_restore(meta_graph)
+    assert (row["finding"], row["severity"], row["node"]) == ("computed_restore", "warning", "bomb")
+    assert restored.name in row["advice"]
 
 
 def dropout(rate) -> None:
