@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from permafrost import records
+from permafrost.contract import VERIFIED
 from permafrost.spent import give_up
 
 MODELS = ("a/one", "a/two", "b")
@@ -26,9 +27,16 @@ def make(model: str) -> None:
     graph.write_bytes(f"graph of {model}".encode())
     described = {"frozen_bytes": graph.stat().st_size, "frozen_crc32c": records.checksum(graph)}
     described["frozen_stamp"] = records.stamp(graph)
-    records.write_json(graph.with_name("provenance.json"), records.success() | {"model": model} | described)
+    records.write_json(graph.with_name("provenance.json"), whole("provenance.json", model) | described)
     for name in ("import.json", "verify.json"):
-        records.write_json(Path("reports", "models", model, name), records.success() | {"model": model})
+        records.write_json(Path("reports", "models", model, name), whole(name, model))
+
+
+def whole(name: str, model: str) -> dict:
+    """A record of that file name of a model with which all went well."""
+    status = VERIFIED if name == "verify.json" else records.OK
+    facts = {key: kind() for key, kind in records.WHOLE[name, status].items()}
+    return records.success(status) | facts | {"model": model}
 
 
 def left() -> set[str]:
@@ -45,6 +53,14 @@ def fail_for_now(model: str) -> str:
 def cut_record(model: str) -> str:
     path = Path("reports", "models", model, "verify.json")
     path.write_text(path.read_text()[:-5])
+    return str(path)
+
+
+def lose_a_fact(model: str) -> str:
+    path = Path("frozen", model, "provenance.json")
+    record = records.load(path)
+    del record["frozen_crc32c"]
+    records.write_json(path, record)
     return str(path)
 
 
@@ -68,7 +84,7 @@ def put_older_graph(model: str) -> str:
     return str(graph.with_name("provenance.json"))
 
 
-HARMS = [fail_for_now, cut_record, change_graph, delete_graph, put_older_graph]
+HARMS = [fail_for_now, cut_record, lose_a_fact, change_graph, delete_graph, put_older_graph]
 
 
 def nothing_between(model: str) -> None:

@@ -25,6 +25,7 @@ from typing import NoReturn, TypeVar
 import psutil
 
 from permafrost.contract import CAUSES, Problem
+from permafrost.working_directory import working_directory
 
 T = TypeVar("T")
 
@@ -34,6 +35,9 @@ _SCAN = 0.5  # s between looks for processes that the child has started
 _LARGEST_RESULT = 64 * _MIB
 _LARGEST_LOG = _MIB
 _STACKS = 256 * _MIB  # writable memory that TensorFlow's threads reserve and hardly touch
+
+# What a system short of memory, a service manager or a person ends a process with; a graph does not do so to itself.
+_FROM_OUTSIDE = (signal.SIGKILL, signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 
 # From linux/prctl.h, linux/sched.h and linux/capability.h.
 _PR_SET_PDEATHSIG, _PR_SET_CHILD_SUBREAPER, _PR_SET_NO_NEW_PRIVS = 1, 36, 38
@@ -67,11 +71,13 @@ def run(work: Callable[..., T], *args, seconds: float, memory_mb: int, file_mb: 
       file_mb: how large (MiB) a file that it writes may become.
       processes: how many threads and processes there may be at a time.
     Raises:
-      Problem: the one that `work` raised; or timeout; or memory; or crash where the child ended without a result.
+      Problem: the one that `work` raised; or timeout; or memory; or processes; or killed where somebody else ended the
+        child; or crash where it ended by itself and without a result.
+      OSError: the one that `work` raised, such as of a disk that fails.
       RuntimeError: with the text of any other exception that `work` raised; its traceback is on stderr by then. Also
         where the result is not JSON, or larger than 64 MiB.
     """
-    with tempfile.TemporaryDirectory(prefix="permafrost-sandbox-", ignore_cleanup_errors=True) as directory:
+    with working_directory() as directory:
         child = _Child(work, args, directory, memory_mb, file_mb, processes)
         try:
             child.wait(time.monotonic() + seconds, seconds)
@@ -187,6 +193,8 @@ class _Child:
             return value
         if kind == "memory":
             raise self._too_much_memory()
+        if kind == "os_error" and isinstance(value, list) and list(map(type, value)) == [int, str, str]:
+            raise OSError(*value)
         if kind == "problem" and isinstance(value, list) and list(map(type, value)) == [str] * 3 and value[0] in CAUSES:
             raise Problem(*value)
         raise RuntimeError(str(value))
@@ -194,10 +202,10 @@ class _Child:
     def _ended_early(self) -> Problem:
         last = f": {self._log.last_line()}" if self._log.last_line() else ""
         status = self._exit_status
+        if status is not None and -status in _FROM_OUTSIDE:
+            return Problem("killed", f"TensorFlow was ended from outside, with {_signal_name(-status)}")
         if self._log.says("std::bad_alloc", "MemoryError", "out of memory"):
             return self._too_much_memory()
-        if status == -signal.SIGKILL:
-            return Problem("memory", "TensorFlow was killed from outside, most likely by the system for want of memory")
         if status is not None and status < 0:
             return Problem("crash", f"TensorFlow ended with {_signal_name(-status)}{last}")
         ending = "ended" if status is None else f"ended with exit status {status}"
@@ -363,6 +371,8 @@ def _answer(work: Callable, args: tuple) -> bytes:
         return _encoded("problem", [problem.cause, problem.message, problem.hint])
     except Exception as error:
         traceback.print_exc()
+        if isinstance(error, OSError) and error.errno:
+            return _encoded("os_error", [error.errno, error.strerror or "", str(error.filename or "")])
         if isinstance(error, MemoryError) or type(error).__name__ == "ResourceExhaustedError":
             return _encoded("memory", "")
         return _encoded("error", f"{type(error).__name__}: {error}"[:10_000])
