@@ -165,7 +165,11 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--graph", required=True, help="graph.svg, to be written")
     args = parser.parse_args(argv)
 
-    imported, provenance = (records.load_or_fail(path, "list_ops") for path in (args.import_record, args.provenance))
+    try:
+        imported, provenance = records.load(args.import_record), records.load(args.provenance)
+    except (OSError, ValueError) as error:
+        print(f"list_ops: {error}", file=sys.stderr)
+        return 1
     write_table(variables(imported, provenance), VARIABLE_COLUMNS, args.variables)
     faults: list[Problem] = []
     meta_graph, frozen = meta_graph_of(imported, faults), frozen_graph_of(provenance, args.frozen_graph)

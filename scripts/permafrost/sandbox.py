@@ -8,6 +8,7 @@ directory of its own. Its result comes back as JSON, since nothing that it sends
 import codecs
 import contextlib
 import ctypes
+import errno
 import faulthandler
 import json
 import os
@@ -73,7 +74,7 @@ def run(work: Callable[..., T], *args, seconds: float, memory_mb: int, file_mb: 
     Raises:
       Problem: the one that `work` raised; or timeout; or memory; or processes; or killed where somebody else ended the
         child; or crash where it ended by itself and without a result.
-      OSError: the one that `work` raised, such as of a disk that fails.
+      OSError: the one that `work` raised, such as of a disk that fails; but not for a file that became too large.
       RuntimeError: with the text of any other exception that `work` raised; its traceback is on stderr by then. Also
         where the result is not JSON, or larger than 64 MiB.
     """
@@ -371,7 +372,7 @@ def _answer(work: Callable, args: tuple) -> bytes:
         return _encoded("problem", [problem.cause, problem.message, problem.hint])
     except Exception as error:
         traceback.print_exc()
-        if isinstance(error, OSError) and error.errno:
+        if isinstance(error, OSError) and error.errno not in (None, errno.EFBIG):  # which is this process's own limit
             return _encoded("os_error", [error.errno, error.strerror or "", str(error.filename or "")])
         if isinstance(error, MemoryError) or type(error).__name__ == "ResourceExhaustedError":
             return _encoded("memory", "")
