@@ -1,5 +1,7 @@
 """What a run says when something goes wrong: with --quiet all on stderr, whatever it is, and each thing once."""
 
+import atexit
+import importlib.util
 import logging
 import os
 import shutil
@@ -19,8 +21,10 @@ from zoo_runs import Workspace
 def logger() -> Iterator[logging.Logger]:
     """A logger such as Snakemake's, to which a quiet run listens."""
     logger = logging.Logger("a run")
-    logger.addHandler(failures.Failures(quiet=True))
+    listener = failures.Failures(quiet=True)
+    logger.addHandler(listener)
     yield logger
+    atexit.unregister(listener._say_how_many_more)
 
 
 def fail(logger, rule: str, *logs: Path, indent: bool = False) -> None:
@@ -84,7 +88,7 @@ def read_only_reports(workspace: Workspace) -> tuple[dict, tuple]:
 
 
 def read_only_frozen(workspace: Workspace) -> tuple[dict, tuple]:
-    return read_only(workspace, "frozen"), ("Failed to create output directory", "Not a directory")
+    return read_only(workspace, "frozen"), (str(workspace.directory / "blocked"), "Not a directory")
 
 
 def refused_setting(workspace: Workspace) -> tuple[dict, tuple]:
@@ -120,10 +124,10 @@ def broken_pipeline(workspace: Workspace) -> tuple[dict, tuple]:
     return {}, ("No module named 'no_such_module'",)
 
 
-def no_tensorflow(workspace: Workspace) -> tuple[dict, tuple]:
-    (workspace.directory / "modules" / "tensorflow").mkdir(parents=True)
-    (workspace.directory / "modules" / "tensorflow" / "__init__.py").write_text("raise ImportError('half a wheel')")
-    return {}, ("import_meta failed; my reports/models/linear/model.ckpt/import_meta.log ends with: ", "half a wheel")
+def broken_worker(workspace: Workspace) -> tuple[dict, tuple]:
+    code(workspace, "permafrost/worker.py", "import no_such_module")
+    log = "my reports/models/linear/model.ckpt/import_meta.log"
+    return {}, (f"import_meta failed; {log} ends with: ModuleNotFoundError: No module named 'no_such_module'",)
 
 
 def wrong_model(workspace: Workspace) -> tuple[dict, tuple]:
@@ -158,7 +162,7 @@ def workspace(tmp_path) -> Workspace:
 
 BREAKS = [
     read_only_reports, read_only_frozen, refused_setting, refused_value, missing_zoo, broken_stage, broken_summary,
-    broken_gate, broken_pipeline, no_tensorflow, wrong_model,
+    broken_gate, broken_pipeline, broken_worker, wrong_model,
 ]  # fmt: skip
 
 
@@ -171,6 +175,21 @@ def test_a_quiet_run_says_what_went_wrong(workspace, broken):
     for part in said:
         assert part in run.stderr
     assert len(run.stderr.splitlines()) < 25, run.stderr
+
+
+@pytest.mark.slow
+def test_a_damaged_environment_is_said_and_forgotten_once_it_is_mended(workspace):
+    stand_in = workspace.directory / "modules" / "tensorflow"
+    stand_in.mkdir(parents=True)
+    (stand_in / "__init__.py").write_text("raise ImportError('half a wheel')")
+    core = Path(importlib.util.find_spec("tensorflow").origin).with_name("core")
+    (stand_in / "core").symlink_to(core)
+    run = run_quietly(workspace)
+    log = "my reports/models/linear/model.ckpt/import_meta.log"
+    assert run.returncode == 1 and f"import_meta failed; {log} ends with: ImportError: half a wheel" in run.stderr
+    shutil.rmtree(stand_in)
+    run = run_quietly(workspace)
+    assert run.returncode == 0 and workspace.summary()["status"].tolist() == ["verified"], run.stderr
 
 
 @pytest.mark.slow

@@ -39,12 +39,12 @@ class Failures(logging.Handler):
             if not record.indent:  # Those of a group are named where one of them failed and where none did.
                 self._say(of_job(record.rule_name, record.log))
         elif self._quiet and not any(said in text for said in _SAID_OF_JOBS):
-            self._say(text)
+            self._say(_without_frames(text))
 
     def _say(self, text: str) -> None:
         self._count += 1
         if self._count <= _MOST:
-            print("\n".join(map(_harmless, text.rstrip().split("\n"))), file=sys.stderr, flush=True)
+            print("\n".join(map(_harmless, text.split("\n"))), file=sys.stderr, flush=True)
 
     def _say_how_many_more(self) -> None:
         if self._count > _MOST:
@@ -67,6 +67,14 @@ def _last_words(log: str) -> str:
         return f"cannot be read: {error.strerror}"
     said = [line for line in lines if line]
     return f"ends with: {said[-1]}" if said else "is empty: the job was killed, or could not be started"
+
+
+def _without_frames(text: str) -> str:
+    """What an error says, without where in which program it was raised; that is in Snakemake's log file."""
+    lines = [line for line in text.splitlines() if line.strip()]
+    if lines and lines[0].startswith("Traceback"):
+        return lines[-1]
+    return "\n".join(line for line in lines if not line.startswith('  File "'))
 
 
 def _harmless(line: str) -> str:

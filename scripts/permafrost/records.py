@@ -215,6 +215,7 @@ def write_record(
         traceback.print_exc()
         hint = f"{CAUSES['internal']}, {_log()}"
         outcome = failure(stage, Problem("internal", f"{type(error).__name__}: {error}", hint), failed)
+        outcome["transient"] = isinstance(error, ImportError | MemoryError)  # of a machine that can be mended
     timing = {
         "stage": stage,
         "seconds": round(time.monotonic() - wall, 3),

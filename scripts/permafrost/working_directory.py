@@ -29,11 +29,18 @@ def _make() -> tuple[str, int]:
     """A new directory and the lock on it. Raises OSError."""
     while True:
         directory = tempfile.mkdtemp(prefix=_PREFIX)
-        lock = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+        try:
+            lock = _opened(directory)
+        except FileNotFoundError:
+            continue  # It was taken for one that was left behind, before it was locked.
         fcntl.flock(lock, fcntl.LOCK_EX)
         if _is(directory, lock):
             return directory, lock
-        os.close(lock)  # It was taken for one that was left behind, before it was locked.
+        os.close(lock)  # The same.
+
+
+def _opened(directory: str) -> int:
+    return os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
 
 
 def _is(directory: str, descriptor: int) -> bool:
@@ -54,7 +61,7 @@ def delete_left_behind() -> None:
 
 
 def _delete_if_left_behind(directory: str) -> None:
-    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    descriptor = _opened(directory)
     try:
         if os.fstat(descriptor).st_uid == os.geteuid():
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
