@@ -234,12 +234,11 @@ def undisturbed(zoo: Path, home: Path) -> tuple[dict[str, object], int, float]:
 
 
 def tell(outcomes: Iterator[Outcome], counts: dict[str, Counter]) -> None:
-    """Counts outcomes as they come, and prints those after which something was wrong."""
+    """Counts and prints outcomes as they come."""
     for outcome in outcomes:
         kind = outcome.what.partition(" full after")[0]
         counts.setdefault(kind, Counter()).update(runs=1, noticed=outcome.noticed, wrong=bool(outcome.wrong))
-        if outcome.wrong:
-            print(f"{outcome.what}:", *outcome.wrong, sep="\n    ", flush=True)
+        print(f"{outcome.what}:", *(outcome.wrong or ["as if nothing had happened"]), sep="\n    ", flush=True)
 
 
 def main() -> int:
