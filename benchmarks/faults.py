@@ -184,10 +184,17 @@ def disk(directory: Path) -> Iterator[Path]:
 
 
 def limit(directory: Path, **bound: int) -> None:
-    """Bounds the `pages` or the `files` of a tmpfs; without a bound there is room again."""
-    options = [f"size={bound['pages'] * 4}k"] if "pages" in bound else []
-    options += [f"nr_inodes={bound['files']}"] if "files" in bound else []
+    """Leaves room for so many `pages` or `files` more on a tmpfs; where neither is given there is plenty again."""
+    pages, files = _taken(directory)
+    options = [f"size={4 * (pages + bound['pages'])}k"] if "pages" in bound else []
+    options += [f"nr_inodes={files + bound['files']}"] if "files" in bound else []
     subprocess.run(["mount", "-o", f"remount,{','.join(options) or AMPLE}", str(directory)], check=True)
+
+
+def _taken(directory: Path) -> tuple[int, int]:
+    """How many pages and files there are on a tmpfs."""
+    found = os.statvfs(directory)
+    return found.f_blocks - found.f_bfree, found.f_files - found.f_ffree
 
 
 def full_at(zoo: Path, home: Path, disks: int, pattern: tuple) -> Iterator[Outcome]:
@@ -212,13 +219,14 @@ def _on(small: Path, zoo: Path, home: Path, only_frozen: bool) -> Place:
 
 
 def _used(zoo: Path, home: Path, only_frozen: bool) -> tuple[int, int]:
-    """How many pages and files an undisturbed run takes on its disk."""
+    """How many pages and files an undisturbed run adds to its disk."""
     with disk(home / "disk") as small:
         place = _on(small, zoo, home, only_frozen)
+        pages, files = _taken(small)
         place.run()
-        found = os.statvfs(small)
+        all_pages, all_files = _taken(small)
         place.delete()
-        return found.f_blocks - found.f_bfree, found.f_files - found.f_ffree
+        return all_pages - pages, all_files - files
 
 
 def undisturbed(zoo: Path, home: Path) -> tuple[dict[str, object], int, float]:
