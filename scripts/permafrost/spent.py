@@ -69,12 +69,13 @@ def _read(checked: Path) -> dict[str, int]:
 
 def _made_in(directory: str) -> list[str]:
     """The paths of what was made in a directory; what a killed process began to write there is deleted."""
+    names = []
     with contextlib.suppress(OSError):
         names = sorted(os.listdir(directory))
-        for name in filter(records.is_temporary, names):
+    for name in filter(records.is_temporary, names):
+        with contextlib.suppress(OSError):
             os.unlink(os.path.join(directory, name))
-        return [os.path.join(directory, name) for name in names if name in _LOOKED_AT]
-    return []
+    return [os.path.join(directory, name) for name in names if name in _LOOKED_AT]
 
 
 def _state(paths: list[str]) -> int:
