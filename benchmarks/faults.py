@@ -29,6 +29,7 @@ from pathlib import Path
 
 HOME = Path(__file__).parents[1]
 SNAKEMAKE = [sys.executable, "-m", "snakemake", "--snakefile", str(HOME / "Snakefile"), "--cores", "1"]
+KINDS = ("Snakemake", "shell", "client or program", "worker", "stage", "sandbox")
 LONGEST = 300  # s that a run may take
 AMPLE = "size=1g,nr_inodes=100000"  # of a tmpfs; it cannot be bounded later where it was not from the beginning
 # Different in each run: how long it took, and which file a frozen graph was when it had just been written.
@@ -146,18 +147,17 @@ def after(place: Place, pattern: dict[str, object], status: int) -> list[str]:
 
 def kill_one(place: Place, chance: random.Random, seconds: float) -> tuple[str, bool]:
     """Kills a process of a run at a random moment; returns what it was, and whether the run ended with a failure."""
-    process = place.start()
+    process, what = place.start(), chance.choice(KINDS)
     time.sleep(chance.uniform(0.5, seconds))
-    what = "nothing, it was over"
+    # Most kinds live for a part of a second: the next of them is waited for.
     while process.poll() is None:
-        # Some kinds live for a part of a second: one of them is waited for, and taken where it comes.
-        found = processes_of(process.pid)
-        if found:
-            what = chance.choice(sorted(found))
+        if found := processes_of(process.pid).get(what):
+            time.sleep(chance.uniform(0, 0.1))
             with contextlib.suppress(ProcessLookupError):
-                os.kill(chance.choice(found[what]), 9)
-            break
-    return what, process.wait(LONGEST) != 0
+                os.kill(chance.choice(found), 9)
+            return f"{what} killed", process.wait(LONGEST) != 0
+        time.sleep(0.005)
+    return f"no {what} was left to be killed", process.returncode != 0
 
 
 def killed_at(zoo: Path, home: Path, moments: int, seed: int, pattern: tuple) -> Iterator[Outcome]:
@@ -167,7 +167,7 @@ def killed_at(zoo: Path, home: Path, moments: int, seed: int, pattern: tuple) ->
     for _ in range(moments):
         place = Place(zoo, home / "killed")
         what, noticed = kill_one(place, chance, seconds)
-        yield Outcome(f"{what} killed", noticed, after(place, made, status))
+        yield Outcome(what, noticed, after(place, made, status))
         place.delete()
 
 
