@@ -4,13 +4,18 @@
 #                                          └─ list_ops ─┘
 
 import compileall, gc, os, shlex, subprocess, sys
+from snakemake.settings.types import Quietness
 
 sys.path.insert(0, f"{workflow.basedir}/scripts")
+quiet = Quietness.ALL in (workflow.output_settings.quiet or ())
+if workflow.is_main_process:
+    from permafrost.failures import Failures
+
+    logger.addHandler(Failures(quiet))  # First, so that what cannot be imported is said too.
 from permafrost import progress
 from permafrost.contract import Problem
 from permafrost.pipeline import Pipeline
 from permafrost.scheduling import go_by_no_clock, stay_linear
-from snakemake.settings.types import Quietness
 
 # The jobs of a large zoo are millions of objects that live until the end; to look through them for garbage, as often as
 # Python does by itself, takes a tenth of the time in which they are made.
@@ -25,7 +30,6 @@ try:
     run = Pipeline(config, workflow.basedir, workflow.config_settings.overwrite_config, workflow.is_main_process, dry)
 except Problem as problem:
     raise WorkflowError(f"{problem.message} ({problem.hint})") from None
-quiet = Quietness.ALL in (workflow.output_settings.quiet or ())
 if workflow.is_main_process:
     # Each stage is a new process; Python may have been told not to keep what it compiles.
     compileall.compile_dir(f"{workflow.basedir}/scripts", quiet=2)

@@ -6,10 +6,10 @@ Other files are left alone, so that a directory that holds more than reports can
 import argparse
 import contextlib
 import os
-import re
 from pathlib import Path
 
 from permafrost.contract import MADE_FILES
+from permafrost.records import is_temporary
 
 
 def delete(directory: str | Path, recursive: bool) -> list[str]:
@@ -22,18 +22,12 @@ def delete(directory: str | Path, recursive: bool) -> list[str]:
         if not recursive and folder != str(directory):
             continue
         for name in files:
-            if name in MADE_FILES or _is_temporary(name):
+            if name in MADE_FILES or is_temporary(name):
                 os.unlink(os.path.join(folder, name))
                 deleted.append(os.path.join(folder, name))
         with contextlib.suppress(OSError):  # It is not empty.
             os.removedirs(folder)
     return deleted
-
-
-def _is_temporary(name: str) -> bool:
-    """Whether a killed run left it: `.<made file>.<process id>.tmp`, see permafrost.records.written_whole."""
-    match = re.fullmatch(r"\.(.+)\.[0-9]+\.tmp", name)
-    return match is not None and match[1] in MADE_FILES
 
 
 def main(argv: list[str] | None = None) -> int:

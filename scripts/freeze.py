@@ -70,7 +70,7 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("provenance", type=Path, help="provenance.json; frozen_graph.pb is written beside it")
     args = parser.parse_args(argv)
 
-    imported = records.load(args.import_record)
+    imported = records.load_or_fail(args.import_record, "freeze")
     frozen_graph = args.provenance.with_name("frozen_graph.pb")
     records.reserve(args.provenance)
     record = records.write_record(

@@ -83,18 +83,19 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument(
         "--on-failure", choices=("fail", "report"), default="fail", help="`report` ends with 0 whatever the models did"
     )
-    parser.add_argument("--quiet", action="store_true", help="prints nothing where every model is as expected")
+    parser.add_argument("--quiet", action="store_true", help="prints nothing where all is well, else on stderr")
     parser.add_argument("--keep", type=Path, help="where the summary of the last finished run is kept")
     parser.add_argument("summary", type=Path, help="summary.csv")
     parser.add_argument("gate", type=Path, help="gate.txt, to be written or removed")
     args = parser.parse_args(argv)
 
-    sys.stdout.reconfigure(errors="backslashreplace")
+    printed = sys.stderr if args.quiet else sys.stdout
+    printed.reconfigure(errors="backslashreplace")
     try:
         rows = read(args.summary)
         if not args.quiet or not rows["as_expected"].all():
-            print(counts(rows))
-            print(unexpected(rows, args.summary), end="")
+            print(counts(rows), file=printed)
+            print(unexpected(rows, args.summary), end="", file=printed)
         if args.keep:
             with written_whole(args.keep) as temporary:
                 shutil.copyfile(args.summary, temporary)

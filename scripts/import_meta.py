@@ -13,7 +13,7 @@ import pandas as pd
 
 from permafrost import choosing, graph_files, importing, model_files, records, tables, unchanged
 from permafrost.checkpoint import open_checkpoint
-from permafrost.contract import RANKING_COLUMNS, Problem
+from permafrost.contract import RANKING_COLUMNS, TRANSIENT, Problem
 from permafrost.metagraph import GraphIndex
 
 
@@ -56,7 +56,7 @@ def rehearse(settings: dict, facts: dict) -> None:
 
     Inputs are changed where that makes the graph run, and outputs that were found in the graph, rather than named in
     the settings, are left out where they do not run and others do. A graph that does not run at all is frozen none
-    the less; `rehearsal` then says why, else it is empty.
+    the less; `rehearsal` then says why, else it is empty. Where it was the machine's fault, the record is `transient`.
     """
     from permafrost import rehearsal, sandbox
 
@@ -66,6 +66,8 @@ def rehearse(settings: dict, facts: dict) -> None:
         found = sandbox.run(rehearsal.rehearse, graph_files.absolute(facts), settings, os.getcwd(), is_named, **limits)
     except Problem as problem:
         found = rehearsal.nothing_found(facts["inputs"], problem.message)
+        if problem.cause in TRANSIENT:
+            facts["transient"] = True
     choosing.leave_out(facts, found["left_out"])
     facts.update(inputs=found["inputs"], batches=found["batches"], stale_shapes=found["stale_shapes"])
     facts["rehearsal"] = found["failure"]

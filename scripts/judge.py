@@ -34,7 +34,7 @@ def judge(frozen_graph: str, source: dict, settings: dict, facts: dict) -> dict:
     settings = foreign.settings_for(frozen_graph, index, GraphIndex(meta_graph.graph_def), settings)
     import_model(source, settings, imported)
     rehearse(settings, imported)
-    facts.update({key: imported[key] for key in ("prefix", "inputs", "outputs")})
+    facts.update({key: imported[key] for key in ("prefix", "inputs", "outputs", "transient") if key in imported})
     provenance = foreign.provenance(index, meta_graph, imported)
     model = (graph_files.absolute(imported), provenance, os.path.abspath(frozen_graph))
     return verdict.reach("judge", judging.judge_foreign, model, settings, facts)

@@ -1,6 +1,7 @@
 """Lists a model's ops before and after it was frozen, its variables, and what to warn about, as CSV files.
 
-A table for which there is nothing has its header alone. The frozen graph is drawn as well, in a few boxes.
+A table for which there is nothing has its header alone. The frozen graph is drawn as well, in a few boxes. Where the
+machine failed, list_ops.json beside the tables says so, and the next run makes them again.
 """
 
 import argparse
@@ -13,7 +14,7 @@ from google.protobuf.message import DecodeError
 
 from permafrost import graph_files, graph_findings, graph_picture, records, state_findings, tables, weight_findings
 from permafrost.checkpoint import open_checkpoint
-from permafrost.contract import FINDING_COLUMNS, OP_COLUMNS, VARIABLE_COLUMNS, Problem
+from permafrost.contract import FINDING_COLUMNS, OP_COLUMNS, TRANSIENT, VARIABLE_COLUMNS, Problem
 from permafrost.metagraph import producer_ops
 from permafrost.protos import graph_pb2
 
@@ -21,15 +22,22 @@ from permafrost.protos import graph_pb2
 _BROUGHT_ABOUT = (ValueError, TypeError, OverflowError, LookupError)
 
 
-def meta_graph_of(imported: dict):
-    """The MetaGraphDef of an import record, or None where it cannot be read."""
+def meta_graph_of(imported: dict, faults: list[Problem]):
+    """The MetaGraphDef of an import record, or None where it cannot be read; adds to `faults` what is the machine's."""
     if not imported.get("graph", {}).get("path"):
         return None
     try:
         return graph_files.read(imported["graph"])
     except Problem as problem:
-        print(problem.message, file=sys.stderr)
+        note(problem, faults)
         return None
+
+
+def note(error: Problem | OSError, faults: list[Problem]) -> None:
+    """Says on stderr what went wrong, and adds it to `faults` where it is a fault of the machine."""
+    problem = Problem("io_error", str(error)) if isinstance(error, OSError) else error
+    print(problem.message, file=sys.stderr)
+    faults += [problem] if problem.cause in TRANSIENT else []
 
 
 def frozen_graph_of(provenance: dict, frozen_graph: Path):
@@ -43,8 +51,10 @@ def frozen_graph_of(provenance: dict, frozen_graph: Path):
         return None
 
 
-def ops(meta_graph, frozen) -> list[list[dict]]:
+def ops(meta_graph, frozen, faults: list[Problem]) -> list[list[dict]]:
     """Rows of contract.OP_COLUMNS before and after; none where there is no graph. The graphs are used up.
+
+    Adds to `faults` what is the machine's.
 
     Args:
       meta_graph, frozen: the MetaGraphDef and the frozen GraphDef, or None.
@@ -64,16 +74,24 @@ def ops(meta_graph, frozen) -> list[list[dict]]:
         prepared(meta_graph.graph_def, producer_ops(meta_graph)) if meta_graph is not None else None,
         prepared(frozen) if frozen is not None else None,
     ]
+
+    def listed_or_stated(known: list) -> list[list[dict]]:
+        try:
+            return op_listing.list_ops(*known)
+        except (Problem, OSError) as error:
+            note(error, faults)
+            return op_listing.list_stated(*known)
+
     try:
-        listed = iter(op_listing.list_ops(*filter(None, graphs)))
+        listed = iter(listed_or_stated(list(filter(None, graphs))))
         return [next(listed) if graph else [] for graph in graphs]
     except _BROUGHT_ABOUT:
         traceback.print_exc()
         return [[], []]
 
 
-def findings(imported: dict, provenance: dict, meta_graph, frozen) -> list[dict]:
-    """Rows of contract.FINDING_COLUMNS without the model, the worst first.
+def findings(imported: dict, provenance: dict, meta_graph, frozen, faults: list[Problem]) -> list[dict]:
+    """Rows of contract.FINDING_COLUMNS without the model, the worst first; adds to `faults` what is the machine's.
 
     Args:
       meta_graph, frozen: the MetaGraphDef and the frozen GraphDef, or None.
@@ -93,7 +111,8 @@ def findings(imported: dict, provenance: dict, meta_graph, frozen) -> list[dict]
             with open_checkpoint(imported["prefix"]) as checkpoint:
                 found += weight_findings.of_weights(imported["variables"], imported["weights"], checkpoint)
     except (Problem, OSError) as error:
-        print(f"the weights were not looked at: {error}", file=sys.stderr)
+        print("the weights were not looked at", file=sys.stderr)
+        note(error, faults)
     except _BROUGHT_ABOUT:
         traceback.print_exc()
     return graph_findings.worst_first(found)
@@ -128,6 +147,13 @@ def write_table(rows: list[dict], columns: tuple[str, ...], path: str | Path) ->
         table.to_csv(temporary, index=False, lineterminator="\n")
 
 
+def write_faults(faults: list[Problem], model: str, path: Path) -> None:
+    """Writes a record of the first fault of the machine; where there was none, none is left. Raises OSError."""
+    path.unlink(missing_ok=True)
+    if faults:
+        records.write_json(path, records.failure("list_ops", faults[0]) | {"model": model})
+
+
 def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--model", required=True, help="the model's id")
@@ -141,16 +167,22 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--graph", required=True, help="graph.svg, to be written")
     args = parser.parse_args(argv)
 
-    imported, provenance = records.load(args.import_record), records.load(args.provenance)
+    try:
+        imported, provenance = records.load(args.import_record), records.load(args.provenance)
+    except (OSError, ValueError) as error:
+        print(f"list_ops: {error}", file=sys.stderr)
+        return 1
     write_table(variables(imported, provenance), VARIABLE_COLUMNS, args.variables)
-    meta_graph, frozen = meta_graph_of(imported), frozen_graph_of(provenance, args.frozen_graph)
-    found = [row | {"model": args.model} for row in findings(imported, provenance, meta_graph, frozen)]
+    faults: list[Problem] = []
+    meta_graph, frozen = meta_graph_of(imported, faults), frozen_graph_of(provenance, args.frozen_graph)
+    found = [row | {"model": args.model} for row in findings(imported, provenance, meta_graph, frozen, faults)]
     rows = [tuple(row[column] for column in FINDING_COLUMNS) for row in found]
     tables.write(args.findings, tables.table(rows, FINDING_COLUMNS, set(), set()))
     with records.written_whole(args.graph) as temporary:
         temporary.write_text(picture(provenance, frozen), encoding="utf-8")
-    for rows, path in zip(ops(meta_graph, frozen), (args.ops, args.frozen_ops), strict=True):
+    for rows, path in zip(ops(meta_graph, frozen, faults), (args.ops, args.frozen_ops), strict=True):
         write_table(rows, OP_COLUMNS, path)
+    write_faults(faults, args.model, Path(args.ops).with_name("list_ops.json"))
     return 0
 
 

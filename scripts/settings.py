@@ -5,16 +5,6 @@ import sys
 from pathlib import Path
 
 from permafrost import records, settings_file, zoo_state
-from permafrost.contract import Problem
-
-
-def read(reports: str, model: str) -> dict:
-    """The import record of a model; one that says so where it cannot be read."""
-    path = f"{reports}/models/{model}/import.json"
-    try:
-        return records.load(path)
-    except (OSError, ValueError) as error:
-        return records.failure("settings", Problem("io_error", f"{path} cannot be read: {error}"))
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -25,7 +15,8 @@ def main(argv: list[str] | None = None) -> int:
     args = parser.parse_args(argv)
 
     models = sorted(model["id"] for model in zoo_state.read(args.state)["models"])
-    content = settings_file.text(str(args.file), [(model, read(args.reports, model)) for model in models])
+    found = [records.load_or_fail(f"{args.reports}/models/{model}/import.json", "settings") for model in models]
+    content = settings_file.text(str(args.file), list(zip(models, found, strict=True)))
     with records.written_whole(args.file) as temporary:
         temporary.write_text(content, encoding="ascii")
     print(f"{args.file} has the settings of {len(models)} models", file=sys.stderr)

@@ -21,8 +21,9 @@ def verify(imported: dict, provenance: dict, frozen_graph: Path, settings: dict,
     Raises Problem (changed) where the frozen graph is not the one that its provenance describes, or where it is not
     verified and a file of the checkpoint was deleted or changed meanwhile.
     """
-    if provenance["status"] != records.OK:
-        return records.passed_on(provenance)
+    for record in (provenance, imported):
+        if record["status"] != records.OK:
+            return records.passed_on(record)
     if not frozen_graph.exists() or records.checksum(frozen_graph) != provenance["frozen_crc32c"]:
         raise Problem("changed", f"{frozen_graph} is not the file that its provenance.json describes", _FREEZE_AGAIN)
     with unchanged.watched(imported.get("files", ())) as refuse_changed:
@@ -57,7 +58,7 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("table", help="verification.csv, to be written")
     args = parser.parse_args(argv)
 
-    imported, provenance = records.load(args.import_record), records.load(args.provenance)
+    imported, provenance = (records.load_or_fail(path, "verify") for path in (args.import_record, args.provenance))
     frozen_graph = args.provenance.with_name("frozen_graph.pb")
 
     def judge(facts: dict) -> dict:

@@ -742,7 +742,9 @@ def test_a_touched_file_changes_the_cache_alone(tmp_path):
     assert zoo_state.digest(zoo_state.scan([str(zoo)], [], path, latest)) != zoo_state.digest(state)
 
 
-@pytest.mark.parametrize("content", [b"", b"{", b"[]", b'{"version": 0}', b"\xff"])
+@pytest.mark.parametrize(
+    "content", [b"", b"{", b"[]", b"[" * 99999, b'{"version": 0}', b'{"version": 1, "candidates": []}', b"\xff"]
+)
 def test_a_damaged_state_file(tmp_path, content):
     put_v2(tmp_path / "zoo", "m")
     put(tmp_path, **{"zoo.json": content})

@@ -20,7 +20,7 @@ def found(build, directory, **settings) -> dict[str, list[tuple[str, str]]]:
     record = imported(saved(build, directory), **settings)
     provenance, path = frozen(record, directory / "frozen")
     graph_def = graph_pb2.GraphDef.FromString(path.read_bytes())
-    rows = list_ops.findings(record, provenance, list_ops.meta_graph_of(record), graph_def)
+    rows = list_ops.findings(record, provenance, list_ops.meta_graph_of(record, []), graph_def, [])
     grouped: dict[str, list] = {}
     for row in rows:
         assert row["advice"]
@@ -205,9 +205,9 @@ def test_a_variable_that_the_checkpoint_lacks(tmp_path):
 def test_what_the_trial_run_found(tmp_path):
     record = imported(saved(kinds.plain(False), tmp_path), outputs=["out"])
     record |= {"batches": [64], "rehearsal": ""}
-    (row,) = list_ops.findings(record, {"status": "failed"}, None, None)
+    (row,) = list_ops.findings(record, {"status": "failed"}, None, None, [])
     assert (row["severity"], row["finding"]) == ("warning", "fixed_batch")
     assert "64" in row["advice"]
     record |= {"batches": [2, 3], "rehearsal": "node 'a': bad"}
-    (row,) = list_ops.findings(record, {"status": "failed"}, None, None)
+    (row,) = list_ops.findings(record, {"status": "failed"}, None, None, [])
     assert row["finding"] == "did_not_run"

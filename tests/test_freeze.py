@@ -1,11 +1,14 @@
 """The freezer against TensorFlow's own freeze_graph: the same bytes wherever TensorFlow's answer is right."""
 
+import json
+
 import pytest
 import tensorflow as tf
 
+import freeze
 from conftest import SAMPLE_ZOO
 from frozen_by_tensorflow import frozen_by_tensorflow
-from permafrost import frozen_writer
+from permafrost import frozen_writer, records
 from permafrost.contract import Problem
 from permafrost.frozen_writer import Constant
 from stages import default_settings, frozen, imported, problem_of, sources
@@ -139,3 +142,15 @@ def test_a_flipped_bit_is_noticed_and_leaves_no_file(tmp_path):
 
 def test_settings_have_what_the_freezer_asks_for():
     assert {"clear_devices", "variable_names_allowlist", "initializer_nodes"} <= set(default_settings())
+
+
+@pytest.mark.parametrize("content", ["", "{", '{"status": "ok"}'])
+def test_an_import_record_that_is_none_is_a_fault_that_passes(tmp_path, content):
+    (tmp_path / "import.json").write_text(content)
+    options = json.dumps({})
+    path = tmp_path / "provenance.json"
+    arguments = ["--model", "m", "--import-record", str(tmp_path / "import.json"), "--options", options, str(path)]
+    assert freeze.main(arguments) == 0
+    found = records.load(path)
+    assert (found["status"], found["cause"], found["transient"]) == ("failed", "io_error", True)
+    assert "import.json" in found["message"] and not (tmp_path / "frozen_graph.pb").exists()

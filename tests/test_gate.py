@@ -51,9 +51,11 @@ def test_all_is_well(tmp_path, capsys):
 def test_a_quiet_gate_prints_only_what_is_wrong(tmp_path, capsys):
     paths = [str(tmp_path / "summary.csv"), str(tmp_path / "gate.txt")]
     write(tmp_path / "summary.csv", GOOD)
-    assert gate.main(["--quiet", *paths]) == 0 and capsys.readouterr().out == ""
+    assert gate.main(["--quiet", *paths]) == 0 and capsys.readouterr() == ("", "")
     write(tmp_path / "summary.csv", GOOD, BROKEN)
-    assert gate.main(["--quiet", *paths]) == 1 and "1 of 2 models is not as expected" in capsys.readouterr().out
+    assert gate.main(["--quiet", *paths]) == 1
+    printed = capsys.readouterr()
+    assert "1 of 2 models is not as expected" in printed.err and printed.out == ""
 
 
 def test_a_bad_model_is_listed_and_gate_txt_removed(tmp_path, capsys):

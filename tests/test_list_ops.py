@@ -12,7 +12,7 @@ import tensorflow as tf
 
 import list_ops
 from permafrost import graph_files, op_listing, records
-from permafrost.contract import FINDING_COLUMNS, OP_COLUMNS, VARIABLE_COLUMNS
+from permafrost.contract import FINDING_COLUMNS, OP_COLUMNS, VARIABLE_COLUMNS, Problem
 from permafrost.metagraph import read_meta_graph
 from permafrost.op_listing import Graph
 from permafrost.protos import graph_pb2, meta_graph_pb2
@@ -219,8 +219,9 @@ def model(tmp_path, sum_graph):
 
 
 def write(directory: Path, imported: dict, provenance: dict) -> None:
-    (directory / "import.json").write_text(json.dumps(records.success() | imported))
-    (directory / "provenance.json").write_text(json.dumps(records.success() | provenance))
+    for name, facts in {"import.json": imported, "provenance.json": provenance}.items():
+        whole = dict.fromkeys(records.WHOLE[name, "ok"]) if facts["status"] == "ok" else {}
+        (directory / name).write_text(json.dumps(records.success() | whole | facts))
 
 
 def arguments(directory: Path) -> list[str]:
@@ -288,8 +289,27 @@ def test_a_frozen_graph_that_cannot_be_read_leaves_the_rest(model, content, caps
 def test_a_missing_record_is_an_error_of_the_program(tmp_path):
     script = Path(list_ops.__file__)
     done = subprocess.run([sys.executable, script, *arguments(tmp_path)], capture_output=True, text=True)
-    assert done.returncode != 0
-    assert "import.json" in done.stderr
+    assert done.returncode == 1
+    assert "import.json" in done.stderr and "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize(("cause", "is_noted"), [("timeout", True), ("killed", True), ("memory", False)])
+def test_a_fault_of_the_machine_is_noted_beside_the_tables(model, monkeypatch, cause, is_noted):
+    def failing(*args, **limits):
+        raise Problem(cause, "it did not finish")
+
+    note = model / "list_ops.json"
+    with monkeypatch.context() as broken:
+        broken.setattr(op_listing.sandbox, "run", failing)
+        assert list_ops.main(arguments(model)) == 0
+    assert note.exists() == is_noted
+    if is_noted:
+        found = records.load(note)
+        assert (found["cause"], found["transient"], found["model"]) == (cause, True, "a/b")
+    stated = pd.read_csv(model / "ops.csv", keep_default_na=False)
+    assert len(stated) and not any(stated["output"]), "what the graph itself says"
+    assert list_ops.main(arguments(model)) == 0
+    assert not note.exists() and all(pd.read_csv(model / "frozen_ops.csv")["output"])
 
 
 def test_real_meta_graphs_are_listed_as_tensorflow_itself_prints_them(real_zoo):

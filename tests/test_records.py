@@ -102,12 +102,69 @@ def test_facts_are_kept_when_a_stage_fails(tmp_path):
     assert record["cause"] == "internal" and record["known"] == 1 and not record["transient"]
 
 
+@pytest.mark.parametrize("fault", [ModuleNotFoundError("no numpy"), MemoryError()])
+def test_a_machine_that_can_be_mended_is_tried_again(tmp_path, fault):
+    def broken(facts):
+        raise fault
+
+    record = records.write_record("freeze", "m", tmp_path / "r.json", broken)
+    assert record["cause"] == "internal" and record["transient"]
+
+
 def test_a_full_disk_is_transient(tmp_path):
     def full(facts):
         raise OSError(errno.ENOSPC, "No space left on device", "a file")
 
     record = records.write_record("freeze", "m", tmp_path / "r.json", full)
     assert record["cause"] == "disk_full" and record["transient"] and "a file" in record["message"]
+
+
+@pytest.fixture
+def no_room(monkeypatch):
+    """A disk on which there is no room for another file."""
+
+    def full(path, content):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
+
+    monkeypatch.setattr(records, "write_json", full)
+
+
+def test_a_record_without_room_says_so_and_not_that_all_went_well(tmp_path, no_room):
+    path = tmp_path / "provenance.json"
+    records.reserve(path)
+    assert records.load(path)["transient"]
+    for work in (lambda facts: facts.update(tensors=["many"] * 9999), fail):
+        written = records.write_record("freeze", "m", path, work)
+        found = records.load(path)
+        assert found == written and found["model"] == "m" and found["timing"]["stage"] == "freeze"
+        assert (found["status"], found["cause"], found["transient"]) == ("failed", "disk_full", True)
+        assert path.stat().st_size == 8192, "no more room than before"
+
+
+def test_a_record_that_does_not_fit_into_its_place_is_not_cut(tmp_path, no_room):
+    path = tmp_path / "provenance.json"
+    records.reserve(path)
+    before = path.read_bytes()
+    with pytest.raises(OSError):
+        records.write_record("freeze", "m" * 9999, path, lambda facts: None)
+    assert path.read_bytes() == before
+
+
+@pytest.mark.parametrize(("name", "status"), sorted(records.WHOLE))
+def test_a_record_that_lacks_what_its_readers_need_is_none(tmp_path, name, status):
+    path = tmp_path / name
+    whole = records.success(status) | dict.fromkeys(records.WHOLE[name, status])
+    records.write_json(path, whole)
+    assert records.load(path) == whole == records.load_or_fail(path, "verify")
+    for fact in records.WHOLE[name, status]:
+        records.write_json(path, {key: value for key, value in whole.items() if key != fact})
+        with pytest.raises(ValueError, match=f"not a whole record, it lacks '{fact}'"):
+            records.load(path)
+        found = records.load_or_fail(path, "verify")
+        assert (found["status"], found["cause"], found["transient"]) == ("failed", "io_error", True)
+        assert str(path) in found["message"]
+    path.unlink()
+    assert "No such file" in records.load_or_fail(path, "verify")["message"]
 
 
 def test_a_file_is_written_whole_or_not_at_all(tmp_path):

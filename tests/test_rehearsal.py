@@ -7,7 +7,8 @@ import tensorflow as tf
 import import_meta
 import kinds
 from fresh_process import in_fresh_process
-from permafrost import mending
+from permafrost import graph_files, mending, records, sandbox
+from permafrost.contract import Problem
 from permafrost.metagraph import read_meta_graph
 from stages import default_settings, frozen, imported
 from test_kinds import check_judgement, saved, usable
@@ -210,3 +211,25 @@ def test_no_input_is_made_larger_than_memory_holds():
     for other, batch in tried:
         shape = [batch if size is None else size for size in other["x:0"]["shape"]]
         assert np.prod(shape) <= 1 << 24, shape
+
+
+@pytest.mark.parametrize(
+    ("cause", "is_transient"),
+    [("timeout", True), ("killed", True), ("memory", False), ("crash", False), ("processes", False)],
+)
+def test_a_trial_run_that_the_machine_ended_is_tried_again(monkeypatch, tmp_path, cause, is_transient):
+    def ended(*args, **limits):
+        raise Problem(cause, "it ended before its time")
+
+    monkeypatch.setattr(sandbox, "run", ended)
+
+    def work(facts: dict) -> None:
+        facts.update(dict.fromkeys(records.WHOLE["import.json", "ok"]), inputs={}, outputs=["out"])
+        facts["graph"] = graph_files.describe("model.ckpt.meta")
+        facts["prefix"] = "model.ckpt"
+        import_meta.rehearse(default_settings(), facts)
+
+    records.write_record("import_meta", "m", tmp_path / "import.json", work)
+    found = records.load(tmp_path / "import.json")
+    assert (found["status"], found["rehearsal"], found["batches"]) == ("ok", "it ended before its time", [])
+    assert found["transient"] == is_transient

@@ -2,6 +2,7 @@
 
 import contextlib
 import ctypes
+import errno
 import os
 import signal
 import socket
@@ -16,7 +17,7 @@ import pytest
 
 from fresh_process import in_fresh_process
 from permafrost import sandbox, unsafe_ops
-from permafrost.contract import Problem
+from permafrost.contract import TRANSIENT, Problem
 from permafrost.protos import graph_pb2
 
 
@@ -141,6 +142,27 @@ def test_abort_is_a_crash_with_what_was_said_last():
     raised = problem(work)
     assert raised.cause == "crash"
     assert raised.message == "TensorFlow ended with SIGABRT: F0000 cpu.cc:7] Check failed: a == b"
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
+def test_what_is_ended_from_outside_is_no_fault_of_the_graph(number):
+    def work():
+        print("std::bad_alloc was caught before", flush=True)
+        os.kill(os.getpid(), number)
+        time.sleep(20)
+
+    raised = problem(work)
+    assert raised.cause == "killed" and raised.cause in TRANSIENT
+    assert signal.Signals(number).name in raised.message
+
+
+def test_a_fault_of_the_disk_passes_as_it_is():
+    def work():
+        raise OSError(errno.EIO, "Input/output error", "a file")
+
+    with pytest.raises(OSError) as raised:
+        run(work)
+    assert (raised.value.errno, raised.value.filename) == (errno.EIO, "a file")
 
 
 def test_a_segmentation_fault_is_a_crash():

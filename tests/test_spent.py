@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from permafrost import records
-from permafrost.contract import Problem
+from permafrost.contract import VERIFIED, Problem
 from permafrost.spent import give_up
 from permafrost.unchanged import stamp_of
 
@@ -28,9 +28,15 @@ def make(model: str) -> None:
     graph.write_bytes(f"graph of {model}".encode())
     described = {"frozen_bytes": graph.stat().st_size, "frozen_crc32c": records.checksum(graph)}
     described["frozen_stamp"] = records.stamp(graph)
-    records.write_json(graph.with_name("provenance.json"), records.success() | {"model": model} | described)
+    records.write_json(graph.with_name("provenance.json"), whole("provenance.json", model) | described)
     for name in ("import.json", "verify.json"):
-        records.write_json(Path("reports", "models", model, name), records.success() | {"model": model})
+        records.write_json(Path("reports", "models", model, name), whole(name, model))
+
+
+def whole(name: str, model: str) -> dict:
+    """A record of that file name of a model with which all went well."""
+    status = VERIFIED if name == "verify.json" else records.OK
+    return records.success(status) | dict.fromkeys(records.WHOLE[name, status]) | {"model": model}
 
 
 def left() -> set[str]:
@@ -47,6 +53,20 @@ def fail_for_now(model: str) -> str:
 def cut_record(model: str) -> str:
     path = Path("reports", "models", model, "verify.json")
     path.write_text(path.read_text()[:-5])
+    return str(path)
+
+
+def fail_to_judge_for_now(model: str) -> str:
+    path = Path("reports", "models", model, "judged.json")
+    records.write_json(path, records.failure("judge", Problem("killed", "from outside")) | {"model": model})
+    return str(path)
+
+
+def lose_a_fact(model: str) -> str:
+    path = Path("frozen", model, "provenance.json")
+    record = records.load(path)
+    del record["frozen_crc32c"]
+    records.write_json(path, record)
     return str(path)
 
 
@@ -70,7 +90,7 @@ def put_older_graph(model: str) -> str:
     return str(graph.with_name("provenance.json"))
 
 
-HARMS = [fail_for_now, cut_record, change_graph, delete_graph, put_older_graph]
+HARMS = [fail_for_now, fail_to_judge_for_now, cut_record, lose_a_fact, change_graph, delete_graph, put_older_graph]
 
 
 def nothing_between(model: str) -> None:
@@ -141,6 +161,33 @@ def test_files_that_only_have_the_name_of_a_record_are_left_alone(content):
         path.write_text(content)
     give_up(["b"], "frozen", "reports")
     assert all(path.read_text() == content for path in own)
+
+
+def test_tables_of_a_listing_that_failed_for_now_are_made_again():
+    for model in MODELS:
+        make(model)
+        Path("reports/models", model, "ops.csv").touch()
+    fault = records.failure("list_ops", Problem("timeout", "too slow")) | {"model": "b"}
+    records.write_json("reports/models/b/list_ops.json", fault)
+    give_up(MODELS, "frozen", "reports")
+    assert sorted(map(str, Path("reports").rglob("ops.csv"))) == [
+        f"reports/models/{model}/ops.csv" for model in MODELS[:2]
+    ]
+    assert not Path("reports/models/b/list_ops.json").exists() and len(left()) == 3 * len(MODELS)
+
+
+def test_what_a_killed_process_has_begun_to_write_goes_and_nothing_else():
+    make("b")
+    begun = [
+        Path("frozen/b/.frozen_graph.pb.12.tmp"),
+        Path("reports/models/b/.ops.csv.9.tmp"),
+        Path("reports/.zoo.csv.7.tmp"),
+    ]
+    others = [Path("frozen/b/.mine.12.tmp"), Path("reports/.ops.csv.tmp"), Path("reports/models/b/ops.csv.9.tmp")]
+    for path in (*begun, *others):
+        path.touch()
+    give_up(["b"], "frozen", "reports")
+    assert not any(path.exists() for path in begun) and all(path.exists() for path in others)
 
 
 @pytest.mark.parametrize("content", ["", "[]", "null", "{", "\0"])

@@ -40,6 +40,9 @@ def records_of(model: str, seconds: float = 1.5, **changes) -> dict[str, dict]:
         "outputs_why": "the only end",
         "checkpoint_bytes": 3_000_000_000,
         "findings": ["one", "two"],
+        "graph": {},
+        "batches": [2, 3],
+        "rehearsal": "",
         "timing": {"stage": "import_meta", **timing},
     }
     provenance = {
@@ -50,6 +53,7 @@ def records_of(model: str, seconds: float = 1.5, **changes) -> dict[str, dict]:
         "frozen_bytes": 500,
         "frozen_crc32c": "0123abcd",
         "op_types": {"Add": 2, "Const": 2},
+        **{"outputs": [], "inputs": {}, "sha256": {}, "tensors": [], "initializers": [], "cuts": {}},
         "repairs": [{"repair": "Assign -> Identity", "node": "a"}, "devices cleared"],
         "timing": {"stage": "freeze", **timing},
     }

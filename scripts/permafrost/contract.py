@@ -39,6 +39,7 @@ CAUSES = {
     "changed": "run again when nothing writes to the checkpoint",
     "disk_full": "make room on the disk and run again",
     "io_error": "look at the log, then run again",
+    "killed": "run again; where it happens again, the machine has too little memory for this model",
     # What the judge found.
     "weights_differ": "do not use the frozen graph; report this with the model's provenance.json",
     "outputs_differ": "do not use the frozen graph; see verification.csv for the first difference",
@@ -62,7 +63,7 @@ CAUSES = {
 }
 
 # Faults of the machine, not of the model: the next run deletes such a record and tries again.
-TRANSIENT = {"disk_full", "io_error", "timeout", "changed"}
+TRANSIENT = {"disk_full", "io_error", "killed", "timeout", "changed"}
 
 ZOO_COLUMNS = (
     "model", "directory", "prefix", "step", "format", "shards", "bytes", "meta_graph",
@@ -112,7 +113,7 @@ MADE_FILES = {
     "settings.yaml", "settings.log", ".zoo.json", ".zoo.cache.json", ".lock",
     "import_meta.log", "freeze.log", "verify.log", "list_ops.log", "discover.log", "summarize.log",
     "changes.csv", "changes.log", ".last_summary.csv", "graph.svg", "index.html", "page.log",
-    ".checked",
+    ".checked", "list_ops.json",
 }  # fmt: skip
 
 

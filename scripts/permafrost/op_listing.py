@@ -13,7 +13,7 @@ from tensorflow.python.framework import op_def_registry
 
 from permafrost import sandbox
 from permafrost.argument_types import argument_types
-from permafrost.contract import OP_COLUMNS, Problem
+from permafrost.contract import OP_COLUMNS, TRANSIENT, Problem
 from permafrost.graph_import import import_to_look_at
 from permafrost.metagraph import VARIABLE_OPS, static_shape
 
@@ -43,9 +43,19 @@ def list_ops(*graphs: Graph) -> list[list[dict]]:
     the outputs; `bytes` is what a Const or a variable holds, else None. Lists are joined by `; `. Where TensorFlow
     cannot import a graph, that is said on stderr, `output` is empty, and dtypes and shapes are those that the graph
     states.
+    Raises Problem (contract.TRANSIENT) or OSError where that is the machine's fault.
     """
+    return _rows(graphs, _import(graphs))
+
+
+def list_stated(*graphs: Graph) -> list[list[dict]]:
+    """As list_ops where TensorFlow cannot import any of the graphs."""
+    return _rows(graphs, [None] * len(graphs))
+
+
+def _rows(graphs, imported: list[list[dict] | None]) -> list[list[dict]]:
     listed = []
-    for graph, found in zip(graphs, _import(graphs), strict=True):
+    for graph, found in zip(graphs, imported, strict=True):
         outputs = graph.stated if found is None else found
         for row, tensors in zip(graph.rows, outputs, strict=True):
             row |= {column: _joined(texts) for column, texts in tensors.items()}
@@ -70,6 +80,8 @@ def _import(graphs) -> list[list[dict] | None]:
     try:
         return sandbox.run(_imported, graphs, seconds=_SECONDS, memory_mb=_MEMORY_MB)
     except (Problem, RuntimeError) as error:
+        if getattr(error, "cause", "") in TRANSIENT:
+            raise
         if len(graphs) > 1:  # One that TensorFlow refuses must not take the others with it.
             return [_import([graph])[0] for graph in graphs]
         print(f"TensorFlow cannot import the graph, so the tensors are not listed: {error}", file=sys.stderr)

@@ -42,9 +42,6 @@ class Progress(logging.Handler):
             self._verified_by[record.jobid] = record.wildcards["model"]
         elif event == LogEvent.JOB_FINISHED and record.job_id in self._verified_by:
             self._say_if_bad(self._verified_by.pop(record.job_id))
-        elif event == LogEvent.GROUP_ERROR:
-            for log in record.aux_logs:
-                print(f"a job on the cluster failed; see {log}", file=sys.stderr, flush=True)
         elif event == LogEvent.PROGRESS and time.monotonic() >= self._said + self._seconds:
             self._said = time.monotonic()
             print(self._line(record.done, record.total), file=sys.stderr, flush=True)

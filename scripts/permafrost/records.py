@@ -5,6 +5,7 @@ import errno
 import hashlib
 import json
 import os
+import re
 import resource
 import sys
 import time
@@ -12,11 +13,26 @@ import traceback
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from permafrost.contract import CAUSES, FAILED, TRANSIENT, Problem
+from permafrost.contract import CAUSES, FAILED, MADE_FILES, TRANSIENT, VERIFIED, Problem
 
 OK = "ok"
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _RESERVED = 1 << 13  # bytes
+_TEMPORARY = re.compile(r"\.(.+)\.[0-9]+\.tmp")
+
+# What the readers of a record of this name and status find in it, whatever the model.
+WHOLE = {
+    ("import.json", OK): {
+        "prefix", "graph", "variables", "outputs", "inputs", "op_types", "checkpoint_bytes", "findings", "batches",
+        "rehearsal",
+    },
+    ("provenance.json", OK): {
+        "outputs", "inputs", "sha256", "frozen_bytes", "frozen_crc32c", "frozen_nodes", "frozen_variables", "op_types",
+        "tensors", "initializers", "cuts", "repairs",
+    },
+    ("verify.json", VERIFIED): {"match", "behaviour", "trials", "max_abs_diff"},
+    ("judged.json", VERIFIED): {"match", "behaviour", "trials", "max_abs_diff", "inputs", "outputs"},
+}  # fmt: skip
 
 
 @contextlib.contextmanager
@@ -24,12 +40,18 @@ def written_whole(path: str | Path) -> Iterator[Path]:
     """Gives a temporary path beside `path`; renames it to `path` at the end, or deletes it on any exception."""
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name[:200]}.{os.getpid()}.tmp")
+    temporary = path.with_name(f".{path.name[:200]}.{os.getpid()}.tmp")  # as is_temporary knows it
     try:
         yield temporary
         os.replace(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def is_temporary(name: str) -> bool:
+    """Whether a file of this name is one of written_whole's for a file of the pipeline's, as a killed run leaves it."""
+    match = _TEMPORARY.fullmatch(name)
+    return match is not None and match[1] in MADE_FILES
 
 
 def write_json(path: str | Path, content: dict) -> None:
@@ -48,16 +70,27 @@ def reserve(path: str | Path) -> None:
         temporary.write_text(json.dumps(failure("", interrupted)).ljust(_RESERVED), encoding="ascii")
 
 
-def _write_in_place(path: str | Path, record: dict) -> None:
-    """Writes a record over the one at `path` without asking for more room than that one has. Raises OSError."""
-    text = json.dumps({key: record[key] for key in (*failure("", Problem("io_error", "")), "model", "timing")})
-    size = os.path.getsize(path)
+def _write_in_place(path: str | Path, record: dict, room: OSError) -> None:
+    """Writes what went wrong over the record at `path`, without asking for more room than that one has.
+
+    A record that had no room is one of a full disk, whatever it would have said: a part of it would pass for the whole.
+    Raises OSError.
+    """
+    problem = Problem("disk_full", f"{path}: {os.strerror(room.errno)}")
+    short = {**failure(record["timing"]["stage"], problem), "model": record["model"], "timing": record["timing"]}
+    text, size = json.dumps(short).encode("ascii"), os.path.getsize(path)
+    if len(text) > size:
+        raise room
     with open(path, "r+b") as file:
-        file.write(text.encode("ascii")[:size].ljust(size))
+        file.write(text.ljust(size))
 
 
 def load(path: str | Path) -> dict:
-    """The record at `path`. Raises OSError, or ValueError where it is no JSON object with the fields of a record."""
+    """The record at `path`.
+
+    Raises OSError, or ValueError where it is no JSON object with the fields of a record, or lacks some of those that a
+    record of its name has when all went well.
+    """
     with open(path, encoding="utf-8") as file:
         try:
             record = json.load(file)
@@ -66,7 +99,20 @@ def load(path: str | Path) -> dict:
     fields = success()
     if not isinstance(record, dict) or not all(type(record.get(key)) is type(fields[key]) for key in fields):
         raise ValueError(f"{path} is not a record of a stage; delete it and run again")
+    if lacking := WHOLE.get((os.path.basename(path), record["status"]), set()) - record.keys():
+        raise ValueError(f"{path} is not a whole record, it lacks {min(lacking)!r}; delete it and run again")
     return record
+
+
+def load_or_fail(path: str | Path, stage: str) -> dict:
+    """The record at `path`; where there is none, or none that is whole, one that says so, for the next run to mend."""
+    try:
+        return load(path)
+    except OSError as error:
+        reason = error.strerror
+    except ValueError as error:
+        reason = str(error)
+    return failure(stage, Problem("io_error", f"{path} cannot be read: {reason}", "run again"))
 
 
 def stamp(path: str | Path) -> list[int]:
@@ -169,6 +215,7 @@ def write_record(
         traceback.print_exc()
         hint = f"{CAUSES['internal']}, {_log()}"
         outcome = failure(stage, Problem("internal", f"{type(error).__name__}: {error}", hint), failed)
+        outcome["transient"] = isinstance(error, ImportError | MemoryError)  # of a machine that can be mended
     timing = {
         "stage": stage,
         "seconds": round(time.monotonic() - wall, 3),
@@ -181,7 +228,8 @@ def write_record(
     except OSError as error:
         if error.errno not in _FULL or not os.path.exists(path):
             raise
-        _write_in_place(path, record)
+        _write_in_place(path, record, error)
+        record = load(path)
     if record["message"]:
         print(f"{model}: {record['status']}, {record['cause']}: {record['message']}", file=sys.stderr)
     return record

@@ -9,6 +9,7 @@ given alone. Its result comes back as JSON, since nothing that it sends may be t
 import codecs
 import contextlib
 import ctypes
+import errno
 import faulthandler
 import json
 import os
@@ -27,6 +28,7 @@ import psutil
 
 from permafrost import confinement
 from permafrost.contract import CAUSES, Problem
+from permafrost.working_directory import working_directory
 
 T = TypeVar("T")
 
@@ -39,6 +41,9 @@ _OF_TRACES = ("stack trace", "symbolize_elf")  # The latter cannot read what thr
 _STACKS = 256 * _MIB  # writable memory that TensorFlow's threads reserve and hardly touch
 
 _PR_SET_PDEATHSIG, _PR_SET_CHILD_SUBREAPER = 1, 36  # linux/prctl.h
+
+# What a system short of memory, a service manager or a person ends a process with; a graph does not do so to itself.
+_FROM_OUTSIDE = (signal.SIGKILL, signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 
 # From malloc.h of glibc; other C libraries know them not, or not at all.
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3
@@ -77,11 +82,13 @@ def run(
       readable: absolute paths of the files, and of the directories with all that is below, that it may read beside
         those of Python and TensorFlow. They may be links.
     Raises:
-      Problem: the one that `work` raised; or timeout; or memory; or crash where the child ended without a result.
+      Problem: the one that `work` raised; or timeout; or memory; or processes; or killed where somebody else ended the
+        child; or crash where it ended by itself and without a result.
+      OSError: the one that `work` raised, such as of a disk that fails; but not for a file that became too large.
       RuntimeError: with the text of any other exception that `work` raised; its traceback is on stderr by then. Also
         where the result is not JSON, or larger than 64 MiB.
     """
-    with tempfile.TemporaryDirectory(prefix="permafrost-sandbox-", ignore_cleanup_errors=True) as directory:
+    with working_directory() as directory:
         child = _Child(work, args, directory, memory_mb, file_mb, processes, tuple(readable))
         try:
             child.wait(time.monotonic() + seconds, seconds)
@@ -204,6 +211,8 @@ class _Child:
             return value
         if kind == "memory":
             raise self._too_much_memory()
+        if kind == "os_error" and isinstance(value, list) and list(map(type, value)) == [int, str, str]:
+            raise OSError(*value)
         if kind == "problem" and isinstance(value, list) and list(map(type, value)) == [str] * 3 and value[0] in CAUSES:
             raise Problem(*value)
         raise RuntimeError(str(value))
@@ -211,10 +220,10 @@ class _Child:
     def _ended_early(self) -> Problem:
         last = f": {self._log.last_line()}" if self._log.last_line() else ""
         status = self._exit_status
+        if status is not None and -status in _FROM_OUTSIDE:
+            return Problem("killed", f"TensorFlow was ended from outside, with {_signal_name(-status)}")
         if self._log.says("std::bad_alloc", "MemoryError", "out of memory"):
             return self._too_much_memory()
-        if status == -signal.SIGKILL:
-            return Problem("memory", "TensorFlow was killed from outside, most likely by the system for want of memory")
         if status is not None and status < 0:
             return Problem("crash", f"TensorFlow ended with {_signal_name(-status)}{last}")
         ending = "ended" if status is None else f"ended with exit status {status}"
@@ -361,6 +370,8 @@ def _answer(work: Callable, args: tuple) -> bytes:
         return _encoded("problem", [problem.cause, problem.message, problem.hint])
     except Exception as error:
         traceback.print_exc()
+        if isinstance(error, OSError) and error.errno not in (None, errno.EFBIG):  # which is this process's own limit
+            return _encoded("os_error", [error.errno, error.strerror or "", str(error.filename or "")])
         if isinstance(error, MemoryError) or type(error).__name__ == "ResourceExhaustedError":
             return _encoded("memory", "")
         return _encoded("error", f"{type(error).__name__}: {error}"[:10_000])

@@ -2,7 +2,7 @@
 
 That is the record of a fault that has passed (a full disk, a killed process), the record of a frozen graph that is not
 there or is another one, that of a corrupt checkpoint which has other files now, and whatever somebody has changed since
-the job that made it ended.
+the job that made it ended. What a killed process has left half-written goes too.
 """
 
 import contextlib
@@ -19,7 +19,8 @@ from permafrost import records
 from permafrost.contract import MADE_FILES
 from permafrost.unchanged import stamp_of
 
-_RECORDS = ("import.json", "verify.json")  # and provenance.json, beside the frozen graph
+# and provenance.json, beside the frozen graph
+_RECORDS = ("import.json", "verify.json", "judged.json")
 _LOOKED_AT = MADE_FILES - {"settings.yaml"}  # That one is there to be edited.
 
 
@@ -39,21 +40,29 @@ def give_up(models: Iterable[str], frozen: str, reports: str) -> None:
     before, now = _read(checked), {}
     _mark_edited(_made_in(reports), notes)
     for model in models:
-        of_model = os.path.join(reports, "models", model)
-        made = [*_made_in(os.path.join(frozen, model)), *_made_in(of_model)]
+        of_model = Path(reports, "models", model)
+        made = [*_made_in(os.path.join(frozen, model)), *_made_in(str(of_model))]
         now[model] = _state(made)
         if now[model] != before.get(model):
-            paths = (Path(frozen, model, "provenance.json"), *(Path(of_model, name) for name in _RECORDS))
-            corrupt = _found_corrupt(paths[0])
+            provenance = Path(frozen, model, "provenance.json")
+            corrupt = _found_corrupt(provenance)
             is_mended = any(stamp_of(path) != known for path, known in corrupt.items())
-            for path in paths:
-                if is_mended or _is_spent(path, model):
-                    path.unlink(missing_ok=True)
+            _give_up_records(provenance, of_model, model, is_mended)
             _mark_edited(made, notes)
             if corrupt:
                 del now[model]  # It is looked at in each run, since its files may be mended at any time.
     if now != before:
         records.write_json(checked, now)
+
+
+def _give_up_records(provenance: Path, of_model: Path, model: str, is_mended: bool) -> None:
+    for path in (provenance, *(of_model / name for name in _RECORDS)):
+        if is_mended or _is_spent(path, model):
+            path.unlink(missing_ok=True)
+    # Of what list_ops makes only this record says how it went, and it is no output of the rule.
+    if _is_spent(of_model / "list_ops.json", model):
+        (of_model / "ops.csv").unlink(missing_ok=True)
+        (of_model / "list_ops.json").unlink(missing_ok=True)
 
 
 def _read(checked: Path) -> dict[str, int]:
@@ -65,9 +74,14 @@ def _read(checked: Path) -> dict[str, int]:
 
 
 def _made_in(directory: str) -> list[str]:
+    """The paths of what was made in a directory; what a killed process began to write there is deleted."""
+    names = []
     with contextlib.suppress(OSError):
-        return [os.path.join(directory, name) for name in sorted(os.listdir(directory)) if name in _LOOKED_AT]
-    return []
+        names = sorted(os.listdir(directory))
+    for name in filter(records.is_temporary, names):
+        with contextlib.suppress(OSError):
+            os.unlink(os.path.join(directory, name))
+    return [os.path.join(directory, name) for name in names if name in _LOOKED_AT]
 
 
 def _state(paths: list[str]) -> int:
@@ -112,7 +126,7 @@ def _is_described(frozen_graph: Path, record: dict) -> bool:
         if frozen_graph.stat().st_size != record["frozen_bytes"]:
             return False
         return records.stamp(frozen_graph) == record.get("frozen_stamp") or (
-            records.checksum(frozen_graph) == record["frozen_crc32c"]
+            records.checksum(frozen_graph) == record.get("frozen_crc32c")
         )
     except OSError:
         return False

@@ -4,7 +4,7 @@ import os
 from collections.abc import Callable
 
 from permafrost import first_difference, model_files, records, sandbox, sides
-from permafrost.contract import MISMATCH, UNVERIFIABLE, VERIFIED, Problem
+from permafrost.contract import MISMATCH, TRANSIENT, UNVERIFIABLE, VERIFIED, Problem
 
 _MISMATCHES = ("weights_differ", "outputs_differ", "structure_differs", "not_importable", "not_frozen")
 _SEARCH_SHARE = 0.25  # of the time limit, in addition to it
@@ -31,7 +31,12 @@ def reach(stage: str, judge: Callable, model: tuple, settings: dict, facts: dict
         return records.success(VERIFIED)
     message = finding["message"]
     if finding["cause"] == "outputs_differ":
-        message += _name_first_tensor(model, found["rows"], settings)
+        try:
+            message += _name_first_tensor(model, found["rows"], settings)
+        except (Problem, RuntimeError, OSError) as error:
+            message += f"; where it begins was not found: {error}"
+            if isinstance(error, OSError) or getattr(error, "cause", "") in TRANSIENT:
+                facts["transient"] = True  # The verdict stands, and the next run looks again.
     return records.failure(stage, Problem(finding["cause"], message), status(finding["cause"]))
 
 
@@ -48,17 +53,14 @@ def _bounds(model: tuple, settings: dict, share: float = 1) -> dict:
 def _name_first_tensor(model: tuple, rows: list[dict], settings: dict) -> str:
     """Adds to the rows of the first trial that does not match the tensor where it begins to; says so for the message.
 
-    The verdict stands by then, whatever becomes of this search.
+    Raises what sandbox.run raises.
     """
     bad = [row for row in rows if not row["match"]]
     if not bad:
         return ""
     seed, batch = bad[0]["seed"], bad[0]["batch"]
-    try:
-        bounds = _bounds(model, settings, _SEARCH_SHARE)
-        where = sandbox.run(first_difference.find, *model, os.getcwd(), seed, batch, settings["allow_ops"], **bounds)
-    except (Problem, RuntimeError) as error:
-        return f"; where it begins was not found: {error}"
+    bounds = _bounds(model, settings, _SEARCH_SHARE)
+    where = sandbox.run(first_difference.find, *model, os.getcwd(), seed, batch, settings["allow_ops"], **bounds)
     for row in bad:
         if row["trial"] == bad[0]["trial"]:
             row["first_tensor"] = where

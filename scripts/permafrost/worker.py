@@ -347,12 +347,17 @@ def flushed(stream) -> bool:
 
 
 def preload() -> None:
-    """Loads the stages and their modules; what cannot be loaded is left for the stage itself to fail with."""
+    """Loads the stages and their modules, and clears away what stages of a killed run have left.
+
+    What cannot be loaded is left for the stage itself to fail with.
+    """
     scripts = str(Path(__file__).parents[1])
     sys.path.insert(0, scripts)
     for name in (*STAGES, *LATE):
         with contextlib.suppress(Exception, SystemExit):
             importlib.import_module(name)
+    with contextlib.suppress(Exception, SystemExit):
+        importlib.import_module("permafrost.working_directory").delete_left_behind()
     del sys.path[0]
     for name in STAGES:
         script = os.path.join(scripts, f"{name}.py")

@@ -52,10 +52,12 @@ def read(path: str | Path) -> dict:
     try:
         with Path(path).open(encoding="utf-8") as file:
             state = json.load(file)
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise Problem("io_error", f"{path} cannot be read: {error}") from error
     if not isinstance(state, dict) or state.get("version") != _VERSION:
         raise Problem("io_error", f"{path} is no state file of this version")
+    if [type(state.get(part)) for part in ("candidates", "models", "cache")] != [list, list, dict]:
+        raise Problem("io_error", f"{path} is not a whole state file")
     return state
 
 
