@@ -124,22 +124,22 @@ def _checked_definitions(cut, chosen: list[str]) -> dict:
     functions = needed_functions(nodes, cut.library)
     if name := recursive_function(functions):
         raise Problem("bad_meta_graph", f"function {name!r} calls itself, which TensorFlow cannot run")
-    _check_nodes("", nodes, cut.library)
+    library = {function.signature.name: function for function in cut.library.function}
+    _check_nodes("", nodes, library)
     for function in functions:
-        _check_nodes(f"{function.signature.name}/", function.node_def, cut.library)
+        _check_nodes(f"{function.signature.name}/", function.node_def, library)
     _check_kernels([*nodes, *(node for function in functions for node in function.node_def)])
     _check_sources(cut_index, nodes)
     kept = own | pruning.needed(cut_index, output_nodes)
     ops = {cut_index.nodes[name].op for name in kept} | {n.op for function in functions for n in function.node_def}
     definitions = op_definitions.look_up(ops)
     beside = [cut_index.nodes[name] for name in sorted(kept - own)]
-    _check_nodes("", [node for node in beside if node.op in definitions], cut.library)
+    _check_nodes("", [node for node in beside if node.op in definitions], library)
     return definitions
 
 
-def _check_nodes(where: str, nodes, library) -> None:
+def _check_nodes(where: str, nodes, functions: dict) -> None:
     """Raises Problem (unknown_op, bad_meta_graph) for nodes that this TensorFlow could not import."""
-    functions = {function.signature.name: function for function in library.function}
     for node in nodes:
         definition = op_definitions.registered(node.op)
         if definition is not None:
