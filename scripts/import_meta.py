@@ -1,17 +1,18 @@
 """Imports a model's meta graph: its variables with their checkpoint keys, its outputs and its inputs.
 
 Reads the meta graph and the checkpoint's index, and TensorFlow's op registry. Then the outputs are run on the inputs
-for a trial, in a child process with a time and memory limit.
+for a trial, in a child process. All of it has a time and a memory limit.
 """
 
 import argparse
 import contextlib
 import json
 import os
+import time
 
 import pandas as pd
 
-from permafrost import choosing, graph_files, importing, records, tables
+from permafrost import choosing, graph_files, importing, limits, op_definitions, records, tables
 from permafrost.checkpoint import open_checkpoint
 from permafrost.contract import RANKING_COLUMNS, Problem
 from permafrost.metagraph import GraphIndex
@@ -58,15 +59,29 @@ def rehearse(settings: dict, facts: dict) -> None:
     """
     from permafrost import rehearsal, sandbox
 
-    limits = sandbox.limits(settings)
     is_named = settings["outputs"] != "auto"
+    work = (rehearsal.rehearse, graph_files.absolute(facts), settings, os.getcwd(), is_named)
     try:
-        found = sandbox.run(rehearsal.rehearse, graph_files.absolute(facts), settings, os.getcwd(), is_named, **limits)
+        found = sandbox.run(*work, **sandbox.limits(settings))
     except Problem as problem:
         found = rehearsal.nothing_found(facts["inputs"], problem.message)
     choosing.leave_out(facts, found["left_out"])
     facts.update(inputs=found["inputs"], batches=found["batches"], stale_shapes=found["stale_shapes"])
     facts["rehearsal"] = found["failure"]
+
+
+def import_and_rehearse(source: dict, settings: dict, facts: dict) -> dict | None:
+    """What import_model and then rehearse do, within the `timeout` and `memory_mb` of the settings.
+
+    Returns and raises as import_model does, and Problem (timeout, memory).
+    """
+    if not source["problem"]:
+        op_definitions.load()
+    began = time.monotonic()
+    failure = limits.held(settings, import_model, source, settings, facts)
+    if failure is None:
+        rehearse(limits.left(settings, began), facts)
+    return failure
 
 
 def ranking(record: dict) -> pd.DataFrame:
@@ -88,10 +103,7 @@ def main(argv: list[str] | None = None) -> int:
     args = parser.parse_args(argv)
 
     def work(facts: dict) -> dict | None:
-        failure = import_model(args.source, args.settings, facts)
-        if failure is None:
-            rehearse(args.settings, facts)
-        return failure
+        return import_and_rehearse(args.source, args.settings, facts)
 
     record = records.write_record("import_meta", args.model, args.record, work)
     tables.write(args.ranking, ranking(record))
