@@ -8,7 +8,7 @@ from permafrost import freezing, inputs, node_checks, op_definitions, outputs, p
 from permafrost.contract import Problem
 from permafrost.metagraph import (
     GraphIndex,
-    missing_inputs,
+    missing_input,
     needed_functions,
     node_in_cycle,
     recursive_function,
@@ -16,6 +16,7 @@ from permafrost.metagraph import (
 )
 from permafrost.propagation import CALLS
 
+_LONGEST_NAME = 100  # characters of one that a message shows
 _PLAIN_OPTIONS = {
     "clear_devices": True,
     "variable_names_allowlist": [],
@@ -116,8 +117,10 @@ def _checked_definitions(cut, chosen: list[str]) -> dict:
     output_nodes = [tensor_name(name)[0] for name in chosen]
     own = pruning.needed(cut_index, output_nodes, with_colocated=False)
     own |= pruning.needed(cut_index, pruning.table_initializers(cut_index, own), with_colocated=False)
-    if missing := missing_inputs(cut_index, own):
-        raise Problem("bad_meta_graph", f"the graph lacks the node {missing[0]!r}, which the outputs need")
+    if missing := missing_input(cut_index, sorted(own)):
+        node, source = missing
+        shown = source if len(source) <= _LONGEST_NAME else f"{source[:_LONGEST_NAME]}..."
+        raise Problem("bad_meta_graph", f"the graph lacks the node {shown!r}, which node {node!r} takes from")
     if name := node_in_cycle(cut_index, own):
         raise Problem("bad_meta_graph", f"node {name!r} depends on itself, and no while loop is around it")
     nodes = [cut_index.nodes[name] for name in sorted(own)]

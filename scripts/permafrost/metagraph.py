@@ -158,15 +158,14 @@ class GraphIndex:
         return reached
 
 
-def missing_inputs(index: GraphIndex, names: Iterable[str]) -> list[str]:
-    """Names of nodes that are inputs of one of the nodes `names` but not in the graph."""
-    missing = {}
+def missing_input(index: GraphIndex, names: Iterable[str]) -> tuple[str, str] | None:
+    """The first of the nodes `names` that takes from a node which the graph lacks, and the name of that; or None."""
     for name in names:
         node = index.nodes[name]
         for source in [*(source for source, _ in index.inputs_of(node)), *index.control_inputs_of(node)]:
             if source not in index.nodes:
-                missing[source] = None
-    return list(missing)
+                return name, source
+    return None
 
 
 def node_in_cycle(index: GraphIndex, names: Iterable[str]) -> str | None:
