@@ -152,8 +152,7 @@ class GraphIndex:
                 continue
             reached.add(name)
             node = self.nodes[name]
-            waiting.extend(source for source, _ in self.inputs_of(node))
-            waiting.extend(self.control_inputs_of(node))
+            waiting.extend(text[1:] if text.startswith("^") else tensor_name(text)[0] for text in node.input)
             waiting.extend(also(node))
         return reached
 
@@ -248,7 +247,7 @@ def needed_functions(nodes: Iterable, library) -> list:
     """The FunctionDefs of `library` that the NodeDefs `nodes` call, one by way of another too, in library order."""
     functions = {function.signature.name: function for function in library.function}
     needed = set()
-    waiting = list(nodes)
+    waiting = list(nodes) if functions else []
     while waiting:
         for name in called_functions(waiting.pop()):
             if name in functions and name not in needed:
