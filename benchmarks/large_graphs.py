@@ -12,9 +12,8 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-HOME = Path(__file__).parents[1]
-sys.path.insert(0, str(HOME / "scripts"))
-sys.path.insert(0, str(HOME / "tests"))
+sys.path.insert(0, str(Path(__file__).parents[1] / "scripts"))
+sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 
 import freeze
 import import_meta
@@ -23,6 +22,8 @@ from permafrost import graph_files, records
 from permafrost.metagraph import read_meta_graph
 from permafrost.protos import types_pb2
 from stages import default_settings, sources
+
+HOME = Path(__file__).parents[1]
 
 
 def add(graph_def, name: str, op: str, inputs: list[str], **numbers: int) -> str:

@@ -15,6 +15,8 @@ import list_ops
 import verify
 from conftest import SAMPLE_ZOO
 from permafrost import contract, limits, records, settings
+from permafrost.metagraph import read_meta_graph
+from permafrost.protos import types_pb2
 from stages import default_settings, frozen, imported, problem_of, sources
 
 SHORT = {"timeout": 1, "memory_mb": 1000}
@@ -137,6 +139,22 @@ def test_comparing_files_that_does_not_end(model, tmp_path, monkeypatch):
     assert verify.main([*arguments, str(tmp_path / "verify.json"), str(tmp_path / "verification.csv")]) == 0
     record = records.load(tmp_path / "verify.json")
     assert (record["status"], record["cause"]) == ("unverifiable", "timeout")
+
+
+def test_ten_thousand_inputs_are_described_one_by_one(model, tmp_path):
+    source, _ = model
+    meta_graph = read_meta_graph(source["meta"])
+    nodes = meta_graph.graph_def.node
+    end = next(node for node in reversed(nodes) if node.op in ("Add", "AddV2", "MatMul", "Mul", "BiasAdd"))
+    names = [f"input_{number}" for number in range(10_000)]
+    for name in names:
+        nodes.add(name=name, op="Placeholder").attr["dtype"].type = types_pb2.DT_FLOAT
+    total = nodes.add(name="total", op="AddN", input=names)
+    total.attr["T"].type, total.attr["N"].i = types_pb2.DT_FLOAT, len(names)
+    nodes.add(name="end", op="Add", input=[end.name, "total"]).attr["T"].type = types_pb2.DT_FLOAT
+    (tmp_path / "many.meta").write_bytes(meta_graph.SerializeToString())
+    found = limits.held({"timeout": 240}, imported, source | {"meta": str(tmp_path / "many.meta")})
+    assert found["outputs"] == ["end"] and set(found["inputs"]) >= {f"{name}:0" for name in names}
 
 
 def listed(directory, tmp_path, chosen):
