@@ -18,7 +18,7 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 import freeze
 import import_meta
 import list_ops
-from permafrost import graph_files, records
+from permafrost import graph_files, limits, records
 from permafrost.metagraph import read_meta_graph
 from permafrost.protos import types_pb2
 from stages import default_settings, sources
@@ -104,9 +104,9 @@ def measured(source: dict, directory: Path) -> dict[str, float]:
     record: dict = {"status": records.OK}
     provenance: dict = {"status": records.OK}
     pb = directory / "frozen_graph.pb"
-    seconds = {"import_meta": took(import_meta.import_model, source, chosen, record)}
+    seconds = {"import_meta": took(limits.held, chosen, import_meta.import_model, source, chosen, record)}
     seconds["freeze"] = took(freeze.provenance, record, chosen, pb, provenance)
-    seconds["list_ops"] = took(list_everything, record, provenance, pb)
+    seconds["list_ops"] = took(limits.held, chosen, list_everything, record, provenance, pb)
     return seconds
 
 

@@ -59,9 +59,7 @@ def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--model", required=True, help="the model's id")
     parser.add_argument("--import-record", required=True, help="the model's import.json")
-    parser.add_argument(
-        "--options", required=True, type=json.loads, help="JSON: clear_devices, ..., timeout, ..."
-    )
+    parser.add_argument("--options", required=True, type=json.loads, help="JSON: clear_devices, ..., timeout, ...")
     parser.add_argument("provenance", type=Path, help="provenance.json; frozen_graph.pb is written beside it")
     args = parser.parse_args(argv)
 
