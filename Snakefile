@@ -200,12 +200,13 @@ rule list_ops:
         models
     params:
         frozen_graph=f"{frozen}/{{model}}/frozen_graph.pb",
+        settings=run.settings("list_ops"),
         code=run.code("list_ops"),
     shell:
         "{warm} list_ops --model {wildcards.model:q} --import-record {input.imported:q}"
-        " --provenance {input.provenance:q} --frozen-graph {params.frozen_graph:q} --ops {output.ops:q}"
-        " --frozen-ops {output.frozen_ops:q} --variables {output.variables:q} --findings {output.findings:q}"
-        " --graph {output.graph:q} > {log:q} 2>&1"
+        " --provenance {input.provenance:q} --frozen-graph {params.frozen_graph:q} --settings {params.settings:q}"
+        " --ops {output.ops:q} --frozen-ops {output.frozen_ops:q} --variables {output.variables:q}"
+        " --findings {output.findings:q} --graph {output.graph:q} > {log:q} 2>&1"
 
 
 # One row for each model, once all that is made of the models is there.

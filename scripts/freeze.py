@@ -12,7 +12,7 @@ from pathlib import Path
 import crc32c
 import google.protobuf
 
-from permafrost import freezing, graph_files, records
+from permafrost import freezing, graph_files, limits, records
 from permafrost.checkpoint import open_checkpoint
 from permafrost.contract import Problem
 from permafrost.unchanged import stamp_of, watched
@@ -22,17 +22,22 @@ def provenance(imported: dict, options: dict, frozen_graph: Path, facts: dict) -
     """Freezes the model of an import record to `frozen_graph`, and adds what was done to `facts`.
 
     Returns the failure to pass on where the import had failed, else None.
-    Raises Problem and OSError as permafrost.freezing does.
+    Raises Problem and OSError as permafrost.freezing does, and Problem (timeout, memory) by the limits in `options`.
     """
     frozen_graph.unlink(missing_ok=True)
     if imported["status"] != records.OK:
         return records.passed_on(imported)
+    limits.held(options, freeze, imported, options, frozen_graph, facts)
+    return None
+
+
+def freeze(imported: dict, options: dict, frozen_graph: Path, facts: dict) -> None:
+    """Freezes a model that was imported; arguments and errors are those of provenance."""
     facts["frozen_graph"] = frozen_graph.name
-    facts["options"] = options
+    facts["options"] = {key: value for key, value in options.items() if key not in limits.DEFAULTS}
     facts["versions"] = versions()
     with watched(imported.get("files", ())):
         _freeze(imported, options, frozen_graph, facts)
-    return None
 
 
 def _freeze(imported: dict, options: dict, frozen_graph: Path, facts: dict) -> None:
@@ -66,7 +71,7 @@ def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--model", required=True, help="the model's id")
     parser.add_argument("--import-record", required=True, help="the model's import.json")
-    parser.add_argument("--options", required=True, type=json.loads, help="JSON: clear_devices, initializer_nodes, ...")
+    parser.add_argument("--options", required=True, type=json.loads, help="JSON: clear_devices, ..., timeout, ...")
     parser.add_argument("provenance", type=Path, help="provenance.json; frozen_graph.pb is written beside it")
     args = parser.parse_args(argv)
 

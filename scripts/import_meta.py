@@ -1,17 +1,28 @@
 """Imports a model's meta graph: its variables with their checkpoint keys, its outputs and its inputs.
 
 Reads the meta graph and the checkpoint's index, and TensorFlow's op registry. Then the outputs are run on the inputs
-for a trial, in a child process with a time and memory limit.
+for a trial, in a child process. All of it has a time and a memory limit.
 """
 
 import argparse
 import contextlib
 import json
 import os
+import time
 
 import pandas as pd
 
-from permafrost import choosing, graph_files, importing, model_files, records, tables, unchanged
+from permafrost import (
+    choosing,
+    graph_files,
+    importing,
+    limits,
+    model_files,
+    op_definitions,
+    records,
+    tables,
+    unchanged,
+)
 from permafrost.checkpoint import open_checkpoint
 from permafrost.contract import RANKING_COLUMNS, TRANSIENT, Problem
 from permafrost.metagraph import GraphIndex
@@ -60,10 +71,11 @@ def rehearse(settings: dict, facts: dict) -> None:
     """
     from permafrost import rehearsal, sandbox
 
-    limits = sandbox.limits(settings) | {"readable": model_files.readable(facts, settings)}
     is_named = settings["outputs"] != "auto"
+    work = (rehearsal.rehearse, graph_files.absolute(facts), settings, os.getcwd(), is_named)
     try:
-        found = sandbox.run(rehearsal.rehearse, graph_files.absolute(facts), settings, os.getcwd(), is_named, **limits)
+        readable = model_files.readable(facts, settings)
+        found = sandbox.run(*work, readable=readable, **sandbox.limits(settings))
     except Problem as problem:
         found = rehearsal.nothing_found(facts["inputs"], problem.message)
         if problem.cause in TRANSIENT:
@@ -73,12 +85,18 @@ def rehearse(settings: dict, facts: dict) -> None:
     facts["rehearsal"] = found["failure"]
 
 
-def imported(source: dict, settings: dict, facts: dict) -> dict | None:
-    """Imports a model and rehearses it; as import_model, and Problem (changed) where its files change meanwhile."""
+def import_and_rehearse(source: dict, settings: dict, facts: dict) -> dict | None:
+    """What import_model and then rehearse do, within the `timeout` and `memory_mb` of the settings.
+
+    Returns and raises as import_model does, and Problem: timeout, memory, or changed where files change meanwhile.
+    """
+    if not source["problem"]:
+        op_definitions.load()
+    began = time.monotonic()
     with unchanged.watched(graph_files.seen(source)) as refuse_changed:
-        failure = import_model(source, settings, facts)
+        failure = limits.held(settings, import_model, source, settings, facts)
         if failure is None:
-            rehearse(settings, facts)
+            rehearse(limits.left(settings, began), facts)
         if facts.get("rehearsal"):
             refuse_changed()
     return failure
@@ -103,7 +121,7 @@ def main(argv: list[str] | None = None) -> int:
     args = parser.parse_args(argv)
 
     def work(facts: dict) -> dict | None:
-        return imported(args.source, args.settings, facts)
+        return import_and_rehearse(args.source, args.settings, facts)
 
     record = records.write_record("import_meta", args.model, args.record, work)
     tables.write(args.ranking, ranking(record))

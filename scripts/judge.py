@@ -7,9 +7,10 @@ has a row for each output and trial.
 import argparse
 import json
 import os
+import time
 
 from import_meta import import_model, rehearse
-from permafrost import foreign, graph_files, judgement, judging, records, unchanged, verdict
+from permafrost import foreign, graph_files, judgement, judging, limits, records, unchanged, verdict
 from permafrost.contract import VERIFIED, Problem
 from permafrost.metagraph import GraphIndex
 
@@ -26,16 +27,22 @@ def judge(frozen_graph: str, source: dict, settings: dict, facts: dict) -> dict:
     facts["frozen_graph"] = frozen_graph
     if source["problem"]:
         return import_model(source, settings, imported)
+    began = time.monotonic()
     try:
-        index = foreign.read(frozen_graph)
+        index = limits.held(settings, foreign.read, frozen_graph)
     except Problem as problem:
         return records.failure("judge", problem, verdict.status(problem.cause))
-    meta_graph = graph_files.read(source.get("graph") or graph_files.describe(source["meta"]))
-    settings = foreign.settings_for(frozen_graph, index, GraphIndex(meta_graph.graph_def), settings)
-    import_model(source, settings, imported)
-    rehearse(settings, imported)
+
+    def import_both() -> tuple:
+        meta_graph = graph_files.read(source.get("graph") or graph_files.describe(source["meta"]))
+        own = foreign.settings_for(frozen_graph, index, GraphIndex(meta_graph.graph_def), settings)
+        import_model(source, own, imported)
+        return meta_graph, own
+
+    meta_graph, settings = limits.held(limits.left(settings, began), import_both)
+    rehearse(limits.left(settings, began), imported)
     facts.update({key: imported[key] for key in ("prefix", "inputs", "outputs", "transient") if key in imported})
-    provenance = foreign.provenance(index, meta_graph, imported)
+    provenance = limits.held(limits.left(settings, began), foreign.provenance, index, meta_graph, imported)
     model = (graph_files.absolute(imported), provenance, os.path.abspath(frozen_graph))
     return verdict.reach("judge", judging.judge_foreign, model, settings, facts)
 

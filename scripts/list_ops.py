@@ -1,25 +1,76 @@
 """Lists a model's ops before and after it was frozen, its variables, and what to warn about, as CSV files.
 
-A table for which there is nothing has its header alone. The frozen graph is drawn as well, in a few boxes. Where the
-machine failed, list_ops.json beside the tables says so, and the next run makes them again.
+A table for which there is nothing has its header alone. The frozen graph is drawn as well, in a few boxes. What takes
+more time or memory than the model's settings allow is left out, and findings.csv says so. Where the machine failed,
+list_ops.json beside the tables says so, and the next run makes them again.
 """
 
 import argparse
+import json
 import sys
+import time
 import traceback
+from collections.abc import Callable
 from pathlib import Path
+from typing import TypeVar
 
 import pandas as pd
 from google.protobuf.message import DecodeError
 
-from permafrost import graph_files, graph_findings, graph_picture, records, state_findings, tables, weight_findings
+from permafrost import (
+    graph_files,
+    graph_findings,
+    graph_picture,
+    limits,
+    op_definitions,
+    records,
+    state_findings,
+    tables,
+    weight_findings,
+)
 from permafrost.checkpoint import open_checkpoint
-from permafrost.contract import FINDING_COLUMNS, OP_COLUMNS, TRANSIENT, VARIABLE_COLUMNS, Problem
+from permafrost.contract import FINDING_COLUMNS, OP_COLUMNS, TRANSIENT, VARIABLE_COLUMNS, WARNING, Problem
 from permafrost.metagraph import producer_ops
 from permafrost.protos import graph_pb2
 
 # What a stranger's graph brings about must not keep the reports of the whole zoo from being written.
-_BROUGHT_ABOUT = (ValueError, TypeError, OverflowError, LookupError)
+_BROUGHT_ABOUT = (ValueError, TypeError, OverflowError, LookupError, RecursionError)
+
+T = TypeVar("T")
+
+
+class Limited:
+    """Runs the parts of the stage within a model's limits, all of them together.
+
+    `told` has a row of contract.FINDING_COLUMNS without the model for each part that reached one; `faults` has the
+    problems that are the machine's, so that another run may do better.
+    Args:
+      settings: `timeout`, `memory_mb`, `file_mb` and `processes`, or limits.DEFAULTS.
+    """
+
+    def __init__(self, settings: dict):
+        self._settings, self._began = limits.DEFAULTS | settings, time.monotonic()
+        self.told: list[dict] = []
+        self.faults: list[Problem] = []
+
+    def part(self, name: str, otherwise: T, work: Callable[..., T], *args) -> T:
+        """work(*args), or `otherwise` where it reaches a limit, which is then told of the part `name`."""
+        try:
+            return limits.held(self.left(), work, *args)
+        except Problem as problem:
+            self.tell(name, problem)
+            return otherwise
+
+    def left(self) -> dict:
+        """The settings with the time that is left."""
+        return limits.left(self._settings, self._began)
+
+    def tell(self, name: str, problem: Problem) -> None:
+        """Says on stderr, and in `told`, that a part is missing."""
+        print(f"{name} left out: {problem.message}", file=sys.stderr)
+        self.faults += [problem] if problem.cause in TRANSIENT else []
+        advice = f"{name} left out: {problem.message}; {problem.hint}"
+        self.told.append(graph_findings.finding(WARNING, "limit_reached", "", advice))
 
 
 def meta_graph_of(imported: dict, faults: list[Problem]):
@@ -51,43 +102,52 @@ def frozen_graph_of(provenance: dict, frozen_graph: Path):
         return None
 
 
-def ops(meta_graph, frozen, faults: list[Problem]) -> list[list[dict]]:
-    """Rows of contract.OP_COLUMNS before and after; none where there is no graph. The graphs are used up.
-
-    Adds to `faults` what is the machine's.
+def prepared(meta_graph, frozen) -> list:
+    """An op_listing.Graph, or None, for the graph before and after. The graphs are used up.
 
     Args:
       meta_graph, frozen: the MetaGraphDef and the frozen GraphDef, or None.
     """
     if meta_graph is None and frozen is None:
-        return [[], []]
+        return [None, None]
     from permafrost import op_listing  # Here, since what cannot be read needs no TensorFlow.
 
-    def prepared(graph_def, producer=None):
+    def one(graph_def, producer=None):
         try:
             return op_listing.Graph(graph_def, producer)
         except _BROUGHT_ABOUT:
             traceback.print_exc()
             return None
 
-    graphs = [
-        prepared(meta_graph.graph_def, producer_ops(meta_graph)) if meta_graph is not None else None,
-        prepared(frozen) if frozen is not None else None,
+    return [
+        one(meta_graph.graph_def, producer_ops(meta_graph)) if meta_graph is not None else None,
+        one(frozen) if frozen is not None else None,
     ]
 
-    def listed_or_stated(known: list) -> list[list[dict]]:
-        try:
-            return op_listing.list_ops(*known)
-        except (Problem, OSError) as error:
-            note(error, faults)
-            return op_listing.list_stated(*known)
+
+def ops(meta_graph, frozen, limited: Limited | None = None) -> list[list[dict]]:
+    """Rows of contract.OP_COLUMNS before and after; none where there is no graph. The graphs are used up.
+
+    Args:
+      meta_graph, frozen: the MetaGraphDef and the frozen GraphDef, or None.
+      limited: by default one without settings.
+    """
+    limited = limited or Limited({})
+    graphs = limited.part("the ops were", [None, None], prepared, meta_graph, frozen)
+    if not any(graphs):
+        return [[], []]
+    from permafrost import op_listing
 
     try:
-        listed = iter(listed_or_stated(list(filter(None, graphs))))
-        return [next(listed) if graph else [] for graph in graphs]
+        listed = iter(op_listing.list_ops(*filter(None, graphs), settings=limited.left()))
+        rows = [next(listed) if graph else [] for graph in graphs]
     except _BROUGHT_ABOUT:
         traceback.print_exc()
         return [[], []]
+    stopped = [graph.stopped_by for graph in graphs if graph and graph.stopped_by]
+    for problem in stopped[:1]:
+        limited.tell("the tensors of the ops were", problem)
+    return rows
 
 
 def findings(imported: dict, provenance: dict, meta_graph, frozen, faults: list[Problem]) -> list[dict]:
@@ -154,12 +214,19 @@ def write_faults(faults: list[Problem], model: str, path: Path) -> None:
         records.write_json(path, records.failure("list_ops", faults[0]) | {"model": model})
 
 
+def write_findings(model: str, found: list[dict], path: str | Path) -> None:
+    """Writes the findings of a model, whole or not at all. Raises OSError."""
+    rows = [tuple((row | {"model": model})[column] for column in FINDING_COLUMNS) for row in found]
+    tables.write(path, tables.table(rows, FINDING_COLUMNS, set(), set()))
+
+
 def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--model", required=True, help="the model's id")
     parser.add_argument("--import-record", required=True, help="the model's import.json")
     parser.add_argument("--provenance", required=True, help="the model's provenance.json")
     parser.add_argument("--frozen-graph", required=True, type=Path, help="frozen_graph.pb, which need not exist")
+    parser.add_argument("--settings", type=json.loads, default={}, help="JSON: timeout, memory_mb, ... of the model")
     parser.add_argument("--ops", required=True, help="ops.csv, to be written")
     parser.add_argument("--frozen-ops", required=True, help="frozen_ops.csv, to be written")
     parser.add_argument("--variables", required=True, help="variables.csv, to be written")
@@ -172,17 +239,22 @@ def main(argv: list[str] | None = None) -> int:
     except (OSError, ValueError) as error:
         print(f"list_ops: {error}", file=sys.stderr)
         return 1
+    if imported.get("graph", {}).get("path"):
+        op_definitions.load()
+    limited = Limited(args.settings)
     write_table(variables(imported, provenance), VARIABLE_COLUMNS, args.variables)
-    faults: list[Problem] = []
-    meta_graph, frozen = meta_graph_of(imported, faults), frozen_graph_of(provenance, args.frozen_graph)
-    found = [row | {"model": args.model} for row in findings(imported, provenance, meta_graph, frozen, faults)]
-    rows = [tuple(row[column] for column in FINDING_COLUMNS) for row in found]
-    tables.write(args.findings, tables.table(rows, FINDING_COLUMNS, set(), set()))
+    meta_graph = limited.part("the meta graph was", None, meta_graph_of, imported, limited.faults)
+    frozen = limited.part("the frozen graph was", None, frozen_graph_of, provenance, args.frozen_graph)
+    model = (imported, provenance, meta_graph, frozen)
+    found = limited.part("the findings were", [], findings, *model, limited.faults)
+    unfinished = graph_picture.sentence("the graph was not drawn in time; list_ops.log says why")
+    drawn = limited.part("the picture was", unfinished, picture, provenance, frozen)
     with records.written_whole(args.graph) as temporary:
-        temporary.write_text(picture(provenance, frozen), encoding="utf-8")
-    for rows, path in zip(ops(meta_graph, frozen, faults), (args.ops, args.frozen_ops), strict=True):
+        temporary.write_text(drawn, encoding="utf-8")
+    for rows, path in zip(ops(meta_graph, frozen, limited), (args.ops, args.frozen_ops), strict=True):
         write_table(rows, OP_COLUMNS, path)
-    write_faults(faults, args.model, Path(args.ops).with_name("list_ops.json"))
+    write_findings(args.model, graph_findings.worst_first([*found, *limited.told]), args.findings)
+    write_faults(limited.faults, args.model, Path(args.ops).with_name("list_ops.json"))
     return 0
 
 

@@ -7,9 +7,10 @@ a row for each output and trial.
 import argparse
 import json
 import os
+import time
 from pathlib import Path
 
-from permafrost import graph_files, judgement, records, unchanged
+from permafrost import graph_files, judgement, limits, records, unchanged
 from permafrost.contract import VERIFIED, Problem
 
 _FREEZE_AGAIN = "run again: the next run freezes the model anew"
@@ -24,22 +25,23 @@ def verify(imported: dict, provenance: dict, frozen_graph: Path, settings: dict,
     for record in (provenance, imported):
         if record["status"] != records.OK:
             return records.passed_on(record)
-    if not frozen_graph.exists() or records.checksum(frozen_graph) != provenance["frozen_crc32c"]:
-        raise Problem("changed", f"{frozen_graph} is not the file that its provenance.json describes", _FREEZE_AGAIN)
+    began = time.monotonic()
     with unchanged.watched(imported.get("files", ())) as refuse_changed:
-        _refuse_changed(imported, provenance)
+        limits.held(settings, _refuse_changed, imported, provenance, frozen_graph)
         # Imported here: a model that could not be frozen needs no TensorFlow.
         from permafrost import judging, verdict
 
         model = (graph_files.absolute(imported), provenance, os.path.abspath(frozen_graph))
-        outcome = verdict.reach("verify", judging.judge, model, settings, facts)
+        outcome = verdict.reach("verify", judging.judge, model, limits.left(settings, began), facts)
         if outcome["status"] != VERIFIED:
             refuse_changed()
     return outcome
 
 
-def _refuse_changed(imported: dict, provenance: dict) -> None:
-    """Raises Problem (changed) where the graph or the index is not what was frozen; weights are the judge's matter."""
+def _refuse_changed(imported: dict, provenance: dict, frozen_graph: Path) -> None:
+    """Raises Problem (changed) where a graph or the index is not what was frozen; weights are the judge's matter."""
+    if not frozen_graph.exists() or records.checksum(frozen_graph) != provenance["frozen_crc32c"]:
+        raise Problem("changed", f"{frozen_graph} is not the file that its provenance.json describes", _FREEZE_AGAIN)
     for path in (imported["graph"]["path"], imported["graph"]["saver"], f"{imported['prefix']}.index"):
         hashed = provenance["sha256"].get(os.path.basename(path)) if path else None
         if hashed and (not os.path.exists(path) or records.sha256(path) != hashed):

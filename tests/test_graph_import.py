@@ -331,7 +331,7 @@ def staged(zoo: Path, directory: Path, **changes) -> tuple[dict, str, str]:
     provenance, path = frozen(record, directory, outputs=["out"])
     facts: dict = {}
     end = verify.verify(record, provenance, path, settings, facts)
-    rows = [*list_ops.ops(list_ops.meta_graph_of(record), list_ops.frozen_graph_of(provenance, path))]
+    rows = [*list_ops.ops(list_ops.meta_graph_of(record, []), list_ops.frozen_graph_of(provenance, path))]
     shapes = {row["shapes"] for row in rows[0] + rows[1] if row["name"] == "shaped"}
     return end, record["rehearsal"], "".join(shapes)
 

@@ -470,7 +470,7 @@ def test_nothing_is_read_to_find_out_a_shape(tmp_path):
 
 
 def listed(record: dict) -> list[dict]:
-    return list_ops.ops(list_ops.meta_graph_of(record, []), None, [])[0]
+    return list_ops.ops(list_ops.meta_graph_of(record, []), None)[0]
 
 
 @pytest.mark.parametrize("dtype", [tf.qint8, tf.quint8, tf.qint32, tf.string])

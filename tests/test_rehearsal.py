@@ -224,7 +224,7 @@ def test_a_trial_run_that_the_machine_ended_is_tried_again(monkeypatch, tmp_path
     monkeypatch.setattr(sandbox, "run", ended)
 
     def work(facts: dict) -> None:
-        facts.update(dict.fromkeys(records.WHOLE["import.json", "ok"]), inputs={}, outputs=["out"])
+        facts.update(dict.fromkeys(records.WHOLE["import.json", "ok"]), inputs={}, outputs=["out"], files=[])
         facts["graph"] = graph_files.describe("model.ckpt.meta")
         facts["prefix"] = "model.ckpt"
         import_meta.rehearse(default_settings(), facts)

@@ -8,7 +8,7 @@ from permafrost import freezing, inputs, node_checks, op_definitions, outputs, p
 from permafrost.contract import Problem
 from permafrost.metagraph import (
     GraphIndex,
-    missing_inputs,
+    missing_input,
     needed_functions,
     node_in_cycle,
     recursive_function,
@@ -16,6 +16,7 @@ from permafrost.metagraph import (
 )
 from permafrost.propagation import CALLS
 
+_LONGEST_NAME = 100  # characters of one that a message shows
 _PLAIN_OPTIONS = {
     "clear_devices": True,
     "variable_names_allowlist": [],
@@ -116,30 +117,32 @@ def _checked_definitions(cut, chosen: list[str]) -> dict:
     output_nodes = [tensor_name(name)[0] for name in chosen]
     own = pruning.needed(cut_index, output_nodes, with_colocated=False)
     own |= pruning.needed(cut_index, pruning.table_initializers(cut_index, own), with_colocated=False)
-    if missing := missing_inputs(cut_index, own):
-        raise Problem("bad_meta_graph", f"the graph lacks the node {missing[0]!r}, which the outputs need")
+    if missing := missing_input(cut_index, sorted(own)):
+        node, source = missing
+        shown = source if len(source) <= _LONGEST_NAME else f"{source[:_LONGEST_NAME]}..."
+        raise Problem("bad_meta_graph", f"the graph lacks the node {shown!r}, which node {node!r} takes from")
     if name := node_in_cycle(cut_index, own):
         raise Problem("bad_meta_graph", f"node {name!r} depends on itself, and no while loop is around it")
     nodes = [cut_index.nodes[name] for name in sorted(own)]
     functions = needed_functions(nodes, cut.library)
     if name := recursive_function(functions):
         raise Problem("bad_meta_graph", f"function {name!r} calls itself, which TensorFlow cannot run")
-    _check_nodes("", nodes, cut.library)
+    library = {function.signature.name: function for function in cut.library.function}
+    _check_nodes("", nodes, library)
     for function in functions:
-        _check_nodes(f"{function.signature.name}/", function.node_def, cut.library)
+        _check_nodes(f"{function.signature.name}/", function.node_def, library)
     _check_kernels([*nodes, *(node for function in functions for node in function.node_def)])
     _check_sources(cut_index, nodes)
     kept = own | pruning.needed(cut_index, output_nodes)
     ops = {cut_index.nodes[name].op for name in kept} | {n.op for function in functions for n in function.node_def}
     definitions = op_definitions.look_up(ops)
     beside = [cut_index.nodes[name] for name in sorted(kept - own)]
-    _check_nodes("", [node for node in beside if node.op in definitions], cut.library)
+    _check_nodes("", [node for node in beside if node.op in definitions], library)
     return definitions
 
 
-def _check_nodes(where: str, nodes, library) -> None:
+def _check_nodes(where: str, nodes, functions: dict) -> None:
     """Raises Problem (unknown_op, bad_meta_graph) for nodes that this TensorFlow could not import."""
-    functions = {function.signature.name: function for function in library.function}
     for node in nodes:
         definition = op_definitions.registered(node.op)
         if definition is not None:

@@ -40,7 +40,8 @@ def needed(index: GraphIndex, outputs: list[str], chosen: Collection[tuple[str, 
         for name, output in feed_points(index)
         if (name, output) in wanted or (name in own and index.nodes[name].op in PLACEHOLDERS)
     ]
-    return points + [point for point in chosen if point in used and point not in points]
+    known = set(points)
+    return points + [point for point in chosen if point in used and point not in known]
 
 
 def nodes_between(index: GraphIndex, outputs: list[str], chosen: Collection[tuple[str, int]]) -> set[str]:
@@ -53,8 +54,8 @@ def nodes_between(index: GraphIndex, outputs: list[str], chosen: Collection[tupl
 
 def _walk(index: GraphIndex, outputs: list[str], chosen: Collection[tuple[str, int]]) -> tuple[set[str], set[str]]:
     """The nodes that are reached from the outputs, and those of them that have to run since not they are fed."""
-    reached, run = set(), set()
-    cut = {node for node, _ in chosen}
+    reached, run, fed = set(), set(), set(chosen)
+    cut = {node for node, _ in fed}
     waiting = [tensor_name(name) for name in outputs]
     while waiting:
         name, output = waiting.pop()
@@ -62,7 +63,7 @@ def _walk(index: GraphIndex, outputs: list[str], chosen: Collection[tuple[str, i
             continue
         reached.add(name)
         node = index.nodes[name]
-        if name in run or (name, output) in chosen or node.op in _INPUT_PIPELINES:
+        if name in run or (name, output) in fed or node.op in _INPUT_PIPELINES:
             continue
         run.add(name)
         waiting.extend(index.inputs_of(node))

@@ -7,7 +7,7 @@ is an input that meets the network only where nothing but a loss or a metric com
 import os
 import re
 from collections import deque
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from math import prod
 
 from permafrost.feed_points import feed_points
@@ -83,6 +83,7 @@ class Forward:
 
     def __init__(self, meta_graph, index: GraphIndex, variables: set[str]):
         self.index = index
+        self._results: dict[str, bool] = {}  # what is_result has found
         self.order = list(index.graph_def.node)
         weights = {name for name in variables if name in index.nodes and not _NO_WEIGHT.search(name)}
         self.transitions = {name for name in weights if _TRANSITIONS.search(name) and _is_square(index.nodes[name])}
@@ -105,9 +106,14 @@ class Forward:
         self._drop_updates()
         self.losses = self._losses(meta_graph)
         self.tail = self._tails()
-        self.labels = [point for point in self.feeds if self._is_label(*point)]
-        inputs = [point for point in self.feeds if point not in self.labels]
-        self.targets = {point[0] for point in inputs if self._meets_loss(*point)}
+        meeting, beside_tails = self._leading_to(self.weighted), self._leading_to(self.weighted - self.tail)
+        used = [point for point in self.feeds if self._used_by(meeting, *point)]
+        self.labels = [point for point in used if not self._used_by(beside_tails, *point)]
+        labels = set(self.labels)
+        inputs = [point for point in self.feeds if point not in labels]
+        # What goes into a loss as it is, though the network takes it as well.
+        into_losses = self._leading_to({name for name in self.weighted if index.nodes[name].op in _LOSS_OPS})
+        self.targets = {point[0] for point in inputs if self._used_by(into_losses, *point)}
         after_labels = self._after(self.labels)
         after_inputs = self._after(inputs) | self.random
         loops, branches = self._frames()
@@ -151,8 +157,26 @@ class Forward:
         return self._onward(node.name for point in points for node in self._users(*point))
 
     def _users(self, name: str, output: int) -> list:
-        users = [node for node in self.data_consumers(name) if node.op not in _SHAPE_OPS]
-        return [node for node in users if (name, output) in self.index.inputs_of(node)]
+        users = {node.name: node for node, _ in self.index.uses.get((name, output), ())}
+        return [node for node in users.values() if self._takes_values(node)]
+
+    def _used_by(self, names: set[str], name: str, output: int) -> bool:
+        return any(node.name in names for node in self._users(name, output))
+
+    def _leading_to(self, meetings: set[str]) -> set[str]:
+        """The weighted nodes `meetings`, and what leads to them over nodes without weights; no sides, no shapes."""
+        found = {name for name in meetings if self._takes_values(self.index.nodes[name])}
+        waiting = deque(found)
+        while waiting:
+            for source, _ in self.index.inputs_of(self.index.nodes[waiting.popleft()]):
+                node = self.index.nodes.get(source)
+                if node and source not in found and source not in self.weighted and self._takes_values(node):
+                    found.add(source)
+                    waiting.append(source)
+        return found
+
+    def _takes_values(self, node) -> bool:
+        return node.name not in self.side and node.op not in _SHAPE_OPS
 
     def _side_nodes(self) -> set[str]:
         side = {n.name for n in self.order if _GRADIENTS.search(n.name) or _SINKS.match(n.op)}
@@ -178,17 +202,26 @@ class Forward:
         """Adds to `side` the assignments whose value nothing uses, and the arithmetic that only they use."""
         kept = self.joins | self.variables | {node.name for node in self.order if node.op in HEADS}
         updates = {n.name for n in self.order if _UPDATES.match(n.op) and not self.data_consumers(n.name)}
-        waiting = deque(reversed(self.order))
-        while waiting:
-            node = waiting.popleft()
-            consumers = self.index.consumers.get(node.name, [])
-            if node.name in updates or node.name in kept or not consumers:
-                continue
-            if all(consumer.name in updates for consumer in consumers):
-                updates.add(node.name)
-                sources = [source for source, _ in self.index.inputs_of(node)]
-                waiting.extend(self.index.nodes[source] for source in sources if source in self.index.nodes)
-        self.side |= updates
+
+        def joins(node) -> bool:
+            return node.name not in kept and node.name in self.index.consumers
+
+        self.side |= self._used_only_by(updates, lambda node: True, joins)
+
+    def _used_only_by(self, names: set[str], counts: Callable, joins: Callable) -> set[str]:
+        """`names`, and each NodeDef for which `joins` holds once all its consumers that count are among these."""
+        found, left = set(names), {}
+        for node in self.order:
+            consumers = self.index.consumers.get(node.name, ())
+            left[node.name] = sum(counts(consumer) and consumer.name not in found for consumer in consumers)
+        waiting = [node for node in self.order if not left[node.name] and node.name not in found and joins(node)]
+        for node in waiting:
+            found.add(node.name)
+            for source in {name for name, _ in self.index.inputs_of(node)} & left.keys() if counts(node) else ():
+                left[source] -= 1
+                if not left[source] and source not in found and joins(self.index.nodes[source]):
+                    waiting.append(self.index.nodes[source])
+        return found
 
     def _reduced(self) -> set[str]:
         """Single numbers that were made of tensors of more elements, and single numbers computed from them."""
@@ -224,21 +257,17 @@ class Forward:
 
     def _tails(self) -> set[str]:
         """Weighted nodes after which only losses and metrics come; not what shapes a network's result for its user."""
-        tails, waiting = set(), deque(reversed(self.order))
-        while waiting:
-            node = waiting.popleft()
+
+        def joins(node) -> bool:
             name = node.name
-            if name in tails or name in self.side or name not in self.weighted or name in self.parameters:
-                continue
-            consumers = [n for n in self.data_consumers(name) if n.op not in _SHAPE_OPS]
-            ends = name in self.reduced or name in self.losses or self._is_metric(node)
-            if not all(n.name in tails for n in consumers) or (not consumers and not ends):
-                continue
-            if name not in self.losses and not (node.op in _PASSED and consumers) and self.is_result(node):
-                continue
-            tails.add(name)
-            waiting.extend(self.index.nodes[s] for s, _ in self.index.inputs_of(node) if s in self.index.nodes)
-        return tails
+            if name in self.side or name not in self.weighted or name in self.parameters:
+                return False
+            consumed = any(self._takes_values(consumer) for consumer in self.index.consumers.get(name, ()))
+            if not consumed and not (name in self.reduced or name in self.losses or self._is_metric(node)):
+                return False
+            return name in self.losses or (node.op in _PASSED and consumed) or not self.is_result(node)
+
+        return self._used_only_by(set(), self._takes_values, joins)
 
     def _is_metric(self, node) -> bool:
         if _METRIC_ENDS.match(node.op) or _METRIC_SCOPES.search(node.name):
@@ -247,16 +276,29 @@ class Forward:
 
     def is_result(self, node) -> bool:
         """Whether a NodeDef is a layer or a head of the network, or reshapes one where the loss does not."""
-        seen = set()
-        while node.name not in self.joins and node.name not in seen:
-            if node.op not in _FOLLOWING and not self.normalizes(node):
-                break
-            seen.add(node.name)
-            source = self.index.nodes.get(self.index.inputs_of(node)[0][0]) if self.index.inputs_of(node) else None
-            if source is None or self._belongs_to_loss(node, source):
-                return False
-            node = source
-        return node.name in self.joins or (node.op in HEADS and node.name not in self.reduced)
+        way = []
+        while node.name not in self._results:
+            way.append(node.name)
+            self._results[node.name] = self._is_head(node)  # where the way leads back here
+            found = self._result_or_source(node)
+            if isinstance(found, bool):
+                self._results[node.name] = found
+            else:
+                node = found
+        self._results |= dict.fromkeys(way, self._results[node.name])
+        return self._results[node.name]
+
+    def _is_head(self, node) -> bool:
+        return node.op in HEADS and node.name not in self.reduced
+
+    def _result_or_source(self, node):
+        """Whether a NodeDef is a result; or the NodeDef that it reshapes, which then tells."""
+        if node.name in self.joins:
+            return True
+        if node.op not in _FOLLOWING and not self.normalizes(node):
+            return self._is_head(node)
+        source = self.index.nodes.get(self.index.inputs_of(node)[0][0]) if self.index.inputs_of(node) else None
+        return False if source is None or self._belongs_to_loss(node, source) else source
 
     def normalizes(self, node) -> bool:
         """Whether a NodeDef divides a tensor by its own norm, as tf.math.l2_normalize does."""
@@ -288,30 +330,6 @@ class Forward:
             return self.is_result(self.index.nodes[sources[0]])
         return node.op in STRUCTURAL and bool(sources) and self._belongs_to_loss(node, self.index.nodes[sources[0]])
 
-    def _is_label(self, name: str, output: int) -> bool:
-        """Whether a feed point meets the weighted graph, and does so in tails only."""
-        meetings = self._meetings(name, output)
-        return bool(meetings) and all(meeting in self.tail for meeting in meetings)
-
-    def _meets_loss(self, name: str, output: int) -> bool:
-        """Whether a feed point goes into a loss as it is, though the network takes it as well."""
-        return any(self.index.nodes[meeting].op in _LOSS_OPS for meeting in self._meetings(name, output))
-
-    def _meetings(self, name: str, output: int) -> list[str]:
-        """The nodes where what is computed of a feed point alone meets the weighted graph."""
-        meetings, seen = [], set()
-        waiting = deque(self._users(name, output))
-        while waiting:
-            node = waiting.popleft()
-            if node.name in seen:
-                continue
-            seen.add(node.name)
-            if node.name in self.weighted:
-                meetings.append(node.name)
-            else:
-                waiting.extend(n for n in self.data_consumers(node.name) if n.op not in _SHAPE_OPS)
-        return meetings
-
     def _compared(self, reachable: set[str], after_labels: set[str]) -> set[str]:
         """The nodes of `reachable` that are used together with labels, without the logarithms that the loss adds."""
         compared, seen, waiting = set(), set(), deque()
@@ -335,24 +353,28 @@ class Forward:
                 waiting.extend(sources)
             else:
                 compared.add(node.name)
-        return {name for name in compared if not self._made_by_loss(name, compared, reachable)}
+        beyond = self._beyond_loss(compared, reachable)
+        return {name for name in compared if not self._made_by_loss(name, reachable, beyond)}
 
-    def _made_by_loss(self, name: str, compared: set[str], reachable: set[str]) -> bool:
+    def _beyond_loss(self, compared: set[str], reachable: set[str]) -> set[str]:
+        """What was computed without a compared node, of nodes that are no tail, and the tails that come of it."""
+        found = reachable - compared - self.tail
+        waiting = deque(found)
+        while waiting:
+            for node in self.index.consumers.get(waiting.popleft(), ()):
+                if node.name in reachable and node.name not in compared and node.name not in found:
+                    found.add(node.name)
+                    waiting.append(node.name)
+        return found
+
+    def _made_by_loss(self, name: str, reachable: set[str], beyond: set[str]) -> bool:
         """Whether a compared node is itself computed, by arithmetic of the loss alone, from compared nodes."""
         node = self.index.nodes[name]
         sources = [source for source, _ in self.index.inputs_of(node) if source in reachable]
         named = node.op == "Identity" and not INTERNAL.search(name)
         if named and sources and not self._belongs_to_loss(node, self.index.nodes[sources[0]]):
             return False
-        seen, waiting = {name}, deque([name] if name in self.tail else [])
-        while waiting:
-            for source, _ in self.index.inputs_of(self.index.nodes[waiting.popleft()]):
-                if source in reachable and source not in compared and source not in self.tail:
-                    return False
-                if source in reachable and source not in compared and source not in seen:
-                    waiting.append(source)
-                seen.add(source)
-        return name in self.tail
+        return name in self.tail and beyond.isdisjoint(sources)
 
     def _frames(self) -> tuple[set[str], set[str]]:
         """The nodes inside while loops, which cannot be fetched, and in conditional branches, which may not run."""

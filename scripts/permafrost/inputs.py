@@ -150,13 +150,7 @@ class _Uses:
 
     def _consumers(self, name: str, output: int) -> list:
         """(consumer, position) for each use of a tensor on the way to the outputs."""
-        return [
-            (node, position)
-            for node in self.index.consumers.get(name, [])
-            if node.name in self.own
-            for position, point in enumerate(self.index.inputs_of(node))
-            if point == (name, output)
-        ]
+        return [use for use in self.index.uses.get((name, output), ()) if use[0].name in self.own]
 
     def _along(self, name: str, output: int, hands_on: Callable) -> Iterator[tuple[object, int]]:
         """The (NodeDef, position) that take a tensor, and those that take what these hand on of it, breadth first.

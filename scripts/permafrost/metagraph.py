@@ -14,6 +14,7 @@ VARIABLE_OPS = ("Variable", "VariableV2", "VarHandleOp")
 
 _MERGES, _NEXT_ITERATIONS = ("Merge", "RefMerge"), ("NextIteration", "RefNextIteration")
 _LFS_POINTER = b"version https://git-lfs"
+_MOST_DIGITS = 9  # TensorFlow counts outputs in 32 bits, and wraps around beyond them
 
 
 def read_meta_graph(path: str | Path):
@@ -76,9 +77,13 @@ def _parse_text(content: bytes):
 
 
 def tensor_name(name: str) -> tuple[str, int]:
-    """Splits a NodeDef input or a tensor name into node name and output index: `a:1` is (`a`, 1), `a` is (`a`, 0)."""
-    node, colon, index = name.rpartition(":")
-    if colon and index.isdigit():
+    """Splits a NodeDef input or a tensor name into node name and output index: `a:1` is (`a`, 1), `a` is (`a`, 0).
+
+    What does not end in a colon and digits, with a name before them, is a name as a whole; so is what ends in more
+    digits than the index of an output has. See ParseTensorName in tensorflow/core/graph/tensor_id.cc.
+    """
+    node, _, index = name.rpartition(":")
+    if node and len(index) <= _MOST_DIGITS and index.isascii() and index.isdigit():
         return node, int(index)
     return name, 0
 
@@ -99,6 +104,22 @@ class GraphIndex:
                 consumers[source].append(node)
         return consumers
 
+    @cached_property
+    def uses(self) -> dict:
+        """Tensor (node name, output index) -> (NodeDef, position) for each data input that takes it, in graph order."""
+        uses = defaultdict(list)
+        for node in self.graph_def.node:
+            for position, tensor in enumerate(self.inputs_of(node)):
+                uses[tensor].append((node, position))
+        return uses
+
+    @cached_property
+    def _used(self) -> dict:
+        used = defaultdict(set)
+        for name, output in self.uses:
+            used[name].add(output)
+        return used
+
     @staticmethod
     def inputs_of(node) -> list[tuple[str, int]]:
         """The data inputs of a NodeDef as (node name, output index), in order."""
@@ -116,12 +137,7 @@ class GraphIndex:
 
     def used_outputs(self, name: str) -> set[int]:
         """The outputs of a node that others take as data."""
-        return {
-            output
-            for consumer in self.consumers.get(name, ())
-            for source, output in self.inputs_of(consumer)
-            if source == name
-        }
+        return self._used.get(name, set())
 
     def reach(self, names: Iterable[str], also: Callable[[object], Iterable[str]] = lambda node: ()) -> set[str]:
         """The nodes from which one of `names` can be reached over data and control inputs, `names` included.
@@ -136,21 +152,19 @@ class GraphIndex:
                 continue
             reached.add(name)
             node = self.nodes[name]
-            waiting.extend(source for source, _ in self.inputs_of(node))
-            waiting.extend(self.control_inputs_of(node))
+            waiting.extend(text[1:] if text.startswith("^") else tensor_name(text)[0] for text in node.input)
             waiting.extend(also(node))
         return reached
 
 
-def missing_inputs(index: GraphIndex, names: Iterable[str]) -> list[str]:
-    """Names of nodes that are inputs of one of the nodes `names` but not in the graph."""
-    missing = {}
+def missing_input(index: GraphIndex, names: Iterable[str]) -> tuple[str, str] | None:
+    """The first of the nodes `names` that takes from a node which the graph lacks, and the name of that; or None."""
     for name in names:
         node = index.nodes[name]
         for source in [*(source for source, _ in index.inputs_of(node)), *index.control_inputs_of(node)]:
             if source not in index.nodes:
-                missing[source] = None
-    return list(missing)
+                return name, source
+    return None
 
 
 def node_in_cycle(index: GraphIndex, names: Iterable[str]) -> str | None:
@@ -191,13 +205,20 @@ def recursive_function(functions: list) -> str | None:
 
     TensorFlow has no recursion, and dies of it.
     """
-    waiting = {
-        function.signature.name: {called for node in function.node_def for called in called_functions(node)}
-        for function in functions
-    }
-    while ready := [name for name, called in waiting.items() if not called & waiting.keys()]:
-        for name in ready:
-            del waiting[name]
+    names = {function.signature.name for function in functions}
+    waiting, callers = {}, defaultdict(list)
+    for function in functions:
+        called = names.intersection(name for node in function.node_def for name in called_functions(node))
+        waiting[function.signature.name] = called
+        for name in called:
+            callers[name].append(function.signature.name)
+    ready = [name for name, called in waiting.items() if not called]
+    for name in ready:
+        del waiting[name]
+        for caller in callers[name]:
+            waiting[caller].discard(name)
+            if not waiting[caller]:
+                ready.append(caller)
     return min(waiting, default=None)
 
 
@@ -237,7 +258,7 @@ def needed_functions(nodes: Iterable, library) -> list:
     """The FunctionDefs of `library` that the NodeDefs `nodes` call, one by way of another too, in library order."""
     functions = {function.signature.name: function for function in library.function}
     needed = set()
-    waiting = list(nodes)
+    waiting = list(nodes) if functions else []
     while waiting:
         for name in called_functions(waiting.pop()):
             if name in functions and name not in needed:

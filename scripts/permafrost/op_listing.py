@@ -6,19 +6,18 @@ from the protocol buffers alone.
 """
 
 import sys
+import time
 from math import prod
 
 import tensorflow as tf
 from tensorflow.python.framework import op_def_registry
 
-from permafrost import sandbox
+from permafrost import limits, sandbox
 from permafrost.argument_types import argument_types
 from permafrost.contract import OP_COLUMNS, TRANSIENT, Problem
 from permafrost.graph_import import import_to_look_at
 from permafrost.metagraph import VARIABLE_OPS, static_shape
 
-_SECONDS = 300
-_MEMORY_MB = 4096
 # Large constants are emptied before the import: their values decide no shape, and would be copied several times.
 _LARGE_CONSTANT = 1 << 20
 
@@ -26,9 +25,12 @@ _LARGE_CONSTANT = 1 << 20
 class Graph:
     """A graph of which the ops are to be listed. The GraphDef is used up: it must not be used afterwards.
 
+    `stopped_by` is the limit that TensorFlow reached when it imported the graph, or the machine's fault, or None.
     Args:
       producer_ops: the meta graph's stripped_op_list (an OpList), or None.
     """
+
+    stopped_by: Problem | None = None
 
     def __init__(self, graph_def, producer_ops=None):
         self.rows = [_stated(node) for node in graph_def.node]
@@ -36,26 +38,18 @@ class Graph:
         self.graph_def, self.producer_ops = graph_def, producer_ops
 
 
-def list_ops(*graphs: Graph) -> list[list[dict]]:
+def list_ops(*graphs: Graph, settings: dict = limits.DEFAULTS) -> list[list[dict]]:
     """For each graph a dict with the keys contract.OP_COLUMNS for each of its nodes, in their order.
 
     `output` is str() of each output tensor; `dtypes` and `shapes` (`[2, ?]`, or `?` for an unknown rank) are those of
     the outputs; `bytes` is what a Const or a variable holds, else None. Lists are joined by `; `. Where TensorFlow
     cannot import a graph, that is said on stderr, `output` is empty, and dtypes and shapes are those that the graph
     states.
-    Raises Problem (contract.TRANSIENT) or OSError where that is the machine's fault.
+    Args:
+      settings: timeout, for all graphs together, memory_mb, file_mb and processes.
     """
-    return _rows(graphs, _import(graphs))
-
-
-def list_stated(*graphs: Graph) -> list[list[dict]]:
-    """As list_ops where TensorFlow cannot import any of the graphs."""
-    return _rows(graphs, [None] * len(graphs))
-
-
-def _rows(graphs, imported: list[list[dict] | None]) -> list[list[dict]]:
     listed = []
-    for graph, found in zip(graphs, imported, strict=True):
+    for graph, found in zip(graphs, _import(graphs, settings, time.monotonic()), strict=True):
         outputs = graph.stated if found is None else found
         for row, tensors in zip(graph.rows, outputs, strict=True):
             row |= {column: _joined(texts) for column, texts in tensors.items()}
@@ -75,17 +69,26 @@ def _stated_outputs(graph_def, producer_ops) -> list[dict[str, list[str]]]:
     ]
 
 
-def _import(graphs) -> list[list[dict] | None]:
+def _import(graphs, settings: dict, began: float) -> list[list[dict] | None]:
     """What TensorFlow says of each node's outputs, graph by graph; None where it cannot import the graph."""
     try:
-        return sandbox.run(_imported, graphs, seconds=_SECONDS, memory_mb=_MEMORY_MB)
+        return sandbox.run(_imported, graphs, **sandbox.limits(limits.left(settings, began)))
+    except OSError as failure:
+        error = Problem("io_error", str(failure))
+        return _left_out(graphs, error, error.cause)
     except (Problem, RuntimeError) as error:
-        if getattr(error, "cause", "") in TRANSIENT:
-            raise
-        if len(graphs) > 1:  # One that TensorFlow refuses must not take the others with it.
-            return [_import([graph])[0] for graph in graphs]
-        print(f"TensorFlow cannot import the graph, so the tensors are not listed: {error}", file=sys.stderr)
-        return [None]
+        cause = error.cause if isinstance(error, Problem) else ""
+        # One that TensorFlow refuses must not take the others with it.
+        if len(graphs) > 1 and cause not in TRANSIENT:
+            return [_import([graph], settings, began)[0] for graph in graphs]
+        return _left_out(graphs, error, cause)
+
+
+def _left_out(graphs, error: Exception, cause: str) -> list[None]:
+    print(f"TensorFlow cannot import the graph, so the tensors are not listed: {error}", file=sys.stderr)
+    for graph in graphs:
+        graph.stopped_by = error if cause in (*TRANSIENT, "memory") else None
+    return [None] * len(graphs)
 
 
 def _imported(graphs) -> list[list[dict[str, list[str]]]]:

@@ -267,20 +267,19 @@ def _decide(index: GraphIndex, entries: list[dict]) -> None:
         entry["chosen"] = bool(entry["weights"]) and (entry["score"] >= 3 or further)
         if entry["chosen"]:
             covered |= entry["weights"]
-    unforced = [entry["weights"] for entry in entries if entry["chosen"] and not entry["forced"]]
+    unforced = {frozenset(entry["weights"]) for entry in entries if entry["chosen"] and not entry["forced"]}
     for entry in entries:
         if entry["forced"] and any(weights >= entry["weights"] for weights in unforced):
             entry["chosen"] = False
             entry["reasons"].append("the same weights are there without a label that is fed as an input")
+
+    def layer(entry: dict) -> tuple:
+        return index.nodes[entry["name"]].op, frozenset(entry["weights"])
+
+    steady = {layer(entry) for entry in entries if entry["chosen"] and not entry["random"]}
     for entry in entries:
         # The same layer without dropout or sampling is the copy of the network that is there for inference.
-        if entry["random"] and any(
-            other["chosen"]
-            and not other["random"]
-            and other["weights"] == entry["weights"]
-            and index.nodes[other["name"]].op == index.nodes[entry["name"]].op
-            for other in entries
-        ):
+        if entry["random"] and layer(entry) in steady:
             entry["chosen"] = False
             entry["reasons"].append("the same is there without random ops")
 

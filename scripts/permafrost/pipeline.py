@@ -18,9 +18,12 @@ from permafrost.contract import Problem
 _LIMITS = ("timeout", "memory_mb", "file_mb", "processes", "allow_ops", "allow_paths")
 _STAGE_SETTINGS = {
     "import_meta": ("outputs", "inputs", "weights", "checkpoint_version", "seed", *_LIMITS),
-    "freeze": ("clear_devices", "variable_names_allowlist", "variable_names_denylist", "initializer_nodes"),
+    "freeze": (
+        *("clear_devices", "variable_names_allowlist", "variable_names_denylist", "initializer_nodes"),
+        *("timeout", "memory_mb"),
+    ),
     "verify": ("trials", "seed", "tolerance", "output_tolerance", *_LIMITS),
-    "list_ops": (),
+    "list_ops": ("timeout", "memory_mb", "file_mb", "processes"),
 }
 _STAGE_SETTINGS["judge"] = ("judge", *dict.fromkeys(_STAGE_SETTINGS["import_meta"] + _STAGE_SETTINGS["verify"]))
 _LONGEST_ARGUMENT = 100_000  # characters; the kernel allows 128 KiB for an argument of a command

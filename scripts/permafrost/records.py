@@ -195,9 +195,9 @@ def write_record(
 
     `work` gets a dict to which it adds the facts that it finds; they are kept when it fails later on. It returns the
     fields that say how the stage ended (see success and failure), or None where all went well. A Problem it raises
-    becomes a record of status `failed`; so does any other exception, as cause `internal` with the traceback on
-    stderr, whose file the hint then names. The record also carries the stage's wall time (s), CPU time (s) and peak
-    memory (MiB).
+    becomes a record of status `failed`, and so does want of memory or of depth; any other exception has the cause
+    `internal` with the traceback on stderr, whose file the hint then names. The record also carries the stage's wall
+    time (s), CPU time (s) and peak memory (MiB).
     Raises OSError only where the record itself cannot be written.
     """
     wall, cpu = time.monotonic(), cpu_seconds()
@@ -211,6 +211,13 @@ def write_record(
         cause = "disk_full" if error.errno in _FULL else "io_error"
         name = f"{error.filename}: " if error.filename else ""
         outcome = failure(stage, Problem(cause, f"{name}{error.strerror or error}"), failed)
+    except MemoryError:
+        traceback.print_exc()
+        outcome = failure(stage, Problem("memory", "there was not enough memory for the graph"), failed)
+    except RecursionError:
+        traceback.print_exc()
+        deep = Problem("bad_meta_graph", "something in the graph is nested more deeply than Python can follow")
+        outcome = failure(stage, deep, failed)
     except Exception as error:
         traceback.print_exc()
         hint = f"{CAUSES['internal']}, {_log()}"

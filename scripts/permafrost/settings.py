@@ -21,6 +21,7 @@ import yaml
 from permafrost.contract import CAUSES, VERIFIED, Problem
 
 _SCHEMA_FILE = Path(__file__).parents[2] / "config.schema.yaml"
+_LONGEST_NUMBER = 10_000  # bits, about 3,000 digits
 _LONGEST_VALUE = 60  # characters of a wrong value that a message shows
 
 
@@ -31,7 +32,7 @@ def validate(config: dict) -> dict:
     Raises Problem (bad_setting) with one sentence that names the key's path and what is wrong with it.
     """
     try:
-        _refuse_odd_keys(config, ())
+        _refuse_odd(config, ())
         error = next(iter(_validator().iter_errors(config)), None)
         if error is not None:
             raise _problem(*_sentence(error))
@@ -197,15 +198,17 @@ def _refuse_nested_directories(frozen: str, reports: str) -> None:
         )
 
 
-def _refuse_odd_keys(value, path: tuple) -> None:
+def _refuse_odd(value, path: tuple) -> None:
     if isinstance(value, dict):
         for key, below in value.items():
             if not isinstance(key, str):
                 raise _problem(path, f"YAML read a key as {_described(key)}; quote it")
-            _refuse_odd_keys(below, (*path, key))
+            _refuse_odd(below, (*path, key))
     elif isinstance(value, list):
         for position, below in enumerate(value):
-            _refuse_odd_keys(below, (*path, position))
+            _refuse_odd(below, (*path, position))
+    elif isinstance(value, int) and value.bit_length() > _LONGEST_NUMBER:
+        raise _problem(path, "this number has more digits than Python prints")
 
 
 def _sentence(error) -> tuple[tuple, str]:
