@@ -159,6 +159,7 @@ def findings(imported: dict, provenance: dict, meta_graph, frozen, faults: list[
     found: list[dict] = []
     try:
         found += graph_findings.of_record(imported)
+        found += graph_findings.of_repairs(provenance)
         if meta_graph is not None:
             found += graph_findings.of_strings(meta_graph.graph_def)
             found += state_findings.of_restore(meta_graph)

@@ -1,5 +1,6 @@
 """Whether a verified frozen graph gives what TensorFlow itself gives in plain sessions, on feeds of its own."""
 
+import contextlib
 import json
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -40,32 +41,43 @@ def compared(build, directory: Path) -> Outcome:
     if "finding" in found:
         return Outcome("{cause}: {message}".format(**found["finding"]))
     unordered = any("in no order" in repair["repair"] for repair in provenance["repairs"])
-    graph_def = v1.GraphDef.FromString(path.read_bytes())
     with tf.Graph().as_default() as ours:
-        tf.import_graph_def(graph_def, name="")
+        tf.import_graph_def(v1.GraphDef.FromString(path.read_bytes()), name="")
     with tf.Graph().as_default() as theirs:
         saver = v1.train.import_meta_graph(record["meta"])
-    differing = [
-        (feed.tolist(), seen, value)
-        for feed in FEEDS
-        for seen, value in _difference(theirs, lambda session: saver.restore(session, record["prefix"]), ours, feed)
-    ]
-    return Outcome("verified", unordered, differing)
+
+    def restored(session, feed: np.ndarray):
+        saver.restore(session, record["prefix"])
+        return _value(session, feed)
+
+    return Outcome("verified", unordered, _differences(ours, theirs, restored))
 
 
-def _difference(theirs, restore, ours, feed: np.ndarray):
-    """What TensorFlow gives and what the frozen graph gives, where no run of TensorFlow's gives the latter."""
-    with v1.Session(graph=ours) as session:
-        value = _value(session, feed)
-    seen = []
-    for threads in _THREADS:
-        config = v1.ConfigProto(inter_op_parallelism_threads=threads, intra_op_parallelism_threads=threads)
-        with v1.Session(graph=theirs, config=config) as session:
-            restore(session)
-            seen.append(_value(session, feed))
-        if _same(seen[-1], value):
-            return
-    yield seen, value
+def _differences(ours, theirs, restored) -> list[tuple]:
+    """(feed, what TensorFlow gives in some runs, what the frozen graph gives), where none of the former is the latter.
+
+    Each run of TensorFlow's begins with a restore of all that a run before it may have written.
+    """
+    found = []
+    with contextlib.ExitStack() as stack:
+        frozen_session = stack.enter_context(v1.Session(graph=ours))
+        sessions: list = []
+        for feed in FEEDS:
+            value, seen = _value(frozen_session, feed), []
+            for position, threads in enumerate(_THREADS):
+                if position == len(sessions):
+                    sessions.append(v1.Session(graph=theirs, config=_config(threads)))
+                    stack.callback(sessions[-1].close)
+                seen.append(restored(sessions[position], feed))
+                if _same(seen[-1], value):
+                    break
+            else:
+                found.append((feed.tolist(), seen, value))
+    return found
+
+
+def _config(threads: int):
+    return v1.ConfigProto(inter_op_parallelism_threads=threads, intra_op_parallelism_threads=threads)
 
 
 def _value(session, feed: np.ndarray):

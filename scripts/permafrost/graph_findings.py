@@ -64,6 +64,14 @@ def of_record(imported: dict) -> Iterator[dict]:
         yield finding(WARNING, "did_not_run", "", imported["rehearsal"])
 
 
+def of_repairs(provenance: dict) -> Iterator[dict]:
+    """What the freezer decided that the graph leaves open: reads that have no order with a write come first."""
+    for repair in provenance.get("repairs", ()):
+        if repair["repair"].endswith("in no order of the graph"):
+            advice = f"it {repair['repair']}; TensorFlow may give the value written as well, from run to run"
+            yield finding(WARNING, "unordered_read", repair["node"], advice)
+
+
 def of_strings(graph_def) -> Iterator[dict]:
     """Constants of the meta graph's graph that look like paths or addresses, which are somebody's own."""
     for node in graph_def.node:

@@ -115,15 +115,16 @@ def _compare_weights(pair: Pair, expected_number: int) -> int:
 
 
 def _compare_outputs(pair: Pair, settings: dict, directory: str) -> dict:
-    rows, batches, finding = [], [], None
+    rows, batches, feeds_tried, finding = [], [], [], None
     tolerances = _tolerances(pair, settings)
     for trial, batch in enumerate(_batches(pair, settings["trials"])):
         seed = settings["seed"] + trial
         feed = pair.feed(seed, batch, directory)
         expected, *again = _expected(pair, feed)
         batches.append(batch)
+        feeds_tried.append(feed)
         if chance := [n for n, value in zip(pair.fetched, expected, strict=True) if not pair.can_give(n, feed, value)]:
-            finding = ("unordered", _unordered(pair, chance[0], trial))
+            finding = ("unordered", _unordered(chance[0], trial))
             break
         try:
             actual = pair.run_frozen(pair.fetched, feed)
@@ -140,6 +141,8 @@ def _compare_outputs(pair: Pair, settings: dict, directory: str) -> dict:
             rows.append(row | comparison.compare(a, b, tolerances[name]))
             if not rows[-1]["match"] and finding is None:
                 finding = _difference(pair, rows[-1], feed, expected)
+    if finding is None and (unseen := pair.unseen_races(feeds_tried)):
+        finding = ("unordered", _unseen(*unseen[0]))
     matches = [row["match"] for row in rows]
     facts = {
         "match": "" if finding else "bitwise" if all(match == "bitwise" for match in matches) else "tolerance",
@@ -168,11 +171,17 @@ def _tolerances(pair: Pair, settings: dict) -> dict[str, dict | None]:
     return {name: own.get(pair.before_heads.get(name, name), settings["tolerance"]) for name in pair.fetched}
 
 
-def _unordered(pair: Pair, tensor: str, trial: int) -> str:
-    reads = pair.original.reads_first
+def _unordered(tensor: str, trial: int) -> str:
     return (
-        f"{tensor} depends on whether {reads[0]!r} comes before or after a write to the variable that it reads, which "
-        f"the graph leaves open; TensorFlow gave in no run of trial {trial} what it gives where reads come first"
+        f"{tensor} depends on a read and a write of one variable whose order the graph leaves open, and TensorFlow "
+        f"gave in no run of trial {trial} what it gives where reads come first"
+    )
+
+
+def _unseen(read: str, write: str) -> str:
+    return (
+        f"node {read!r} reads a variable that {write!r} writes to, in no order, and in no trial did both of them run, "
+        "so that what TensorFlow makes of it was not seen"
     )
 
 

@@ -12,6 +12,7 @@ from permafrost.forward import HEADS, STRUCTURAL
 from permafrost.metagraph import VARIABLE_OPS, GraphIndex, tensor_name
 from permafrost.seeds import seed_random_ops
 from permafrost.sides import CheckpointSide, FrozenSide, RunFailed
+from permafrost.unsafe_ops import executed
 
 # How often, and with how many threads, a graph that leaves an order open is asked for a value.
 _THREADS = (1, 2, 8, 16) * 10
@@ -82,7 +83,7 @@ class Pair:
         # First, since a frozen graph is not to be blamed for what its meta graph has as well.
         model = (self.graph_def, self.meta_graph, self._imported, tensors, variables, initializers, allowed)
         self.original = CheckpointSide(*model)
-        self.unordered = CheckpointSide(*model, is_ordered=False) if self.original.reads_first else None
+        self.unordered = CheckpointSide(*model, is_ordered=False) if self.original.ordered.is_open else None
         if whole:
             self.frozen.load(allowed)
 
@@ -127,6 +128,21 @@ class Pair:
         return self._is_given(tensor, feed, exact, lambda found: comparison.match(expected, found)) and self._is_given(
             tensor, feed, [{"is_plain": True}] * _USUAL_RUNS, lambda found: comparison.is_close(expected, found)
         )
+
+    def unseen_races(self, feeds: list[dict]) -> list[tuple[str, str]]:
+        """The (read, write) without an order of which no run on one of the feeds executes both, for one output alone.
+
+        Whether TensorFlow gives the value that was read first then shows in none of these runs.
+        """
+        races = {
+            race: [name for name in self.fetched if set(race) <= executed(self.index, [name], self.fed)]
+            for race in self.original.ordered.races
+        }
+        races = {race: outputs for race, outputs in races.items() if outputs}
+        for feed in feeds if races else ():
+            ran = self.original.executed(self.fetched, self._to_original(feed))
+            races = {race: outputs for race, outputs in races.items() if not set(race) <= ran}
+        return list(races)
 
     def _is_given(self, tensor: str, feed: dict, sessions: Iterable[dict], is_right: Callable) -> bool:
         named, deadline = self._to_original(feed), time.monotonic() + _LONGEST_SEARCH

@@ -6,70 +6,103 @@ program meant, and always gives the same. A reference variable is left as it is 
 write: a copy would hide what the graph itself does there. Reads by a handle are copies in any case.
 """
 
-from permafrost.bodies import Body
+from dataclasses import dataclass, field
+
+from permafrost.bodies import PASSING, Body
+from permafrost.branches import Branches
 from permafrost.orders import Order, first_in_cycle
 from permafrost.protos import types_pb2
 from permafrost.sharing import COPYING, REF_WRITES, shares
 from permafrost.written_reads import find_takers, find_writers
 
 _PASSING_REFERENCES = ("RefEnter", "RefExit", "RefIdentity", "RefMerge", "RefNextIteration", "RefSwitch")
+_CONDITIONAL_CALLS = ("Case", "If", "StatelessCase", "StatelessIf", "StatelessWhile", "While")
 # Those that DeepCopy has a kernel for, see inplace_ops.cc in tensorflow/core/kernels.
 _COPIED = {types_pb2.DT_FLOAT, types_pb2.DT_DOUBLE, types_pb2.DT_HALF, types_pb2.DT_INT32, types_pb2.DT_INT64}
 
 
-def reads_first(graph_def, running: set[str]) -> list[str]:
+@dataclass(frozen=True)
+class Ordered:
+    """What was put in an order that the graph leaves open.
+
+    reads: the names of the reads that now come before a write, sorted. races: (name of a node that looks at a variable,
+    name of a node that writes it) for each two without an order of which one may run without the other. is_open:
+    whether anything is without an order, whether it could be put into one or not.
+    """
+
+    reads: list[str] = field(default_factory=list)
+    races: list[tuple[str, str]] = field(default_factory=list)
+    is_open: bool = False
+
+
+def reads_first(graph_def, running: set[str]) -> Ordered:
     """Has each read of a variable that the same run writes, in no order with it, come before the write.
 
     Args:
       graph_def: changed in place.
       running: the nodes that a run executes.
-    Returns the names of the reads that now come before a write, sorted; empty where nothing was changed.
     """
     body = Body([node for node in graph_def.node if node.name in running])
     writers = find_writers(body, {function.signature.name: function for function in graph_def.library.function})
     writers = {variable: names for variable, names in writers.items() if variable in body.nodes}
     if not writers:
-        return []
+        return Ordered()
     order = Order(body, {name for names in writers.values() for name in names})
-    takers, copies, later = find_takers(body), set(), {}
+    takers, copies, later, lookers = find_takers(body), set(), {}, {}
     for variable, names in writers.items():
         every = order.set_of(names)
-        if body.nodes[variable].op == "VarHandleOp":
-            reads = [node for node, _ in takers[variable]]
-        elif (reads := _reads_of_memory(body, order, variable, every)) is None:
-            continue
-        else:
-            copies |= {node.name for node in reads if node.op == "Identity"}
+        is_handle = body.nodes[variable].op == "VarHandleOp"
+        memory = [] if is_handle else _memory(body, variable)
+        looking = [node for node, _ in (takers[variable] if is_handle else memory)]
+        looking = [node for node in looking if node.op not in (*PASSING, *_PASSING_REFERENCES)]
+        open_here = {node.name: loose for node in looking if (loose := _loose(order, node.name, every))}
+        for name, loose in open_here.items():
+            lookers[name] = lookers.get(name, 0) | loose
+        reads = looking if is_handle else _reads_of_memory(body, order, variable, memory, every)
+        copies |= {node.name for node in reads if node.op == "Identity" and open_here}
         for node in reads:
-            loose = every & ~order.possible[node.name] & ~order.following[node.name] & ~order.set_of([node.name])
-            if node.name not in order.looping and loose:
+            if node.name not in order.looping and (loose := _loose(order, node.name, every)):
                 later[node.name] = later.get(node.name, 0) | loose
+    races = _one_without_the_other(body, order, lookers)
     if first_in_cycle(body, order, later):
-        return []
-    return _change(body, order, copies, later)
+        return Ordered([], races, bool(lookers))
+    return Ordered(_change(body, order, copies, later), races, bool(lookers))
 
 
-def _reads_of_memory(body: Body, order: Order, variable: str, every: int) -> list | None:
-    """The nodes that take a reference variable itself; None where no copy in their place gives what the graph gives."""
-    if body.nodes[variable].attr["dtype"].type not in _COPIED:
-        return None
-    reads, has_race = [], False
-    waiting, seen = list(body.consumers[variable]), set()
+def _loose(order: Order, name: str, every: int) -> int:
+    """Those of the writes `every` that a node neither follows nor precedes."""
+    return every & ~order.possible[name] & ~order.following[name] & ~order.set_of([name])
+
+
+def _one_without_the_other(body: Body, order: Order, lookers: dict[str, int]) -> list[tuple[str, str]]:
+    branches, found = Branches(body), []
+    for name, loose in lookers.items():
+        elsewhere = branches.excluding(order.names(loose), branches.of(name))
+        for write in order.names(loose & ~order.set_of(elsewhere)):
+            if branches.of(name, write) or body.nodes[write].op in _CONDITIONAL_CALLS:
+                found.append((name, write))
+    return found
+
+
+def _memory(body: Body, variable: str) -> list[tuple]:
+    """(node, position of its input) of each that takes a reference variable, or what may lie in its memory."""
+    waiting, found = list(body.consumers[variable]), {}
     while waiting:
         node, position = waiting.pop()
-        if (node.name, position) in seen:
-            continue
-        seen.add((node.name, position))
-        if order.possible[node.name] & every:
-            return None
-        has_race |= bool(every & ~order.following[node.name] & ~order.set_of([node.name]))
-        is_read = body.source(node.input[position]) == variable and node.op not in (*REF_WRITES, *_PASSING_REFERENCES)
-        if is_read and node.op != "Identity" and node.op not in COPYING:
-            return None
-        reads += [node] if is_read else []
-        if node.op in REF_WRITES or shares(node, position):
-            waiting += body.consumers[node.name]
-    return reads if has_race else []
+        if (node.name, position) not in found:
+            found[node.name, position] = node, position
+            if node.op in REF_WRITES or shares(node, position):
+                waiting += body.consumers[node.name]
+    return list(found.values())
+
+
+def _reads_of_memory(body: Body, order: Order, variable: str, memory: list[tuple], every: int) -> list:
+    """The nodes that take a reference variable itself; none where no copy in their place gives what the graph gives."""
+    direct = [node for node, position in memory if body.source(node.input[position]) == variable]
+    reads = [node for node in direct if node.op not in (*REF_WRITES, *_PASSING_REFERENCES)]
+    follows = any(order.possible[node.name] & every for node, _ in memory)
+    shared = any(node.op != "Identity" and node.op not in COPYING for node in reads)
+    return [] if follows or shared or body.nodes[variable].attr["dtype"].type not in _COPIED else reads
 
 
 def _change(body: Body, order: Order, copies: set[str], later: dict[str, int]) -> list[str]:

@@ -91,9 +91,9 @@ def _failing_as(cause: str, what: str) -> Iterator[None]:
         raise Problem(cause, f"{what}: {_sentence(error)}") from error
 
 
-def _run(session, fetches: list, feed: dict) -> list:
+def _run(session, fetches: list, feed: dict, traced: dict) -> list:
     try:
-        return session.run(fetches, feed)
+        return session.run(fetches, feed, **traced)
     except tf.errors.ResourceExhaustedError as error:
         raise Problem("memory", f"TensorFlow ran out of memory: {_sentence(error)}") from error
     except tf.errors.OpError as error:
@@ -150,8 +150,12 @@ class _Side:
         with contextlib.closing(self.runs(fetches, feed, **options)) as runs:
             return next(runs)
 
-    def runs(self, fetches: list[str], feed: dict[str, np.ndarray], **options) -> Iterator[list[np.ndarray]]:
+    def runs(
+        self, fetches: list[str], feed: dict[str, np.ndarray], traced: dict | None = None, **options
+    ) -> Iterator[list[np.ndarray]]:
         """The values of the tensors `fetches` on `feed`, again and again in one fresh session, as `restored` gives it.
+
+        `traced` has what else Session.run gets, for a trace.
 
         The initializers, which fill tables, run before. Feeds that the graph lacks are left out. Raises RunFailed
         where TensorFlow refuses the feed or the graph fails on it or lacks a fetch, and Problem (memory).
@@ -162,7 +166,7 @@ class _Side:
                 with _failing_as(self._failure, f"the initializer {name!r} fails"):
                     session.run(self.graph.get_operation_by_name(name))
             while True:
-                yield [_array(value) for value in _run(session, fetches, present)]
+                yield [_array(value) for value in _run(session, fetches, present, traced or {})]
 
     def has(self, name: str) -> bool:
         """Whether the graph has the tensor `name`."""
@@ -176,7 +180,7 @@ class _Side:
 class CheckpointSide(_Side):
     """The meta graph, pruned to what is run, restored from the checkpoint by the meta graph's own saver.
 
-    reads_first: the reads that were put before a write, where the graph leaves the order open.
+    ordered: the reads that were put before a write, where the graph leaves the order open.
     """
 
     _failure = "not_restorable"
@@ -201,7 +205,7 @@ class CheckpointSide(_Side):
           variables: the variable nodes whose values will be asked for.
           initializers: the nodes to run before each run.
           allowed: op types that may run though they are unsafe.
-          is_ordered: whether reads that have no order with a write come first; `reads_first` then names them.
+          is_ordered: whether reads that have no order with a write come first; `ordered` then names them.
         Raises Problem: not_restorable where TensorFlow cannot import the graph, unsafe_op where it must not.
         """
         super().__init__(initializers)
@@ -217,7 +221,7 @@ class CheckpointSide(_Side):
         devices.clear(kept)
         for node in kept.node:
             node.attr.pop("_output_shapes", None)
-        self.reads_first = races.reads_first(kept, needed) if is_ordered else []
+        self.ordered = races.reads_first(kept, needed) if is_ordered else races.Ordered()
         # The saver restores all variables; those of which the settings ask for the averages get these afterwards.
         rows = [row for row in imported["variables"] if row["key"] and (not self._restore_op or "restored" in row)]
         self._places = {row["variable"]: (row["key"], row["box"]) for row in rows}
@@ -258,6 +262,16 @@ class CheckpointSide(_Side):
         """As for each side; a fetch of a variable's handle gives the variable's value, which the frozen graph has."""
         reads = {f"{name}:0": tensor for name, tensor in self._reads.items()}
         return super().runs([reads.get(name, name) for name in fetches], feed, **options)
+
+    def executed(self, fetches: list[str], feed: dict[str, np.ndarray]) -> set[str]:
+        """The names of the nodes that a run in a fresh session executes, those of sides that are not taken left out.
+
+        Raises as `runs` does.
+        """
+        metadata = _v1.RunMetadata()
+        options = _v1.RunOptions(trace_level=_v1.RunOptions.FULL_TRACE)
+        self.run(fetches, feed, traced={"options": options, "run_metadata": metadata})
+        return {node.node_name for device in metadata.step_stats.dev_stats for node in device.node_stats}
 
     def value(self, session, name: str) -> np.ndarray:
         """The value of the variable `name` in a restored session. Raises Problem (weights_differ) where it has none."""
