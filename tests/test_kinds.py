@@ -7,7 +7,7 @@ import kinds
 import verify
 from fresh_process import in_fresh_process
 from frozen_by_tensorflow import frozen_by_tensorflow, with_our_names
-from permafrost import structure
+from permafrost import structure, writes
 from permafrost.contract import VERIFIED
 from permafrost.metagraph import read_meta_graph
 from stages import default_settings, frozen, imported, problem_of, sources
@@ -120,6 +120,22 @@ def test_what_nobody_can_freeze_is_refused(kind, tmp_path):
     problem = problem_of(lambda: frozen(imported(saved(build, tmp_path), outputs=["out"]), tmp_path / "frozen"))
     assert problem.cause == cause and "'" in problem.message and problem.hint
     assert not list(tmp_path.glob("frozen/*"))
+
+
+WRITTEN = [kind for kind in kinds.REFUSED if kind.startswith(("alias", "write"))]
+
+
+@pytest.mark.parametrize("kind", WRITTEN)
+def test_the_judge_knows_by_itself_what_the_freezer_refuses(kind, tmp_path, monkeypatch):
+    """A freezer that froze it all the same would be found out by the structure, whatever the trials show."""
+    for name in ("_check_alias", "_refuse"):
+        monkeypatch.setattr(writes._Settling, name, lambda *args: None)
+    monkeypatch.setattr(writes, "_refuse_twins", lambda *args: None)
+    record = imported(saved(kinds.REFUSED[kind][0], tmp_path), outputs=["out"])
+    facts, path = frozen(record, tmp_path / "frozen")
+    graph_def = tf.compat.v1.GraphDef.FromString(path.read_bytes())
+    problem = problem_of(structure.check, read_meta_graph(record["meta"]), graph_def, facts["cuts"], ["out"])
+    assert problem.cause == "structure_differs"
 
 
 def parts(graph_def):
