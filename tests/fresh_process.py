@@ -5,8 +5,11 @@ for them for ever.
 """
 
 import multiprocessing
+import multiprocessing.util
 from concurrent.futures import ProcessPoolExecutor
 
+# The directory of its socket is remembered; a test may have another TMPDIR, whose path is too long for one.
+multiprocessing.util.get_temp_dir()
 _forkserver = multiprocessing.get_context("forkserver")
 _forkserver.set_forkserver_preload(["tensorflow"])
 

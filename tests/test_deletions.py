@@ -46,7 +46,7 @@ class Model:
     def run(self, stage: str) -> dict:
         """The record of a stage; those before it have been run."""
         work = {
-            "import_meta": lambda facts: import_meta.imported(self.source, self._settings, facts),
+            "import_meta": lambda facts: import_meta.import_and_rehearse(self.source, self._settings, facts),
             "freeze": lambda facts: freeze.provenance(self.load("import_meta"), self._settings, self._frozen, facts),
             "verify": self._verify,
         }[stage]
@@ -191,7 +191,9 @@ def test_what_is_wrong_with_files_that_the_settings_name_is_no_change(tmp_path, 
     chosen = stages.default_settings(**{option: other["prefix" if option == "input_checkpoint" else "meta"]})
     source = overrides.apply(source, chosen)
     assert all(os.path.exists(path) for path in graph_files.seen(source))
-    record = records.write_record("m", "m", "r.json", lambda facts: import_meta.imported(source, chosen, facts))
+    record = records.write_record(
+        "m", "m", "r.json", lambda facts: import_meta.import_and_rehearse(source, chosen, facts)
+    )
     assert record["cause"] not in ("", "changed") and not record["transient"]
 
 

@@ -102,13 +102,13 @@ def test_facts_are_kept_when_a_stage_fails(tmp_path):
     assert record["cause"] == "internal" and record["known"] == 1 and not record["transient"]
 
 
-@pytest.mark.parametrize("fault", [ModuleNotFoundError("no numpy"), MemoryError()])
-def test_a_machine_that_can_be_mended_is_tried_again(tmp_path, fault):
+@pytest.mark.parametrize(("fault", "cause"), [(ModuleNotFoundError("no numpy"), "internal"), (MemoryError(), "memory")])
+def test_a_machine_that_can_be_mended_is_tried_again(tmp_path, fault, cause):
     def broken(facts):
         raise fault
 
     record = records.write_record("freeze", "m", tmp_path / "r.json", broken)
-    assert record["cause"] == "internal" and record["transient"]
+    assert record["cause"] == cause and record["transient"]
 
 
 def test_a_full_disk_is_transient(tmp_path):

@@ -88,12 +88,18 @@ def tensor_name(name: str) -> tuple[str, int]:
     return name, 0
 
 
+def data_inputs(node) -> list[tuple[str, int]]:
+    """The data inputs of a NodeDef as (node name, output index), in order."""
+    return [tensor_name(name) for name in node.input if not name.startswith("^")]
+
+
 class GraphIndex:
     """A GraphDef's nodes by name, with their producers and consumers. The GraphDef must not change meanwhile."""
 
     def __init__(self, graph_def):
         self.graph_def = graph_def
         self.nodes = {node.name: node for node in graph_def.node}
+        self._inputs: dict[str, list[tuple[str, int]]] = {}
 
     @cached_property
     def consumers(self) -> dict:
@@ -120,10 +126,14 @@ class GraphIndex:
             used[name].add(output)
         return used
 
-    @staticmethod
-    def inputs_of(node) -> list[tuple[str, int]]:
-        """The data inputs of a NodeDef as (node name, output index), in order."""
-        return [tensor_name(name) for name in node.input if not name.startswith("^")]
+    def inputs_of(self, node) -> list[tuple[str, int]]:
+        """The data inputs of a NodeDef as (node name, output index), in order; not to be changed."""
+        name = node.name
+        if self.nodes.get(name) is not node:
+            return data_inputs(node)
+        if name not in self._inputs:
+            self._inputs[name] = data_inputs(node)
+        return self._inputs[name]
 
     def source_of(self, node, position: int):
         """The NodeDef whose output is the data input of `node` at `position`; None where there is none."""

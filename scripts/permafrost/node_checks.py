@@ -3,6 +3,8 @@
 from permafrost.contract import Problem
 from permafrost.protos import types_pb2
 
+_DTYPES = frozenset(types_pb2.DataType.values()) - {types_pb2.DT_INVALID}
+
 
 def check(node, definition) -> None:
     """Raises Problem (bad_meta_graph) where a NodeDef's data inputs or dtypes are not what its OpDef asks for.
@@ -17,7 +19,7 @@ def check(node, definition) -> None:
         elif attribute.type in ("type", "list(type)") and not node.attr[attribute.name].placeholder:
             value = node.attr[attribute.name]
             for dtype in [value.type] if attribute.type == "type" else value.list.type:
-                if dtype not in types_pb2.DataType.values() or dtype == types_pb2.DT_INVALID:
+                if dtype not in _DTYPES:
                     _refuse(node, f"has the unknown dtype number {dtype}")
     controls = [text.startswith("^") for text in node.input]
     if controls != sorted(controls):

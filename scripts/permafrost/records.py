@@ -214,6 +214,7 @@ def write_record(
     except MemoryError:
         traceback.print_exc()
         outcome = failure(stage, Problem("memory", "there was not enough memory for the graph"), failed)
+        outcome["transient"] = True  # No limit of the model's was reached, so the machine had none left.
     except RecursionError:
         traceback.print_exc()
         deep = Problem("bad_meta_graph", "something in the graph is nested more deeply than Python can follow")
@@ -222,7 +223,7 @@ def write_record(
         traceback.print_exc()
         hint = f"{CAUSES['internal']}, {_log()}"
         outcome = failure(stage, Problem("internal", f"{type(error).__name__}: {error}", hint), failed)
-        outcome["transient"] = isinstance(error, ImportError | MemoryError)  # of a machine that can be mended
+        outcome["transient"] = isinstance(error, ImportError)  # of a machine that can be mended
     timing = {
         "stage": stage,
         "seconds": round(time.monotonic() - wall, 3),

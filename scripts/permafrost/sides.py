@@ -15,7 +15,7 @@ from tensorflow.python.framework import tensor_util
 from permafrost import devices, frozen_file, pruning, races
 from permafrost.contract import Problem
 from permafrost.graph_import import import_to_run
-from permafrost.metagraph import VARIABLE_OPS, GraphIndex, producer_ops, tensor_name
+from permafrost.metagraph import VARIABLE_OPS, GraphIndex, data_inputs, producer_ops, tensor_name
 from permafrost.unsafe_ops import executed
 
 _v1 = tf.compat.v1
@@ -288,7 +288,7 @@ def _open_defaults(graph_def) -> None:
     """Makes placeholders of those with a default that the graph lacks, in place."""
     names = {node.name for node in graph_def.node}
     for node in graph_def.node:
-        if node.op == "PlaceholderWithDefault" and not names.issuperset(name for name, _ in GraphIndex.inputs_of(node)):
+        if node.op == "PlaceholderWithDefault" and not names.issuperset(name for name, _ in data_inputs(node)):
             node.op = "Placeholder"
             del node.input[:]
 
