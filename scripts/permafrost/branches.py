@@ -4,7 +4,7 @@ A node runs when all that it waits for does, so what is true of an input is true
 its inputs does. See the executor's rules in tensorflow/core/common_runtime/executor.cc and graph_view.h.
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 from permafrost.bodies import Body
 from permafrost.orders import ENTERS, EXITS, MERGES, sources, topological
@@ -18,10 +18,16 @@ _ALWAYS: _Conditions = (0, frozenset())
 
 
 class Branches:
-    """The conditions under which each node of a body runs. Raises Problem (bad_meta_graph) where there is a cycle."""
+    """The conditions under which each node of a body runs, and what is done before it runs.
 
-    def __init__(self, body: Body):
+    Args:
+      acts: tells of a NodeDef whether it does something beside what it gives (permafrost.effects).
+    Raises Problem (bad_meta_graph) where there is a cycle.
+    """
+
+    def __init__(self, body: Body, acts: Callable[[object], bool] = lambda node: False):
         self._body = body
+        self._after_effects = _following(body, acts)
         self._found: dict[str, _Conditions] = {}
         self._unsteady: set[str] = set()
         if any(node.op in (*_SWITCHES, *ENTERS) for node in body.nodes.values()):
@@ -32,6 +38,10 @@ class Branches:
     def of(self, *texts: str) -> frozenset:
         """The conditions under which all of the inputs `texts` arrive; empty where they always do."""
         return frozenset().union(*(self._of_input(text)[1] for text in texts))
+
+    def brings_effects(self, *texts: str) -> bool:
+        """Whether one of the inputs `texts` waits for a node that does something beside what it gives."""
+        return any(self._body.source(text) in self._after_effects for text in texts)
 
     def excluding(self, writes: Iterable[str], conditions: frozenset) -> list[str]:
         """Those of the nodes `writes` that cannot have run where the conditions hold: they are on another side."""
@@ -70,7 +80,7 @@ class Branches:
         if node.op in MERGES:
             merged = [self._of_input(text) for text in inputs if not text.startswith("^")]
             controls = [self._of_input(text) for text in inputs if text.startswith("^")]
-            common = frozenset.intersection(*(found for _, found in merged)) if merged else frozenset()
+            common = _merged(node.name, [found for _, found in merged])
             inputs_found = [*((depth, common) for depth, _ in merged[:1]), *controls]
         else:
             inputs_found = [self._of_input(text) for text in inputs]
@@ -82,6 +92,35 @@ class Branches:
         if node.op in EXITS:
             return max(0, depth - 1), frozenset(each for each in conditions if each[1] < depth)
         return depth, conditions
+
+
+def _following(body: Body, acts: Callable[[object], bool]) -> set[str]:
+    """The nodes that act, and all that come after one."""
+    found = {node.name for node in body.nodes.values() if acts(node)}
+    waiting = list(found)
+    while waiting:
+        for node in body.dependents.get(waiting.pop(), ()):
+            if node.name not in found:
+                found.add(node.name)
+                waiting.append(node.name)
+    return found
+
+
+def _merged(name: str, found: list[frozenset]) -> frozenset:
+    """The conditions of a Merge: what all its inputs have, if these are the sides of one cond or the rounds of a loop.
+
+    Else all of them may fail to arrive, and so the Merge has a condition of its own.
+    """
+    common = frozenset.intersection(*found) if found else frozenset()
+    sides = [each - common for each in found]
+    if all(not side for side in sides):
+        return common
+    is_cond = all(len(side) == 1 and next(iter(side))[0] == "side" for side in sides)
+    decided = {next(iter(side))[1:3] for side in sides if side}
+    outputs = {next(iter(side))[3] for side in sides if side and is_cond}
+    if is_cond and len(decided) == 1 and outputs == {"0", "1"}:
+        return common
+    return common | {("merge", 0, name)}
 
 
 def _output(text: str) -> str:

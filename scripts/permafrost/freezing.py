@@ -10,7 +10,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from permafrost import conversion, frozen_writer, op_definitions, pruning, repairs
+from permafrost import conversion, effects, frozen_writer, op_definitions, pruning, repairs
 from permafrost.contract import Problem
 from permafrost.frozen_writer import Constant
 from permafrost.metagraph import VARIABLE_OPS, GraphIndex, producer_ops, tensor_name
@@ -74,8 +74,16 @@ def plan(meta_graph, imported: dict, options: dict) -> Plan:
     variables = conversion.convertible(
         graph_def, options["variable_names_allowlist"], options["variable_names_denylist"]
     )
-    writing_ops = {op for op, definition in definitions.items() if definition["writes"]}
-    if repaired := repairs.repair(graph_def, set(variables), set(sources), writing_ops, imported["outputs"]):
+    acts = effects.acting(graph_def.library, lambda op: definitions.get(op, {}).get("stateful", False))
+    _refuse_controlled(graph_def, set(variables))
+    repairs.refuse_filling(meta_graph, graph_def)
+    known = repairs.Known(
+        converted=set(variables),
+        restored=set(sources),
+        doubtful=repairs.doubtful(meta_graph),
+        writing_ops={op for op, definition in definitions.items() if definition["writes"]},
+    )
+    if repaired := repairs.repair(graph_def, known, acts, imported["outputs"]):
         index = GraphIndex(graph_def)
         graph_def = pruning.extract(index, pruning.needed(index, outputs + initializers))
         made += repaired
@@ -93,9 +101,17 @@ def plan(meta_graph, imported: dict, options: dict) -> Plan:
             name: Value(constant.dtype, constant.shape, present[name].op == "VarHandleOp")
             for name, constant in constants.items()
         },
+        acts,
     )
     frozen_writer.frozen_bytes(graph_def, constants)
     return Plan(graph_def, constants, cuts, initializers, made)
+
+
+def _refuse_controlled(graph_def, variables: set[str]) -> None:
+    """A constant waits for nothing, and what a variable waits for would be lost with its control inputs."""
+    for node in graph_def.node:
+        if node.name in variables and node.input:
+            raise Problem("unsupported_op", f"variable {node.name!r} waits for {node.input[0]!r}, as no constant can")
 
 
 def _refuse_unknown(options: dict, graph_def) -> None:

@@ -5,6 +5,7 @@ differ in what they pass, each gets its own copy.
 """
 
 import copy
+from collections.abc import Callable
 
 from permafrost.bodies import Body
 from permafrost.contract import Problem
@@ -20,9 +21,11 @@ class Functions:
 
     Args:
       repairs: gets a dict for each change that TensorFlow does not make.
+      acts: tells which nodes do something beside what they give (permafrost.effects).
     """
 
-    def __init__(self, library, repairs: list[dict]):
+    def __init__(self, library, repairs: list[dict], acts: Callable[[object], bool]):
+        self._acts = acts
         self._originals = {function.signature.name: function for function in library.function}
         self._names = _new_names(list(self._originals))
         self._repairs = repairs
@@ -68,14 +71,14 @@ class Functions:
         body = Body(function.node_def, function)
         signature = function.signature
         handles = {signature.input_arg[index].name for index, value in values.items() if value.handle}
-        written = settle(body, handles, self.written_by_call)
+        written = settle(body, handles, self.written_by_call, self._acts)
         if written and is_loop:
             raise Problem(
                 "unsupported_op", f"node {written[0]['node']!r} in function {signature.name!r} writes in a loop"
             )
         self._repairs.extend(written)
         body = Body(function.node_def, function)
-        propagation = Propagation(body, self, self._repairs)
+        propagation = Propagation(body, self, self._repairs, self._acts)
         for index, value in sorted(values.items()):
             argument = signature.input_arg[index]
             propagation.follow(argument.name, value)

@@ -233,11 +233,31 @@ def recursive_function(functions: list) -> str | None:
 
 
 def called_functions(node) -> list[str]:
-    """The names by which a NodeDef may call functions: in its attributes, or as its op."""
-    names = [node.op]
-    for attribute in node.attr.values():
-        names += [function.name for function in (attribute.func, *attribute.list.func)]
+    """The names by which a NodeDef may call functions: in its attributes, however deep, or as its op."""
+    return [node.op, *(name for attribute in node.attr.values() for name in functions_in(attribute))]
+
+
+def functions_in(value) -> list[str]:
+    """Names of the functions in an AttrValue, those that are arguments of other functions included."""
+    waiting = [value.func] if value.HasField("func") else list(value.list.func)
+    names = []
+    while waiting:
+        function = waiting.pop()
+        names.append(function.name)
+        for argument in function.attr.values():
+            waiting.extend([argument.func] if argument.HasField("func") else argument.list.func)
     return names
+
+
+def implied_functions(function, gradients: dict[str, str]) -> list[str]:
+    """Names of the functions that a FunctionDef may call though no node of it names them.
+
+    These are the defaults of its attributes, which nodes may call, and its gradient.
+    Args:
+      gradients: function -> its gradient, as the library has it.
+    """
+    defaults = [name for attribute in function.signature.attr for name in functions_in(attribute.default_value)]
+    return [*defaults, *filter(None, [gradients.get(function.signature.name, "")])]
 
 
 def producer_ops(meta_graph):
@@ -253,6 +273,7 @@ def resource_name(variable) -> tuple[bool, str, str]:
     (variable_ops.cc and resource_variable_ops.cc in tensorflow/core/kernels); the one kind does not see the other.
     """
     container, name = (variable.attr[key].s.decode("utf-8", "replace") for key in ("container", "shared_name"))
+    container = "" if container == "localhost" else container  # what a session takes where a node has none
     is_handle = variable.op == "VarHandleOp"
     return is_handle, container, name if is_handle else name or variable.name
 
@@ -267,11 +288,13 @@ def static_shape(node) -> tuple[int, ...] | None:
 def needed_functions(nodes: Iterable, library) -> list:
     """The FunctionDefs of `library` that the NodeDefs `nodes` call, one by way of another too, in library order."""
     functions = {function.signature.name: function for function in library.function}
-    needed = set()
-    waiting = list(nodes) if functions else []
+    gradients = {gradient.function_name: gradient.gradient_func for gradient in library.gradient}
+    needed: set[str] = set()
+    waiting = [name for node in nodes for name in called_functions(node)] if functions else []
     while waiting:
-        for name in called_functions(waiting.pop()):
-            if name in functions and name not in needed:
-                needed.add(name)
-                waiting.extend(functions[name].node_def)
+        name = waiting.pop()
+        if name in functions and name not in needed:
+            needed.add(name)
+            waiting += implied_functions(functions[name], gradients)
+            waiting += [called for node in functions[name].node_def for called in called_functions(node)]
     return [function for name, function in functions.items() if name in needed]

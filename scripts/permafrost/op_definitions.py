@@ -22,9 +22,10 @@ def load() -> None:
 
 
 def look_up(ops: Iterable[str]) -> dict[str, dict]:
-    """Op type -> {"attrs": its attributes, "defaults": {attribute: AttrValue, base64}, "writes": bool}.
+    """Op type -> {"attrs": its attributes, "defaults": {attribute: AttrValue, base64}, "writes", "stateful": bool}.
 
-    `writes` is true for an op that takes a reference to a variable. Ops that are not registered are left out.
+    `writes` is true for an op that takes a reference to a variable, `stateful` as the registry has it. Ops that are not
+    registered are left out.
     Imports TensorFlow, and runs nothing.
     """
     definitions = {}
@@ -39,6 +40,7 @@ def look_up(ops: Iterable[str]) -> dict[str, dict]:
                     if attr.HasField("default_value")
                 },
                 "writes": any(arg.is_ref for arg in definition.input_arg),
+                "stateful": definition.is_stateful,
             }
     return definitions
 

@@ -45,7 +45,9 @@ class Place:
         return frozenset(each for each in self.branches.of(text) if each[0] == "loop")
 
     def needs_controls(self, reader) -> bool:
-        """Whether something that takes a reader's value would run elsewhere, did the reader lose its control inputs."""
+        """Whether a reader has to keep its control inputs: for what is done before it, or for where its value runs."""
+        if self.branches.brings_effects(*_controls(reader)):
+            return True
         lost = self.branches.of(*reader.input) - self.branches.of(*_data(reader))
         return bool(lost) and any(
             not lost <= self._brought_by_others(consumer, reader.name)
@@ -132,7 +134,8 @@ def _both(before, dtype: int, place: Place):
 
 def _nothing(before, dtype: int, place: Place):
     controls = _controls(before)
-    return _made(before, "NoOp", controls) if place.runs_by(list(before.input), controls) else None
+    is_right = place.runs_by(list(before.input), controls) and not place.branches.brings_effects(*_data(before))
+    return _made(before, "NoOp", controls) if is_right else None
 
 
 def _twin(before, dtype: int, place: Place):

@@ -4,6 +4,7 @@ As in tensorflow/python/framework/convert_to_constants.py: readers become plain 
 take the variable's dtype and lose `_output_shapes`, and calls go to copies of their functions that take the value.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from permafrost.bodies import PASSING, Body, controls
@@ -44,14 +45,15 @@ class Propagation:
     Args:
       functions: a permafrost.functions.Functions, which gives the converted copies of what the body calls.
       repairs: gets a dict for each change that TensorFlow does not make.
+      acts: tells which nodes do something beside what they give (permafrost.effects).
     """
 
-    def __init__(self, body: Body, functions, repairs: list[dict]):
+    def __init__(self, body: Body, functions, repairs: list[dict], acts: Callable[[object], bool]):
         self._body = body
         self._functions = functions
         self._repairs = repairs
         self._calls: dict[str, dict[int, Value]] = {}
-        self._branches = Branches(body)
+        self._branches = Branches(body, acts)
 
     def follow(self, source: str, value: Value) -> None:
         """Changes, in place, what takes `value` in place of the variable or argument `source`; that itself stays.

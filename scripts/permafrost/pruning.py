@@ -12,9 +12,13 @@ TABLE_INITIALIZERS = (
     "InitializeTable", "InitializeTableV2", "InitializeTableFromTextFile", "InitializeTableFromTextFileV2",
     "LookupTableImport", "LookupTableImportV2",
 )  # fmt: skip
-_TABLES = (
+TABLES = (
     "HashTable", "HashTableV2", "MutableHashTable", "MutableHashTableV2", "MutableHashTableOfTensors",
     "MutableHashTableOfTensorsV2", "MutableDenseHashTable", "MutableDenseHashTableV2", "AnonymousHashTable",
+)  # fmt: skip
+QUEUES = (
+    "FIFOQueue", "FIFOQueueV2", "PaddingFIFOQueue", "PaddingFIFOQueueV2", "PriorityQueue", "PriorityQueueV2",
+    "RandomShuffleQueue", "RandomShuffleQueueV2", "Stack", "StackV2",
 )  # fmt: skip
 
 
@@ -37,7 +41,7 @@ def needed(index: GraphIndex, outputs: list[str], with_colocated: bool = True) -
 
 def table_initializers(index: GraphIndex, kept: set[str]) -> list[str]:
     """The nodes that fill the lookup tables among `kept`, in graph order. TensorFlow's freeze_graph loses them."""
-    tables = {name for name in kept if index.nodes[name].op in _TABLES}
+    tables = {name for name in kept if index.nodes[name].op in TABLES}
     return [
         node.name
         for node in index.graph_def.node

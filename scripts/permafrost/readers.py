@@ -85,7 +85,12 @@ def refuse_in_branch(branches: Branches, node) -> None:
 
 
 def keeps_controls(body: Body, branches: Branches, node) -> bool:
-    """Whether a reader of a constant needs its control inputs: where they alone keep what takes it from running."""
+    """Whether a reader of a constant needs its control inputs.
+
+    It does where they alone keep what takes it from running, or where something is done before it.
+    """
+    if branches.brings_effects(*controls(node)):
+        return True
     own = set(branches.of(*controls(node))) - branches.of(*_data(node))
     return bool(own) and not all(
         consumer.op not in MERGES and own <= _without(body, branches, consumer, node.name)

@@ -13,13 +13,11 @@ from permafrost.sharing import shares
 RESOURCE_WRITES = {"AssignVariableOp": "Identity", "AssignAddVariableOp": "Add", "AssignSubVariableOp": "Sub"}
 _MOST_WAYS = 100_000
 _REFERENCES = ("Variable", "VariableV2")
-# These look at whether a variable has a value, or at its shape.
-_NO_READERS = ("VariableShape", "VarIsInitializedOp", "IsVariableInitialized")
+_NO_READERS = ("VarIsInitializedOp", "IsVariableInitialized")  # They look at whether a variable has a value.
 # They keep a tensor, to give it back to whoever asks later.
-STORES = (
-    "AssignVariableOp", "StackPush", "StackPushV2", "QueueEnqueue", "QueueEnqueueV2", "QueueEnqueueMany",
-    "QueueEnqueueManyV2", "Stage", "MapStage", "OrderedMapStage", "BarrierInsertMany", "GetSessionHandle",
-    "GetSessionHandleV2",
+_STORES = (
+    "Accumulator", "AssignVariable", "Barrier", "GetSession", "MakeIterator", "Map", "OrderedMap", "Queue", "Stack",
+    "Stage", "TensorArray", "TensorDataset", "TensorSliceDataset",
 )  # fmt: skip
 
 
@@ -109,3 +107,8 @@ class Reads:
             return []
         hold = node.name if is_write else write
         return [(consumer, at, hold, brought) for consumer, at in self._body.consumers[node.name]]
+
+
+def keeps_tensors(op: str) -> bool:
+    """Whether an op may keep a tensor that it takes, to be asked for by way of a handle."""
+    return op.startswith(_STORES) or op.endswith("Dataset")

@@ -8,13 +8,13 @@ from collections import Counter
 
 from tensorflow.python.framework import op_def_registry
 
-from permafrost import permitted, pruning
+from permafrost import effects, permitted, pruning
 from permafrost.bodies import PASSING, Body
 from permafrost.branches import Branches
 from permafrost.contract import Problem
 from permafrost.metagraph import VARIABLE_OPS, resource_name
 from permafrost.protos import types_pb2
-from permafrost.written_reads import WrittenReads
+from permafrost.written_reads import HANDLE_WRITES, REFERENCE_WRITES, WrittenReads
 
 _INITIALIZED = ("IsVariableInitialized", "VarIsInitializedOp")
 
@@ -44,7 +44,8 @@ def check(meta_graph, frozen, cuts: dict[str, str], outputs: list[str], restored
     }
     originals = {function.signature.name: function for function in graph_def.library.function}
     copies = {function.signature.name: function for function in frozen.library.function}
-    functions = _Functions(originals, copies)
+    functions = _Functions(originals, copies, graph_def.library, _filled_otherwise(meta_graph, before))
+    _refuse_ways_around(frozen)
     _Comparison(before, Body(frozen.node), constants, functions, restored, outputs).check()
     functions.check_rest()
     return len(frozen.node)
@@ -69,7 +70,7 @@ class _Comparison:
         self._before, self._after = before, after
         self._values, self._functions, self._restored = values, functions, restored
         run = _executed(before, after)
-        self._place = permitted.Place(run, Branches(run))
+        self._place = permitted.Place(run, Branches(run, functions.acts))
         gone = {name: dtype for name, node in before.nodes.items() if (dtype := self._overwritten(name, node))}
         self._dtypes = values | gone
         references = {name for name, node in before.nodes.items() if node.op in ("Variable", "VariableV2")}
@@ -109,8 +110,8 @@ class _Comparison:
 
     def _check_constant(self, before, node) -> None:
         dtype = before.attr["dtype"].type
-        right = set(node.attr) == {"dtype", "value"} and not node.input and node.attr["dtype"].type == dtype
-        if not right or node.attr["value"].tensor.dtype != dtype:
+        right = set(node.attr) == {"dtype", "value"} and not node.input and not before.input
+        if not right or node.attr["dtype"].type != dtype or node.attr["value"].tensor.dtype != dtype:
             raise self._differs(node, "is no plain constant of the variable's dtype")
 
     def _check_node(self, before, node) -> None:
@@ -118,6 +119,8 @@ class _Comparison:
         dtype = self._dtypes.get(origin, 0)
         if before.op in _INITIALIZED and node.op == "Const":
             is_restored = self._restored is None or origin in self._restored or origin in self._before.arguments
+            if not is_restored and origin in self._functions.filled | self._reads.written:
+                raise self._differs(node, "asks for a variable that something else than the saver may fill")
             self._compare(permitted.initialized(before, is_restored, self._place), node)
         elif before.op == node.op:
             self._compare(before, node, dtype)
@@ -221,6 +224,39 @@ class _Comparison:
         return True
 
 
+def _refuse_ways_around(frozen) -> None:
+    """Raises Problem (structure_differs) for what reaches a variable by another way than by its node."""
+    functions = [node for function in frozen.library.function for node in function.node_def]
+    for node in (*frozen.node, *functions):
+        is_handle = node.op == "Const" and node.attr["dtype"].type == types_pb2.DT_RESOURCE
+        if is_handle or node.op in ("_VarHandlesOp", "DestroyResourceOp") or node.op.startswith("Inplace"):
+            raise Problem(
+                "structure_differs", f"node {node.name!r} ({node.op}) reaches memory that the graph does not lead it to"
+            )
+
+
+def _filled_otherwise(meta_graph, before: Body) -> set[str]:
+    """The variables that share a name with another node's, or that a restore assigns: who knows what they hold."""
+    counts = Counter(resource_name(node) for node in before.nodes.values() if node.op in VARIABLE_OPS)
+    found = {name for name, node in before.nodes.items() if node.op in VARIABLE_OPS and counts[resource_name(node)] > 1}
+    restore_op = meta_graph.saver_def.restore_op_name.partition(":")[0]
+    waiting, seen = [restore_op], set()
+    while waiting:
+        node = before.nodes.get(waiting.pop())
+        if node is None or node.name in seen:
+            continue
+        seen.add(node.name)
+        waiting.extend(map(before.source, node.input))
+        if node.op in (*REFERENCE_WRITES, *HANDLE_WRITES) and node.input:
+            found.add(before.origin(node.input[0]))
+    return found
+
+
+def _is_stateful(op: str) -> bool:
+    definition = op_def_registry.get(op)
+    return definition is not None and definition.is_stateful
+
+
 def _executed(before: Body, after: Body) -> Body:
     """The part of a body that runs where the nodes of the frozen one are to run: with all that they wait for."""
     reached, waiting = set(), [name for name in after.nodes if name in before.nodes]
@@ -236,8 +272,10 @@ def _executed(before: Body, after: Body) -> Body:
 class _Functions:
     """The library's functions before and after, compared when a call says that one stands for the other."""
 
-    def __init__(self, originals: dict, copies: dict):
+    def __init__(self, originals: dict, copies: dict, library, filled: set[str]):
+        self.filled = filled
         self.originals, self._copies = originals, copies
+        self.acts = effects.acting(library, _is_stateful)
         self._checked: set[tuple] = set()
 
     def check(self, name: str, copy_name: str, converted: dict[int, int], is_loop: bool) -> None:

@@ -6,7 +6,7 @@ merely aborts the process, never ends or takes memory (Abort, a queue, a large F
 
 from collections.abc import Iterable
 
-from permafrost.metagraph import GraphIndex, tensor_name
+from permafrost.metagraph import GraphIndex, functions_in, implied_functions, tensor_name
 
 _GROUPS = {
     "reads files": """
@@ -155,7 +155,7 @@ def unsafe_nodes(graph_def, names: Iterable[str], allowed: set[str]) -> list[tup
             found.append((prefix + node.name, node.op, UNSAFE_OPS[node.op]))
         called.append(node.op)
         for value in node.attr.values():
-            called.extend(_functions_in(value))
+            called.extend(functions_in(value))
 
     for node in graph_def.node:
         if node.name in running:
@@ -165,7 +165,7 @@ def unsafe_nodes(graph_def, names: Iterable[str], allowed: set[str]) -> list[tup
         name = called.pop()
         if name in functions and name not in walked:
             walked.add(name)
-            called.append(gradients.get(name, ""))
+            called.extend(implied_functions(functions[name], gradients))
             for node in functions[name].node_def:
                 look_at(node, f"{name}/")
     return found
@@ -184,15 +184,3 @@ def is_unsafe(node) -> bool:
     if value.WhichOneof("value") != "s":
         return True
     return bool(value.s) if harmless is None else not value.s.startswith(harmless)
-
-
-def _functions_in(value) -> list[str]:
-    """Names of the functions in an AttrValue, those that are arguments of other functions included."""
-    waiting = [value.func] if value.HasField("func") else list(value.list.func)
-    names = []
-    while waiting:
-        function = waiting.pop()
-        names.append(function.name)
-        for argument in function.attr.values():
-            waiting.extend([argument.func] if argument.HasField("func") else argument.list.func)
-    return names

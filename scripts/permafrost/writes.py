@@ -15,7 +15,7 @@ from permafrost.contract import Problem
 from permafrost.metagraph import VARIABLE_OPS, resource_name
 from permafrost.orders import Order, first_in_cycle
 from permafrost.readers import READERS, convert_reader, keeps_controls
-from permafrost.reads import RESOURCE_WRITES, STORES, Read, Reads
+from permafrost.reads import RESOURCE_WRITES, Read, Reads, keeps_tensors
 from permafrost.sharing import COPYING, REF_WRITES
 
 _TWINS = REF_WRITES | RESOURCE_WRITES
@@ -23,13 +23,18 @@ _OUTPUTS = {"Identity": "output", "IdentityN": "output", "Add": "z", "Sub": "z"}
 
 
 def settle(
-    body: Body, variables: set[str], written_by_call: Callable[[object], set[int]], fetched: Iterable[str] = ()
+    body: Body,
+    variables: set[str],
+    written_by_call: Callable[[object], set[int]],
+    acts: Callable[[object], bool],
+    fetched: Iterable[str] = (),
 ) -> list[dict]:
     """Replaces, in place, the writes to `variables` and what reads them afterwards; returns the repairs made.
 
     Args:
       variables: the variable nodes, or the arguments, that become constants.
       written_by_call: gives the inputs by which a node that calls functions writes variables.
+      acts: tells which nodes do something beside what they give.
       fetched: the tensors that a run of the body gives; none of a function, whose variables are handles.
     Raises Problem (unsupported_op) naming the node where the value read depends on more than the order of the graph.
     """
@@ -45,7 +50,7 @@ def settle(
         return []
     written = dict.fromkeys([*writes.values(), *(variable for of in calls.values() for variable in of)])
     _refuse_twins(body, written)
-    settling = _Settling(body, writes, calls)
+    settling = _Settling(body, writes, calls, acts)
     for variable in written:
         settling.follow(variable, fetched)
     settling.refuse_impossible()
@@ -74,9 +79,9 @@ class _Settling:
       writes: name of each write -> its variable; calls: name of each call that writes -> its variables.
     """
 
-    def __init__(self, body: Body, writes: dict[str, str], calls: dict[str, set[str]]):
+    def __init__(self, body: Body, writes: dict[str, str], calls: dict[str, set[str]], acts: Callable):
         self._body, self._writes, self._calls = body, writes, calls
-        self._reads, self._branches = Reads(body), Branches(body)
+        self._reads, self._branches = Reads(body), Branches(body, acts)
         self._order = Order(body, [*writes, *calls])
         self._looping = self._order.set_of(name for name in (*writes, *calls) if name in self._order.looping)
         self._of: dict[str, int] = defaultdict(int)  # variable -> what writes it
@@ -171,7 +176,7 @@ class _Settling:
     def _check_alias(self, variable: str, read: Read, write: str | None, conditions: frozenset) -> None:
         """Raises Problem (unsupported_op) where the memory holds another value by the time that it is looked at."""
         node, every = read.node, self._of[variable]
-        later = every & ~self._order.possible[node.name] if node.op in STORES else 0
+        later = every & ~self._order.possible[node.name] if keeps_tensors(node.op) else 0
         if self._last(node, variable, conditions | self._branches.of(node.name)) != write or later:
             raise Problem(
                 "unsupported_op",
@@ -233,7 +238,7 @@ class _Settling:
         own = controls(node)
         variable, value = node.input[:2]
         if node.op in RESOURCE_WRITES and not is_observed:
-            if branches.of(variable, value) <= branches.of(*own):
+            if branches.of(variable, value) <= branches.of(*own) and not branches.brings_effects(value):
                 return "NoOp"
         elif _TWINS[node.op] != "Identity":
             return _TWINS[node.op]

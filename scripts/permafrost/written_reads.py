@@ -19,9 +19,15 @@ REFERENCE_WRITES = ("Assign", "AssignAdd", "AssignSub")
 HANDLE_WRITES = ("AssignVariableOp", "AssignAddVariableOp", "AssignSubVariableOp")
 _OVERWRITES = ("Assign", "AssignVariableOp")
 _MOST_WAYS = 100_000
-_HANDLE_READERS = ("ReadVariableOp", "ResourceGather", "ResourceGatherNd", "AssignAddVariableOp", "AssignSubVariableOp")
-_LOOKS_AT_NO_VALUE = ("IsVariableInitialized", "VarIsInitializedOp", "VariableShape")
-_KEEPS_TENSORS = ("Queue", "Stack", "Stage", "MapStage", "OrderedMapStage", "Barrier", "GetSession", "AssignVariable")
+_HANDLE_READERS = (
+    "ReadVariableOp", "ResourceGather", "ResourceGatherNd", "VariableShape", "AssignAddVariableOp",
+    "AssignSubVariableOp",
+)  # fmt: skip
+_LOOKS_AT_NO_VALUE = ("IsVariableInitialized", "VarIsInitializedOp")
+_KEEPS_TENSORS = (
+    "Queue", "Stack", "Stage", "Map", "OrderedMap", "Barrier", "GetSession", "AssignVariable", "TensorArray",
+    "MakeIterator", "TensorDataset", "TensorSliceDataset", "Accumulator",
+)  # fmt: skip
 
 
 def find_writers(body: Body, functions: dict) -> dict[str, set[str]]:
