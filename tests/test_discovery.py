@@ -17,7 +17,7 @@ import pandas as pd
 import pytest
 
 import discover
-from conftest import SAMPLE_ZOO
+from conftest import SAMPLE_ZOO, sparse
 from permafrost import checkpoint, discovery, files, zoo_state
 from permafrost.contract import ZOO_COLUMNS, Problem
 from permafrost.protos import tensor_bundle_pb2
@@ -37,20 +37,6 @@ def block(*entries: tuple[bytes, bytes]) -> bytes:
 def handle(offset: int, size: int) -> bytes:
     assert offset < 128 and size < 128
     return bytes([offset, size])
-
-
-def sparse(path: Path, size: int, end: bytes = b"") -> None:
-    """Writes a file of `size` bytes of which only the last few, `end`, take room on the disk."""
-    with path.open("wb") as file:
-        try:
-            file.truncate(size)
-        except OSError as error:
-            pytest.skip(f"this file system has no file of {size} bytes: {error.strerror}")
-        file.seek(size - len(end))
-        file.write(end)
-    if path.stat().st_blocks * 512 > 1 << 20:
-        path.unlink()
-        pytest.skip("this file system has no sparse files")
 
 
 def footer(*handles: int) -> bytes:

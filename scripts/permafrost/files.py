@@ -15,13 +15,13 @@ from permafrost.listing import Listing
 from permafrost.names import named_prefixes, printable
 from permafrost.unchanged import stamp
 
-LARGEST_GRAPH = (1 << 31) - 1  # bytes; no protocol buffer has more
 DATA_SHARD = re.compile(r"(.*)\.data-[0-9]{5}-of-([0-9]{5})", re.DOTALL)
 
 _TABLE_MAGIC = bytes.fromhex("57fb808b247547db")  # tensorflow/core/lib/io/format.h, kTableMagicNumber
 _LFS_POINTER = b"version https://git-lfs"
 _LARGEST_POINTER = 1024  # bytes; the Git LFS specification's limit
 _LONGEST_CHECKPOINT_FILE = 4 << 20
+_LARGEST_GRAPH = (1 << 31) - 1  # bytes; no protocol buffer has more
 _LARGEST_HASHED = 1 << 31  # bytes
 _END = 1 << 20  # bytes of a larger file that are looked at, at its start and at its end
 _SETTLED_NS = 2_000_000_000
@@ -155,10 +155,8 @@ class Files:
 
     def graph_problem(self, name: str) -> Problem | None:
         """Why a file cannot be used as the one that holds the graph, or None."""
-        if self.size(name) > LARGEST_GRAPH and name not in self._listing.outside:
-            why = f"is no meta graph: it has {self.size(name)} bytes, and a protocol buffer less than 2 GiB"
-            return Problem("bad_meta_graph", f"{self.shown(name)} {why}")
-        return self.problem(name)
+        size = 0 if name in self._listing.outside else self.size(name)
+        return no_graph_of(self.shown(name), size) or self.problem(name)
 
     def first_problem(self, names: list[str], as_table: bool = False) -> Problem | None:
         """The problem of the first file that has one, as `problem` gives it."""
@@ -232,6 +230,14 @@ class Files:
 
     def _fact(self, name: str, fact: str, find_out: Callable[[], object]):
         return self._facts.of(self.path(name), self._listing.files[name], fact, find_out)
+
+
+def no_graph_of(path: str, size: int) -> Problem | None:
+    """The problem (bad_meta_graph) of a file that is too large, in bytes, for a graph to be in it, or None."""
+    if size <= _LARGEST_GRAPH:
+        return None
+    why = f"{path} is no meta graph: it has {size} bytes, and a protocol buffer has less than 2 GiB"
+    return Problem("bad_meta_graph", why)
 
 
 def _kind(path: str, size: int) -> str:
