@@ -24,3 +24,17 @@ def real_zoo() -> Path:
     if not (REAL_ZOO / "MANIFEST.tsv").exists():
         pytest.skip(f"no zoo of real checkpoints at {REAL_ZOO}; name one in PERMAFROST_ZOO")
     return REAL_ZOO
+
+
+def sparse(path: Path, size: int, end: bytes = b"") -> None:
+    """Writes a file of `size` bytes of which only the last few, `end`, take room on the disk."""
+    with path.open("wb") as file:
+        try:
+            file.truncate(size)
+        except OSError as error:
+            pytest.skip(f"this file system has no file of {size} bytes: {error.strerror}")
+        file.seek(size - len(end))
+        file.write(end)
+    if path.stat().st_blocks * 512 > 1 << 20:
+        path.unlink()
+        pytest.skip("this file system has no sparse files")

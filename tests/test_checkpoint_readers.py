@@ -14,6 +14,7 @@ import tensorflow as tf
 from crc32c import crc32c
 
 from conftest import HOME
+from permafrost import bundle as bundle_module
 from permafrost.checkpoint import open_checkpoint, read_index_header
 from permafrost.contract import Problem
 from permafrost.protos import saved_tensor_slice_pb2, tensor_bundle_pb2, types_pb2
@@ -493,6 +494,24 @@ def test_a_snappy_block_that_claims_too_much(tmp_path):
     for content in (varint(1 << 31) + b"\0x", varint(1 << 40) + b"\0x", b"", b"\xff" * 12, varint(5) + b"\xfe\0\0"):
         (tmp_path / "t").write_bytes(table([(b"l", sealed(content, 1))]))
         assert cause_of(read_table, tmp_path / "t") == "corrupt"
+
+
+def test_an_index_that_is_small_only_because_it_is_compressed(tmp_path, monkeypatch):
+    """One block that is too large when it is decompressed, and many that are not, but hold too much together."""
+    monkeypatch.setattr(bundle_module, "LARGEST_INDEX", 100_000)
+    header = entry(b"", tensor_bundle_pb2.BundleHeaderProto(num_shards=1).SerializeToString())
+    for name, sizes in {"one": [200_000], "many": [60_000] * 2, "none": [60_000]}.items():
+        blocks = [(b"a", block([header]))]
+        for number, size in enumerate(sizes):
+            # Length-delimited field 99, which BundleEntryProto does not have.
+            value = b"\x9a\x06" + varint(size) + bytes(size)
+            blocks.append((b"b%d" % number, block([entry(b"b%d" % number, value)], compressed=True)))
+        (tmp_path / "m.index").write_bytes(table(blocks))
+        assert (tmp_path / "m.index").stat().st_size < 100_000
+        if name == "none":
+            assert read_index_header(str(tmp_path / "m.index")) == (1, False)
+        else:
+            assert cause_of(read_index_header, str(tmp_path / "m.index")) == "corrupt", name
 
 
 def test_tables_that_lie(tmp_path):

@@ -4,6 +4,7 @@ import csv
 import json
 import os
 import re
+import resource
 import shutil
 import struct
 import subprocess
@@ -16,8 +17,8 @@ import pandas as pd
 import pytest
 
 import discover
-from conftest import SAMPLE_ZOO
-from permafrost import discovery, files, zoo_state
+from conftest import SAMPLE_ZOO, sparse
+from permafrost import checkpoint, discovery, files, zoo_state
 from permafrost.contract import ZOO_COLUMNS, Problem
 from permafrost.protos import tensor_bundle_pb2
 
@@ -36,6 +37,15 @@ def block(*entries: tuple[bytes, bytes]) -> bytes:
 def handle(offset: int, size: int) -> bytes:
     assert offset < 128 and size < 128
     return bytes([offset, size])
+
+
+def footer(*handles: int) -> bytes:
+    """A table's footer: offsets and sizes of its metaindex and index blocks, and the magic number."""
+    return b"".join(map(varint, handles)).ljust(40, b"\0") + bytes.fromhex("57fb808b247547db")
+
+
+def varint(number: int) -> bytes:
+    return bytes([number & 127 | 128]) + varint(number >> 7) if number > 127 else bytes([number])
 
 
 def table(*entries: tuple[bytes, bytes]) -> bytes:
@@ -287,6 +297,92 @@ def test_a_checkpoint_file_of_garbage_hides_nothing(tmp_path, content):
     assert models(tmp_path)["m"]["problem"] is None
     (tmp_path / "m-1.index").unlink()
     assert models(tmp_path)["m"]["problem"]["cause"] == "no_index"
+
+
+@pytest.mark.parametrize("size", [300 << 20, 10**12])
+def test_an_index_with_a_huge_block_is_a_row_and_takes_no_memory(tmp_path, size):
+    put_v2(tmp_path, "m")
+    put_v2(tmp_path, "good")
+    sparse(tmp_path / "m.index", size, footer(0, 8, 0, size - 53))
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    found = models(tmp_path)
+    assert found["good"]["problem"] is None and found["m"]["problem"]["cause"] == "corrupt"
+    assert "m.index is corrupt: the block at byte 0 claims" in found["m"]["problem"]["message"]
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 50 << 10
+
+
+def test_an_index_that_is_larger_than_any_is_a_row(tmp_path):
+    """Its blocks are small, but there could be any number of them."""
+    put_v2(tmp_path, "m")
+    size = 300 << 20
+    last = block((b"~", handle(0, 8)))
+    sparse(tmp_path / "m.index", size, last + footer(0, 8, size - 48 - len(last), len(last) - 5))
+    assert cause(only(tmp_path)) == "corrupt" and f"m.index has {size} bytes" in only(tmp_path).problem["message"]
+
+
+def test_an_index_for_which_there_is_no_memory_is_a_row_until_there_is(tmp_path, monkeypatch):
+    put_v2(tmp_path, "m")
+    cache: dict = {}
+    with monkeypatch.context() as patch:
+        patch.setattr(checkpoint, "read_index_header", lambda path: bytearray(1 << 62))
+        (candidate,) = scan(tmp_path, cache)
+    assert cause(candidate) == "killed" and "m.index" in candidate.problem["message"]
+    assert scan(tmp_path, cache)[0].problem is None
+
+
+@pytest.mark.parametrize("name", ["m.meta", "m.meta.pbtxt", "saved_model.pb"])
+def test_a_graph_larger_than_any_protocol_buffer_is_a_row_and_is_not_read(tmp_path, name):
+    put_v2(tmp_path, "m", meta=None)
+    put_v2(tmp_path / "variables", "variables", meta=None)
+    sparse(tmp_path / name, 40 * 10**9)
+    wrong = [c for c in scan(tmp_path) if c.meta.endswith(name)]
+    assert [cause(c) for c in wrong] == ["bad_meta_graph"]
+    assert f"{name} is no meta graph: it has {40 * 10**9} bytes" in wrong[0].problem["message"]
+
+
+def test_a_huge_v1_checkpoint_is_told_apart_without_reading_it(tmp_path, settled):
+    """By its stamp, its first and its last MiB."""
+    put(tmp_path, **{"m.meta": b"\n\0graph"})
+    cache: dict = {}
+    prints = set()
+    for end in (V1, V1, b"x" + V1[1:]):
+        sparse(tmp_path / "m", 40 * 10**9, end)
+        os.utime(tmp_path / "m", (LONG_AGO, LONG_AGO))
+        (candidate,) = scan(tmp_path, cache)
+        assert (candidate.format, cause(candidate)) == ("V1", "")
+        assert candidate.fingerprint == scan(tmp_path, cache)[0].fingerprint == scan(tmp_path)[0].fingerprint
+        prints.add(candidate.fingerprint)
+    assert len(prints) == 3
+
+
+@pytest.mark.parametrize("inner", [b"", b"other"])
+def test_a_large_file_with_the_same_stamp_and_another_end_is_another(tmp_path, monkeypatch, inner):
+    monkeypatch.setattr(files, "_LARGEST_HASHED", 8)
+    monkeypatch.setattr(files, "stamp", lambda information: [0, 0, 0, 0])
+    put_v2(tmp_path, "m")
+    before = only(tmp_path).fingerprint
+    put(tmp_path, **{"m.meta": b"\n\0grap" + (inner or b"h")})
+    assert (only(tmp_path).fingerprint == before) == (not inner)
+
+
+def test_names_of_which_nothing_is_there_are_a_few_rows(tmp_path):
+    put_v2(tmp_path, "here-1")
+    put(tmp_path, **{"alone-5.meta": b"\n\0graph"})
+    says(tmp_path, "newest-9", *(f"gone{number}-1" for number in range(20_000)), "here-1")
+    lines = (tmp_path / "checkpoint").read_text().splitlines(keepends=True)
+    (tmp_path / "checkpoint").write_text("".join(lines[2:] + lines[:1]))  # the newest one's name comes last
+    found = models(tmp_path)
+    missing = {name: model["problem"] for name, model in found.items() if model["problem"]}
+    assert {problem["cause"] for problem in missing.values()} == {"missing_checkpoint"}
+    assert len(missing) == 21 and {"newest", "alone"} < set(missing) and found["here"]["problem"] is None
+    said = [problem["message"] for problem in missing.values() if "more models" in problem["message"]]
+    assert len(said) == 1 and said[0].endswith("and 19981 more models of which nothing is there")
+
+
+def test_as_many_names_as_become_rows_are_rows_and_no_more_is_said(tmp_path):
+    put(tmp_path, checkpoint=b"".join(b'all_model_checkpoint_paths: "gone%d-1"\n' % number for number in range(20)))
+    found = models(tmp_path)
+    assert len(found) == 20 and not any("more" in model["problem"]["message"] for model in found.values())
 
 
 def test_a_name_that_no_file_can_have_is_left_out(tmp_path):

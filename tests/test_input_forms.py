@@ -11,6 +11,7 @@ from tensorflow.python.tools import freeze_graph, saved_model_utils
 
 import kinds
 import verify
+from conftest import sparse
 from fresh_process import in_fresh_process
 from permafrost import overrides
 from permafrost.graph_files import describe, read
@@ -63,6 +64,20 @@ def plain(tmp_path) -> Path:
     (tmp_path / "saver.pb").write_bytes(meta_graph.saver_def.SerializeToString())
     (tmp_path / "saver.pbtxt").write_text(text_format.MessageToString(meta_graph.saver_def))
     return tmp_path
+
+
+@pytest.mark.parametrize("form", ["meta_graph", "graph_def", "saved_model"])
+def test_a_file_too_large_for_a_graph_is_not_read(tmp_path, form):
+    sparse(tmp_path / "saved_model.pb", 40 * 10**9)
+    graph = describe(str(tmp_path / "saved_model.pb")) | {"form": form}
+    problem = problem_of(read, graph)
+    assert problem.cause == "bad_meta_graph" and f"it has {40 * 10**9} bytes" in problem.message
+
+
+def test_another_graph_may_be_named_where_the_meta_graph_is_too_large(plain):
+    sparse(plain / "zoo" / "model.ckpt.meta", 40 * 10**9)
+    assert the_source(plain / "zoo")["problem"]["cause"] == "bad_meta_graph"
+    assert the_source(plain / "zoo", input_meta_graph=str(plain / "other.meta"))["problem"] is None
 
 
 @pytest.mark.parametrize("graph", ["graph.pb", "graph.pbtxt"])

@@ -20,7 +20,7 @@ from google.protobuf.message import DecodeError
 
 from permafrost.contract import Problem
 from permafrost.protos import tensor_bundle_pb2, types_pb2
-from permafrost.sstable import StoredFile, Table, masked, read_varint
+from permafrost.sstable import LARGEST_INDEX, StoredFile, Table, masked, read_varint
 
 CHUNK = 1 << 20
 # DataType -> bytes of an element, for the dtypes whose bytes lie in a checkpoint as they do in memory.
@@ -228,9 +228,15 @@ def read_index_header(path: str) -> tuple[int, bool]:
 
 def _read_index(index: StoredFile) -> tuple[object, dict[bytes, object]]:
     """The header, and key -> BundleEntryProto."""
-    header, entries = None, {}
+    header, entries, room = None, {}, LARGEST_INDEX
     try:
-        for key, value in Table(index):
+        table = Table(index, LARGEST_INDEX)
+        if index.size > LARGEST_INDEX:
+            raise Problem("corrupt", f"{index.path} has {index.size} bytes, more than any index of a checkpoint")
+        for key, value in table:
+            room -= len(key) + len(value)
+            if room < 0:
+                raise Problem("corrupt", f"{index.path} describes its tensors in more than {LARGEST_INDEX} bytes")
             if key:
                 entries[key] = tensor_bundle_pb2.BundleEntryProto.FromString(bytes(value))
             else:

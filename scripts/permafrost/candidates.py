@@ -23,6 +23,7 @@ from permafrost.listing import SAVED_MODEL_FILES, Listing
 from permafrost.names import model_id, printable, split_step
 
 _LONGEST_NAME = 255  # bytes, on every file system
+_MOST_GONE = 20  # models of a directory of which nothing is left but a name in `checkpoint`, which may have any number
 _META_ENDINGS = (".meta", ".meta.pbtxt", ".meta.txt")
 _V1_SHARD = re.compile(r"(.*)-[0-9]{5}-of-([0-9]{5})", re.DOTALL)
 
@@ -226,14 +227,20 @@ class _Directory:
         for name in [*metas, *every]:
             if split_step(name)[0] not in stems or (name == named and name in metas and name not in found):
                 lonely[split_step(name)[0]].add(name)
-        missing = []
-        for names in lonely.values():
-            name = named if named in names else max(names, key=_height)
-            meta, findings = self._meta_of(name)
-            why = f"{printable(meta)} is there alone" if meta else "`checkpoint` names it"
-            problem = Problem("missing_checkpoint", f"{self.files.shown(name)} has no checkpoint files; {why}")
-            missing.append(self._candidate(name, "", [], [], 0, meta, problem, findings))
-        return missing
+        chosen = (named if named in names else max(names, key=_height) for names in lonely.values())
+        meta_of = {name: self._meta_of(name)[0] for name in chosen}
+        reasons = {name: f"{printable(meta)} is there alone" for name, meta in meta_of.items() if meta}
+        gone = sorted((name for name in meta_of if name not in reasons), key=lambda name: name != named)
+        reasons |= dict.fromkeys(gone[:_MOST_GONE], "`checkpoint` names it")
+        if more := gone[_MOST_GONE:]:
+            reasons[gone[_MOST_GONE - 1]] += f", and {len(more)} more models of which nothing is there"
+        return [self._left(name, why) for name, why in reasons.items()]
+
+    def _left(self, name: str, why: str) -> Candidate:
+        """The candidate that stands for a checkpoint of which the files are gone."""
+        meta, findings = self._meta_of(name)
+        problem = Problem("missing_checkpoint", f"{self.files.shown(name)} has no checkpoint files; {why}")
+        return self._candidate(name, "", [], [], 0, meta, problem, findings)
 
     def _saved_model(self) -> list[Candidate]:
         present = [name for name in SAVED_MODEL_FILES if name in self.files.names]
@@ -249,7 +256,7 @@ class _Directory:
             candidate.prefix = self.files.path(name)
             return [candidate]
         total, problem = inner.bundle("variables", has_graph=False)
-        own = self._candidate("saved_model", "V2", [], [], total, name, self.files.problem(name) or problem, [])
+        own = self._candidate("saved_model", "V2", [], [], total, name, self.files.graph_problem(name) or problem, [])
         checkpoint = inner._candidate(
             "variables", "V2", ["variables.index"], inner.data["variables"], total, "", problem, []
         )
@@ -306,7 +313,7 @@ class _Directory:
 
     def _meta_problem(self, name: str, meta: str) -> Problem | None:
         if meta:
-            return self.files.problem(meta)
+            return self.files.graph_problem(meta)
         missing = self.files.shown(f"{name}.meta")
         return Problem("no_meta_graph", f"{missing} is missing, and so is that of any other step")
 

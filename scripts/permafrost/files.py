@@ -21,6 +21,9 @@ _TABLE_MAGIC = bytes.fromhex("57fb808b247547db")  # tensorflow/core/lib/io/forma
 _LFS_POINTER = b"version https://git-lfs"
 _LARGEST_POINTER = 1024  # bytes; the Git LFS specification's limit
 _LONGEST_CHECKPOINT_FILE = 4 << 20
+_LARGEST_GRAPH = (1 << 31) - 1  # bytes; no protocol buffer has more
+_LARGEST_HASHED = 1 << 31  # bytes
+_END = 1 << 20  # bytes of a larger file that are looked at, at its start and at its end
 _SETTLED_NS = 2_000_000_000
 _DAMAGE = "damage"  # the fact that is found out by reading all of a shard
 
@@ -150,16 +153,25 @@ class Files:
         target = f" {printable(self._listing.outside[name])}" if kind == "outside" else ""
         return Problem(cause, f"{self.shown(name)} {text}{target}")
 
+    def graph_problem(self, name: str) -> Problem | None:
+        """Why a file cannot be used as the one that holds the graph, or None."""
+        size = 0 if name in self._listing.outside else self.size(name)
+        return no_graph_of(self.shown(name), size) or self.problem(name)
+
     def first_problem(self, names: list[str], as_table: bool = False) -> Problem | None:
         """The problem of the first file that has one, as `problem` gives it."""
         return next(filter(None, (self.problem(name, as_table) for name in names)), None)
 
     def sha256(self, name: str) -> str:
-        """The digest of a file's content, in hexadecimal; '' where it cannot be read."""
+        """The digest of a file's content, in hexadecimal; '' where it cannot be read.
+
+        Where a file has more than 2 GiB, as a V1 checkpoint may, it is that of its stamp and its first and last MiB:
+        to read all of it would hold up the plan of the whole zoo. So the copy of such a file has another one.
+        """
         if not self.is_there(name) or name in self._listing.outside:
             return ""
         try:
-            return self._fact(name, "sha256", lambda: _sha256(self.path(name)))
+            return self._fact(name, "sha256", lambda: _sha256(self.path(name), self._listing.files[name]))
         except OSError:
             return ""
 
@@ -188,6 +200,8 @@ class Files:
                 if problem.cause in ("unreadable", "changed", "io_error"):
                     raise
                 return vars(problem)
+            except MemoryError as error:
+                raise Problem("killed", f"{self.shown(name)} was not read, for lack of memory") from error
             except OSError as error:
                 raise Problem("unreadable", f"{self.shown(name)} cannot be read: {error.strerror}") from error
 
@@ -207,7 +221,7 @@ class Files:
         if any(self._facts.is_other(*file) for file in there):
             try:
                 found = _damage(self.path(name))
-            except (Problem, OSError):
+            except (Problem, OSError, MemoryError):
                 return None  # What it is, the stages say; the next scan looks again.
             for file in there:
                 self._facts.learn(*file, _DAMAGE, found)
@@ -216,6 +230,14 @@ class Files:
 
     def _fact(self, name: str, fact: str, find_out: Callable[[], object]):
         return self._facts.of(self.path(name), self._listing.files[name], fact, find_out)
+
+
+def no_graph_of(path: str, size: int) -> Problem | None:
+    """The problem (bad_meta_graph) of a file that is too large, in bytes, for a graph to be in it, or None."""
+    if size <= _LARGEST_GRAPH:
+        return None
+    why = f"{path} is no meta graph: it has {size} bytes, and a protocol buffer has less than 2 GiB"
+    return Problem("bad_meta_graph", why)
 
 
 def _kind(path: str, size: int) -> str:
@@ -246,9 +268,14 @@ def _damage(prefix: str) -> dict | None:
     return None
 
 
-def _sha256(path: str) -> str:
+def _sha256(path: str, information: os.stat_result) -> str:
     with Path(path).open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+        if information.st_size <= _LARGEST_HASHED:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+        digest = hashlib.sha256(repr(stamp(information)).encode("ascii") + file.read(_END))
+        file.seek(information.st_size - _END)
+        digest.update(file.read(_END))
+        return digest.hexdigest()
 
 
 def _named_prefixes(path: str) -> list:

@@ -1,5 +1,6 @@
 """Meta graphs: reading `.meta` files, binary or text, and walking the graph that they hold."""
 
+import os
 from collections import defaultdict, deque
 from collections.abc import Callable, Iterable
 from functools import cached_property
@@ -8,6 +9,7 @@ from pathlib import Path
 from google.protobuf.message import DecodeError
 
 from permafrost.contract import Problem
+from permafrost.files import no_graph_of
 from permafrost.protos import meta_graph_pb2
 
 VARIABLE_OPS = ("Variable", "VariableV2", "VarHandleOp")
@@ -31,8 +33,14 @@ def read_meta_graph(path: str | Path):
 
 
 def content_of(path: str | Path) -> bytes:
-    """The content of the file at `path`, which holds a graph. Raises Problem: unreadable, truncated or lfs_pointer."""
+    """The content of the file at `path`, which holds a graph.
+
+    Raises Problem: unreadable, truncated, lfs_pointer, or bad_meta_graph for one too large for a protocol buffer, which
+    is not read.
+    """
     try:
+        if too_large := no_graph_of(str(path), os.stat(path).st_size):
+            raise too_large
         content = Path(path).read_bytes()
     except OSError as error:
         raise Problem("unreadable", f"{path}: {error.strerror}") from error

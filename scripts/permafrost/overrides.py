@@ -46,7 +46,7 @@ def _applied(model: dict, chosen: dict) -> dict:
         path = chosen["input_meta_graph"]
     elif os.path.basename(path) in SAVED_MODEL_FILES:
         form = "saved_model"
-    if problem and problem["cause"] == "no_meta_graph" and path != model["meta"]:
+    if problem and problem["cause"] in ("no_meta_graph", "bad_meta_graph") and path != model["meta"]:
         problem = None
     if chosen["input_checkpoint"]:
         prefix = chosen["input_checkpoint"]

@@ -9,7 +9,8 @@
 
 The format is LevelDB's (doc/table_format.md) as TensorFlow uses it: core/lib/io/format.cc, block.cc and table.cc.
 Nothing in a file is believed: every offset, size and count is held against what is really there, and memory stays
-within a small multiple of the largest block.
+within a small multiple of the largest block. How large that may be is bounded too, since a sparse file of any size
+costs nothing.
 """
 
 import os
@@ -24,6 +25,11 @@ from permafrost.contract import Problem
 from permafrost.unchanged import stamp, stamp_of
 
 MAGIC = (0xDB4775248B80FB57).to_bytes(8, "little")
+# Bytes of a block that names blocks or tensors, each in about a hundred: millions of them.
+LARGEST_INDEX = 256 << 20
+# Bytes of any other block: that of a V1 checkpoint holds one protocol buffer, which has less than 2 GiB, or ends after
+# it where smaller ones came before.
+_LARGEST_BLOCK = (1 << 31) + (1 << 20)
 
 _FOOTER = 48
 _TRAILER = 5
@@ -127,11 +133,13 @@ class StoredFile:
 class Table:
     """The sorted string table in a file: bytes -> bytes, in ascending order of the keys.
 
+    Args:
+      largest: of its data blocks, in bytes, as they are stored and when they are decompressed.
     Raises Problem: truncated, not_a_checkpoint, or corrupt, here and when blocks are read.
     """
 
-    def __init__(self, file: StoredFile):
-        self.file = file
+    def __init__(self, file: StoredFile, largest: int = _LARGEST_BLOCK):
+        self.file, self._largest = file, LARGEST_INDEX
         footer = self._footer()
         try:
             position = 0
@@ -156,6 +164,7 @@ class Table:
             free = start + length + _TRAILER
             self._keys.append(key)
             self._handles.append((start, length))
+        self._largest = largest
         self._cached: tuple[int, dict[bytes, memoryview]] = (-1, {})
 
     def __iter__(self) -> Iterator[tuple[bytes, memoryview]]:
@@ -229,6 +238,7 @@ class Table:
     def _block(self, offset: int, size: int, limit: int) -> memoryview:
         if offset + size + _TRAILER > limit:
             raise self._corrupt(f"the block at byte {offset} does not end where it should")
+        self._check_size(offset, size)
         stored = memoryview(self.file.read(offset, size + _TRAILER)).toreadonly()
         if masked(crc32c(stored[: size + 1])) != int.from_bytes(stored[size + 1 :], "little"):
             self.file.check_unchanged()
@@ -242,9 +252,14 @@ class Table:
             length = cramjam.snappy.decompress_raw_len(block)
             if length > _SNAPPY_RATIO * size:
                 raise self._corrupt(f"the block at byte {offset} claims more bytes than it can hold")
+            self._check_size(offset, length)
             return memoryview(bytes(cramjam.snappy.decompress_raw(block, output_len=length)))
         except cramjam.DecompressionError as error:
             raise self._corrupt(f"the block at byte {offset} cannot be decompressed") from error
+
+    def _check_size(self, offset: int, size: int) -> None:
+        if size > self._largest:
+            raise self._corrupt(f"the block at byte {offset} claims {size} bytes, more than any has in a checkpoint")
 
     def _corrupt(self, why: str) -> Problem:
         return Problem("corrupt", f"{self.file.path} is corrupt: {why}")
