@@ -201,7 +201,7 @@ def is_close(a: np.ndarray, b: np.ndarray) -> bool:
     with np.errstate(all="ignore"):
         magnitudes = np.abs(numbers)
         largest = float(np.where(np.isfinite(magnitudes), magnitudes, 0).max())
-    return bool(match(a, b, {"rtol": 1e-5, "atol": 1e-5 * largest}))
+    return bool(match(a, b, {"rtol": 1e-4, "atol": 1e-4 * largest}))
 
 
 def tolerance_used(a: np.ndarray, b: np.ndarray, tolerance: dict | None) -> float | None:

@@ -48,22 +48,27 @@ def reads_first(graph_def, running: set[str]) -> Ordered:
     if not writers:
         return Ordered()
     order = Order(body, {name for names in writers.values() for name in names})
-    takers, copies, later, lookers = find_takers(body), set(), {}, {}
+    branches, takers, copies, later, lookers = Branches(body), find_takers(body), set(), {}, {}
+
+    def loose_of(name: str, every: int) -> int:
+        loose = _loose(order, name, every)
+        return loose & ~order.set_of(branches.excluding(order.names(loose), branches.of(name)))
+
     for variable, names in writers.items():
         every = order.set_of(names)
         is_handle = body.nodes[variable].op == "VarHandleOp"
         memory = [] if is_handle else _memory(body, variable)
         looking = [node for node, _ in (takers[variable] if is_handle else memory)]
         looking = [node for node in looking if node.op not in (*PASSING, *_PASSING_REFERENCES)]
-        open_here = {node.name: loose for node in looking if (loose := _loose(order, node.name, every))}
+        open_here = {node.name: loose for node in looking if (loose := loose_of(node.name, every))}
         for name, loose in open_here.items():
             lookers[name] = lookers.get(name, 0) | loose
         reads = looking if is_handle else _reads_of_memory(body, order, variable, memory, every)
         copies |= {node.name for node in reads if node.op == "Identity" and open_here}
         for node in reads:
-            if node.name not in order.looping and (loose := _loose(order, node.name, every)):
+            if node.name not in order.looping and (loose := loose_of(node.name, every)):
                 later[node.name] = later.get(node.name, 0) | loose
-    races = _one_without_the_other(body, order, lookers)
+    races = _one_without_the_other(body, order, branches, lookers)
     if first_in_cycle(body, order, later):
         return Ordered([], races, bool(lookers))
     return Ordered(_change(body, order, copies, later), races, bool(lookers))
@@ -74,11 +79,12 @@ def _loose(order: Order, name: str, every: int) -> int:
     return every & ~order.possible[name] & ~order.following[name] & ~order.set_of([name])
 
 
-def _one_without_the_other(body: Body, order: Order, lookers: dict[str, int]) -> list[tuple[str, str]]:
-    branches, found = Branches(body), []
+def _one_without_the_other(
+    body: Body, order: Order, branches: Branches, lookers: dict[str, int]
+) -> list[tuple[str, str]]:
+    found = []
     for name, loose in lookers.items():
-        elsewhere = branches.excluding(order.names(loose), branches.of(name))
-        for write in order.names(loose & ~order.set_of(elsewhere)):
+        for write in order.names(loose):
             if branches.of(name, write) or body.nodes[write].op in _CONDITIONAL_CALLS:
                 found.append((name, write))
     return found
