@@ -96,18 +96,17 @@ class _Between:
 
     def try_to_freeze(self, found: dict) -> None:
         """Raises Problem where what `describe` found cannot be frozen."""
-        freezing.plan(self._meta_graph, {"variables": self._variables, **found}, _PLAIN_OPTIONS)
+        freezing.plan(self._meta_graph, self._index, {"variables": self._variables, **found}, _PLAIN_OPTIONS)
 
     def describe(self, chosen: list[str]) -> dict:
         """`outputs`, `inputs` and `op_definitions` for the outputs `chosen`; raises Problem as choose does."""
         fed = inputs.describe(self._index, chosen, self._configured, self._shapes)
         cut, cuts = pruning.cut_inputs(self._meta_graph.graph_def, list(fed), chosen)
-        cut_index = self._index if cut is self._index.graph_def else GraphIndex(cut)
         for name in chosen:
             point = "{}:{}".format(*tensor_name(name))
             if cuts.get(point, point) != point:
                 raise Problem("unknown_output", f"output {name!r} is fed as an input, so nothing computes it")
-        return {"outputs": chosen, "inputs": fed, "op_definitions": _checked_definitions(cut_index, chosen)}
+        return {"outputs": chosen, "inputs": fed, "op_definitions": _checked_definitions(self._index.of(cut), chosen)}
 
 
 def _checked_definitions(cut_index: GraphIndex, chosen: list[str]) -> dict:
@@ -118,13 +117,14 @@ def _checked_definitions(cut_index: GraphIndex, chosen: list[str]) -> dict:
     output_nodes = [tensor_name(name)[0] for name in chosen]
     own = pruning.needed(cut_index, output_nodes, with_colocated=False)
     own |= pruning.needed(cut_index, pruning.table_initializers(cut_index, own), with_colocated=False)
-    if missing := missing_input(cut_index, sorted(own)):
+    names = sorted(own)
+    if missing := missing_input(cut_index, names):
         node, source = missing
         shown = source if len(source) <= _LONGEST_NAME else f"{source[:_LONGEST_NAME]}..."
         raise Problem("bad_meta_graph", f"the graph lacks the node {shown!r}, which node {node!r} takes from")
     if name := node_in_cycle(cut_index, own):
         raise Problem("bad_meta_graph", f"node {name!r} depends on itself, and no while loop is around it")
-    nodes, library = [cut_index.nodes[name] for name in sorted(own)], cut_index.graph_def.library
+    nodes, library = [cut_index.nodes[name] for name in names], cut_index.graph_def.library
     functions = needed_functions(nodes, library)
     if name := recursive_function(functions):
         raise Problem("bad_meta_graph", f"function {name!r} calls itself, which TensorFlow cannot run")

@@ -57,14 +57,15 @@ def _walk(index: GraphIndex, outputs: list[str], chosen: Collection[tuple[str, i
     reached, run, fed = set(), set(), set(chosen)
     cut = {node for node, _ in fed}
     waiting = [tensor_name(name) for name in outputs]
+    ops, inputs, controls = index.ops, index.inputs, index.controls
     while waiting:
-        name, output = waiting.pop()
-        if name not in index.nodes:
+        tensor = name, _ = waiting.pop()
+        if name in run or name not in ops:
             continue
         reached.add(name)
-        if name in run or (name, output) in fed or index.ops[name] in _INPUT_PIPELINES:
+        if tensor in fed or ops[name] in _INPUT_PIPELINES:
             continue
         run.add(name)
-        waiting += index.inputs[name]
-        waiting += [(control, 0) for control in index.controls[name] if control not in cut]
+        waiting += inputs[name]
+        waiting += [(control, 0) for control in controls[name] if control not in cut]
     return reached, run

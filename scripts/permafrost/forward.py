@@ -140,13 +140,13 @@ class Forward:
 
     def _onward(self, names, ends: Collection[str] = ()) -> set[str]:
         """What depends on the values of `names` in the forward graph up to the nodes `ends`, `names` included."""
-        reached, waiting = set(), deque(names)
+        reached, waiting, beyond = set(), list(names), self.side.union(ends)
+        ops, consumers = self.index.ops, self.index.consumers
         while waiting:
-            name = waiting.popleft()
-            if name in reached or name in self.side or name in ends:
-                continue
-            reached.add(name)
-            waiting.extend([n for n in self.index.consumers.get(name, ()) if self.index.ops[n] not in _SHAPE_OPS])
+            name = waiting.pop()
+            if name not in reached and name not in beyond:
+                reached.add(name)
+                waiting += [consumer for consumer in consumers.get(name, ()) if ops[consumer] not in _SHAPE_OPS]
         return reached
 
     def _scored_by_transitions(self) -> set[str]:
@@ -168,11 +168,11 @@ class Forward:
     def _leading_to(self, meetings: set[str]) -> set[str]:
         """The weighted nodes `meetings`, and what leads to them over nodes without weights; no sides, no shapes."""
         found = {name for name in meetings if self._takes_values(name)}
-        waiting = deque(found)
+        waiting, known = list(found), found | self.weighted
         while waiting:
-            for source, _ in self.index.inputs[waiting.popleft()]:
-                is_new = source not in found and source not in self.weighted and source in self.index.nodes
-                if is_new and self._takes_values(source):
+            for source, _ in self.index.inputs[waiting.pop()]:
+                if source not in known and source in self.index.nodes and self._takes_values(source):
+                    known.add(source)
                     found.add(source)
                     waiting.append(source)
         return found

@@ -107,6 +107,10 @@ class GraphIndex:
         self.graph_def = graph_def
         self.nodes = {node.name: node for node in graph_def.node}
 
+    def of(self, graph_def) -> "GraphIndex":
+        """The index of `graph_def`, which is this one where the GraphDef is its own."""
+        return self if graph_def is self.graph_def else GraphIndex(graph_def)
+
     @cached_property
     def ops(self) -> dict[str, str]:
         """Node name -> op, in graph order."""

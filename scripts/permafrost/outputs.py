@@ -149,13 +149,16 @@ def _before_head(forward: Forward, name: str) -> set[str]:
             continue
         seen.add(name)
         op, sources = forward.index.ops[name], forward.live_sources(name)
-        told = not INTERNAL.search(name) and bool(_TOLD.search(name))
-        if (after_head and (op not in STRUCTURAL or told)) or op in HEADS:
+        if op in HEADS or (after_head and (op not in STRUCTURAL or _is_told(name))):
             found.add(name)
         gathers_steps = op == "Pack" and len(sources) > 1  # of a sequence, of which each goes on into the next
         if op in HEADS or (op in STRUCTURAL and not gathers_steps):
             waiting.extend((source, after_head or op in HEADS) for source in sources)
     return found
+
+
+def _is_told(name: str) -> bool:
+    return bool(_TOLD.search(name)) and not INTERNAL.search(name)
 
 
 def _reshaped_for_loss(forward: Forward, name: str) -> set[str]:
