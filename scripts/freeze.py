@@ -15,6 +15,7 @@ import google.protobuf
 from permafrost import freezing, graph_files, limits, records
 from permafrost.checkpoint import open_checkpoint
 from permafrost.contract import Problem
+from permafrost.metagraph import GraphIndex
 from permafrost.unchanged import stamp_of, watched
 
 
@@ -43,7 +44,7 @@ def freeze(imported: dict, options: dict, frozen_graph: Path, facts: dict) -> No
 def _freeze(imported: dict, options: dict, frozen_graph: Path, facts: dict) -> None:
     meta_graph = graph_files.read(imported["graph"])
     facts["outputs"] = [name if ":" in name else f"{name}:0" for name in imported["outputs"]]
-    plan = freezing.plan(meta_graph, imported, options)
+    plan = freezing.plan(meta_graph, GraphIndex(meta_graph.graph_def), imported, options)
     with open_checkpoint(imported["prefix"]) as checkpoint:
         graph = [path for path in (imported["graph"]["path"], imported["graph"]["saver"]) if path]
         hashed = [*graph, *(path for path in checkpoint.files if ".data-" not in os.path.basename(path))]

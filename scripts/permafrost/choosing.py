@@ -8,6 +8,7 @@ from permafrost import freezing, inputs, node_checks, op_definitions, outputs, p
 from permafrost.contract import Problem
 from permafrost.metagraph import (
     GraphIndex,
+    data_inputs,
     missing_input,
     needed_functions,
     node_in_cycle,
@@ -95,7 +96,7 @@ class _Between:
 
     def try_to_freeze(self, found: dict) -> None:
         """Raises Problem where what `describe` found cannot be frozen."""
-        freezing.plan(self._meta_graph, {"variables": self._variables, **found}, _PLAIN_OPTIONS)
+        freezing.plan(self._meta_graph, self._index, {"variables": self._variables, **found}, _PLAIN_OPTIONS)
 
     def describe(self, chosen: list[str]) -> dict:
         """`outputs`, `inputs` and `op_definitions` for the outputs `chosen`; raises Problem as choose does."""
@@ -105,39 +106,39 @@ class _Between:
             point = "{}:{}".format(*tensor_name(name))
             if cuts.get(point, point) != point:
                 raise Problem("unknown_output", f"output {name!r} is fed as an input, so nothing computes it")
-        return {"outputs": chosen, "inputs": fed, "op_definitions": _checked_definitions(cut, chosen)}
+        return {"outputs": chosen, "inputs": fed, "op_definitions": _checked_definitions(self._index.of(cut), chosen)}
 
 
-def _checked_definitions(cut, chosen: list[str]) -> dict:
-    """The definitions of the ops that a frozen graph of the outputs `chosen` holds; `cut` has its inputs cut.
+def _checked_definitions(cut_index: GraphIndex, chosen: list[str]) -> dict:
+    """The definitions of the ops that a frozen graph of the outputs `chosen` holds; the graph has its inputs cut.
 
     Raises Problem (unknown_op, unsupported_op, bad_meta_graph) for what TensorFlow could not import or run.
     """
-    cut_index = GraphIndex(cut)
     output_nodes = [tensor_name(name)[0] for name in chosen]
     own = pruning.needed(cut_index, output_nodes, with_colocated=False)
     own |= pruning.needed(cut_index, pruning.table_initializers(cut_index, own), with_colocated=False)
-    if missing := missing_input(cut_index, sorted(own)):
+    names = sorted(own)
+    if missing := missing_input(cut_index, names):
         node, source = missing
         shown = source if len(source) <= _LONGEST_NAME else f"{source[:_LONGEST_NAME]}..."
         raise Problem("bad_meta_graph", f"the graph lacks the node {shown!r}, which node {node!r} takes from")
     if name := node_in_cycle(cut_index, own):
         raise Problem("bad_meta_graph", f"node {name!r} depends on itself, and no while loop is around it")
-    nodes = [cut_index.nodes[name] for name in sorted(own)]
-    functions = needed_functions(nodes, cut.library)
+    nodes, library = [cut_index.nodes[name] for name in names], cut_index.graph_def.library
+    functions = needed_functions(nodes, library)
     if name := recursive_function(functions):
         raise Problem("bad_meta_graph", f"function {name!r} calls itself, which TensorFlow cannot run")
-    library = {function.signature.name: function for function in cut.library.function}
-    _check_nodes("", nodes, library)
+    callable_ = {function.signature.name: function for function in library.function}
+    _check_nodes("", nodes, callable_)
     for function in functions:
-        _check_nodes(f"{function.signature.name}/", function.node_def, library)
+        _check_nodes(f"{function.signature.name}/", function.node_def, callable_)
     _check_kernels([*nodes, *(node for function in functions for node in function.node_def)])
     _check_sources(cut_index, nodes)
     kept = own | pruning.needed(cut_index, output_nodes)
-    ops = {cut_index.nodes[name].op for name in kept} | {n.op for function in functions for n in function.node_def}
+    ops = {cut_index.ops[name] for name in kept} | {n.op for function in functions for n in function.node_def}
     definitions = op_definitions.look_up(ops)
     beside = [cut_index.nodes[name] for name in sorted(kept - own)]
-    _check_nodes("", [node for node in beside if node.op in definitions], library)
+    _check_nodes("", [node for node in beside if node.op in definitions], callable_)
     return definitions
 
 
@@ -154,8 +155,10 @@ def _check_nodes(where: str, nodes, functions: dict) -> None:
 
 def _check_calls(node, functions: dict) -> None:
     """Raises Problem (bad_meta_graph) where the graph lacks a function that a node calls, or it takes other inputs."""
-    first, _, attributes = CALLS.get(node.op, (0, "", ()))
-    arguments = sum(not text.startswith("^") for text in node.input) - first
+    if node.op not in CALLS:
+        return
+    first, _, attributes = CALLS[node.op]
+    arguments = len(data_inputs(node)) - first
     for attribute in attributes:
         value = node.attr[attribute]
         for called in value.list.func or [value.func]:
@@ -173,7 +176,7 @@ def _check_kernels(nodes) -> None:
     """Raises Problem (unsupported_op) for an op that TensorFlow knows but cannot run here, on a CPU."""
     from tensorflow.python.framework import kernels
 
-    for op in sorted({node.op for node in nodes if op_definitions.registered(node.op) is not None}):
+    for op in sorted(op for op in {node.op for node in nodes} if op_definitions.registered(op) is not None):
         devices = {kernel.device_type for kernel in kernels.get_registered_kernels_for_op(op).kernel}
         if not devices & {"CPU", "DEFAULT"}:
             name = next(node.name for node in nodes if node.op == op)

@@ -19,11 +19,11 @@ def feed_points(index: GraphIndex) -> list[tuple[str, int]]:
     These are its placeholders, and those outputs of its queues, iterators and readers that something uses.
     """
     points = []
-    for node in index.graph_def.node:
-        if node.op in PLACEHOLDERS:
-            points.append((node.name, 0))
-        elif node.op in _INPUT_PIPELINES:
-            points += [(node.name, output) for output in sorted(index.used_outputs(node.name))]
+    for name, op in index.ops.items():
+        if op in PLACEHOLDERS:
+            points.append((name, 0))
+        elif op in _INPUT_PIPELINES:
+            points += [(name, output) for output in sorted(index.used_outputs(name))]
     return points
 
 
@@ -33,12 +33,12 @@ def needed(index: GraphIndex, outputs: list[str], chosen: Collection[tuple[str, 
     First the feed points on which they depend, in graph order, then those of the tensors `chosen`, which are fed too.
     """
     own, run = _walk(index, outputs, chosen)
-    used = {point for name in run for point in index.inputs_of(index.nodes[name])}
+    used = {point for name in run for point in index.inputs[name]}
     wanted = used | {tensor_name(name) for name in outputs}
     points = [
         (name, output)
         for name, output in feed_points(index)
-        if (name, output) in wanted or (name in own and index.nodes[name].op in PLACEHOLDERS)
+        if (name, output) in wanted or (name in own and index.ops[name] in PLACEHOLDERS)
     ]
     known = set(points)
     return points + [point for point in chosen if point in used and point not in known]
@@ -57,15 +57,15 @@ def _walk(index: GraphIndex, outputs: list[str], chosen: Collection[tuple[str, i
     reached, run, fed = set(), set(), set(chosen)
     cut = {node for node, _ in fed}
     waiting = [tensor_name(name) for name in outputs]
+    ops, inputs, controls = index.ops, index.inputs, index.controls
     while waiting:
-        name, output = waiting.pop()
-        if name not in index.nodes:
+        tensor = name, _ = waiting.pop()
+        if name in run or name not in ops:
             continue
         reached.add(name)
-        node = index.nodes[name]
-        if name in run or (name, output) in fed or node.op in _INPUT_PIPELINES:
+        if tensor in fed or ops[name] in _INPUT_PIPELINES:
             continue
         run.add(name)
-        waiting.extend(index.inputs_of(node))
-        waiting.extend((control, 0) for control in index.control_inputs_of(node) if control not in cut)
+        waiting += inputs[name]
+        waiting += [(control, 0) for control in controls[name] if control not in cut]
     return reached, run

@@ -74,7 +74,7 @@ class Forward:
     where they meet. tail: nodes after which only losses and metrics come. labels: feed points (tensors) that only tails
     use. targets: feed points (nodes) that a loss takes as labels, and the network as inputs. live: the candidates for
     outputs, i.e. weighted, depending on an input but on no label, and no tail. compared: live nodes that a loss
-    compares with a label. `order` has all NodeDefs of the graph.
+    compares with a label. drawing: the random ops.
 
     Args:
       meta_graph: a MetaGraphDef, of which only the collection `losses` is read.
@@ -84,7 +84,6 @@ class Forward:
     def __init__(self, meta_graph, index: GraphIndex, variables: set[str]):
         self.index = index
         self._results: dict[str, bool] = {}  # what is_result has found
-        self.order = list(index.graph_def.node)
         weights = {name for name in variables if name in index.nodes and not _NO_WEIGHT.search(name)}
         self.transitions = {name for name in weights if _TRANSITIONS.search(name) and _is_square(index.nodes[name])}
         self.variables = weights - self.transitions
@@ -93,16 +92,14 @@ class Forward:
         statistics = self._statistics()
         self.weighted = self._onward(self.variables)
         self.feeds = feed_points(index)
-        self.random = self._onward(node.name for node in self.order if RANDOM.match(node.op))
+        self.drawing = self._of_ops(RANDOM)
+        self.random = self._onward(self.drawing)
         self.fed = self._onward(name for name, _ in self.feeds) | self.random
         self.reduced = self._reduced()
-        logarithms = {node.name for node in self.order if node.op in ("Log", "Log1p")}
+        logarithms = {name for name, op in index.ops.items() if op in ("Log", "Log1p")}
         self.parameters = self._onward(self.variables - statistics, logarithms) - self.fed - self.reduced
-        self.joins = {
-            name
-            for name in self.weighted & self.fed
-            if index.nodes[name].op not in _NO_LAYER and self._takes(name, self.parameters)
-        }
+        taking = {consumer for name in self.parameters for consumer in index.consumers.get(name, ())}
+        self.joins = {name for name in taking & self.weighted & self.fed if index.ops[name] not in _NO_LAYER}
         self._drop_updates()
         self.losses = self._losses(meta_graph)
         self.tail = self._tails()
@@ -112,7 +109,7 @@ class Forward:
         labels = set(self.labels)
         inputs = [point for point in self.feeds if point not in labels]
         # What goes into a loss as it is, though the network takes it as well.
-        into_losses = self._leading_to({name for name in self.weighted if index.nodes[name].op in _LOSS_OPS})
+        into_losses = self._leading_to({name for name in self.weighted if index.ops[name] in _LOSS_OPS})
         self.targets = {point[0] for point in inputs if self._used_by(into_losses, *point)}
         after_labels = self._after(self.labels)
         after_inputs = self._after(inputs) | self.random
@@ -126,117 +123,121 @@ class Forward:
 
     def is_end(self, name: str) -> bool:
         """Whether only losses and metrics use a node's values."""
-        consumers = [node for node in self.data_consumers(name) if node.op not in _SHAPE_OPS]
-        return all(node.name in self.closing and node.name not in self.live for node in consumers)
+        consumers = self.index.consumers.get(name, ())
+        return all(n in self.closing and n not in self.live for n in consumers if self._takes_values(n))
 
-    def data_consumers(self, name: str) -> list:
-        """The NodeDefs that consume a node's values and are part of the forward graph."""
-        return [node for node in self.index.consumers.get(name, []) if node.name not in self.side]
+    def data_consumers(self, name: str) -> list[str]:
+        """The nodes that consume a node's values and are part of the forward graph."""
+        return [consumer for consumer in self.index.consumers.get(name, ()) if consumer not in self.side]
 
-    def _takes(self, name: str, among: set[str]) -> bool:
-        return any(source in among for source, _ in self.index.inputs_of(self.index.nodes[name]))
+    def live_sources(self, name: str) -> list[str]:
+        """The live nodes whose values a node takes, in the order of its inputs."""
+        return [source for source, _ in self.index.inputs[name] if source in self.live]
+
+    def _of_ops(self, pattern: re.Pattern) -> set[str]:
+        ops = {op for op in set(self.index.ops.values()) if pattern.match(op)}
+        return {name for name, op in self.index.ops.items() if op in ops}
 
     def _onward(self, names, ends: Collection[str] = ()) -> set[str]:
         """What depends on the values of `names` in the forward graph up to the nodes `ends`, `names` included."""
-        reached, waiting = set(), deque(names)
+        reached, waiting, beyond = set(), list(names), self.side.union(ends)
+        ops, consumers = self.index.ops, self.index.consumers
         while waiting:
-            name = waiting.popleft()
-            if name in reached or name in self.side or name in ends:
-                continue
-            reached.add(name)
-            waiting.extend(n.name for n in self.data_consumers(name) if n.op not in _SHAPE_OPS)
+            name = waiting.pop()
+            if name not in reached and name not in beyond:
+                reached.add(name)
+                waiting += [consumer for consumer in consumers.get(name, ()) if ops[consumer] not in _SHAPE_OPS]
         return reached
 
     def _scored_by_transitions(self) -> set[str]:
         """What a conditional random field computes of its transitions, but for the labels that it decodes."""
         scored = self._onward(self.transitions)
-        return scored - self._onward(name for name in scored if self.index.nodes[name].op == "ArgMax")
+        return scored - self._onward(name for name in scored if self.index.ops[name] == "ArgMax")
 
     def _after(self, points: list[tuple[str, int]]) -> set[str]:
         """What depends on the values of the tensors `points`; other outputs of their nodes do not count."""
-        return self._onward(node.name for point in points for node in self._users(*point))
+        return self._onward(user for point in points for user in self._users(*point))
 
-    def _users(self, name: str, output: int) -> list:
-        users = {node.name: node for node, _ in self.index.uses.get((name, output), ())}
-        return [node for node in users.values() if self._takes_values(node)]
+    def _users(self, name: str, output: int) -> list[str]:
+        users = dict.fromkeys(node.name for node, _ in self.index.uses.get((name, output), ()))
+        return [user for user in users if self._takes_values(user)]
 
     def _used_by(self, names: set[str], name: str, output: int) -> bool:
-        return any(node.name in names for node in self._users(name, output))
+        return any(user in names for user in self._users(name, output))
 
     def _leading_to(self, meetings: set[str]) -> set[str]:
         """The weighted nodes `meetings`, and what leads to them over nodes without weights; no sides, no shapes."""
-        found = {name for name in meetings if self._takes_values(self.index.nodes[name])}
-        waiting = deque(found)
+        found = {name for name in meetings if self._takes_values(name)}
+        waiting, known = list(found), found | self.weighted
         while waiting:
-            for source, _ in self.index.inputs_of(self.index.nodes[waiting.popleft()]):
-                node = self.index.nodes.get(source)
-                if node and source not in found and source not in self.weighted and self._takes_values(node):
+            for source, _ in self.index.inputs[waiting.pop()]:
+                if source not in known and source in self.index.nodes and self._takes_values(source):
+                    known.add(source)
                     found.add(source)
                     waiting.append(source)
         return found
 
-    def _takes_values(self, node) -> bool:
-        return node.name not in self.side and node.op not in _SHAPE_OPS
+    def _takes_values(self, name: str) -> bool:
+        return name not in self.side and self.index.ops[name] not in _SHAPE_OPS
 
     def _side_nodes(self) -> set[str]:
-        side = {n.name for n in self.order if _GRADIENTS.search(n.name) or _SINKS.match(n.op)}
-        side |= {n.name for n in self.order if _UPDATES.match(n.op) and not self.index.consumers.get(n.name)}
-        waiting = deque(name for name in side if _GRADIENTS.search(name))
-        self.learning = set(waiting)
+        self.learning = {name for name in self.index.nodes if _GRADIENTS.search(name)}
+        waiting = deque(self.learning)
         while waiting:  # Clipping and scaling of gradients, up to the ops that apply them.
-            for node in self.index.consumers.get(waiting.popleft(), []):
-                if node.name not in self.learning:
-                    self.learning.add(node.name)
-                    waiting.append(node.name)
-        return side | self.learning
+            for consumer in self.index.consumers.get(waiting.popleft(), ()):
+                if consumer not in self.learning:
+                    self.learning.add(consumer)
+                    waiting.append(consumer)
+        unused = {name for name in self._of_ops(_UPDATES) if not self.index.consumers.get(name)}
+        return self._of_ops(_SINKS) | unused | self.learning
 
     def _statistics(self) -> set[str]:
         """Variables that the forward pass itself counts up or averages: moving means, metrics, steps."""
         return {
-            self.index.inputs_of(node)[0][0]
-            for node in self.order
-            if node.op in _STATISTICS and self.index.inputs_of(node) and node.name not in self.learning
+            self.index.inputs[name][0][0]
+            for name, op in self.index.ops.items()
+            if op in _STATISTICS and self.index.inputs[name] and name not in self.learning
         }
 
     def _drop_updates(self) -> None:
         """Adds to `side` the assignments whose value nothing uses, and the arithmetic that only they use."""
-        kept = self.joins | self.variables | {node.name for node in self.order if node.op in HEADS}
-        updates = {n.name for n in self.order if _UPDATES.match(n.op) and not self.data_consumers(n.name)}
+        kept = self.joins | self.variables | {name for name, op in self.index.ops.items() if op in HEADS}
+        updates = {name for name in self._of_ops(_UPDATES) if not self.data_consumers(name)}
 
-        def joins(node) -> bool:
-            return node.name not in kept and node.name in self.index.consumers
+        def joins(name: str) -> bool:
+            return name not in kept and name in self.index.consumers
 
-        self.side |= self._used_only_by(updates, lambda node: True, joins)
+        self.side |= self._used_only_by(updates, lambda name: True, joins)
 
     def _used_only_by(self, names: set[str], counts: Callable, joins: Callable) -> set[str]:
-        """`names`, and each NodeDef for which `joins` holds once all its consumers that count are among these."""
+        """`names`, and each node for which `joins` holds once all its consumers that count are among these."""
         found, left = set(names), {}
-        for node in self.order:
-            consumers = self.index.consumers.get(node.name, ())
-            left[node.name] = sum(counts(consumer) and consumer.name not in found for consumer in consumers)
-        waiting = [node for node in self.order if not left[node.name] and node.name not in found and joins(node)]
-        for node in waiting:
-            found.add(node.name)
-            for source in {name for name, _ in self.index.inputs_of(node)} & left.keys() if counts(node) else ():
+        for name in self.index.nodes:
+            consumers = self.index.consumers.get(name, ())
+            left[name] = len([n for n in consumers if n not in found and counts(n)])
+        waiting = [name for name, count in left.items() if not count and name not in found and joins(name)]
+        for name in waiting:
+            found.add(name)
+            for source in {source for source, _ in self.index.inputs[name]} & left.keys() if counts(name) else ():
                 left[source] -= 1
-                if not left[source] and source not in found and joins(self.index.nodes[source]):
-                    waiting.append(self.index.nodes[source])
+                if not left[source] and source not in found and joins(source):
+                    waiting.append(source)
         return found
 
     def _reduced(self) -> set[str]:
         """Single numbers that were made of tensors of more elements, and single numbers computed from them."""
         scalar, reduced = set(), set()
-        for node in self.order:
-            sources = [source for source, _ in self.index.inputs_of(node)]
+        for name, node in self.index.nodes.items():
+            sources, op = [source for source, _ in self.index.inputs[name]], self.index.ops[name]
             known = _size_of(node)
-            if node.op == "Const" and not known:
+            if op == "Const" and not known:
                 value = constant(node)
                 known = value.size if value is not None else None
-            whole = known == 1 or (node.op in _REDUCTIONS and self._reduces_all(node))
-            if whole or (not known and sources and all(source in scalar for source in sources)):
-                scalar.add(node.name)
-                if (whole and sources and sources[0] not in scalar) or any(source in reduced for source in sources):
-                    reduced.add(node.name)
+            whole = known == 1 or (op in _REDUCTIONS and self._reduces_all(node))
+            if whole or (not known and sources and scalar.issuperset(sources)):
+                scalar.add(name)
+                if (whole and sources and sources[0] not in scalar) or not reduced.isdisjoint(sources):
+                    reduced.add(name)
         return reduced
 
     def _reduces_all(self, node) -> bool:
@@ -252,107 +253,108 @@ class Forward:
 
     def _losses(self, meta_graph) -> set[str]:
         named = meta_graph.collection_def["losses"].node_list.value if "losses" in meta_graph.collection_def else []
-        ops = {n.name for n in self.order if _LOSSES.match(n.op)} & self.weighted
+        ops = self._of_ops(_LOSSES) & self.weighted
         return self._onward(ops | {tensor_name(name)[0] for name in named} & self.weighted)
 
     def _tails(self) -> set[str]:
         """Weighted nodes after which only losses and metrics come; not what shapes a network's result for its user."""
 
-        def joins(node) -> bool:
-            name = node.name
+        def joins(name: str) -> bool:
             if name in self.side or name not in self.weighted or name in self.parameters:
                 return False
-            consumed = any(self._takes_values(consumer) for consumer in self.index.consumers.get(name, ()))
-            if not consumed and not (name in self.reduced or name in self.losses or self._is_metric(node)):
+            consumed = any(map(self._takes_values, self.index.consumers.get(name, ())))
+            if not consumed and not (name in self.reduced or name in self.losses or self._is_metric(name)):
                 return False
-            return name in self.losses or (node.op in _PASSED and consumed) or not self.is_result(node)
+            return name in self.losses or (self.index.ops[name] in _PASSED and consumed) or not self.is_result(name)
 
         return self._used_only_by(set(), self._takes_values, joins)
 
-    def _is_metric(self, node) -> bool:
-        if _METRIC_ENDS.match(node.op) or _METRIC_SCOPES.search(node.name):
+    def _is_metric(self, name: str) -> bool:
+        op = self.index.ops[name]
+        if _METRIC_ENDS.match(op) or _METRIC_SCOPES.search(name):
             return True
-        return bool(self.trained) and node.op in _REDUCTIONS | _ACTIVATIONS and node.name not in self.trained
+        return bool(self.trained) and op in _REDUCTIONS | _ACTIVATIONS and name not in self.trained
 
-    def is_result(self, node) -> bool:
-        """Whether a NodeDef is a layer or a head of the network, or reshapes one where the loss does not."""
+    def is_result(self, name: str) -> bool:
+        """Whether a node is a layer or a head of the network, or reshapes one where the loss does not."""
         way = []
-        while node.name not in self._results:
-            way.append(node.name)
-            self._results[node.name] = self._is_head(node)  # where the way leads back here
-            found = self._result_or_source(node)
+        while name not in self._results:
+            way.append(name)
+            self._results[name] = self._is_head(name)  # where the way leads back here
+            found = self._result_or_source(name)
             if isinstance(found, bool):
-                self._results[node.name] = found
+                self._results[name] = found
             else:
-                node = found
-        self._results |= dict.fromkeys(way, self._results[node.name])
-        return self._results[node.name]
+                name = found
+        self._results |= dict.fromkeys(way, self._results[name])
+        return self._results[name]
 
-    def _is_head(self, node) -> bool:
-        return node.op in HEADS and node.name not in self.reduced
+    def _is_head(self, name: str) -> bool:
+        return self.index.ops[name] in HEADS and name not in self.reduced
 
-    def _result_or_source(self, node):
-        """Whether a NodeDef is a result; or the NodeDef that it reshapes, which then tells."""
-        if node.name in self.joins:
+    def _result_or_source(self, name: str) -> bool | str:
+        """Whether a node is a result; or the node that it reshapes, which then tells."""
+        if name in self.joins:
             return True
-        if node.op not in _FOLLOWING and not self.normalizes(node):
-            return self._is_head(node)
-        source = self.index.nodes.get(self.index.inputs_of(node)[0][0]) if self.index.inputs_of(node) else None
-        return False if source is None or self._belongs_to_loss(node, source) else source
+        if self.index.ops[name] not in _FOLLOWING and not self.normalizes(name):
+            return self._is_head(name)
+        source = self.index.inputs[name][0][0] if self.index.inputs[name] else None
+        return False if source not in self.index.nodes or self._belongs_to_loss(name, source) else source
 
-    def normalizes(self, node) -> bool:
-        """Whether a NodeDef divides a tensor by its own norm, as tf.math.l2_normalize does."""
-        sources = [source for source, _ in self.index.inputs_of(node)]
-        if node.op not in ("Mul", "RealDiv", "Div") or len(sources) != 2:
+    def normalizes(self, name: str) -> bool:
+        """Whether a node divides a tensor by its own norm, as tf.math.l2_normalize does."""
+        sources = [source for source, _ in self.index.inputs[name]]
+        if self.index.ops[name] not in ("Mul", "RealDiv", "Div") or len(sources) != 2:
             return False
         before, reduces = sources[1], False
         for _ in range(8):
-            divisor = self.index.nodes.get(before)
-            if divisor is None or divisor.op not in _OF_NORMS or not self.index.inputs_of(divisor):
+            op = self.index.ops.get(before)
+            if op not in _OF_NORMS or not self.index.inputs[before]:
                 return False
-            reduces = reduces or divisor.op in ("Sum", "Max")
-            before = self.index.inputs_of(divisor)[0][0]
+            reduces = reduces or op in ("Sum", "Max")
+            before = self.index.inputs[before][0][0]
             if before == sources[0]:
                 return reduces
         return False
 
-    def _belongs_to_loss(self, node, source) -> bool:
+    def _belongs_to_loss(self, name: str, source: str) -> bool:
         """Whether a node that reshapes the result of a layer does so for a loss, by the name scope that it shares."""
-        if INTERNAL.search(node.name):
+        if INTERNAL.search(name):
             return True
-        consumers = [n.name for n in self.data_consumers(node.name)]
-        return bool(consumers) and all(_shared(node.name, n) > _shared(node.name, source.name) for n in consumers)
+        consumers, with_source = self.data_consumers(name), _shared(name, source)
+        return bool(consumers) and all(_shared(name, consumer) > with_source for consumer in consumers)
 
-    def _is_of_loss(self, node, sources: list[str]) -> bool:
-        if node.op in _LOSS_SIDE or INTERNAL.search(node.name):
+    def _is_of_loss(self, name: str, sources: list[str]) -> bool:
+        op = self.index.ops[name]
+        if op in _LOSS_SIDE or INTERNAL.search(name):
             return True
-        if node.op in _REDUCTIONS and sources:
-            return self.is_result(self.index.nodes[sources[0]])
-        return node.op in STRUCTURAL and bool(sources) and self._belongs_to_loss(node, self.index.nodes[sources[0]])
+        if op in _REDUCTIONS and sources:
+            return self.is_result(sources[0])
+        return op in STRUCTURAL and bool(sources) and self._belongs_to_loss(name, sources[0])
 
     def _compared(self, reachable: set[str], after_labels: set[str]) -> set[str]:
         """The nodes of `reachable` that are used together with labels, without the logarithms that the loss adds."""
         compared, seen, waiting = set(), set(), deque()
         for name in reachable:
             if (name not in self.reduced or name in self.joins) and any(
-                node.name in after_labels for node in self.data_consumers(name)
+                consumer in after_labels for consumer in self.data_consumers(name)
             ):
                 waiting.append(name)
         while waiting:
-            node = self.index.nodes[waiting.popleft()]
-            if node.name in seen:
+            name = waiting.popleft()
+            if name in seen:
                 continue
-            seen.add(node.name)
-            sources = [s for s, _ in self.index.inputs_of(node) if s in reachable]
+            seen.add(name)
+            sources = [s for s, _ in self.index.inputs[name] if s in reachable]
             passes = (
-                node.op in _PASSED
-                or bool(_MASKS.search(node.name))
-                or (node.name in self.tail and self._is_of_loss(node, sources))
+                self.index.ops[name] in _PASSED
+                or bool(_MASKS.search(name))
+                or (name in self.tail and self._is_of_loss(name, sources))
             )
             if passes and sources:
                 waiting.extend(sources)
             else:
-                compared.add(node.name)
+                compared.add(name)
         beyond = self._beyond_loss(compared, reachable)
         return {name for name in compared if not self._made_by_loss(name, reachable, beyond)}
 
@@ -361,18 +363,17 @@ class Forward:
         found = reachable - compared - self.tail
         waiting = deque(found)
         while waiting:
-            for node in self.index.consumers.get(waiting.popleft(), ()):
-                if node.name in reachable and node.name not in compared and node.name not in found:
-                    found.add(node.name)
-                    waiting.append(node.name)
+            for consumer in self.index.consumers.get(waiting.popleft(), ()):
+                if consumer in reachable and consumer not in compared and consumer not in found:
+                    found.add(consumer)
+                    waiting.append(consumer)
         return found
 
     def _made_by_loss(self, name: str, reachable: set[str], beyond: set[str]) -> bool:
         """Whether a compared node is itself computed, by arithmetic of the loss alone, from compared nodes."""
-        node = self.index.nodes[name]
-        sources = [source for source, _ in self.index.inputs_of(node) if source in reachable]
-        named = node.op == "Identity" and not INTERNAL.search(name)
-        if named and sources and not self._belongs_to_loss(node, self.index.nodes[sources[0]]):
+        sources = [source for source, _ in self.index.inputs[name] if source in reachable]
+        named = self.index.ops[name] == "Identity" and not INTERNAL.search(name)
+        if named and sources and not self._belongs_to_loss(name, sources[0]):
             return False
         return name in self.tail and beyond.isdisjoint(sources)
 
@@ -380,12 +381,13 @@ class Forward:
         """The nodes inside while loops, which cannot be fetched, and in conditional branches, which may not run."""
 
         def between(first: tuple[str, ...], last: tuple[str, ...], outside: set[str]) -> set[str]:
-            inside, waiting = set(), deque(n.name for n in self.order if n.op in first and n.name not in outside)
+            begin = (name for name, op in self.index.ops.items() if op in first and name not in outside)
+            inside, waiting = set(), deque(begin)
             while waiting:
                 name = waiting.popleft()
-                if name not in inside and self.index.nodes[name].op not in last:
+                if name not in inside and self.index.ops[name] not in last:
                     inside.add(name)
-                    waiting.extend(n.name for n in self.index.consumers.get(name, []))
+                    waiting.extend(self.index.consumers.get(name, ()))
             return inside
 
         loops = between(("Enter", "RefEnter"), ("Exit", "RefExit"), set())

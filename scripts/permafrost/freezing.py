@@ -35,11 +35,12 @@ class Plan:
     repairs: list[dict] = field(default_factory=list)
 
 
-def plan(meta_graph, imported: dict, options: dict) -> Plan:
+def plan(meta_graph, index: GraphIndex, imported: dict, options: dict) -> Plan:
     """What the frozen graph of a model will be.
 
     Args:
       meta_graph: the MetaGraphDef; it is not changed.
+      index: that of its graph.
       imported: the import record: `outputs`, `inputs`, `variables`, `op_definitions` and `stale_shapes`.
       options: clear_devices, variable_names_allowlist, variable_names_denylist, initializer_nodes.
     Raises Problem: unsupported_op, missing_variable, bad_setting or too_large.
@@ -50,7 +51,7 @@ def plan(meta_graph, imported: dict, options: dict) -> Plan:
     graph_def, cuts = pruning.cut_inputs(meta_graph.graph_def, list(imported["inputs"]), imported["outputs"])
     made = [{"repair": "input cut to a placeholder", "node": tensor, "placeholder": cuts[tensor]} for tensor in cuts]
 
-    index = GraphIndex(graph_def)
+    index = index.of(graph_def)
     kept = pruning.needed(index, outputs)
     own = pruning.needed(index, outputs, with_colocated=False)
     if any(_troublesome(index.nodes[name], sources, definitions) for name in kept - own):

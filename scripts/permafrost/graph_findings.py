@@ -127,11 +127,11 @@ def _depending(index: GraphIndex, node, switches: set[str], name: str, what: str
     """A finding about a node that may be switched off: by what is fed, or on one side of a cond."""
     near, waiting = {node.name} & index.nodes.keys(), [node.name]
     for _ in range(_HOPS):
-        waiting = [consumer.name for name in waiting for consumer in index.consumers.get(name, ())]
+        waiting = [consumer for name in waiting for consumer in index.consumers.get(name, ())]
         near.update(waiting)
     before = set(near)
     for _ in range(_HOPS):
-        points = {point for name in before for point in index.inputs_of(index.nodes[name])}
+        points = {point for name in before for point in index.inputs[name]}
         if switch := sorted(switches & {"{}:{}".format(*point) for point in points}):
             return finding(INFO, name, node.name, f"{what}, unless {switch[0]} is fed what switches it off")
         before |= {source for source, _ in points if source in index.nodes}

@@ -12,19 +12,22 @@ def check(node, definition) -> None:
     The number of inputs is counted as tensorflow/core/framework/node_def_util.cc does (InputTypesForNode); it stays
     open where a function leaves attributes to its caller.
     """
+    is_open, attributes = False, node.attr
     for attribute in definition.attr:
-        if attribute.name not in node.attr:
+        name, kind = attribute.name, attribute.type
+        if name not in attributes:
             if not attribute.HasField("default_value"):
-                _refuse(node, f"lacks the attribute {attribute.name!r}")
-        elif attribute.type in ("type", "list(type)") and not node.attr[attribute.name].placeholder:
-            value = node.attr[attribute.name]
-            for dtype in [value.type] if attribute.type == "type" else value.list.type:
+                _refuse(node, f"lacks the attribute {name!r}")
+        elif attributes[name].placeholder:
+            is_open = True
+        elif kind in ("type", "list(type)"):
+            for dtype in [attributes[name].type] if kind == "type" else attributes[name].list.type:
                 if dtype not in _DTYPES:
                     _refuse(node, f"has the unknown dtype number {dtype}")
     controls = [text.startswith("^") for text in node.input]
     if controls != sorted(controls):
         _refuse(node, "has a data input after a control input")
-    if any(node.attr[attribute.name].placeholder for attribute in definition.attr if attribute.name in node.attr):
+    if is_open:
         return
     wanted = sum(_width(node, argument, definition) for argument in definition.input_arg)
     found = len(controls) - sum(controls)

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 
 from permafrost import node_checks, subnetworks
 from permafrost.contract import Problem
-from permafrost.forward import HEADS, INTERNAL, RANDOM, STRUCTURAL, Forward
+from permafrost.forward import HEADS, INTERNAL, STRUCTURAL, Forward
 from permafrost.metagraph import VARIABLE_OPS, GraphIndex, tensor_name
 from permafrost.op_definitions import registered
 from permafrost.protos import types_pb2
@@ -108,8 +108,8 @@ def _rank(forward: Forward) -> list[dict]:
     """All candidates, best first; `chosen` ones are strong, or reach weights that no strong one reaches."""
     index = forward.index
     ends = {name for name in forward.live if forward.is_end(name)}
-    told = {n.name for n in forward.order if n.op == "Identity" and n.name in forward.live and _TOLD.search(n.name)}
-    own_heads = {n.name for n in forward.order if n.op in HEADS and n.name in forward.live and _has_own_name(n)}
+    told = {name for name in forward.live if index.ops[name] == "Identity" and _TOLD.search(name)}
+    own_heads = {name for name in forward.live if index.ops[name] in HEADS and _has_own_name(index.nodes[name])}
     names = ends | forward.compared | told | own_heads
     for name in list(names):
         names |= _before_head(forward, name) | _reshaped_for_loss(forward, name) | _taken_apart(forward, name, ends)
@@ -120,7 +120,7 @@ def _rank(forward: Forward) -> list[dict]:
         weights = before & (forward.variables | forward.transitions)
         entry = {"name": name, "score": 0, "chosen": False, "reasons": [], "weights": weights}
         entry["forced"] = bool(before & forward.targets) and name not in told
-        entry["random"] = any(RANDOM.match(index.nodes[source].op) for source in before)
+        entry["random"] = not forward.drawing.isdisjoint(before)
         _score(forward, entry, ends, names, borders)
         entries.append(entry)
     most = max((len(entry["weights"]) for entry in entries), default=0)
@@ -148,20 +148,17 @@ def _before_head(forward: Forward, name: str) -> set[str]:
         if name in seen:
             continue
         seen.add(name)
-        node = forward.index.nodes[name]
-        told = not INTERNAL.search(name) and bool(_TOLD.search(name))
-        if (after_head and (node.op not in STRUCTURAL or told)) or node.op in HEADS:
+        op, sources = forward.index.ops[name], forward.live_sources(name)
+        if op in HEADS or (after_head and (op not in STRUCTURAL or _is_told(name))):
             found.add(name)
-        if node.op in HEADS or (node.op in STRUCTURAL and not _gathers_steps(forward, node)):
-            sources = [source for source, _ in forward.index.inputs_of(node) if source in forward.live]
-            waiting.extend((source, after_head or node.op in HEADS) for source in sources)
+        gathers_steps = op == "Pack" and len(sources) > 1  # of a sequence, of which each goes on into the next
+        if op in HEADS or (op in STRUCTURAL and not gathers_steps):
+            waiting.extend((source, after_head or op in HEADS) for source in sources)
     return found
 
 
-def _gathers_steps(forward: Forward, node) -> bool:
-    """Whether a node puts the steps of a sequence together, of which each goes on into the next."""
-    sources = [forward.index.nodes[source] for source, _ in forward.index.inputs_of(node)]
-    return node.op == "Pack" and sum(source.name in forward.live for source in sources) > 1
+def _is_told(name: str) -> bool:
+    return bool(_TOLD.search(name)) and not INTERNAL.search(name)
 
 
 def _reshaped_for_loss(forward: Forward, name: str) -> set[str]:
@@ -217,10 +214,10 @@ def _without_sampling(forward: Forward, name: str) -> set[str]:
         if name in seen or name not in forward.live:
             continue
         seen.add(name)
-        if name not in forward.random and forward.is_result(forward.index.nodes[name]):
+        if name not in forward.random and forward.is_result(name):
             results.add(name)
             continue
-        waiting.extend(source for source, _ in forward.index.inputs_of(forward.index.nodes[name]))
+        waiting.extend(source for source, _ in forward.index.inputs[name])
     return results
 
 
@@ -241,11 +238,11 @@ def _score(forward: Forward, entry: dict, ends: set[str], names: set[str], borde
         add(3, "a loss compares it with labels")
     if node.op in HEADS:
         add(2, f"is a {HEADS[node.op]} head")
-    elif any(consumer.op in HEADS and consumer.name in names for consumer in forward.data_consumers(name)):
+    elif any(forward.index.ops[n] in HEADS and n in names for n in forward.data_consumers(name)):
         add(2, "goes into a head")
     if name in ends:
         add(1, "end of the forward graph")
-    if forward.is_result(node):
+    if forward.is_result(name):
         add(1, "result of a layer")
     if name in forward.trained:
         add(1, "is trained")

@@ -41,11 +41,11 @@ def needed(index: GraphIndex, outputs: list[str], with_colocated: bool = True) -
 
 def table_initializers(index: GraphIndex, kept: set[str]) -> list[str]:
     """The nodes that fill the lookup tables among `kept`, in graph order. TensorFlow's freeze_graph loses them."""
-    tables = {name for name in kept if index.nodes[name].op in TABLES}
+    tables = {name for name in kept if index.ops[name] in TABLES}
     return [
-        node.name
-        for node in index.graph_def.node
-        if node.op in TABLE_INITIALIZERS and any(source in tables for source, _ in index.inputs_of(node)[:1])
+        name
+        for name, op in index.ops.items()
+        if op in TABLE_INITIALIZERS and any(source in tables for source, _ in index.inputs[name][:1])
     ]
 
 
@@ -121,9 +121,8 @@ def _needed_beside(index: GraphIndex, points: set[tuple[str, int]], outputs: lis
         if name in reached or name not in index.nodes or (name, output) in points:
             continue
         reached.add(name)
-        node = index.nodes[name]
-        waiting.extend(index.inputs_of(node))
-        waiting.extend((control, 0) for control in index.control_inputs_of(node) if control not in fed)
+        waiting.extend(index.inputs[name])
+        waiting.extend((control, 0) for control in index.controls[name] if control not in fed)
     return fed & reached
 
 

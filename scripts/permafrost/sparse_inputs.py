@@ -43,8 +43,8 @@ def _of_ops(
 ) -> Iterator[tuple[tuple[str, str, str], int | None]]:
     """(indices, values, shape) and the number of columns, where a weight tells it, for each op that takes all three."""
     for name in sorted(own):
-        node = index.nodes[name]
-        definition = registered(node.op) if "Sparse" in node.op else None
+        node, op = index.nodes[name], index.ops[name]
+        definition = registered(op) if "Sparse" in op else None
         if definition is None or any(argument.number_attr for argument in definition.input_arg):
             continue
         arguments = [argument.name for argument in definition.input_arg]

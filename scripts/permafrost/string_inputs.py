@@ -68,9 +68,9 @@ def _strings(node) -> list[str]:
 def _keys(index: GraphIndex, find) -> list[str]:
     """Keys of the table that a LookupTableFind looks into, from the constants that fill it."""
     table = index.source_of(find, 0)
-    for node in index.consumers.get(table.name, []) if table is not None else []:
-        if node.op in TABLE_INITIALIZERS:
-            return _strings(index.source_of(node, 1))[:_MOST_KEYS]
+    for name in index.consumers.get(table.name, []) if table is not None else []:
+        if index.ops[name] in TABLE_INITIALIZERS:
+            return _strings(index.source_of(index.nodes[name], 1))[:_MOST_KEYS]
     return []
 
 
@@ -105,9 +105,10 @@ def _itemsize(decoder) -> int:
 def _elements(index: GraphIndex, node) -> int:
     """How many numbers are decoded of one string, by the constant shape that they are given next; else 784."""
     for _ in range(4):
-        node, *_ = index.consumers.get(node.name) or [None]
-        if node is None:
+        consumers = index.consumers.get(node.name)
+        if not consumers:
             break
+        node = index.nodes[consumers[0]]
         target = constant(index.source_of(node, 1)) if node.op == "Reshape" else None
         if target is not None and target.size:
             return min(prod(int(size) for size in target.reshape(-1) if size > 0), 1 << 20)

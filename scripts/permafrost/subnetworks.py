@@ -40,7 +40,7 @@ def seams(
     Args:
       membership: as `networks` gives it.
       live: the nodes that could be outputs.
-      consumers: gives the NodeDefs of the forward graph that take a node's values.
+      consumers: gives the nodes of the forward graph that take a node's values.
     """
     depends: dict[str, set[str]] = defaultdict(set)
     waiting = deque()
@@ -49,16 +49,16 @@ def seams(
         waiting.append(variable)
     while waiting:
         name = waiting.popleft()
-        for node in consumers(name):
-            if not depends[name] <= depends[node.name]:
-                depends[node.name] |= depends[name]
-                waiting.append(node.name)
+        for consumer in consumers(name):
+            if not depends[name] <= depends[consumer]:
+                depends[consumer] |= depends[name]
+                waiting.append(consumer)
     found = {}
     for name in sorted(live):
         if len(depends[name]) != 1:
             continue
         (own,) = depends[name]
-        further = sorted(set().union(*(depends[node.name] for node in consumers(name))) - {own})
+        further = sorted(set().union(*(depends[consumer] for consumer in consumers(name))) - {own})
         if further and not _goes_on(index, membership, own, name, consumers):
             found[name] = (own, further[0])
     return found
@@ -70,11 +70,11 @@ def _goes_on(
     """Whether the network `own` goes on after its node `name`: whether weights of its own are used there."""
     after, waiting = {name}, deque([name])
     while waiting:
-        for node in consumers(waiting.popleft()):
-            if node.name not in after:
-                after.add(node.name)
-                waiting.append(node.name)
-    beside = {source for node in after - {name} for source, _ in index.inputs_of(index.nodes[node])} - after
+        for consumer in consumers(waiting.popleft()):
+            if consumer not in after:
+                after.add(consumer)
+                waiting.append(consumer)
+    beside = {source for taker in after - {name} for source, _ in index.inputs[taker]} - after
     return any(membership.get(variable) == own for variable in _weights_only(index, beside))
 
 

@@ -104,9 +104,8 @@ def executed(index: GraphIndex, fetched: Iterable[str], fed: set[str]) -> set[st
         if name in running or name not in index.nodes:
             continue
         running.add(name)
-        node = index.nodes[name]
-        waiting.extend(point for point in index.inputs_of(node) if "{}:{}".format(*point) not in fed)
-        waiting.extend((source, 0) for source in index.control_inputs_of(node))
+        waiting.extend(point for point in index.inputs[name] if "{}:{}".format(*point) not in fed)
+        waiting.extend((source, 0) for source in index.controls[name])
     return running
 
 
