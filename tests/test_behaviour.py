@@ -83,6 +83,10 @@ def moved_on_the_side():
         tf.identity(x, name="out")
 
 
+def plain_resource():
+    tf.matmul(features(), weights("w", resource=True), name="out")
+
+
 def plain():
     tf.matmul(features(), weights(), name="out")
 
@@ -102,6 +106,7 @@ def plain():
         (dropout_off, "deterministic"),
         (moved_on_the_side, "deterministic"),
         (plain, "deterministic"),
+        (plain_resource, "deterministic"),
     ],
 )
 def test_each_behaviour_is_verified_bit_by_bit_and_told(build, behaviour, tmp_path):

@@ -10,6 +10,7 @@ from permafrost.op_definitions import registered
 
 # Stateful ops that give the same in each run: they read what a restore or an initializer has put there, hold tensors
 # within a run, call functions (whose nodes are looked at by themselves), or are there for what they do on the side.
+# Whether what a write of a variable leaves behind matters is for who looks at the variable's readers to say.
 _SAME_EACH_TIME = {
     *VARIABLE_OPS, "ReadVariableOp", "ResourceGather", "ResourceGatherNd", "VariableShape", "VarIsInitializedOp",
     "IsVariableInitialized", "Assert", "Print", "PrintV2", "If", "While", "Case", "StatefulPartitionedCall",
@@ -18,7 +19,7 @@ _SAME_EACH_TIME = {
     "InitializeTable", "InitializeTableV2", "InitializeTableFromTextFile", "InitializeTableFromTextFileV2",
     "MutableHashTable", "MutableHashTableV2", "MutableHashTableOfTensors", "MutableHashTableOfTensorsV2",
     "MutableDenseHashTable", "MutableDenseHashTableV2", "LookupTableImport", "LookupTableImportV2",
-    "Restore", "RestoreSlice", "RestoreV2",
+    "Restore", "RestoreSlice", "RestoreV2", "AssignVariableOp", "AssignAddVariableOp", "AssignSubVariableOp",
 }  # fmt: skip
 _RESTORES = ("Restore", "RestoreSlice", "RestoreV2")
 _PLAIN = ("Identity", "Reshape", "Cast")
