@@ -37,7 +37,7 @@ def freeze(imported: dict, options: dict, frozen_graph: Path, facts: dict) -> No
     facts["frozen_graph"] = frozen_graph.name
     facts["options"] = {key: value for key, value in options.items() if key not in limits.DEFAULTS}
     facts["versions"] = versions()
-    with watched(imported.get("files", ())):
+    with watched(graph_files.files_of(imported)):
         _freeze(imported, options, frozen_graph, facts)
 
 

@@ -26,7 +26,7 @@ def verify(imported: dict, provenance: dict, frozen_graph: Path, settings: dict,
         if record["status"] != records.OK:
             return records.passed_on(record)
     began = time.monotonic()
-    with unchanged.watched(imported.get("files", ())) as refuse_changed:
+    with unchanged.watched(graph_files.files_of(imported)) as refuse_changed:
         limits.held(settings, _refuse_changed, imported, provenance, frozen_graph)
         # Imported here: a model that could not be frozen needs no TensorFlow.
         from permafrost import judging, verdict

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from permafrost.contract import Problem
+from permafrost.graph_size import no_graph_of
 from permafrost.listing import Listing
 from permafrost.names import named_prefixes, printable
 from permafrost.unchanged import stamp
@@ -21,7 +22,6 @@ _TABLE_MAGIC = bytes.fromhex("57fb808b247547db")  # tensorflow/core/lib/io/forma
 _LFS_POINTER = b"version https://git-lfs"
 _LARGEST_POINTER = 1024  # bytes; the Git LFS specification's limit
 _LONGEST_CHECKPOINT_FILE = 4 << 20
-_LARGEST_GRAPH = (1 << 31) - 1  # bytes; no protocol buffer has more
 _LARGEST_HASHED = 1 << 31  # bytes
 _END = 1 << 20  # bytes of a larger file that are looked at, at its start and at its end
 _SETTLED_NS = 2_000_000_000
@@ -230,14 +230,6 @@ class Files:
 
     def _fact(self, name: str, fact: str, find_out: Callable[[], object]):
         return self._facts.of(self.path(name), self._listing.files[name], fact, find_out)
-
-
-def no_graph_of(path: str, size: int) -> Problem | None:
-    """The problem (bad_meta_graph) of a file that is too large, in bytes, for a graph to be in it, or None."""
-    if size <= _LARGEST_GRAPH:
-        return None
-    why = f"{path} is no meta graph: it has {size} bytes, and a protocol buffer has less than 2 GiB"
-    return Problem("bad_meta_graph", why)
 
 
 def _kind(path: str, size: int) -> str:

@@ -104,3 +104,9 @@ def _parsed(kind: type[Message], content: bytes, path: str, binary: bool | None)
         except (text_format.ParseError, UnicodeDecodeError, ValueError, RecursionError):
             pass
     raise Problem("bad_meta_graph", f"{path} is not a {kind.DESCRIPTOR.name}, or is cut off ({len(content)} bytes)")
+
+
+def files_of(imported: dict) -> list[str]:
+    """The paths of all files of an import record's model: of its tensors, its graph and its saver."""
+    graph = imported.get("graph", {})
+    return [*imported.get("files", ()), *filter(None, (graph.get("path"), graph.get("saver")))]

@@ -9,7 +9,7 @@ from pathlib import Path
 from google.protobuf.message import DecodeError
 
 from permafrost.contract import Problem
-from permafrost.files import no_graph_of
+from permafrost.graph_size import no_graph_of
 from permafrost.protos import meta_graph_pb2
 
 VARIABLE_OPS = ("Variable", "VariableV2", "VarHandleOp")
