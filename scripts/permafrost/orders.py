@@ -35,13 +35,7 @@ def topological(body: Body) -> list:
     for name, waits_for in missing.items():
         for source in waits_for:
             dependents.setdefault(source, []).append(name)
-    counts = {name: len(waits_for) for name, waits_for in missing.items()}
-    order = [name for name, count in counts.items() if not count]
-    for name in order:
-        for dependent in dependents.get(name, ()):
-            counts[dependent] -= 1
-            if not counts[dependent]:
-                order.append(dependent)
+    order = _in_order({name: len(waits_for) for name, waits_for in missing.items()}, dependents)
     if len(order) < len(body.nodes):
         name = min(set(body.nodes) - set(order))
         raise Problem("bad_meta_graph", f"node {name!r} ({body.nodes[name].op}) depends on itself")
@@ -149,10 +143,20 @@ def first_in_cycle(body: Body, order: Order, later: dict[str, int]) -> str | Non
     for names in following.values():
         for name in names:
             counts[name] += 1
-    ready = [name for name, count in counts.items() if not count]
-    for name in ready:
-        for dependent in following.get(name, ()):
-            counts[dependent] -= 1
-            if not counts[dependent]:
-                ready.append(dependent)
-    return min((name for name in later if counts[name]), default=None)
+    return min(later.keys() - set(_in_order(counts, following)), default=None)
+
+
+def _in_order(counts: dict, following: dict) -> list:
+    """The keys of `counts`, each after all that it follows; those on a cycle, and behind one, are left out.
+
+    Args:
+      counts: key -> how many others it follows, as often as `following` has it; it is used up.
+      following: key -> those that follow it.
+    """
+    ready = [key for key, count in counts.items() if not count]
+    for key in ready:
+        for other in following.get(key, ()):
+            counts[other] -= 1
+            if not counts[other]:
+                ready.append(other)
+    return ready
