@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from google.protobuf import text_format
+from tensorflow.core.framework import variable_pb2
 from tensorflow.python.tools import freeze_graph, saved_model_utils
 
 import kinds
@@ -185,18 +186,53 @@ def test_variable_lists_and_devices_as_freeze_graph_has_them(plain, option, clea
     check_verified(record, provenance, path, **chosen)
 
 
-def save_saved_model(directory: Path, tags: list[list[str]]) -> None:
+def test_a_graph_without_a_saver_is_restored_as_a_new_saver_would(tmp_path):
+    zoo, feed = tmp_path / "zoo", {"x:0": np.arange(12, dtype=np.float32).reshape(2, 6)}
+    zoo.mkdir()
+    kinds.save(kinds.partitioned(0, 3), zoo)
+    meta_graph = read_meta_graph(zoo / "model.ckpt.meta")
+    meta_graph.ClearField("saver_def")
+    (zoo / "model.ckpt.meta").write_bytes(meta_graph.SerializeToString())
+    with tf.Graph().as_default(), v1.Session() as session:
+        v1.train.import_meta_graph(str(zoo / "model.ckpt.meta")).restore(session, str(zoo / "model.ckpt"))
+        right = session.run("out:0", feed)
+    record, provenance, path = frozen_graph(zoo, tmp_path / "frozen")
+    assert {row["key"] for row in record["variables"]} == {"w"}
+    with tf.Graph().as_default(), v1.Session() as session:
+        tf.import_graph_def(v1.GraphDef.FromString(path.read_bytes()), name="")
+        assert np.array_equal(session.run("out:0", feed), right)
+    check_verified(record, provenance, path)
+
+
+@pytest.mark.parametrize("change", [{"var_shape": [2]}, {"var_offset": [-1, 0]}, {"var_shape": [7, 5]}])
+def test_a_slice_that_is_none_is_refused(change, tmp_path):
+    kinds.save(kinds.partitioned(0, 3), tmp_path)
+    meta_graph = read_meta_graph(tmp_path / "model.ckpt.meta")
+    meta_graph.ClearField("saver_def")
+    variables = meta_graph.collection_def["variables"].bytes_list.value
+    variable = variable_pb2.VariableDef.FromString(variables[0])
+    for field, values in change.items():
+        getattr(variable.save_slice_info_def, field)[:] = values
+    variables[0] = variable.SerializeToString()
+    (tmp_path / "model.ckpt.meta").write_bytes(meta_graph.SerializeToString())
+    problem = problem_of(imported, the_source(tmp_path))
+    assert problem.cause in ("bad_meta_graph", "shape_mismatch") and "'w/part_0'" in problem.message
+
+
+def save_saved_model(directory: Path, tags: list[list[str]], resource: bool = False, main_op=None) -> None:
+    """Saves one model under each set of tags; `main_op` makes the op that the loader runs after the restore."""
     builder = v1.saved_model.Builder(str(directory))
     for number, names in enumerate(tags):
         with tf.Graph().as_default() as graph, v1.Session(graph=graph) as session:
-            kinds.plain(False)()
+            kinds.plain(resource)()
             session.run(v1.global_variables_initializer())
             x, out = (graph.get_tensor_by_name(f"{name}:0") for name in ("x", "out"))
             signature = {"serving_default": v1.saved_model.predict_signature_def({"in": x}, {"y": out})}
             if number:
                 builder.add_meta_graph(names, signature_def_map=signature)
             else:
-                builder.add_meta_graph_and_variables(session, names, signature_def_map=signature)
+                last = main_op() if main_op else None
+                builder.add_meta_graph_and_variables(session, names, signature_def_map=signature, main_op=last)
     builder.save()
 
 
@@ -213,6 +249,24 @@ def test_a_saved_model_is_a_model_of_the_zoo(tmp_path):
     right = theirs(input_saved_model_dir=directory, saved_model_tags=["serve"], input_graph_def=graph_def)
     assert path.read_bytes() == right
     check_verified(record, provenance, path)
+
+
+@pytest.mark.parametrize("resource", [False, True])
+@pytest.mark.parametrize("which", ["global", "local"])
+def test_what_a_saved_model_writes_when_it_is_loaded(which, resource, tmp_path):
+    def main_op():
+        kept = v1.get_variable("steps", initializer=0.0, collections=[v1.GraphKeys.LOCAL_VARIABLES])
+        kept = kept.assign(tf.reduce_sum(v1.global_variables()[0]))
+        return v1.global_variables_initializer() if which == "global" else tf.group(kept)
+
+    zoo = tmp_path / "zoo"
+    save_saved_model(zoo / "export", [["serve"]], resource, main_op)
+    if which == "local":
+        record = imported(the_source(zoo))
+        check_verified(record, *frozen(record, tmp_path / "frozen"))
+        return
+    problem = problem_of(imported, the_source(zoo))
+    assert problem.cause == "unsupported_op" and "init op 'init_1'" in problem.message and "(Assign" in problem.message
 
 
 def test_the_tags_of_a_saved_model(tmp_path):

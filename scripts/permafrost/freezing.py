@@ -78,6 +78,7 @@ def plan(meta_graph, index: GraphIndex, imported: dict, options: dict) -> Plan:
     acts = effects.acting(graph_def.library, lambda op: definitions.get(op, {}).get("stateful", False))
     _refuse_controlled(graph_def, set(variables))
     repairs.refuse_filling(meta_graph, graph_def)
+    repairs.refuse_loading(meta_graph, graph_def)
     known = repairs.Known(
         converted=set(variables),
         restored=set(sources),

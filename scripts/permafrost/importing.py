@@ -7,7 +7,7 @@ from permafrost import averages, pruning
 from permafrost.contract import Problem
 from permafrost.metagraph import VARIABLE_OPS, GraphIndex, static_shape
 from permafrost.protos import types_pb2
-from permafrost.restore_map import Source, restore_map
+from permafrost.restore_map import Source, restore_map, saved_slices
 
 
 def describe_graph(meta_graph) -> dict:
@@ -30,7 +30,8 @@ def describe_variables(
     `restored` is the key that the graph's own saver restores, where `key` is another: that of the variable's average.
 
     `key` is empty for a variable that the meta graph's saver does not restore; a meta graph without a saver is taken
-    to restore each variable by its name.
+    to restore each variable as a Saver made for it would: by its name, or as the part of a tensor that its collection
+    says it is.
     Args:
       path: of the meta graph, for messages.
       tensors: key -> permafrost.checkpoint.Tensor.
@@ -42,7 +43,9 @@ def describe_variables(
     sources = restore_map(meta_graph, index)
     variable_nodes = [node for node in index.graph_def.node if node.op in VARIABLE_OPS]
     if not sources:
-        sources = {node.name: Source(node.name) for node in variable_nodes if node.name in tensors}
+        parts = saved_slices(meta_graph)
+        sources = {node.name: parts.get(node.name, Source(node.name)) for node in variable_nodes}
+        sources = {name: source for name, source in sources.items() if source.key in tensors}
         averaged = [name for name in sources if f"{name}/{averages.NAME}" in tensors]
         if averaged and weights == "raw" and not is_named:
             raise Problem(

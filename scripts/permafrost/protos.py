@@ -33,6 +33,7 @@ def _load():
             tensor_shape_pb2,
             tensor_slice_pb2,
             types_pb2,
+            variable_pb2,
         )
         from tensorflow.core.protobuf import meta_graph_pb2, saved_model_pb2, saver_pb2, tensor_bundle_pb2
         from tensorflow.core.util import saved_tensor_slice_pb2
@@ -43,12 +44,12 @@ def _load():
                 if not hasattr(sys.modules[name], "DESCRIPTOR"):
                     del sys.modules[name]
     return (
-        graph_pb2, node_def_pb2, tensor_pb2, tensor_shape_pb2, tensor_slice_pb2, types_pb2,
+        graph_pb2, node_def_pb2, tensor_pb2, tensor_shape_pb2, tensor_slice_pb2, types_pb2, variable_pb2,
         meta_graph_pb2, saved_model_pb2, saver_pb2, tensor_bundle_pb2, saved_tensor_slice_pb2,
     )  # fmt: skip
 
 
 (
-    graph_pb2, node_def_pb2, tensor_pb2, tensor_shape_pb2, tensor_slice_pb2, types_pb2,
+    graph_pb2, node_def_pb2, tensor_pb2, tensor_shape_pb2, tensor_slice_pb2, types_pb2, variable_pb2,
     meta_graph_pb2, saved_model_pb2, saver_pb2, tensor_bundle_pb2, saved_tensor_slice_pb2,
 ) = _load()  # fmt: skip

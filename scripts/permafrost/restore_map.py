@@ -7,9 +7,13 @@ name the key and the slice (`shape_and_slice`, parsed as tensorflow/core/util/sa
 
 from dataclasses import dataclass
 
-from permafrost.contract import Problem
-from permafrost.metagraph import VARIABLE_OPS, GraphIndex
+from google.protobuf.message import DecodeError
 
+from permafrost.contract import Problem
+from permafrost.metagraph import VARIABLE_OPS, GraphIndex, tensor_name
+from permafrost.protos import variable_pb2
+
+_VARIABLES = "variables"  # tf.GraphKeys.GLOBAL_VARIABLES
 _ASSIGNS = ("Assign", "AssignVariableOp")
 _PASS_THROUGH = ("Identity", "Reshape")
 
@@ -49,6 +53,32 @@ def restore_map(meta_graph, index: GraphIndex) -> dict[str, Source]:
                     f"{source.key!r}, in no certain order",
                 )
     return sources
+
+
+def saved_slices(meta_graph) -> dict[str, Source]:
+    """Variable node name -> Source, for each variable that its graph's collection says is a part of a saved tensor.
+
+    A Saver that is made for the graph goes by this, where another variable is restored by its name (op_list_to_dict in
+    tensorflow/python/training/saving/saveable_object_util.py). A VariableDef that cannot be read says nothing. Raises
+    Problem (bad_meta_graph) for a part that is none.
+    """
+    found = {}
+    # Asking a map field for a key that it lacks would add it.
+    held = _VARIABLES in meta_graph.collection_def
+    for content in meta_graph.collection_def[_VARIABLES].bytes_list.value if held else ():
+        try:
+            variable = variable_pb2.VariableDef.FromString(content)
+        except DecodeError:
+            continue
+        part = variable.save_slice_info_def
+        if part.full_name:
+            name, start, extent = tensor_name(variable.variable_name)[0], tuple(part.var_offset), tuple(part.var_shape)
+            if len(start) != len(extent) or min(*start, *extent, 0) < 0:
+                raise Problem(
+                    "bad_meta_graph", f"variable {name!r} is saved as a slice of {part.full_name!r} that is none"
+                )
+            found[name] = Source(part.full_name, start, extent)
+    return found
 
 
 def _variable_of(assign, index: GraphIndex) -> str | None:
