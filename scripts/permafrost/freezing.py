@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from permafrost import conversion, effects, frozen_writer, op_definitions, pruning, repairs
+from permafrost.beginning import Beginning
 from permafrost.contract import Problem
 from permafrost.frozen_writer import Constant
 from permafrost.metagraph import VARIABLE_OPS, GraphIndex, producer_ops, tensor_name
@@ -51,6 +52,7 @@ def plan(meta_graph, index: GraphIndex, imported: dict, options: dict) -> Plan:
     graph_def, cuts = pruning.cut_inputs(meta_graph.graph_def, list(imported["inputs"]), imported["outputs"])
     made = [{"repair": "input cut to a placeholder", "node": tensor, "placeholder": cuts[tensor]} for tensor in cuts]
 
+    beginning = Beginning(meta_graph, index)
     index = index.of(graph_def)
     kept = pruning.needed(index, outputs)
     own = pruning.needed(index, outputs, with_colocated=False)
@@ -77,12 +79,12 @@ def plan(meta_graph, index: GraphIndex, imported: dict, options: dict) -> Plan:
     )
     acts = effects.acting(graph_def.library, lambda op: definitions.get(op, {}).get("stateful", False))
     _refuse_controlled(graph_def, set(variables))
-    repairs.refuse_filling(meta_graph, graph_def)
-    repairs.refuse_loading(meta_graph, graph_def)
+    beginning.refuse_filling(graph_def)
+    beginning.refuse_loading(graph_def)
     known = repairs.Known(
         converted=set(variables),
         restored=set(sources),
-        doubtful=repairs.doubtful(meta_graph),
+        doubtful=beginning.doubtful(),
         writing_ops={op for op, definition in definitions.items() if definition["writes"]},
     )
     if repaired := repairs.repair(graph_def, known, acts, imported["outputs"]):
