@@ -1,6 +1,6 @@
-"""Writes zoo.csv: each checkpoint that was found in the zoo, also the unusable, from discovery's state file.
+"""Writes what discovery found: the state file for the stages, and zoo.csv with each checkpoint, also the unusable.
 
-The zoo itself is not read; permafrost.zoo_state does that when the Snakefile is parsed.
+The zoo itself is not read; permafrost.zoo_state does that when the Snakefile is parsed, and hands over what it found.
 """
 
 import argparse
@@ -41,7 +41,8 @@ def _row(candidate: dict, found: dict[str, list[str]]) -> list[str]:
 
 def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--state", required=True, type=Path, help="the state file of the last discovery")
+    parser.add_argument("--state", required=True, type=Path, help="what discovery found")
+    parser.add_argument("kept", type=Path, help="the state file, to be written")
     parser.add_argument("table", type=Path, help="zoo.csv, to be written")
     args = parser.parse_args(argv)
 
@@ -50,6 +51,7 @@ def main(argv: list[str] | None = None) -> int:
     except Problem as problem:
         print(f"{problem.message} ({problem.hint})", file=sys.stderr)
         return 1
+    zoo_state.write(args.kept, state)
     with written_whole(args.table) as temporary:
         table(state).to_csv(temporary, index=False, encoding="utf-8", lineterminator="\n")
     return 0

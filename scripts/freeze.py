@@ -73,17 +73,20 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--model", required=True, help="the model's id")
     parser.add_argument("--import-record", required=True, help="the model's import.json")
     parser.add_argument("--options", required=True, type=json.loads, help="JSON: clear_devices, ..., timeout, ...")
+    parser.add_argument("--attempt", default="", help="a token for the record, where an earlier one does not hold")
     parser.add_argument("provenance", type=Path, help="provenance.json; frozen_graph.pb is written beside it")
     args = parser.parse_args(argv)
 
     imported = records.load_or_fail(args.import_record, "freeze")
     frozen_graph = args.provenance.with_name("frozen_graph.pb")
     records.reserve(args.provenance)
+    records.sweep(frozen_graph)
     record = records.write_record(
         "freeze",
         args.model,
         args.provenance,
         lambda facts: provenance(imported, args.options, frozen_graph, facts),
+        args.attempt,
     )
     if record["status"] != records.OK:
         frozen_graph.unlink(missing_ok=True)

@@ -84,6 +84,7 @@ def main(argv: list[str] | None = None) -> int:
         "--on-failure", choices=("fail", "report"), default="fail", help="`report` ends with 0 whatever the models did"
     )
     parser.add_argument("--quiet", action="store_true", help="prints nothing where all is well, else on stderr")
+    parser.add_argument("--log", type=Path, help="where what is found is written besides")
     parser.add_argument("--keep", type=Path, help="where the summary of the last finished run is kept")
     parser.add_argument("summary", type=Path, help="summary.csv")
     parser.add_argument("gate", type=Path, help="gate.txt, to be written or removed")
@@ -93,9 +94,11 @@ def main(argv: list[str] | None = None) -> int:
     printed.reconfigure(errors="backslashreplace")
     try:
         rows = read(args.summary)
+        found = f"{counts(rows)}\n{unexpected(rows, args.summary)}"
         if not args.quiet or not rows["as_expected"].all():
-            print(counts(rows), file=printed)
-            print(unexpected(rows, args.summary), end="", file=printed)
+            print(found, end="", file=printed)
+        if args.log:
+            args.log.write_text(found, encoding="utf-8", errors="backslashreplace")
         if args.keep:
             with written_whole(args.keep) as temporary:
                 shutil.copyfile(args.summary, temporary)

@@ -116,6 +116,7 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--model", required=True, help="the model's id")
     parser.add_argument("--source", required=True, type=json.loads, help="JSON: prefix, meta, format, ... of the model")
     parser.add_argument("--settings", required=True, type=json.loads, help="JSON: outputs, inputs, timeout, ...")
+    parser.add_argument("--attempt", default="", help="a token for the record, where an earlier one does not hold")
     parser.add_argument("record", help="import.json, to be written")
     parser.add_argument("ranking", help="outputs.csv, to be written")
     args = parser.parse_args(argv)
@@ -123,7 +124,7 @@ def main(argv: list[str] | None = None) -> int:
     def work(facts: dict) -> dict | None:
         return import_and_rehearse(args.source, args.settings, facts)
 
-    record = records.write_record("import_meta", args.model, args.record, work)
+    record = records.write_record("import_meta", args.model, args.record, work, args.attempt)
     tables.write(args.ranking, ranking(record))
     return 0
 

@@ -52,6 +52,7 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--model", required=True, help="the model's id")
     parser.add_argument("--source", required=True, type=json.loads, help="JSON: prefix, meta, format, ... of the model")
     parser.add_argument("--settings", required=True, type=json.loads, help="JSON: judge, outputs, inputs, trials, ...")
+    parser.add_argument("--attempt", default="", help="a token for the record, where an earlier one does not hold")
     parser.add_argument("record", help="judged.json, to be written")
     parser.add_argument("table", help="judged.csv, to be written")
     args = parser.parse_args(argv)
@@ -64,7 +65,7 @@ def main(argv: list[str] | None = None) -> int:
                 refuse_changed()
         return outcome
 
-    judgement.write("judge", args.model, args.record, args.table, work)
+    judgement.write("judge", args.model, args.record, args.table, work, args.attempt)
     return 0
 
 

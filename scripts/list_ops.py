@@ -208,11 +208,15 @@ def write_table(rows: list[dict], columns: tuple[str, ...], path: str | Path) ->
         table.to_csv(temporary, index=False, lineterminator="\n")
 
 
-def write_faults(faults: list[Problem], model: str, path: Path) -> None:
-    """Writes a record of the first fault of the machine; where there was none, none is left. Raises OSError."""
+def write_faults(faults: list[Problem], model: str, attempt: str, path: Path) -> None:
+    """Writes a record of the first fault of the machine, or of the attempt that had none. Raises OSError.
+
+    Where there was none at the first attempt, none is left.
+    """
     path.unlink(missing_ok=True)
-    if faults:
-        records.write_json(path, records.failure("list_ops", faults[0]) | {"model": model})
+    if faults or attempt:
+        outcome = records.failure("list_ops", faults[0]) if faults else records.success()
+        records.write_json(path, outcome | {"model": model, "attempt": attempt})
 
 
 def write_findings(model: str, found: list[dict], path: str | Path) -> None:
@@ -228,6 +232,7 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--provenance", required=True, help="the model's provenance.json")
     parser.add_argument("--frozen-graph", required=True, type=Path, help="frozen_graph.pb, which need not exist")
     parser.add_argument("--settings", type=json.loads, default={}, help="JSON: timeout, memory_mb, ... of the model")
+    parser.add_argument("--attempt", default="", help="a token for the record, where an earlier one does not hold")
     parser.add_argument("--ops", required=True, help="ops.csv, to be written")
     parser.add_argument("--frozen-ops", required=True, help="frozen_ops.csv, to be written")
     parser.add_argument("--variables", required=True, help="variables.csv, to be written")
@@ -255,7 +260,7 @@ def main(argv: list[str] | None = None) -> int:
     for rows, path in zip(ops(meta_graph, frozen, limited), (args.ops, args.frozen_ops), strict=True):
         write_table(rows, OP_COLUMNS, path)
     write_findings(args.model, graph_findings.worst_first([*found, *limited.told]), args.findings)
-    write_faults(limited.faults, args.model, Path(args.ops).with_name("list_ops.json"))
+    write_faults(limited.faults, args.model, args.attempt, Path(args.ops).with_name("list_ops.json"))
     return 0
 
 

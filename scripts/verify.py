@@ -56,6 +56,7 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument(
         "--settings", required=True, type=json.loads, help="JSON: trials, seed, tolerance, timeout, ..."
     )
+    parser.add_argument("--attempt", default="", help="a token for the record, where an earlier one does not hold")
     parser.add_argument("record", help="verify.json, to be written")
     parser.add_argument("table", help="verification.csv, to be written")
     args = parser.parse_args(argv)
@@ -66,7 +67,7 @@ def main(argv: list[str] | None = None) -> int:
     def judge(facts: dict) -> dict:
         return verify(imported, provenance, frozen_graph, args.settings, facts)
 
-    judgement.write("verify", args.model, args.record, args.table, judge)
+    judgement.write("verify", args.model, args.record, args.table, judge, args.attempt)
     return 0
 
 

@@ -113,7 +113,7 @@ MADE_FILES = {
     "settings.yaml", "settings.log", ".zoo.json", ".zoo.cache.json", ".lock",
     "import_meta.log", "freeze.log", "verify.log", "list_ops.log", "discover.log", "summarize.log",
     "changes.csv", "changes.log", ".last_summary.csv", "graph.svg", "index.html", "page.log",
-    ".checked", "list_ops.json",
+    "list_ops.json", "gate.log", "judged.log",
 }  # fmt: skip
 
 

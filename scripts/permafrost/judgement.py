@@ -9,11 +9,12 @@ from permafrost.comparison import VERIFICATION_COLUMNS
 from permafrost.contract import UNVERIFIABLE
 
 
-def write(stage: str, model: str, record: str, table: str, judge: Callable[[dict], dict]) -> None:
+def write(stage: str, model: str, record: str, table: str, judge: Callable[[dict], dict], attempt: str = "") -> None:
     """Judges a model, and writes what was found.
 
     Args:
       record, table: the paths of the JSON and the CSV file.
+      attempt: the token of this attempt, as records.write_record has it.
       judge: adds facts to the dict that it gets, with the table's `rows` among them, and returns how it ended. What it
         raises is dealt with as records.write_record says; the model is unverifiable then.
     Raises OSError where a file cannot be written.
@@ -25,5 +26,5 @@ def write(stage: str, model: str, record: str, table: str, judge: Callable[[dict
         rows.extend(facts.pop("rows", []))
         return outcome
 
-    records.write_record(stage, model, record, work, failed=UNVERIFIABLE)
+    records.write_record(stage, model, record, work, attempt, failed=UNVERIFIABLE)
     tables.write(table, pd.DataFrame(rows, columns=list(VERIFICATION_COLUMNS)))

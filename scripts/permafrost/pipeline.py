@@ -1,8 +1,9 @@
 """What the Snakefile asks while it is parsed: which models there are, and what each job gets.
 
-The main process looks at the zoo and writes what it found to the state file; the processes that Snakemake starts for
-single jobs (on a cluster) only read it. All that a job depends on is in its parameters, by content: the checkpoint's
-fingerprint, the settings of its stage, and the code of its stage.
+The main process looks at the zoo and hands what it found to the job of `discover`, which writes the state file; the
+processes that Snakemake starts for single jobs (on a cluster) read that. Nothing is written here, nor deleted, before
+`begin`. All that a job depends on is in its parameters, by content: the checkpoint's fingerprint, the settings of its
+stage, the code of its stage, and a token where what it made before does not hold any more.
 """
 
 import fcntl
@@ -11,7 +12,8 @@ import os
 import sys
 from pathlib import Path
 
-from permafrost import landlock, overrides, settings, spent, zoo_state
+from permafrost import landlock, overrides, resources, settings, zoo_state
+from permafrost.attempts import Attempts
 from permafrost.code_version import code_version
 from permafrost.contract import Problem
 
@@ -32,47 +34,39 @@ _LONGEST_ARGUMENT = 100_000  # characters; the kernel allows 128 KiB for an argu
 class Pipeline:
     """The models of a run, and the parameters of their jobs.
 
-    `changed` says whether the main process found another zoo than the last run did, or anything touched in it.
+    `zoo` is a digest of all that discovery found and of what is expected of each model, `seen` one of the times of the
+    files as well. `handed` is the path at which this process hands its state to its jobs on this machine.
     Args:
       config: Snakemake's config.
       home: the directory of the Snakefile, against which a zoo in the repository's own config.yaml is resolved.
       overrides: the part of the config that the user gave on the command line.
       main: whether this process is Snakemake's main process.
-      dry: whether nothing may be written.
+      taken: the directories that other zoos of the same workflow write to; this one's are added.
     Raises Problem (bad_setting, unreadable, io_error) for what the user has to mend before anything can run.
     """
 
-    def __init__(self, config: dict, home: str, overrides: dict, main: bool, dry: bool):
+    def __init__(self, config: dict, home: str, overrides: dict, main: bool, taken: list[str]):
         self.config = settings.validate(dict(config))
         self.frozen, self.reports = (os.path.normpath(self.config[key]) for key in ("frozen", "reports"))
+        _refuse_shared(self.frozen, self.reports, taken)
         self.state_file = f"{self.reports}/.zoo.json"
         self._scripts = Path(home) / "scripts"
-        self.changed = False
         self._lock = None
         self._settings = settings.ModelSettings(self.config)
+        self._attempts = Attempts(self.frozen, self.reports)
         self._passed: dict[tuple, str] = {}
         zoos = [self.config["zoo"]] if isinstance(self.config["zoo"], str) else self.config["zoo"]
         if "zoo" not in overrides:
             zoos = [zoo if os.path.isabs(zoo) else os.path.relpath(Path(home) / zoo) for zoo in zoos]
         self.zoos = zoos
-        try:
-            state = self._scan(zoos, overrides, dry) if main else zoo_state.read(self.state_file)
-            self.models = {model["id"]: model for model in state["models"]}
-            self._unfollowed = [candidate for candidate in state["candidates"] if not candidate["series"]]
-            self._digest = zoo_state.digest(state)
-            if main and not dry:
-                spent.give_up(self.models, self.frozen, self.reports)
-        except OSError as error:
-            raise Problem(
-                "io_error",
-                f"{error.filename or self.reports} cannot be written: {error.strerror}",
-                "make room, or name other directories as `frozen` and `reports`, and run again",
-            ) from error
+        state = self._scan(zoos, overrides) if main else zoo_state.read(self.state_file)
+        self.models = {model["id"]: model for model in state["models"]}
+        self._unfollowed = [candidate for candidate in state["candidates"] if not candidate["series"]]
+        self.zoo, self.seen = zoo_state.digests(state)
+        self.handed = zoo_state.handed(state) if main else ""
         self.stale = self._stale() if main else []
 
-    def _scan(self, zoos: list[str], overrides: dict, dry: bool) -> dict:
-        if not dry:
-            self._take_lock()
+    def _scan(self, zoos: list[str], overrides: dict) -> dict:
         patterns = list(self.config["models"])
 
         def rule_for(series: str):
@@ -86,19 +80,26 @@ class Pipeline:
         for model in state["models"]:
             chosen = self._settings_of(model)
             model |= {key: chosen[key] for key in ("expect", "judge")}
-        if not dry:
-            self.changed = zoo_state.write(self.state_file, state)
         return state
 
-    def _take_lock(self) -> None:
-        """One run at a time over a reports directory. The lock ends with this process, however it ends."""
-        Path(self.reports).mkdir(parents=True, exist_ok=True)
-        self._lock = open(f"{self.reports}/.lock", "w")  # noqa: SIM115 - held until the process ends
+    def begin(self) -> None:
+        """Takes the lock of the reports directory, which ends with this process, however that ends.
+
+        Raises Problem (bad_setting) where another run has it, io_error where it cannot be made.
+        """
         try:
+            Path(self.reports).mkdir(parents=True, exist_ok=True)
+            self._lock = open(f"{self.reports}/.lock", "w")  # noqa: SIM115 - held until the process ends
             fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
+        except BlockingIOError as error:
             raise Problem(
                 "bad_setting", f"another run is writing to {self.reports}; wait for it or choose another `reports`"
+            ) from error
+        except OSError as error:
+            raise Problem(
+                "io_error",
+                f"{error.filename or self.reports} cannot be written: {error.strerror}",
+                "make room, or name other directories as `frozen` and `reports`, and run again",
             ) from error
 
     def _stale(self) -> list[str]:
@@ -172,10 +173,30 @@ class Pipeline:
         models = {target: os.path.relpath(target, self.frozen) for target in arguments}
         return {target: model for target, model in models.items() if model in self.models}
 
-    @property
-    def zoo(self) -> str:
-        """A digest of all that discovery found, and of what is expected of each model."""
-        return self._digest
+    def mem_mb(self, wildcards) -> int:
+        """The memory (MB) that a stage of the model is to ask for."""
+        model = self.models[wildcards.model]
+        return resources.mem_mb(model["bytes"], self._own_limit(model, "memory_mb"))
+
+    def runtime(self, stage: str):
+        """A function of the wildcards that gives the time (minutes) that a model's job is to ask for."""
+
+        def of_model(wildcards) -> int:
+            model = self.models[wildcards.model]
+            return resources.runtime(stage, model["bytes"], self._own_limit(model, "timeout"))
+
+        return of_model
+
+    def group(self, wildcards) -> str:
+        """The group of a model's jobs: one for the many, and another for those that ask for more than the default."""
+        return "models" if self.mem_mb(wildcards) <= resources.DEFAULT_MB else "large"
+
+    def _own_limit(self, model: dict, key: str) -> float | None:
+        return self._settings.said(self._settings.patterns(model["id"], model["series"]), key)
+
+    def attempt(self, stage: str):
+        """A function of the wildcards that gives the token of a model's job (permafrost.attempts)."""
+        return lambda wildcards: self._attempts.of(stage, wildcards.model)
 
     def expected(self, model: str) -> list[str]:
         """What a model is expected to end as, as in settings.meets."""
@@ -206,6 +227,20 @@ class Pipeline:
                 "`snakemake prune` deletes them.",
                 file=sys.stderr,
             )
+
+
+def _refuse_shared(frozen: str, reports: str, taken: list[str]) -> None:
+    """Raises Problem (bad_setting) where this and another zoo of the same workflow would write to the same place."""
+    own = [os.path.abspath(path) for path in (frozen, reports)]
+    for path in own:
+        for other in taken:
+            if os.path.commonpath([path, other]) in (path, other):
+                raise Problem(
+                    "bad_setting",
+                    f"config: {path} and {other} belong to two zoos of one workflow, and one holds the other",
+                    "give each zoo `frozen` and `reports` of its own, beside the other's",
+                )
+    taken += own
 
 
 def _files(inputs: dict) -> list[dict]:

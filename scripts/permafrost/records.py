@@ -37,15 +37,27 @@ WHOLE = {
 
 @contextlib.contextmanager
 def written_whole(path: str | Path) -> Iterator[Path]:
-    """Gives a temporary path beside `path`; renames it to `path` at the end, or deletes it on any exception."""
+    """Gives a temporary path beside `path`; renames it to `path` at the end, or deletes it on any exception.
+
+    What a killed process has begun to write for `path` goes.
+    """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name[:200]}.{os.getpid()}.tmp")  # as is_temporary knows it
+    sweep(path)
+    temporary = path.with_name(f".{path.name[:200]}.{os.getpid()}.tmp")
     try:
         yield temporary
         os.replace(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def sweep(path: Path) -> None:
+    """Deletes what killed processes have begun to write for the file at `path`, which one process writes at a time."""
+    for name in os.listdir(path.parent):
+        match = _TEMPORARY.fullmatch(name)
+        if match and match[1] == path.name[:200]:
+            path.with_name(name).unlink(missing_ok=True)
 
 
 def is_temporary(name: str) -> bool:
@@ -189,7 +201,12 @@ def _log() -> str:
 
 
 def write_record(
-    stage: str, model: str, path: str | Path, work: Callable[[dict], dict | None], failed: str = FAILED
+    stage: str,
+    model: str,
+    path: str | Path,
+    work: Callable[[dict], dict | None],
+    attempt: str = "",
+    failed: str = FAILED,
 ) -> dict:
     """Runs a stage's work and writes its record to `path`, whatever happens to the model.
 
@@ -197,7 +214,7 @@ def write_record(
     fields that say how the stage ended (see success and failure), or None where all went well. A Problem it raises
     becomes a record of status `failed`, and so does want of memory or of depth; any other exception has the cause
     `internal` with the traceback on stderr, whose file the hint then names. The record also carries the stage's wall
-    time (s), CPU time (s) and peak memory (MiB).
+    time (s), CPU time (s) and peak memory (MiB), and the token of its attempt (permafrost.attempts) where it has one.
     Raises OSError only where the record itself cannot be written.
     """
     wall, cpu = time.monotonic(), cpu_seconds()
@@ -230,7 +247,7 @@ def write_record(
         "cpu_seconds": round(cpu_seconds() - cpu, 3),
         "peak_mb": peak_mb(),
     }
-    record = {**outcome, "model": model, **facts, "timing": timing}
+    record = {**outcome, "model": model, **facts, "timing": timing, **({"attempt": attempt} if attempt else {})}
     try:
         write_json(path, record)
     except OSError as error:

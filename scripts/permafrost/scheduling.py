@@ -1,7 +1,12 @@
 """Switches off what Snakemake need not do: what makes jobs slow where there are many, and what makes them fail."""
 
+import sys
+
 from snakemake.dag import DAG
 from snakemake.jobs import Job
+from snakemake.settings.enums import RerunTrigger
+
+from permafrost.contract import Problem
 
 
 def stay_linear(workflow) -> None:
@@ -29,3 +34,22 @@ def go_by_no_clock() -> None:
         pass
 
     DAG.check_output_mtime = nothing
+
+
+def keep_whole(workflow, group: str) -> None:
+    """Has all jobs of a group stay one on a node, however many components the main process put into it."""
+    components = dict(workflow.group_settings.group_components or {})
+    workflow.group_settings.group_components = components | {group: sys.maxsize}
+
+
+def refuse_lost_changes(workflow) -> None:
+    """Raises Problem (bad_setting) where Snakemake is told not to look at parameters.
+
+    What a job depends on is in its parameters; without them no changed checkpoint or setting would be noticed.
+    """
+    if RerunTrigger.PARAMS not in workflow.rerun_triggers:
+        raise Problem(
+            "bad_setting",
+            "--rerun-triggers lacks `params`, by which a changed checkpoint, setting or program is noticed",
+            "leave the option away, or add params to it",
+        )

@@ -89,6 +89,10 @@ class ModelSettings:
             self._chosen[patterns] = chosen
         return self._chosen[patterns]
 
+    def said(self, patterns: tuple[str, ...], key: str):
+        """What the config says of `key` where these patterns hold; None where it says nothing."""
+        return next((self._models[name][key] for name in reversed(patterns) if key in self._models[name]), None)
+
 
 def for_model(config: dict, model_id: str, series_id: str) -> dict:
     """All settings of a single model, as ModelSettings has them."""

@@ -1,11 +1,12 @@
 """What discovery found, on the disk: the state file that the stages and the next discovery read.
 
-{"version": 1, "candidates": [...], "models": [...], "cache": {...}}: only the process that scans the zoo writes it.
-The cache changes when a file is touched; what the stages depend on is `digest`, which leaves it out.
+{"version": 1, "candidates": [...], "models": [...], "cache": {...}}: the job of `discover` writes it, as the process
+that scanned the zoo hands it over. The cache changes when a file is touched; the stages depend on what was found alone.
 """
 
 import hashlib
 import json
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -61,23 +62,28 @@ def read(path: str | Path) -> dict:
     return state
 
 
-def write(path: str | Path, state: dict) -> bool:
-    """Writes a state to `path`, whole, and only where it differs from what is there; says so. Raises OSError."""
-    content = _text(state)
-    try:
-        if Path(path).read_text(encoding="ascii") == content:
-            return False
-    except (OSError, ValueError):
-        pass
+def write(path: str | Path, state: dict) -> None:
+    """Writes a state to `path`, whole. Raises OSError."""
     with written_whole(path) as temporary:
-        temporary.write_text(content, encoding="ascii")
-    return True
+        temporary.write_text(_text(state), encoding="ascii")
 
 
-def digest(state: dict) -> str:
-    """A digest, in hexadecimal, of what was found: of all but the cache."""
+def handed(state: dict) -> str:
+    """A path at which other processes of this machine can read a state as long as this one lives, and no longer."""
+    descriptor = os.memfd_create("zoo")
+    with open(descriptor, "w", encoding="ascii", closefd=False) as file:
+        file.write(_text(state))
+    return f"/proc/{os.getpid()}/fd/{descriptor}"
+
+
+def digests(state: dict) -> tuple[str, str]:
+    """Digests, in hexadecimal, of what was found, and of that and the cache, which changes when a file is touched."""
     found = {key: value for key, value in state.items() if key != "cache"}
-    return hashlib.sha256(_text(found).encode("ascii")).hexdigest()[:32]
+    return _digest(found), _digest(state)
+
+
+def _digest(content: dict) -> str:
+    return hashlib.sha256(_text(content).encode("ascii")).hexdigest()[:32]
 
 
 def _text(content: dict) -> str:

@@ -6,10 +6,10 @@ import time
 from pathlib import Path
 
 import pytest
+from permafrost.spent import give_up
 
 from permafrost import records
 from permafrost.contract import VERIFIED, Problem
-from permafrost.spent import give_up
 from permafrost.unchanged import stamp_of
 
 MODELS = ("a/one", "a/two", "b")

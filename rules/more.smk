@@ -1,0 +1,103 @@
+# What nobody gets without asking for it: found settings, other tools' frozen graphs judged, and a clean-up.
+
+
+# What was found of each model as a config file: its outputs and inputs, and what else could be chosen.
+rule settings:
+    input:
+        run.for_all(f"{of_model}/import.json"),
+        ancient(run.state_file),
+    output:
+        f"{reports}/settings.yaml",
+    log:
+        f"{reports}/settings.log",
+    localrule: True
+    params:
+        state=run.state_file,
+        reports=reports,
+        zoo=run.zoo,
+        code=run.code("settings"),
+    shell:
+        python + " settings --state {params.state:q} --reports {params.reports:q} {output:q} > {log:q} 2>&1"
+
+
+# A frozen graph that another tool made of the checkpoint, as the model's settings name it under `judge`.
+rule judge_file:
+    input:
+        ancient(run.state_file),
+    output:
+        record=f"{of_model}/judged.json",
+        table=f"{of_model}/judged.csv",
+    log:
+        f"{of_model}/judge.log",
+    wildcard_constraints:
+        model=".+",
+    group:
+        group_of
+    resources:
+        mem_mb=run.mem_mb,
+        runtime=run.runtime("judge"),
+    params:
+        source=run.source,
+        settings=run.settings("judge"),
+        code=run.code("judge"),
+        attempt=run.attempt("judge"),
+    shell:
+        warm
+        + " judge --model {wildcards.model:q} --attempt={params.attempt} --source {params.source:q} --settings {params.settings:q}"
+        " {output.record:q} {output.table:q} > {log:q} 2>&1"
+
+
+rule list_judged:
+    input:
+        lambda wildcards: run.judged(f"{of_model}/judged.json"),
+        ancient(run.state_file),
+    output:
+        f"{reports}/judged.csv",
+    log:
+        f"{reports}/list_judged.log",
+    localrule: True
+    params:
+        state=run.state_file,
+        reports=reports,
+        zoo=run.zoo,
+        code=run.code("list_judged"),
+    shell:
+        python + " list_judged --state {params.state:q} --reports {params.reports:q} {output:q} > {log:q} 2>&1"
+
+
+# Succeeds only where every frozen graph that the settings name under `judge` is as it is expected to be.
+rule judge:
+    input:
+        f"{reports}/judged.csv",
+    output:
+        f"{reports}/judged.txt",
+    log:
+        f"{reports}/judged.log",
+    localrule: True
+    params:
+        verbosity="--quiet" if quiet else "",
+        on_failure=run.config["on_failure"],
+    shell:
+        python + " gate {params.verbosity} --log {log:q} --on-failure {params.on_failure} {input:q} {output:q}"
+
+
+# Deletes what was made of models that the zoo no longer has.
+rule prune:
+    log:
+        ".snakemake/log/prune.log",
+    localrule: True
+    params:
+        directories=run.stale,
+    shell:
+        python + " delete {params.directories:q} | tee {log:q}"
+
+
+# Deletes all that was made.
+rule clean:
+    log:
+        ".snakemake/log/clean.log",
+    localrule: True
+    params:
+        directories=[frozen, reports],
+    shell:
+        python + " delete --recursive {params.directories:q} | tee {log:q}"

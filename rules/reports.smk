@@ -1,0 +1,122 @@
+# What is made of the zoo as a whole.
+
+
+# Every checkpoint in the zoo, usable or not.
+rule discover:
+    output:
+        state=run.state_file,
+        table=report(
+            f"{reports}/zoo.csv", caption="../captions/zoo.rst", category="Tables", labels={"table": "checkpoints"}
+        ),
+    log:
+        f"{reports}/discover.log",
+    localrule: True
+    params:
+        seen=run.seen,
+        code=run.code("discover"),
+    shell:
+        python + f' discover --state "${state}"' + " {output.state:q} {output.table:q} > {log:q} 2>&1"
+
+
+# One row for each model, once all that is made of the models is there.
+rule summarize:
+    input:
+        run.for_all(f"{of_model}/import.json", f"{frozen}/{{model}}/provenance.json", f"{of_model}/verify.json"),
+        run.for_all(f"{of_model}/findings.csv"),
+        ancient(run.state_file),
+    output:
+        summary=report(
+            f"{reports}/summary.csv", caption="../captions/summary.rst", category="Tables", labels={"table": "models"}
+        ),
+        timings=report(
+            f"{reports}/timings.csv",
+            caption="../captions/timings.rst",
+            category="Tables",
+            labels={"table": "time and memory"},
+        ),
+        op_types=report(
+            f"{reports}/op_types.csv",
+            caption="../captions/op_types.rst",
+            category="Tables",
+            labels={"table": "op types"},
+        ),
+        findings=report(
+            f"{reports}/findings.csv",
+            caption="../captions/findings.rst",
+            category="Tables",
+            labels={"table": "findings"},
+        ),
+    log:
+        f"{reports}/summarize.log",
+    localrule: True
+    params:
+        state=run.state_file,
+        frozen=frozen,
+        reports=reports,
+        zoo=run.zoo,
+        code=run.code("summarize"),
+    shell:
+        python + " summarize --state {params.state:q} --frozen {params.frozen:q} --reports {params.reports:q}"
+        " --summary {output.summary:q} --timings {output.timings:q} --op-types {output.op_types:q}"
+        " --findings {output.findings:q} > {log:q} 2>&1"
+
+
+# What is other than in the last finished run, whose summary the gate has kept.
+rule changes:
+    input:
+        f"{reports}/summary.csv",
+    output:
+        report(
+            f"{reports}/changes.csv", caption="../captions/changes.rst", category="Tables", labels={"table": "changes"}
+        ),
+    log:
+        f"{reports}/changes.log",
+    localrule: True
+    params:
+        kept=last_summary,
+        code=run.code("changes"),
+    shell:
+        python + " changes --kept {params.kept:q} {input:q} {output:q} > {log:q} 2>&1"
+
+
+# All of it for people: one page that opens from the disk.
+rule page:
+    input:
+        f"{reports}/summary.csv",
+        f"{reports}/timings.csv",
+        f"{reports}/op_types.csv",
+        f"{reports}/findings.csv",
+        f"{reports}/changes.csv",
+    output:
+        report(f"{reports}/index.html", caption="../captions/index.rst", category="Page", labels={"page": "all of it"}),
+    log:
+        f"{reports}/page.log",
+    localrule: True
+    params:
+        frozen=frozen,
+        reports=reports,
+        zoos=run.zoos,
+        code=run.code("page"),
+    shell:
+        python + " page --frozen {params.frozen:q} --reports {params.reports:q} --page {output:q}"
+        " -- {params.zoos:q} > {log:q} 2>&1"
+
+
+# Succeeds only where every model is as it is expected to be. It comes last, so that its table ends the run.
+rule gate:
+    input:
+        summary=f"{reports}/summary.csv",
+        page=f"{reports}/index.html",
+    output:
+        f"{reports}/gate.txt",
+    log:
+        f"{reports}/gate.log",
+    localrule: True
+    params:
+        verbosity="--quiet" if quiet else "",
+        on_failure=run.config["on_failure"],
+        kept=last_summary,
+        code=run.code("gate"),
+    shell:
+        python + " gate {params.verbosity} --log {log:q} --on-failure {params.on_failure} --keep {params.kept:q}"
+        " {input.summary:q} {output:q}"

@@ -1,0 +1,48 @@
+"""How the rules' shell commands start the stages, and how the main process hands them what it found.
+
+The commands name environment variables rather than paths, so that they, by which Snakemake tells whether a rule has
+changed, are the same wherever Permafrost and its Python lie. A process that Snakemake starts on a node parses the
+Snakefile, too, and so sets them anew.
+"""
+
+import hashlib
+import os
+import subprocess
+import sys
+
+from permafrost.contract import Problem
+from permafrost.pipeline import Pipeline
+
+_PYTHON, _SCRIPT, _RUN, _PID = "PERMAFROST_PYTHON", "PERMAFROST_WARM", "PERMAFROST_RUN", "PERMAFROST_RUN_PID"
+# A stage that needs TensorFlow runs in a child of one process that has it loaded, and that ends with the run; on a
+# cluster the run is the Snakemake process of the node's job. Where that worker runs, the others start sooner in it.
+WARM = f'"${_PYTHON}" -I -S "${_SCRIPT}"'
+PLAIN = f"{WARM} --if-running"
+
+
+def prepare(home: str) -> None:
+    """Sets the variables that the commands name, for the Permafrost in the directory `home`.
+
+    Raises Problem (bad_setting) where another one serves the same process already.
+    """
+    own, script = str(os.getpid()), os.path.join(home, "scripts", "warm.py")
+    if os.environ.get(_PID) == own and os.environ[_SCRIPT] != script:
+        raise Problem(
+            "bad_setting",
+            f"{os.environ[_SCRIPT]} and {script} are two copies of Permafrost in one workflow",
+            "name the Snakefile of one of them in all modules",
+        )
+    os.environ.update({_PYTHON: sys.executable, _SCRIPT: script, _RUN: own, _PID: own})
+
+
+def hand_over(run: Pipeline) -> str:
+    """Names, and sets, the variable with the path at which the job of `discover` finds what this process found."""
+    name = f"PERMAFROST_ZOO_{hashlib.sha256(os.fsencode(run.reports)).hexdigest()[:8]}"
+    os.environ[name] = run.handed
+    return name
+
+
+def start_worker() -> None:
+    """Has the worker load TensorFlow while the first jobs begin. Where that fails, the first job says why."""
+    command = [sys.executable, "-I", "-S", os.environ[_SCRIPT], "--start"]
+    subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
