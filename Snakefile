@@ -27,7 +27,7 @@ configfile: f"{workflow.basedir}/config.yaml"
 
 dry = workflow.output_settings.dryrun
 try:
-    run = Pipeline(config, workflow.basedir, workflow.config_settings.overwrite_config, workflow.is_main_process, dry)
+    run = Pipeline(config, workflow.is_main_process, dry)
 except Problem as problem:
     raise WorkflowError(f"{problem.message} ({problem.hint})") from None
 if workflow.is_main_process:

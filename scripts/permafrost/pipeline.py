@@ -26,6 +26,7 @@ _STAGE_SETTINGS = {
     "list_ops": ("timeout", "memory_mb", "file_mb", "processes"),
 }
 _STAGE_SETTINGS["judge"] = ("judge", *dict.fromkeys(_STAGE_SETTINGS["import_meta"] + _STAGE_SETTINGS["verify"]))
+_SCRIPTS = Path(__file__).parents[1]
 _LONGEST_ARGUMENT = 100_000  # characters; the kernel allows 128 KiB for an argument of a command
 
 
@@ -35,28 +36,22 @@ class Pipeline:
     `changed` says whether the main process found another zoo than the last run did, or anything touched in it.
     Args:
       config: Snakemake's config.
-      home: the directory of the Snakefile, against which a zoo in the repository's own config.yaml is resolved.
-      overrides: the part of the config that the user gave on the command line.
       main: whether this process is Snakemake's main process.
       dry: whether nothing may be written.
     Raises Problem (bad_setting, unreadable, io_error) for what the user has to mend before anything can run.
     """
 
-    def __init__(self, config: dict, home: str, overrides: dict, main: bool, dry: bool):
+    def __init__(self, config: dict, main: bool, dry: bool):
         self.config = settings.validate(dict(config))
         self.frozen, self.reports = (os.path.normpath(self.config[key]) for key in ("frozen", "reports"))
         self.state_file = f"{self.reports}/.zoo.json"
-        self._scripts = Path(home) / "scripts"
         self.changed = False
         self._lock = None
         self._settings = settings.ModelSettings(self.config)
         self._passed: dict[tuple, str] = {}
-        zoos = [self.config["zoo"]] if isinstance(self.config["zoo"], str) else self.config["zoo"]
-        if "zoo" not in overrides:
-            zoos = [zoo if os.path.isabs(zoo) else os.path.relpath(Path(home) / zoo) for zoo in zoos]
-        self.zoos = zoos
+        self.zoos = settings.zoos(self.config)
         try:
-            state = self._scan(zoos, overrides, dry) if main else zoo_state.read(self.state_file)
+            state = self._scan(dry) if main else zoo_state.read(self.state_file)
             self.models = {model["id"]: model for model in state["models"]}
             self._unfollowed = [candidate for candidate in state["candidates"] if not candidate["series"]]
             self._digest = zoo_state.digest(state)
@@ -70,19 +65,16 @@ class Pipeline:
             ) from error
         self.stale = self._stale() if main else []
 
-    def _scan(self, zoos: list[str], overrides: dict, dry: bool) -> dict:
+    def _scan(self, dry: bool) -> dict:
         if not dry:
             self._take_lock()
-        patterns = list(self.config["models"])
 
-        def rule_for(series: str):
-            return self._settings.of(self._settings.patterns(series, series))["checkpoints"]
+        def rule_for(series: str, zoo: str):
+            return self._settings.of(self._settings.patterns(series, series, zoo))["checkpoints"]
 
         made = [self.frozen, self.reports]
-        state = zoo_state.scan(zoos, made, self.state_file, rule_for, self.config["follow_links"])
-        # config.yaml of the repository describes the sample zoo; over another zoo only the user's own patterns count.
-        own = overrides.get("models", {}) if "zoo" in overrides else patterns
-        settings.unmatched([pattern for pattern in patterns if pattern in own], state["models"])
+        state = zoo_state.scan(self.zoos, made, self.state_file, rule_for, self.config["follow_links"])
+        self._settings.refuse_unmatched(state["models"])
         for model in state["models"]:
             chosen = self._settings_of(model)
             model |= {key: chosen[key] for key in ("expect", "judge")}
@@ -119,14 +111,17 @@ class Pipeline:
         return json.dumps({key: model[key] for key in keys if key in model}, sort_keys=True)
 
     def _settings_of(self, model: dict) -> dict:
-        return self._settings.of(self._settings.patterns(model["id"], model["series"]))
+        return self._settings.of(self._patterns_of(model))
+
+    def _patterns_of(self, model: dict) -> settings.Patterns:
+        return self._settings.patterns(model["id"], model["series"], model["zoo"])
 
     def settings(self, stage: str):
         """A function of the wildcards that gives the model's settings for a stage, as JSON."""
 
         def of_model(wildcards) -> str:
             model = self.models[wildcards.model]
-            key = (stage, self._settings.patterns(model["id"], model["series"]))
+            key = (stage, self._patterns_of(model))
             if key not in self._passed:
                 self._passed[key] = self._settings_text(stage, self._settings.of(key[1]), model["id"])
             return self._passed[key]
@@ -150,7 +145,7 @@ class Pipeline:
 
     def code(self, stage: str) -> str:
         """A digest of the code that a stage runs, so that changed code, and only that, runs its jobs again."""
-        return code_version(self._scripts, stage)
+        return code_version(_SCRIPTS, stage)
 
     def for_all(self, *patterns: str) -> list[str]:
         """Each of the patterns for each model, with `{model}` in them replaced."""
