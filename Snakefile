@@ -275,9 +275,10 @@ rule page:
         frozen=frozen,
         reports=reports,
         zoos=run.zoos,
+        zoo_settings=run.zoo_settings,
         code=run.code("page"),
     shell:
-        "{python} page --frozen {params.frozen:q} --reports {params.reports:q} --page {output:q}"
+        "{python} page --frozen {params.frozen:q} --reports {params.reports:q} --page {output:q} {params.zoo_settings}"
         " -- {params.zoos:q} > {log:q} 2>&1"
 
 

@@ -114,6 +114,19 @@ def test_commands_name_no_directory_from_the_root(zoos, frozen, reports, config)
     assert made["config"] == config and "/data" not in json.dumps(made)
 
 
+@pytest.mark.parametrize(
+    ("zoos", "frozen", "config", "note"),
+    [
+        (["models"], "frozen", "", ""),
+        (["models"], "other", "--config frozen=other reports=reports", "the config file as in this run"),
+        (["/data/a", "b"], "/f", "--config frozen=FROZEN reports=reports", "the config file, FROZEN as in this run"),
+    ],
+)
+def test_commands_do_not_name_a_zoo_again_that_has_settings_of_its_own(zoos, frozen, config, note):
+    made = page.commands(zoos, frozen, "reports", has_settings=True)
+    assert (made["config"], made["note"]) == (config, note)
+
+
 def test_what_is_gravest_comes_first():
     summary = summary_of(
         {"model": "a", "status": "failed", "cause": "corrupt", "hint": "copy"},

@@ -168,6 +168,11 @@ class Pipeline:
         return {target: model for target, model in models.items() if model in self.models}
 
     @property
+    def zoo_settings(self) -> str:
+        """The option that tells page of settings in an entry of `zoo`; empty where there are none."""
+        return "--zoo-settings" if settings.say_more_of_a_zoo(self.config) else ""
+
+    @property
     def zoo(self) -> str:
         """A digest of all that discovery found, and of what is expected of each model."""
         return self._digest

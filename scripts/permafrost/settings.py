@@ -69,6 +69,11 @@ def zoos(config: dict) -> list[str]:
     return [entry if isinstance(entry, str) else entry["directory"] for entry in _entries(config)]
 
 
+def say_more_of_a_zoo(config: dict) -> bool:
+    """Whether such a config has settings in an entry of `zoo`, which naming that directory alone would undo."""
+    return len(_groups(config)) > 1
+
+
 class ModelSettings:
     """All settings of each model, with defaults; a key of a model is taken as a whole (inputs are not merged).
 
