@@ -98,6 +98,7 @@ rule all:
         run.for_all(f"{of_model}/verify.json", f"{of_model}/verification.csv"),
         run.for_all(f"{of_model}/ops.csv", f"{of_model}/frozen_ops.csv"),
         run.for_all(f"{of_model}/variables.csv", f"{of_model}/findings.csv", f"{of_model}/graph.svg"),
+        run.for_all(f"{of_model}/list_ops.json"),
 
 
 # `snakemake frozen/<model>` freezes and verifies that model.
@@ -194,6 +195,7 @@ rule list_ops:
         variables=f"{of_model}/variables.csv",
         findings=f"{of_model}/findings.csv",
         graph=f"{of_model}/graph.svg",
+        record=f"{of_model}/list_ops.json",
     log:
         f"{of_model}/list_ops.log",
     group:
@@ -206,14 +208,14 @@ rule list_ops:
         "{warm} list_ops --model {wildcards.model:q} --import-record {input.imported:q}"
         " --provenance {input.provenance:q} --frozen-graph {params.frozen_graph:q} --settings {params.settings:q}"
         " --ops {output.ops:q} --frozen-ops {output.frozen_ops:q} --variables {output.variables:q}"
-        " --findings {output.findings:q} --graph {output.graph:q} > {log:q} 2>&1"
+        " --findings {output.findings:q} --graph {output.graph:q} --record {output.record:q} > {log:q} 2>&1"
 
 
 # One row for each model, once all that is made of the models is there.
 rule summarize:
     input:
         run.for_all(f"{of_model}/import.json", f"{frozen}/{{model}}/provenance.json", f"{of_model}/verify.json"),
-        run.for_all(f"{of_model}/findings.csv"),
+        run.for_all(f"{of_model}/findings.csv", f"{of_model}/list_ops.json"),
     output:
         summary=report(
             f"{reports}/summary.csv", caption="captions/summary.rst", category="Tables", labels={"table": "models"}

@@ -25,7 +25,7 @@ _MEANINGS = {
 }
 _OF_MODEL = (
     "import.json", "outputs.csv", "ops.csv", "frozen_ops.csv", "variables.csv", "findings.csv", "graph.svg",
-    "verify.json", "verification.csv", "import_meta.log", "freeze.log", "verify.log", "list_ops.log",
+    "list_ops.json", "verify.json", "verification.csv", "import_meta.log", "freeze.log", "verify.log", "list_ops.log",
 )  # fmt: skip
 _OF_ZOO = ("summary.csv", "changes.csv", "findings.csv", "zoo.csv", "op_types.csv", "timings.csv")
 _TABLES = {

@@ -220,6 +220,13 @@ def test_fields_of_odd_types_make_no_odd_page(tmp_path):
     assert data_of(write_page(tmp_path, {"a": records}))["details"]["a"]["inputs"]["of"] == 2
 
 
+def test_the_times_of_all_stages_are_shown(tmp_path):
+    write_zoo(tmp_path, {"a": records_of("a")})
+    shown = page_details.detail(tmp_path / "frozen", tmp_path / "reports", "a", (as_is, as_is))["timings"]
+    assert [row[0] for row in shown["rows"]] == ["import_meta", "freeze", "verify", "list_ops"]
+    assert shown["rows"][3][1:] == [1.5, 1.0, 100.5]
+
+
 def test_the_largest_variables_are_shown_with_the_sum_of_all(tmp_path):
     write_zoo(tmp_path, {"a": records_of("a")})
     rows = [[f"v{n}", "Variable", "", "", n, "", "", "no"] for n in range(100)]

@@ -20,7 +20,7 @@ from permafrost.contract import MADE_FILES
 from permafrost.unchanged import stamp_of
 
 # and provenance.json, beside the frozen graph
-_RECORDS = ("import.json", "verify.json", "judged.json")
+_RECORDS = ("import.json", "verify.json", "list_ops.json", "judged.json")
 _LOOKED_AT = MADE_FILES - {"settings.yaml"}  # That one is there to be edited.
 
 
@@ -59,10 +59,6 @@ def _give_up_records(provenance: Path, of_model: Path, model: str, is_mended: bo
     for path in (provenance, *(of_model / name for name in _RECORDS)):
         if is_mended or _is_spent(path, model):
             path.unlink(missing_ok=True)
-    # Of what list_ops makes only this record says how it went, and it is no output of the rule.
-    if _is_spent(of_model / "list_ops.json", model):
-        (of_model / "ops.csv").unlink(missing_ok=True)
-        (of_model / "list_ops.json").unlink(missing_ok=True)
 
 
 def _read(checked: Path) -> dict[str, int]:
