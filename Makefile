@@ -1,9 +1,12 @@
-# `make` sets up everything and runs the pipeline over models/; `make test` sets up everything and runs the tests;
-# `make test-slurm` runs those that need a cluster, on one that it starts on this machine.
+# `make` sets up what runs, and runs the pipeline over models/; `make test` sets up what tests need besides, and runs the
+# checks of `make lint` and the tests; `make test-slurm` runs those that need a cluster, on one that it starts on this
+# machine.
 VENV := .venv
 PYTHON ?= python3
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
+READY_TO_TEST := $(VENV)/.ready-to-test
+INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --compile
 SNAKEFLAGS ?=
 
 .PHONY: all test test-slurm lint models clean
@@ -11,14 +14,16 @@ SNAKEFLAGS ?=
 all: $(READY)
 	$(BIN)/snakemake $(SNAKEFLAGS)
 
-test: $(READY)
+test: lint
+	$(BIN)/python -m pytest -n 2 --dist loadfile
+
+test-slurm: $(READY_TO_TEST)
+	$(BIN)/python -m pytest tests/slurm
+
+lint: $(READY_TO_TEST)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/snakefmt --check Snakefile
-	$(BIN)/python -m pytest -n 2 --dist loadfile
-
-test-slurm: $(READY)
-	$(BIN)/python -m pytest tests/slurm
 
 models: $(READY)
 	$(BIN)/python models/make_models.py
@@ -31,5 +36,9 @@ $(READY): requirements.txt
 	"Permafrost needs Python 3.11, 3.12 or 3.13, and $(PYTHON) is " + sys.version.split()[0] + \
 	"; name another one with: make PYTHON=python3.11")'
 	$(PYTHON) -m venv --clear $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --compile -r requirements.txt
+	$(INSTALL) -r requirements.txt
+	@touch $@
+
+$(READY_TO_TEST): requirements-dev.txt $(READY)
+	$(INSTALL) -r requirements-dev.txt
 	@touch $@

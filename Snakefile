@@ -37,7 +37,7 @@ if is_main:
 try:
     launch.prepare(home)
     taken = vars(workflow).setdefault("permafrost_directories", [])
-    run = Pipeline(config, home, workflow.config_settings.overwrite_config, workflow.is_main_process, taken)
+    run = Pipeline(config, workflow.is_main_process, taken)
 except Problem as problem:
     raise WorkflowError(f"{problem.message} ({problem.hint})") from None
 if is_main and workflow.is_main_process and not quiet:
@@ -72,6 +72,7 @@ rule all:
         run.for_all(f"{of_model}/verify.json", f"{of_model}/verification.csv"),
         run.for_all(f"{of_model}/ops.csv", f"{of_model}/frozen_ops.csv"),
         run.for_all(f"{of_model}/variables.csv", f"{of_model}/findings.csv", f"{of_model}/graph.svg"),
+        run.for_all(f"{of_model}/list_ops.json"),
     localrule: True
 
 

@@ -78,7 +78,7 @@ def main() -> int:
     args = parser.parse_args()
 
     config = settings.validate({"models": {"*": {"timeout": 3600}}})
-    models = discovery.select(discovery.scan([args.zoo], [], {}), lambda series: "latest")
+    models = discovery.select(discovery.scan([args.zoo], [], {}), lambda series, zoo: "latest")
     rows = []
     with tempfile.TemporaryDirectory() as temporary:
         for source in models:

@@ -27,6 +27,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+import yaml
+
 HOME = Path(__file__).parents[1]
 SNAKEMAKE = [sys.executable, "-m", "snakemake", "--snakefile", str(HOME / "Snakefile"), "--cores", "1"]
 KINDS = ("Snakemake", "shell", "client or program", "worker", "stage", "sandbox")
@@ -49,7 +51,11 @@ class Place:
 
     def start(self, *arguments: str) -> subprocess.Popen:
         """Starts a run; its output goes to the file `said` among the temporary ones."""
-        where = [f"zoo={self.zoo}", f"frozen={os.path.relpath(self.frozen, self.directory)}", "reports=reports"]
+        where = [
+            f"zoo={json.dumps([_expected(self.zoo)])}",
+            f"frozen={os.path.relpath(self.frozen, self.directory)}",
+            "reports=reports",
+        ]
         environment = {key: value for key, value in os.environ.items() if key != "XDG_RUNTIME_DIR"}
         with open(self.temporary / "said", "wb") as said:
             return subprocess.Popen(
@@ -86,6 +92,13 @@ class Place:
     def delete(self) -> None:
         for directory in (self.directory, self.temporary):
             shutil.rmtree(directory, ignore_errors=True)
+
+
+def _expected(zoo: Path) -> dict:
+    """The entry of `zoo` for a copy of the sample zoo, or of a part of it, with what config.yaml says of that part."""
+    (sample,) = yaml.safe_load((HOME / "config.yaml").read_text(encoding="utf-8"))["zoo"]
+    models = {pattern: of for pattern, of in sample["models"].items() if (zoo / pattern.split("/")[0]).exists()}
+    return {"directory": str(zoo), "models": models}
 
 
 def _content(path: Path) -> object:

@@ -377,8 +377,8 @@ def main() -> int:
 
     counts = {kind: Counter() for kind in KINDS}
     found = discovery.scan([args.zoo], [], {})
-    models = discovery.select(found, lambda series: "latest")
-    steps = discovery.select(found, lambda series: "all")
+    models = discovery.select(found, lambda series, zoo: "latest")
+    steps = discovery.select(found, lambda series, zoo: "all")
     with tempfile.TemporaryDirectory() as temporary:
         for source in models:
             if fnmatch.fnmatch(source["id"], args.models) and not source["problem"]:

@@ -54,7 +54,7 @@ TRIVIAL += """
 MODELS = [line.strip() for line in open("models.txt")]
 
 rule all:
-    input: "end", expand("made/{model}/{name}", model=MODELS, name=list("abcdefghij"))
+    input: "end", expand("made/{model}/{name}", model=MODELS, name=list("abcdefghijk"))
 
 rule one:
     output: "made/{model}/a", "made/{model}/b"
@@ -72,11 +72,11 @@ rule three:
 
 rule four:
     input: "made/{model}/a", "made/{model}/c"
-    output: "made/{model}/f", "made/{model}/g", "made/{model}/h", "made/{model}/i", "made/{model}/j"
+    output: expand("made/{{model}}/{name}", name=list("fghijk"))
     shell: "touch {output}"
 
 rule end:
-    input: expand("made/{model}/{name}", model=MODELS, name=list("acdi"))
+    input: expand("made/{model}/{name}", model=MODELS, name=list("acdik"))
     output: "end"
     shell: "touch {output}"
 """

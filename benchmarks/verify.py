@@ -33,7 +33,7 @@ def model(directory: Path) -> tuple[dict, dict, Path, dict]:
     import import_meta
     from permafrost import discovery, settings
 
-    (source,) = discovery.select(discovery.scan([str(directory)], [], {}), lambda series: "latest")
+    (source,) = discovery.select(discovery.scan([str(directory)], [], {}), lambda series, zoo: "latest")
     chosen = settings.for_model(settings.validate({"models": {"*": {"outputs": ["out"]}}}), source["id"], "any")
     record, provenance, path = {"status": "ok"}, {"status": "ok"}, directory / "frozen_graph.pb"
     import_meta.import_model(source, chosen, record)

@@ -15,7 +15,8 @@ from permafrost import columns, records  # noqa: E402 - after the path
 _SETTINGS_HEAD = """# The settings
 
 What config.yaml, and any `--configfile` or `--config` over it, may say. The keys of the first table stand at the top;
-those of the second in a model's settings, under `models: {<id or glob>: {...}}`.
+those of the second in an entry of `zoo`, `zoo: [{directory: <dir>, models: {...}}]`; those of the third in a model's
+settings, under `models: {<id or glob>: {...}}`, at the top or in an entry of `zoo`.
 
 This page is made from `config.schema.yaml` by `python docs/make_reference.py`.
 
@@ -34,16 +35,14 @@ def settings(schema: Path) -> str:
     """All keys of config.schema.yaml with what they take, their defaults and their descriptions."""
     found = yaml.safe_load(schema.read_text(encoding="utf-8"))
     parts = [_SETTINGS_HEAD]
-    for title, of in (("At the top", found), ("Of a model", found["$defs"]["model"]), ("Of an input", _input(found))):
+    tables = [("At the top", found)]
+    tables += [(f"Of {name}", found["$defs"][name.split()[1]]) for name in ("a zoo", "a model", "an input")]
+    for title, of in tables:
         rows = [_row(name, key, found["$defs"]) for name, key in of["properties"].items()]
         parts.append(
             f"## {title}\n\n" + "\n".join(["| key | takes | default | |", "|---|---|---|---|", *rows]) + "\n\n"
         )
     return "".join(parts).rstrip("\n") + "\n"
-
-
-def _input(schema: dict) -> dict:
-    return schema["$defs"]["input"]
 
 
 def _row(name: str, key: dict, definitions: dict) -> str:

@@ -113,6 +113,7 @@ rule list_ops:
         variables=f"{of_model}/variables.csv",
         findings=f"{of_model}/findings.csv",
         graph=f"{of_model}/graph.svg",
+        record=f"{of_model}/list_ops.json",
     log:
         f"{of_model}/list_ops.log",
     wildcard_constraints:
@@ -131,4 +132,4 @@ rule list_ops:
         warm + " list_ops --model {wildcards.model:q} --attempt={params.attempt} --import-record {input.imported:q}"
         " --provenance {input.provenance:q} --frozen-graph {params.frozen_graph:q} --settings {params.settings:q}"
         " --ops {output.ops:q} --frozen-ops {output.frozen_ops:q} --variables {output.variables:q}"
-        " --findings {output.findings:q} --graph {output.graph:q} > {log:q} 2>&1"
+        " --findings {output.findings:q} --graph {output.graph:q} --record {output.record:q} > {log:q} 2>&1"

@@ -22,7 +22,7 @@ rule discover:
 rule summarize:
     input:
         run.for_all(f"{of_model}/import.json", f"{frozen}/{{model}}/provenance.json", f"{of_model}/verify.json"),
-        run.for_all(f"{of_model}/findings.csv"),
+        run.for_all(f"{of_model}/findings.csv", f"{of_model}/list_ops.json"),
         ancient(run.state_file),
     output:
         summary=report(
@@ -96,9 +96,11 @@ rule page:
         frozen=frozen,
         reports=reports,
         zoos=run.zoos,
+        zoo_settings=run.zoo_settings,
         code=run.code("page"),
     shell:
-        python + " page --frozen {params.frozen:q} --reports {params.reports:q} --page {output:q}"
+        python
+        + " page --frozen {params.frozen:q} --reports {params.reports:q} --page {output:q} {params.zoo_settings}"
         " -- {params.zoos:q} > {log:q} 2>&1"
 
 

@@ -1,8 +1,8 @@
 """Lists a model's ops before and after it was frozen, its variables, and what to warn about, as CSV files.
 
 A table for which there is nothing has its header alone. The frozen graph is drawn as well, in a few boxes. What takes
-more time or memory than the model's settings allow is left out, and findings.csv says so. Where the machine failed,
-list_ops.json beside the tables says so, and the next run makes them again.
+more time or memory than the model's settings allow is left out, and findings.csv says so. list_ops.json says how long
+it took; where the machine failed it says that, and the next run makes all of it again.
 """
 
 import argparse
@@ -208,15 +208,11 @@ def write_table(rows: list[dict], columns: tuple[str, ...], path: str | Path) ->
         table.to_csv(temporary, index=False, lineterminator="\n")
 
 
-def write_faults(faults: list[Problem], model: str, attempt: str, path: Path) -> None:
-    """Writes a record of the first fault of the machine, or of the attempt that had none. Raises OSError.
-
-    Where there was none at the first attempt, none is left.
-    """
-    path.unlink(missing_ok=True)
-    if faults or attempt:
-        outcome = records.failure("list_ops", faults[0]) if faults else records.success()
-        records.write_json(path, outcome | {"model": model, "attempt": attempt})
+def record_of(faults: list[Problem], model: str, attempt: str, stopwatch: records.Stopwatch) -> dict:
+    """The stage's record: a failure where there was a fault of the machine, whose first it names; else a success."""
+    outcome = records.failure("list_ops", faults[0]) if faults else records.success()
+    token = {"attempt": attempt} if attempt else {}
+    return {**outcome, "model": model, "timing": stopwatch.timing(), **token}
 
 
 def write_findings(model: str, found: list[dict], path: str | Path) -> None:
@@ -238,8 +234,10 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--variables", required=True, help="variables.csv, to be written")
     parser.add_argument("--findings", required=True, help="findings.csv, to be written")
     parser.add_argument("--graph", required=True, help="graph.svg, to be written")
+    parser.add_argument("--record", required=True, help="list_ops.json, to be written")
     args = parser.parse_args(argv)
 
+    stopwatch = records.Stopwatch("list_ops")
     try:
         imported, provenance = records.load(args.import_record), records.load(args.provenance)
     except (OSError, ValueError) as error:
@@ -260,7 +258,7 @@ def main(argv: list[str] | None = None) -> int:
     for rows, path in zip(ops(meta_graph, frozen, limited), (args.ops, args.frozen_ops), strict=True):
         write_table(rows, OP_COLUMNS, path)
     write_findings(args.model, graph_findings.worst_first([*found, *limited.told]), args.findings)
-    write_faults(limited.faults, args.model, args.attempt, Path(args.ops).with_name("list_ops.json"))
+    records.write_json(args.record, record_of(limited.faults, args.model, args.attempt, stopwatch))
     return 0
 
 

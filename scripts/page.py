@@ -25,7 +25,7 @@ _MEANINGS = {
 }
 _OF_MODEL = (
     "import.json", "outputs.csv", "ops.csv", "frozen_ops.csv", "variables.csv", "findings.csv", "graph.svg",
-    "verify.json", "verification.csv", "import_meta.log", "freeze.log", "verify.log", "list_ops.log",
+    "list_ops.json", "verify.json", "verification.csv", "import_meta.log", "freeze.log", "verify.log", "list_ops.log",
 )  # fmt: skip
 _OF_ZOO = ("summary.csv", "changes.csv", "findings.csv", "zoo.csv", "op_types.csv", "timings.csv")
 _TABLES = {
@@ -49,26 +49,37 @@ def verdict(summary: pd.DataFrame) -> str:
     return said if verified == count else f"{said}, and the others are as expected"
 
 
-def commands(zoos: list[str], frozen: str, reports: str) -> dict[str, str]:
-    """What the commands that repeat a step need: directories, `--config`, and a note; absolute paths are not shown."""
+def commands(zoos: list[str], frozen: str, reports: str, has_settings: bool = False) -> dict[str, str]:
+    """What the commands that repeat a step need: directories, `--config`, and a note; absolute paths are not shown.
+
+    Args:
+      has_settings: whether the config says more of a zoo than where it is, which naming it again would undo.
+    """
     shown = {"frozen": frozen, "reports": reports, "zoo": zoos[0] if len(zoos) == 1 else ""}
     hidden = [key for key, path in shown.items() if os.path.isabs(path) or not path]
     shown |= {key: key.upper() for key in hidden}
     is_plain = shown == {"frozen": "frozen", "reports": "reports", "zoo": "models"}
+    if has_settings:
+        hidden = [key for key in hidden if key != "zoo"]
+        del shown["zoo"]
     config = (
         ""
         if is_plain
         else "--config " + " ".join(shlex.quote(f"{key}={value}") for key, value in sorted(shown.items()))
     )
-    note = f"{', '.join(sorted(key.upper() for key in hidden))} as in this run" if hidden else ""
+    as_before = [*(["the config file"] if has_settings and not is_plain else []), *sorted(map(str.upper, hidden))]
+    note = f"{', '.join(as_before)} as in this run" if as_before else ""
     return {"frozen": shown["frozen"], "reports": shown["reports"], "config": config, "note": note}
 
 
-def content(read: dict[str, pd.DataFrame], frozen: str, reports: str, zoos: list[str]) -> dict:
+def content(
+    read: dict[str, pd.DataFrame], frozen: str, reports: str, zoos: list[str], has_settings: bool = False
+) -> dict:
     """All that the template shows, and `data`, all that its script shows.
 
     Args:
       read: the tables of _TABLES, all strings.
+      has_settings: as for `commands`.
     """
     summary = read["summary"]
     roots = [*zoos, frozen, reports, os.getcwd(), os.path.expanduser("~"), str(_SOURCE.parents[1])]
@@ -83,7 +94,7 @@ def content(read: dict[str, pd.DataFrame], frozen: str, reports: str, zoos: list
         ),
         "types": {column: columns.type_of(column) for table in columns.TABLES for column in table.columns},
         "meanings": columns.TABLES[0].sentences(),
-        "commands": commands(zoos, frozen, reports),
+        "commands": commands(zoos, frozen, reports, has_settings),
         "model_files": [f"models/{{model}}/{name}" for name in _OF_MODEL] + named,
     }
     described = {os.path.basename(table.path): table.rows for table in columns.TABLES}
@@ -112,12 +123,13 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--frozen", required=True, help="the directory of the frozen graphs and their provenance.json")
     parser.add_argument("--reports", required=True, help="the directory of summary.csv and of all the other reports")
     parser.add_argument("--page", required=True, type=Path, help="index.html, to be written")
+    parser.add_argument("--zoo-settings", action="store_true", help="the config says more of a zoo than where it is")
     parser.add_argument("zoo", nargs="+", help="the directories of the checkpoints")
     args = parser.parse_args(argv)
 
     try:
         read = {name: tables.read(f"{args.reports}/{name}.csv", needed) for name, needed in _TABLES.items()}
-        html = page_html.render(_SOURCE, content(read, args.frozen, args.reports, args.zoo))
+        html = page_html.render(_SOURCE, content(read, args.frozen, args.reports, args.zoo, args.zoo_settings))
         with records.written_whole(args.page) as temporary:
             temporary.write_text(html, encoding="utf-8")
     except Problem as problem:

@@ -79,6 +79,14 @@ def summary_row(model: dict, found: list[dict], wrong: str) -> tuple:
     return tuple(facts[column] for column in SUMMARY_COLUMNS)
 
 
+def listing_record(reports: str | Path, model: str) -> dict:
+    """The record of a model's listing of ops, {} for one that cannot be read: only its timing is shown."""
+    try:
+        return records.load(f"{reports}/models/{model}/list_ops.json")
+    except (OSError, ValueError):
+        return {}
+
+
 def timing_rows(model: str, found: list[dict]) -> list[tuple]:
     """A row for each stage that measured itself, with a value for each of TIMING_COLUMNS (seconds, seconds, MiB)."""
     timings = [_mapping(record, "timing") for record in found]
@@ -142,7 +150,7 @@ def main(argv: list[str] | None = None) -> int:
         for model in sorted(zoo_state.read(args.state)["models"], key=lambda model: model["id"]):
             found, wrong = read_records(args.frozen, args.reports, model["id"])
             summary.append(summary_row(model, found, wrong))
-            timings += timing_rows(model["id"], found)
+            timings += timing_rows(model["id"], [*found, listing_record(args.reports, model["id"])])
             op_types += op_type_rows(model["id"], found)
             findings += finding_rows(args.reports, model["id"])
         tables.write(args.timings, tables.table(timings, TIMING_COLUMNS, set(), set(TIMING_COLUMNS[2:])))

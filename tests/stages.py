@@ -16,7 +16,7 @@ def default_settings(**changes) -> dict:
 
 def sources(zoo: Path) -> dict[str, dict]:
     """Model id -> what discovery found, for each model below `zoo`."""
-    found = discovery.select(discovery.scan([str(zoo)], [], {}), lambda series: "latest")
+    found = discovery.select(discovery.scan([str(zoo)], [], {}), lambda series, zoo: "latest")
     return {model["id"]: model for model in found}
 
 

@@ -89,7 +89,7 @@ def says(directory: Path, *paths: str) -> None:
     put(directory, checkpoint=text.encode())
 
 
-def latest(series: str) -> str:
+def latest(series: str, zoo: str) -> str:
     return "latest"
 
 
@@ -98,7 +98,7 @@ def scan(zoo: Path, cache: dict | None = None) -> list[discovery.Candidate]:
 
 
 def models(zoo: Path, rule="latest") -> dict[str, dict]:
-    found = discovery.select(scan(zoo), lambda series: rule)
+    found = discovery.select(scan(zoo), lambda series, zoo: rule)
     assert len({model["id"] for model in found}) == len(found)
     return {model["id"]: model for model in found}
 
@@ -444,7 +444,7 @@ def test_two_zoos_with_the_same_id(tmp_path):
     put_v2(tmp_path / "two", "m")
     found = discovery.scan([f"{tmp_path}/one", f"{tmp_path}/two"], [], {})
     with pytest.raises(Problem, match="one and .*two both have a model with the id m"):
-        discovery.select(found, lambda series: "latest")
+        discovery.select(found, lambda series, zoo: "latest")
 
 
 def test_the_same_directory_twice_is_one(tmp_path):
@@ -775,7 +775,7 @@ def test_nothing_heavy_is_loaded_when_nothing_changed(tmp_path, settled):
     zoo_state.write(state, zoo_state.scan([f"{tmp_path}/zoo"], [], state, latest))
     code = (
         "import sys; from permafrost import zoo_state\n"
-        "state = zoo_state.scan([sys.argv[1]], [], sys.argv[2], lambda series: 'latest')\n"
+        "state = zoo_state.scan([sys.argv[1]], [], sys.argv[2], lambda series, zoo: 'latest')\n"
         "heavy = {'tensorflow', 'pandas', 'numpy', 'snakemake', 'google.protobuf', 'permafrost.checkpoint'}\n"
         "print(len(state['models']), sorted(heavy & set(sys.modules)))"
     )

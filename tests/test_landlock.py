@@ -11,7 +11,6 @@ from pathlib import Path
 
 import pytest
 
-from conftest import HOME
 from fresh_process import in_fresh_process
 from permafrost import confinement, landlock, sandbox
 from permafrost.contract import Problem
@@ -257,7 +256,7 @@ def test_what_stays_open_is_said_by_version():
 def test_a_run_says_once_what_stays_open(version, said, monkeypatch, tmp_path, capsys):
     (tmp_path / "zoo").mkdir()
     config = {"zoo": str(tmp_path / "zoo"), "frozen": str(tmp_path / "f"), "reports": str(tmp_path / "r")}
-    pipeline = Pipeline(config, str(HOME), config, main=True, dry=True)
+    pipeline = Pipeline(config, main=True, dry=True)
     monkeypatch.setattr(landlock, "abi", lambda: version)
     pipeline.announce()
     lines = [line for line in capsys.readouterr().err.splitlines() if "graph" in line]

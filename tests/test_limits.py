@@ -165,6 +165,7 @@ def listed(directory, tmp_path, chosen):
     arguments += ["--frozen-graph", str(directory / "frozen_graph.pb")]
     for name in names:
         arguments += [f"--{name}", str(tmp_path / name)]
+    arguments += ["--record", str(tmp_path / "list_ops.json")]
     assert list_ops.main(arguments) == 0
     rows = {name: list(csv.DictReader((tmp_path / name).open(encoding="utf-8"))) for name in names[:-1]}
     return rows, (tmp_path / "graph").read_text()

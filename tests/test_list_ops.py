@@ -234,6 +234,7 @@ def arguments(directory: Path) -> list[str]:
         "variables": "variables.csv",
         "findings": "findings.csv",
         "graph": "graph.svg",
+        "record": "list_ops.json",
     }
     return ["--model", "a/b", *(text for key, name in names.items() for text in (f"--{key}", str(directory / name)))]
 
@@ -253,6 +254,14 @@ def test_the_tables(model):
     )
     assert "<svg" in (model / "graph.svg").read_text()
     assert not list(model.glob(".*.tmp"))
+
+
+def test_how_long_it_took_is_in_its_record(model, monkeypatch):
+    monkeypatch.setattr(list_ops, "variables", lambda *args: time.sleep(0.3) or [])
+    assert list_ops.main(arguments(model)) == 0
+    timing = records.load(model / "list_ops.json")["timing"]
+    assert timing["stage"] == "list_ops" and timing["seconds"] >= 0.3
+    assert timing["cpu_seconds"] >= 0 and timing["peak_mb"] > 10
 
 
 def headers_only(path: Path, columns) -> bool:
@@ -299,17 +308,17 @@ def test_a_fault_of_the_machine_is_noted_beside_the_tables(model, monkeypatch, c
         raise Problem(cause, "it did not finish")
 
     note = model / "list_ops.json"
+    note.write_text("an older one")
     with monkeypatch.context() as broken:
         broken.setattr(op_listing.sandbox, "run", failing)
         assert list_ops.main(arguments(model)) == 0
-    assert note.exists() == is_noted
-    if is_noted:
-        found = records.load(note)
-        assert (found["cause"], found["transient"], found["model"]) == (cause, True, "a/b")
+    found = records.load(note)
+    assert (found["status"], found["model"]) == ("failed" if is_noted else "ok", "a/b")
+    assert (found["cause"], found["transient"]) == ((cause, True) if is_noted else ("", False))
     stated = pd.read_csv(model / "ops.csv", keep_default_na=False)
     assert len(stated) and not any(stated["output"]), "what the graph itself says"
     assert list_ops.main(arguments(model)) == 0
-    assert not note.exists() and all(pd.read_csv(model / "frozen_ops.csv")["output"])
+    assert records.load(note)["status"] == "ok" and all(pd.read_csv(model / "frozen_ops.csv")["output"])
 
 
 def test_real_meta_graphs_are_listed_as_tensorflow_itself_prints_them(real_zoo):

@@ -14,7 +14,6 @@ import tensorflow as tf
 import import_meta
 import kinds
 import verify
-from conftest import HOME
 from fresh_process import in_fresh_process
 from kinds import features, weights
 from permafrost import discovery, graph_files, landlock, model_files
@@ -84,7 +83,7 @@ def test_links_are_followed_to_their_files(version, relative, tmp_path):
     for number, path in enumerate(list(store.iterdir())):
         blob = path.rename(store / f"blob{number}")
         (zoo / path.name).symlink_to(os.path.relpath(blob, zoo) if relative else blob)
-    (source,) = discovery.select(discovery.scan([str(zoo)], [], {}, follow_links=True), lambda series: "latest")
+    (source,) = discovery.select(discovery.scan([str(zoo)], [], {}, follow_links=True), lambda series, zoo: "latest")
     check(imported(source, outputs=["out"]), tmp_path / "frozen")
 
 
@@ -205,7 +204,7 @@ def test_a_changed_file_among_them_judges_the_model_again(reader, tmp_path):
     wildcards = SimpleNamespace(model="model.ckpt")
 
     def passed() -> dict[str, str]:
-        pipeline = Pipeline(config, str(HOME), config, main=True, dry=True)
+        pipeline = Pipeline(config, main=True, dry=True)
         return {stage: pipeline.settings(stage)(wildcards) for stage in ("import_meta", "freeze", "verify", "judge")}
 
     before = passed()

@@ -114,6 +114,19 @@ def test_commands_name_no_directory_from_the_root(zoos, frozen, reports, config)
     assert made["config"] == config and "/data" not in json.dumps(made)
 
 
+@pytest.mark.parametrize(
+    ("zoos", "frozen", "config", "note"),
+    [
+        (["models"], "frozen", "", ""),
+        (["models"], "other", "--config frozen=other reports=reports", "the config file as in this run"),
+        (["/data/a", "b"], "/f", "--config frozen=FROZEN reports=reports", "the config file, FROZEN as in this run"),
+    ],
+)
+def test_commands_do_not_name_a_zoo_again_that_has_settings_of_its_own(zoos, frozen, config, note):
+    made = page.commands(zoos, frozen, "reports", has_settings=True)
+    assert (made["config"], made["note"]) == (config, note)
+
+
 def test_what_is_gravest_comes_first():
     summary = summary_of(
         {"model": "a", "status": "failed", "cause": "corrupt", "hint": "copy"},
@@ -205,6 +218,13 @@ def test_fields_of_odd_types_make_no_odd_page(tmp_path):
     json.dumps(made, allow_nan=False)
     assert made["repairs"] == ["None", "3", "1"]
     assert data_of(write_page(tmp_path, {"a": records}))["details"]["a"]["inputs"]["of"] == 2
+
+
+def test_the_times_of_all_stages_are_shown(tmp_path):
+    write_zoo(tmp_path, {"a": records_of("a")})
+    shown = page_details.detail(tmp_path / "frozen", tmp_path / "reports", "a", (as_is, as_is))["timings"]
+    assert [row[0] for row in shown["rows"]] == ["import_meta", "freeze", "verify", "list_ops"]
+    assert shown["rows"][3][1:] == [1.5, 1.0, 100.5]
 
 
 def test_the_largest_variables_are_shown_with_the_sum_of_all(tmp_path):

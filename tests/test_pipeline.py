@@ -17,7 +17,7 @@ import tensorflow as tf
 
 from conftest import HOME, SAMPLE_ZOO
 from permafrost.contract import STATUSES, SUMMARY_COLUMNS, ZOO_COLUMNS
-from zoo_runs import Workspace
+from zoo_runs import Workspace, sample_settings
 
 pytestmark = pytest.mark.slow
 
@@ -27,13 +27,14 @@ ODD_NAMES = (
     "`touch x`", "a; touch x", "${HOME}", "~", "a,b=c:d", "\\n", "[a]*?",
 )  # fmt: skip
 MODELS = ("linear", "v1_and_v2", "partitioned", "spaces_and_text", "broken_truncated")
+EXPECTED = sample_settings("broken_truncated")
 CHAIN = {"import_meta": 1, "freeze": 1, "verify": 1, "list_ops": 1}
 SUMMED_UP = {"summarize": 1, "changes": 1, "page": 1, "gate": 1}
 AGGREGATES = {"discover": 1, **SUMMED_UP}
 
 
 def small_zoo(directory: Path) -> Workspace:
-    workspace = Workspace(directory)
+    workspace = Workspace(directory, EXPECTED)
     for model in MODELS:
         shutil.copytree(SAMPLE_ZOO / model, workspace.zoo / model)
     return workspace
@@ -52,7 +53,7 @@ def finished(tmp_path_factory) -> Workspace:
 def workspace(finished, tmp_path) -> Workspace:
     """A copy of the finished workspace, times of files included, to be changed by a test."""
     shutil.copytree(finished.directory, tmp_path / "copy", symlinks=True)
-    return Workspace(tmp_path / "copy")
+    return Workspace(tmp_path / "copy", EXPECTED)
 
 
 def test_reports_of_a_first_run(finished):
@@ -406,8 +407,10 @@ def test_full_disk_is_a_row_and_the_zoo_goes_on_when_there_is_room(tmp_path):
 
 
 def test_the_zoo_in_the_repository_is_what_its_config_expects(tmp_path):
-    workspace = Workspace(tmp_path)
-    run = workspace.run(zoo=str(HOME / "models"))
+    workspace = Workspace(tmp_path, sample_settings())
+    workspace.zoo.rmdir()
+    workspace.zoo.symlink_to(HOME / "models")
+    run = workspace.run()
     assert run.status == 0, run.output
     summary = workspace.summary()
     assert (summary["status"] == "verified").sum() == 18 and (summary["status"] == "failed").sum() == 4

@@ -12,7 +12,7 @@ from snakemake_interface_logger_plugins.common import LogEvent
 from conftest import SAMPLE_ZOO
 from permafrost import progress, records
 from permafrost.contract import Problem
-from zoo_runs import Workspace
+from zoo_runs import Workspace, sample_settings
 
 EXPECTED = {"good": ["verified"], "bad": ["verified"], "known": ["failed/truncated"]}
 
@@ -70,7 +70,7 @@ def test_progress_is_a_line_now_and_then(tmp_path, logger, capsys, monkeypatch):
 
 @pytest.mark.slow
 def test_a_run_says_little_and_a_quiet_one_only_what_is_wrong(tmp_path):
-    workspace = Workspace(tmp_path)
+    workspace = Workspace(tmp_path, sample_settings("broken_truncated"))
     for model in ("linear", "sum", "broken_truncated"):
         shutil.copytree(SAMPLE_ZOO / model, workspace.zoo / model)
     shutil.copytree(SAMPLE_ZOO / "broken_missing_shard", workspace.zoo / "wrong")

@@ -51,7 +51,7 @@ def test_a_run_makes_records_again_that_are_none(tmp_path, monkeypatch, name, dr
     (directory / name).write_text('{"status": "ok"}')
     records.write_json(directory / "kept.json", records.success())
     config = {"zoo": "zoo", "frozen": "frozen", "reports": "reports", "models": {}}
-    Pipeline(config, str(HOME), config, main=True, dry=dry)
+    Pipeline(config, main=True, dry=dry)
     assert (directory / name).exists() == dry and (directory / "kept.json").exists()
 
 
@@ -60,7 +60,7 @@ def test_a_changed_zoo_is_noticed(tmp_path, monkeypatch):
     config = {"zoo": "zoo", "frozen": "frozen", "reports": "reports", "models": {}}
 
     def changed(dry: bool = False) -> bool:
-        pipeline = Pipeline(config, str(HOME), config, main=True, dry=dry)
+        pipeline = Pipeline(config, main=True, dry=dry)
         if pipeline._lock:
             pipeline._lock.close()
         return pipeline.changed

@@ -97,6 +97,18 @@ def test_all_that_a_config_may_say():
         ("zoo:", "config: zoo: ", "expected a directory or a list of directories, but this is nothing"),
         ("zoo: []", "config: zoo: ", "but this is an empty list"),
         ("zoo: {a: b}", "config: zoo: ", "but this is a mapping"),
+        ("zoo: [a, {}]", "config: zoo[1]: ", "`directory` is missing"),
+        ("zoo: [{directry: a}]", "config: zoo[0]: ", "unknown key 'directry'; did you mean 'directory'?"),
+        ("zoo: [{directory: a, trials: 3}]", "config: zoo[0]: ", "'trials' is a setting of a model"),
+        ("zoo: [{directory: 7}]", "config: zoo[0] / directory: ", "quote it, or write a path as ./007"),
+        ("zoo: [{directory: a, models: }]", "config: zoo[0] / models: ", "but this is nothing"),
+        ("zoo: [a, []]", "config: zoo[1]: ", "a directory, or a mapping with `directory` and `models`"),
+        ("zoo: [{directory: a, models: {7: {}}}]", "config: zoo[0] / models: ", "a key as the number 7; quote it"),
+        (
+            "zoo: [{directory: a, models: {b: {}}}, {directory: a, models: {c: {}}}]",
+            "config: zoo[1] / directory: ",
+            '"a" has `models` already; write all of them into one entry',
+        ),
         ("frozen: 7", "config: frozen: ", "YAML read it as the number 7; quote it"),
         ("zo: x", "config: ", "unknown key 'zo'; did you mean 'zoo'?"),
         ("Models: {}", "config: ", "unknown key 'Models'; did you mean 'models'?"),
@@ -166,6 +178,8 @@ def test_a_mistake_at_the_top(text, place, said):
 def test_a_mistake_in_a_models_settings(text, place, said):
     sentence = message(f"models:\n  'lenet/*':\n    {text}")
     assert sentence.startswith(f'config: models / "lenet/*"{place}: ') and said in sentence
+    of_a_zoo = message(f"zoo:\n- one\n- directory: two\n  models:\n    'lenet/*':\n      {text}")
+    assert of_a_zoo == sentence.replace("config: models", "config: zoo[1] / models", 1)
 
 
 @pytest.mark.parametrize("directories", [("a", "a"), ("a", "a/b"), (".", "r"), ("r/models", "r"), ("r/models/x", "r/")])
@@ -186,13 +200,14 @@ anything = st.recursive(
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text() | st.integers(), inner, max_size=3),
     max_leaves=6,
 )
+entries = st.fixed_dictionaries({}, optional={"directory": st.just("a") | anything, "models": anything})
 top_keys = st.sampled_from(["zoo", "frozen", "reports", "checkpoints", "on_failure", "x"])
 model_keys = st.sampled_from(["outputs", "inputs", "tolerance", "expect", "trials", "checkpoints", "allow_ops"])
 
 
 @hypothesis_settings(deadline=None)
 @given(
-    st.dictionaries(top_keys, anything, max_size=2),
+    st.dictionaries(top_keys, anything | st.lists(entries, max_size=2), max_size=2),
     st.dictionaries(st.text(max_size=5), st.dictionaries(model_keys, anything, max_size=2) | anything, max_size=2),
 )
 def test_any_config_is_good_or_a_problem(top, models):
@@ -218,6 +233,43 @@ def test_an_exact_id_beats_globs_and_later_globs_win_key_by_key():
     assert (chosen["trials"], chosen["seed"], chosen["timeout"]) == (5, 2, 1)
     assert chosen["inputs"] == {"a": 3}
     assert settings.for_model(whole, "deep/er/model", "deep/er/model")["trials"] == 1
+
+
+def test_of_their_like_patterns_at_the_top_win_over_those_of_a_zoo():
+    whole = config("""
+    zoo:
+    - directory: one
+      models:
+        "lenet/model.ckpt": {trials: 5, seed: 5}
+        "*": {trials: 1, timeout: 1, inputs: {a: 1}, memory_mb: 1}
+    - directory: two
+      models: {"*": {trials: 9, file_mb: 9}}
+    - three
+    models:
+      "lenet/model.ckpt": {seed: 6}
+      "*": {timeout: 2, inputs: {b: 2}, trials: 2}
+    """)
+
+    def chosen(model: str, zoo: str) -> tuple:
+        found = settings.for_model(whole, model, model, zoo)
+        return tuple(found[key] for key in ("trials", "seed", "timeout", "memory_mb", "file_mb", "inputs"))
+
+    assert chosen("lenet/model.ckpt", "one") == (5, 6, 2, 1, 64, {"b": 2})
+    assert chosen("other", "one") == (2, 0, 2, 1, 64, {"b": 2})
+    assert chosen("lenet/model.ckpt", "two") == (2, 6, 2, 8192, 9, {"b": 2})
+    assert chosen("lenet/model.ckpt", "three") == (2, 6, 2, 8192, 64, {"b": 2})
+    assert settings.zoos(whole) == ["one", "two", "three"]
+    assert (settings.zoos(config("zoo: one")), settings.zoos(config("zoo: [b, a]"))) == (["one"], ["b", "a"])
+
+
+def test_the_settings_of_a_series_are_looked_for_in_its_zoo():
+    whole = config("""
+    zoo: [{directory: one, models: {run/m-100: {trials: 7}, run/m: {trials: 2, checkpoints: all}}}]
+    models: {run/m: {trials: 3}}
+    """)
+    chosen = settings.for_model(whole, "run/m-100", "run/m", "one")
+    assert (chosen["trials"], chosen["checkpoints"]) == (7, "all")
+    assert settings.for_model(whole, "run/m-200", "run/m", "one")["trials"] == 3
 
 
 def test_the_batch_is_none_in_a_models_settings():
@@ -255,6 +307,22 @@ def test_a_pattern_that_matches_nothing_names_the_closest_id():
     with pytest.raises(Problem, match="the zoo has no models"):
         settings.unmatched(["*"], [])
     settings.unmatched([], [])
+
+
+def test_a_pattern_of_a_zoo_is_for_the_models_of_that_directory_alone():
+    models = [{"id": name, "series": name, "zoo": zoo} for name, zoo in (("lenet/m", "one"), ("vgg/m", "two"))]
+
+    def refuse_unmatched(text: str) -> None:
+        settings.ModelSettings(config(text)).refuse_unmatched(models)
+
+    of_zoos = "zoo: [{directory: one, models: {lenet/*: {}}}, {directory: two, models: {%s: {}}}]"
+    refuse_unmatched(of_zoos % "vgg/m" + "\nmodels: {lenet/m: {}, '*': {}}")
+    with pytest.raises(Problem, match=r'zoo\[1\] / models / "lenet/\*": no model below "two" .* closest is "vgg/m"'):
+        refuse_unmatched(of_zoos % "lenet/*")
+    with pytest.raises(Problem, match='config: models / "vgg/x": no model has this id .* the closest is "vgg/m"'):
+        refuse_unmatched(of_zoos % "vgg/*" + "\nmodels: {vgg/x: {}}")
+    with pytest.raises(Problem, match=r'zoo\[0\] / models / "\*": no model below "empty" .*; "empty" has no models'):
+        refuse_unmatched("zoo: [{directory: empty, models: {'*': {}}}, one]")
 
 
 def test_a_pattern_may_match_a_series():

@@ -19,7 +19,7 @@ TABLES = ("summary", "timings", "op_types", "findings")
 
 
 def records_of(model: str, seconds: float = 1.5, **changes) -> dict[str, dict]:
-    """The three records of a model that was verified; `changes` are to its verify.json."""
+    """The records of a model that was verified; `changes` are to its verify.json."""
     timing = {"cpu_seconds": 1.0, "peak_mb": 100.5, "seconds": seconds}
     imported = {
         **success(),
@@ -70,6 +70,7 @@ def records_of(model: str, seconds: float = 1.5, **changes) -> dict[str, dict]:
         "import": imported,
         "provenance": provenance,
         "verify": {**verified, "timing": {"stage": "verify", **timing}, **changes},
+        "list_ops": {**success(), "model": model, "timing": {"stage": "list_ops", **timing}},
     }
 
 
@@ -140,7 +141,7 @@ def test_a_verified_model(tmp_path):
     }
     timings = read(tmp_path, "timings")
     assert tuple(timings.columns) == TIMING_COLUMNS
-    assert timings["stage"].tolist() == ["import_meta", "freeze", "verify"]
+    assert timings["stage"].tolist() == ["import_meta", "freeze", "verify", "list_ops"]
     assert timings.loc[2].tolist() == ["linear/model.ckpt", "verify", 1.5, 1.0, 100.5]
     op_types = read(tmp_path, "op_types")
     assert tuple(op_types.columns) == OP_TYPE_COLUMNS
@@ -179,6 +180,19 @@ def test_a_record_that_cannot_be_read_is_a_row(tmp_path, file, content):
     assert summary["status"].tolist() == ["failed", "verified"]
     assert summary["cause"].tolist() == ["internal", ""]
     assert str(path) in summary["message"][0] and summary["hint"][0]
+
+
+@pytest.mark.parametrize("content", [None, b"", b"{", b"[1]", b'{"a": 1}', b"\xff\xfe", b"[" * 100_000])
+def test_a_listing_without_a_record_has_no_time_and_changes_nothing_else(tmp_path, content):
+    write_zoo(tmp_path, {"a": records_of("a")})
+    assert run(tmp_path) == 0
+    before = {name: (tmp_path / f"{name}.csv").read_text() for name in TABLES}
+    path = tmp_path / "reports" / "models" / "a" / "list_ops.json"
+    path.unlink() if content is None else path.write_bytes(content)
+    assert run(tmp_path) == 0
+    after = {name: (tmp_path / f"{name}.csv").read_text() for name in TABLES}
+    assert after.pop("timings") == before.pop("timings").replace("a,list_ops,1.5,1.0,100.5\n", "")
+    assert after == before
 
 
 @pytest.mark.parametrize("status", ["ok", "", None, ["verified"], {}])
@@ -310,4 +324,4 @@ def test_thousands_of_records_take_seconds(tmp_path):
     start = time.monotonic()
     assert run(tmp_path) == 0
     assert time.monotonic() - start < 10
-    assert len(read(tmp_path, "summary")) == count and len(read(tmp_path, "timings")) == 3 * count
+    assert len(read(tmp_path, "summary")) == count and len(read(tmp_path, "timings")) == 4 * count

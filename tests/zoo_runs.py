@@ -1,5 +1,6 @@
 """Runs Snakemake over a zoo in a directory of its own, and says which jobs ran."""
 
+import json
 import re
 import subprocess
 import sys
@@ -7,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pandas as pd
+import yaml
 
 from conftest import HOME
 
@@ -26,19 +28,30 @@ class Run:
         return "Nothing to be done" in self.output
 
 
-class Workspace:
-    """A directory with a zoo, its outputs and Snakemake's own notes. All names have spaces in them."""
+def sample_settings(*directories: str) -> dict[str, dict]:
+    """What config.yaml says of the models in these directories of the sample zoo, or of all where none is named."""
+    (sample,) = yaml.safe_load((HOME / "config.yaml").read_text(encoding="utf-8"))["zoo"]
+    chosen = {pattern: of for pattern, of in sample["models"].items() if pattern.split("/")[0] in directories}
+    return chosen if directories else sample["models"]
 
-    def __init__(self, directory: Path):
+
+class Workspace:
+    """A directory with a zoo, its outputs and Snakemake's own notes. All names have spaces in them.
+
+    `models` are settings of the zoo's models, which go with it.
+    """
+
+    def __init__(self, directory: Path, models: dict[str, dict] | None = None):
         self.directory = directory
+        self.named = json.dumps([{"directory": "my zoo", "models": models}]) if models else "my zoo"
         self.zoo, self.frozen, self.reports = (directory / f"my {name}" for name in ("zoo", "frozen", "reports"))
         self.zoo.mkdir(parents=True, exist_ok=True)
 
-    def command(self, *arguments: str, zoo: str = "my zoo", **config: str) -> list[str]:
-        chosen = {"zoo": zoo, "frozen": "my frozen", "reports": "my reports", **config}
+    def command(self, *arguments: str, zoo: str = "", **config: str) -> list[str]:
+        chosen = {"zoo": zoo or self.named, "frozen": "my frozen", "reports": "my reports", **config}
         return [*SNAKEMAKE, *arguments, "--config", *(f"{key}={value}" for key, value in chosen.items())]
 
-    def run(self, *arguments: str, zoo: str = "my zoo", **config: str) -> Run:
+    def run(self, *arguments: str, zoo: str = "", **config: str) -> Run:
         done = subprocess.run(
             self.command(*arguments, zoo=zoo, **config),
             cwd=self.directory,

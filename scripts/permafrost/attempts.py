@@ -14,7 +14,6 @@ from permafrost import records
 from permafrost.unchanged import stamp_of
 
 _PROVENANCE = "provenance.json"
-# Of what list_ops makes its record alone says how it went; it is no output of the rule.
 _RECORDS = {"import_meta": "import.json", "verify": "verify.json", "judge": "judged.json", "list_ops": "list_ops.json"}
 
 

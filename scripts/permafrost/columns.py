@@ -133,7 +133,7 @@ _TIMINGS = Table(
     contract.TIMING_COLUMNS,
     {
         "model": _MODEL,
-        "stage": (TEXT, "`import_meta`, `freeze` or `verify`"),
+        "stage": (TEXT, "`import_meta`, `freeze`, `verify` or `list_ops`"),
         "seconds": (NUMBER, "wall time, in seconds"),
         "cpu_seconds": (NUMBER, "CPU time of the stage and its children, in seconds"),
         "peak_mb": (NUMBER, "the largest resident memory, in MiB"),

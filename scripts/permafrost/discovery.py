@@ -32,14 +32,14 @@ def scan(zoos: list[str], skip: list[str], cache: dict, follow_links: bool = Fal
     return sorted(found, key=lambda c: (c.series, c.step is not None, c.step or 0, c.name, c.prefix))
 
 
-def select(candidates: list[Candidate], rule_for: Callable[[str], str | list[int]]) -> list[dict]:
+def select(candidates: list[Candidate], rule_for: Callable[[str, str], str | list[int]]) -> list[dict]:
     """The models: of each series the newest step, all steps, or those that the rule lists.
 
     The newest is the step that `checkpoint` names if any of its files is there, broken or not, else the highest.
     Args:
-      rule_for: series id -> "latest", "all" or a list of steps.
-    Returns dicts with id, series, directory, prefix, step, format, shards, bytes, meta, files, fingerprint, problem
-      and findings, sorted by id.
+      rule_for: series id and zoo -> "latest", "all" or a list of steps.
+    Returns dicts with id, zoo, series, directory, prefix, step, format, shards, bytes, meta, files, fingerprint,
+      problem and findings, sorted by id.
     Raises Problem(bad_setting) for a listed step that a series does not have, and for two directories with one id.
     """
     groups = defaultdict(list)
@@ -50,7 +50,7 @@ def select(candidates: list[Candidate], rule_for: Callable[[str], str | list[int
         _refuse_twins(series, group)
         # A directory that cannot be read shares the id of a series of its name; what can be read comes first.
         steps = {c.name: c for c in sorted(group, key=lambda c: c.problem is None)}
-        rule = rule_for(series)
+        rule = rule_for(series, group[0].zoo)
         if rule == "latest":
             models.append(_model(series, *_newest(steps)))
             continue
@@ -61,7 +61,7 @@ def select(candidates: list[Candidate], rule_for: Callable[[str], str | list[int
 
 
 def _model(identity: str, candidate: Candidate, findings: list[str]) -> dict:
-    kept = ("series", "directory", "prefix", "step", "format", "shards", "bytes", "meta", "files", "fingerprint")
+    kept = ("zoo", "series", "directory", "prefix", "step", "format", "shards", "bytes", "meta", "files", "fingerprint")
     return {
         "id": identity,
         **{key: getattr(candidate, key) for key in kept},

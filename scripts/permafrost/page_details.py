@@ -23,10 +23,8 @@ def detail(frozen: str | Path, reports: str | Path, model: str, hidden: tuple[Ca
     """
     of_findings, of_all = hidden
     directory = Path(reports, "models", model)
-    imported, provenance, verified = (
-        _record(path)
-        for path in (directory / "import.json", Path(frozen, model, "provenance.json"), directory / "verify.json")
-    )
+    imported, verified, listed = (_record(directory / name) for name in ("import.json", "verify.json", "list_ops.json"))
+    provenance = _record(Path(frozen, model, "provenance.json"))
     shown = {
         "inputs": _inputs(imported, provenance),
         "ranking": _table(directory / "outputs.csv"),
@@ -37,7 +35,7 @@ def detail(frozen: str | Path, reports: str | Path, model: str, hidden: tuple[Ca
         "repairs": _listing(provenance, "repairs"),
         "initializers": _listing(provenance, "initializers"),
         "provenance": _provenance(provenance, verified),
-        "timings": _timings(imported, provenance, verified),
+        "timings": _timings(imported, provenance, verified, listed),
     }
     shown = _shown(shown, of_all)
     shown["findings"] = _shown(_table(directory / "findings.csv", left_out="model"), of_findings)

@@ -28,6 +28,7 @@ _STAGE_SETTINGS = {
     "list_ops": ("timeout", "memory_mb", "file_mb", "processes"),
 }
 _STAGE_SETTINGS["judge"] = ("judge", *dict.fromkeys(_STAGE_SETTINGS["import_meta"] + _STAGE_SETTINGS["verify"]))
+_SCRIPTS = Path(__file__).parents[1]
 _LONGEST_ARGUMENT = 100_000  # characters; the kernel allows 128 KiB for an argument of a command
 
 
@@ -38,45 +39,35 @@ class Pipeline:
     files as well. `handed` is the path at which this process hands its state to its jobs on this machine.
     Args:
       config: Snakemake's config.
-      home: the directory of the Snakefile, against which a zoo in the repository's own config.yaml is resolved.
-      overrides: the part of the config that the user gave on the command line.
       main: whether this process is Snakemake's main process.
       taken: the directories that other zoos of the same workflow write to; this one's are added.
     Raises Problem (bad_setting, unreadable, io_error) for what the user has to mend before anything can run.
     """
 
-    def __init__(self, config: dict, home: str, overrides: dict, main: bool, taken: list[str]):
+    def __init__(self, config: dict, main: bool, taken: list[str]):
         self.config = settings.validate(dict(config))
         self.frozen, self.reports = (os.path.normpath(self.config[key]) for key in ("frozen", "reports"))
         _refuse_shared(self.frozen, self.reports, taken)
         self.state_file = f"{self.reports}/.zoo.json"
-        self._scripts = Path(home) / "scripts"
         self._lock = None
         self._settings = settings.ModelSettings(self.config)
         self._attempts = Attempts(self.frozen, self.reports)
         self._passed: dict[tuple, str] = {}
-        zoos = [self.config["zoo"]] if isinstance(self.config["zoo"], str) else self.config["zoo"]
-        if "zoo" not in overrides:
-            zoos = [zoo if os.path.isabs(zoo) else os.path.relpath(Path(home) / zoo) for zoo in zoos]
-        self.zoos = zoos
-        state = self._scan(zoos, overrides) if main else zoo_state.read(self.state_file)
+        self.zoos = settings.zoos(self.config)
+        state = self._scan() if main else zoo_state.read(self.state_file)
         self.models = {model["id"]: model for model in state["models"]}
         self._unfollowed = [candidate for candidate in state["candidates"] if not candidate["series"]]
         self.zoo, self.seen = zoo_state.digests(state)
         self.handed = zoo_state.handed(state) if main else ""
         self.stale = self._stale() if main else []
 
-    def _scan(self, zoos: list[str], overrides: dict) -> dict:
-        patterns = list(self.config["models"])
-
-        def rule_for(series: str):
-            return self._settings.of(self._settings.patterns(series, series))["checkpoints"]
+    def _scan(self) -> dict:
+        def rule_for(series: str, zoo: str):
+            return self._settings.of(self._settings.patterns(series, series, zoo))["checkpoints"]
 
         made = [self.frozen, self.reports]
-        state = zoo_state.scan(zoos, made, self.state_file, rule_for, self.config["follow_links"])
-        # config.yaml of the repository describes the sample zoo; over another zoo only the user's own patterns count.
-        own = overrides.get("models", {}) if "zoo" in overrides else patterns
-        settings.unmatched([pattern for pattern in patterns if pattern in own], state["models"])
+        state = zoo_state.scan(self.zoos, made, self.state_file, rule_for, self.config["follow_links"])
+        self._settings.refuse_unmatched(state["models"])
         for model in state["models"]:
             chosen = self._settings_of(model)
             model |= {key: chosen[key] for key in ("expect", "judge")}
@@ -120,14 +111,17 @@ class Pipeline:
         return json.dumps({key: model[key] for key in keys if key in model}, sort_keys=True)
 
     def _settings_of(self, model: dict) -> dict:
-        return self._settings.of(self._settings.patterns(model["id"], model["series"]))
+        return self._settings.of(self._patterns_of(model))
+
+    def _patterns_of(self, model: dict) -> settings.Patterns:
+        return self._settings.patterns(model["id"], model["series"], model["zoo"])
 
     def settings(self, stage: str):
         """A function of the wildcards that gives the model's settings for a stage, as JSON."""
 
         def of_model(wildcards) -> str:
             model = self.models[wildcards.model]
-            key = (stage, self._settings.patterns(model["id"], model["series"]))
+            key = (stage, self._patterns_of(model))
             if key not in self._passed:
                 self._passed[key] = self._settings_text(stage, self._settings.of(key[1]), model["id"])
             return self._passed[key]
@@ -151,7 +145,7 @@ class Pipeline:
 
     def code(self, stage: str) -> str:
         """A digest of the code that a stage runs, so that changed code, and only that, runs its jobs again."""
-        return code_version(self._scripts, stage)
+        return code_version(_SCRIPTS, stage)
 
     def for_all(self, *patterns: str) -> list[str]:
         """Each of the patterns for each model, with `{model}` in them replaced."""
@@ -192,11 +186,16 @@ class Pipeline:
         return "models" if self.mem_mb(wildcards) <= resources.DEFAULT_MB else "large"
 
     def _own_limit(self, model: dict, key: str) -> float | None:
-        return self._settings.said(self._settings.patterns(model["id"], model["series"]), key)
+        return self._settings.said(self._patterns_of(model), key)
 
     def attempt(self, stage: str):
         """A function of the wildcards that gives the token of a model's job (permafrost.attempts)."""
         return lambda wildcards: self._attempts.of(stage, wildcards.model)
+
+    @property
+    def zoo_settings(self) -> str:
+        """The option that tells page of settings in an entry of `zoo`; empty where there are none."""
+        return "--zoo-settings" if settings.say_more_of_a_zoo(self.config) else ""
 
     def expected(self, model: str) -> list[str]:
         """What a model is expected to end as, as in settings.meets."""

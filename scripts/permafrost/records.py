@@ -194,6 +194,22 @@ def cpu_seconds() -> float:
     return times.user + times.system + times.children_user + times.children_system
 
 
+class Stopwatch:
+    """Measures a stage from when it is made."""
+
+    def __init__(self, stage: str):
+        self._stage, self._wall, self._cpu = stage, time.monotonic(), cpu_seconds()
+
+    def timing(self) -> dict:
+        """A record's `timing`: the stage, its wall time (s), CPU time (s) and peak memory (MiB) until now."""
+        return {
+            "stage": self._stage,
+            "seconds": round(time.monotonic() - self._wall, 3),
+            "cpu_seconds": round(cpu_seconds() - self._cpu, 3),
+            "peak_mb": peak_mb(),
+        }
+
+
 def _log() -> str:
     """The path of the file that stderr is written to, relative to the working directory; "stderr" if it is no file."""
     path = os.readlink("/proc/self/fd/2")
@@ -217,7 +233,7 @@ def write_record(
     time (s), CPU time (s) and peak memory (MiB), and the token of its attempt (permafrost.attempts) where it has one.
     Raises OSError only where the record itself cannot be written.
     """
-    wall, cpu = time.monotonic(), cpu_seconds()
+    stopwatch = Stopwatch(stage)
     facts: dict = {}
     try:
         outcome = work(facts) or success()
@@ -241,13 +257,8 @@ def write_record(
         hint = f"{CAUSES['internal']}, {_log()}"
         outcome = failure(stage, Problem("internal", f"{type(error).__name__}: {error}", hint), failed)
         outcome["transient"] = isinstance(error, ImportError)  # of a machine that can be mended
-    timing = {
-        "stage": stage,
-        "seconds": round(time.monotonic() - wall, 3),
-        "cpu_seconds": round(cpu_seconds() - cpu, 3),
-        "peak_mb": peak_mb(),
-    }
-    record = {**outcome, "model": model, **facts, "timing": timing, **({"attempt": attempt} if attempt else {})}
+    token = {"attempt": attempt} if attempt else {}
+    record = {**outcome, "model": model, **facts, "timing": stopwatch.timing(), **token}
     try:
         write_json(path, record)
     except OSError as error:

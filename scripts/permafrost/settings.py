@@ -1,7 +1,7 @@
 """The config: checked against config.schema.yaml, and what it says of each model.
 
 A model's settings are merged key by key from the patterns that match it: globs in their order, then its series' id,
-then its own id.
+then its own id; of each of these those of its zoo's entry first, then those at the top of the config.
 """
 
 import copy
@@ -12,6 +12,7 @@ import math
 import os
 import re
 from collections.abc import Iterable
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
@@ -23,6 +24,17 @@ from permafrost.contract import CAUSES, VERIFIED, Problem
 _SCHEMA_FILE = Path(__file__).parents[2] / "config.schema.yaml"
 _LONGEST_NUMBER = 10_000  # bits, about 3,000 digits
 _LONGEST_VALUE = 60  # characters of a wrong value that a message shows
+
+Patterns = tuple[tuple[str, str], ...]  # the directory of a zoo, or '' for the top of the config, and a pattern
+
+
+@dataclass(frozen=True)
+class _Group:
+    """Patterns with their settings, where they stand in the config, and the zoo that they are for, '' for all zoos."""
+
+    path: tuple
+    zoo: str
+    models: dict
 
 
 def validate(config: dict) -> dict:
@@ -41,12 +53,25 @@ def validate(config: dict) -> dict:
         whole["follow_links"] = whole["follow_links"] in (True, "true")
     except RecursionError as error:
         raise Problem("bad_setting", "config: lists and mappings are nested too deeply") from error
-    for pattern, chosen in whole["models"].items():
-        _check_model(chosen, ("models", pattern))
+    groups = _groups(whole)
+    for group in groups:
+        for pattern, chosen in group.models.items():
+            _check_model(chosen, (*group.path, pattern))
+    _refuse_repeated(groups)
     for key in ("frozen", "reports"):
         _refuse_patterns(key, whole[key])
     _refuse_nested_directories(whole["frozen"], whole["reports"])
     return whole
+
+
+def zoos(config: dict) -> list[str]:
+    """The directories below which checkpoints are looked for, in the order of a config that validate returned."""
+    return [entry if isinstance(entry, str) else entry["directory"] for entry in _entries(config)]
+
+
+def say_more_of_a_zoo(config: dict) -> bool:
+    """Whether such a config has settings in an entry of `zoo`, which naming that directory alone would undo."""
+    return len(_groups(config)) > 1
 
 
 class ModelSettings:
@@ -59,29 +84,36 @@ class ModelSettings:
     """
 
     def __init__(self, config: dict):
-        self._models = config["models"]
+        self._groups = _groups(config)
+        self._models = {group.zoo: group.models for group in self._groups}
         self._defaults = {**_defaults("$defs", "model", "properties"), "checkpoints": config["checkpoints"]}
-        self._globs = _globs(self._models)
-        self._patterns: dict[tuple[str, str], tuple[str, ...]] = {}
-        self._chosen: dict[tuple[str, ...], dict] = {}
+        self._globs = {zoo: _globs(models) for zoo, models in self._models.items()}
+        self._patterns: dict[tuple[str, str, str], Patterns] = {}
+        self._chosen: dict[Patterns, dict] = {}
 
-    def patterns(self, model_id: str, series_id: str) -> tuple[str, ...]:
+    def patterns(self, model_id: str, series_id: str, zoo: str = "") -> Patterns:
         """The patterns of the config that hold for a model, the last of which wins.
 
         A pattern matches a model by either id; they differ where a series has several models.
+        Args:
+          zoo: the directory that the model was found below, as the config names it.
         """
-        ids = (series_id, model_id)
-        if ids not in self._patterns:
-            globs = [pattern for pattern, matches in self._globs if any(map(matches, ids))]
-            self._patterns[ids] = (*globs, *(exact for exact in ids if exact in self._models))
-        return self._patterns[ids]
+        key = (model_id, series_id, zoo)
+        if key not in self._patterns:
+            ids = dict.fromkeys((series_id, model_id))
+            places = [place for place in dict.fromkeys((zoo, "")) if place in self._models]
+            globs = [(place, *glob) for place in places for glob in self._globs[place]]
+            matching = [(place, pattern) for place, pattern, matches in globs if any(map(matches, ids))]
+            exact = [(place, name) for name in ids for place in places if name in self._models[place]]
+            self._patterns[key] = (*matching, *exact)
+        return self._patterns[key]
 
-    def of(self, patterns: tuple[str, ...]) -> dict:
+    def of(self, patterns: Patterns) -> dict:
         """The settings of all models for which these patterns hold; one dict for all of them, not to be changed."""
         if patterns not in self._chosen:
             chosen = dict(self._defaults)
-            for pattern in patterns:
-                chosen.update(self._models[pattern])
+            for zoo, pattern in patterns:
+                chosen.update(self._models[zoo][pattern])
             chosen = copy.deepcopy(chosen)
             for spec in chosen["inputs"].values():
                 if isinstance(spec, dict) and "shape" in spec:
@@ -89,32 +121,50 @@ class ModelSettings:
             self._chosen[patterns] = chosen
         return self._chosen[patterns]
 
-    def said(self, patterns: tuple[str, ...], key: str):
+    def said(self, patterns: Patterns, key: str):
         """What the config says of `key` where these patterns hold; None where it says nothing."""
-        return next((self._models[name][key] for name in reversed(patterns) if key in self._models[name]), None)
+        saying = (self._models[zoo][name] for zoo, name in reversed(patterns) if key in self._models[zoo][name])
+        return next((chosen[key] for chosen in saying), None)
+
+    def refuse_unmatched(self, models: Iterable[dict]) -> None:
+        """Raises Problem (bad_setting) for the first pattern that matches no model, naming the closest id.
+
+        A pattern of a zoo's entry is to match a model of that directory, one at the top a model of any.
+        Args:
+          models: as discovery.select gives them.
+        """
+        models = list(models)
+        for group in self._groups:
+            there = [model for model in models if group.zoo in ("", model["zoo"])]
+            unmatched(group.models, there, group.path, group.zoo)
 
 
-def for_model(config: dict, model_id: str, series_id: str) -> dict:
+def for_model(config: dict, model_id: str, series_id: str, zoo: str = "") -> dict:
     """All settings of a single model, as ModelSettings has them."""
     settings = ModelSettings(config)
-    return settings.of(settings.patterns(model_id, series_id))
+    return settings.of(settings.patterns(model_id, series_id, zoo))
 
 
-def unmatched(patterns: Iterable[str], models: Iterable[str | dict]) -> None:
+def unmatched(
+    patterns: Iterable[str], models: Iterable[str | dict], path: tuple = ("models",), directory: str = ""
+) -> None:
     """Raises Problem (bad_setting) for the first pattern that matches none of the models, naming the closest id.
 
     Args:
       models: ids, or models as discovery.select gives them, which a pattern matches by `id` or by `series`.
+      path: of the patterns in the config.
+      directory: the zoo that the models are of, where these are not all.
     """
     ids = {name for model in models for name in ([model] if isinstance(model, str) else (model["id"], model["series"]))}
+    of_zoo, zoo = (f" below {_quoted(directory)}", _quoted(directory)) if directory else ("", "the zoo")
     patterns = tuple(patterns)
     globs = dict(_globs(patterns))
     for pattern in patterns:
         if pattern in ids or (pattern in globs and any(map(globs[pattern], ids))):
             continue
         closest = difflib.get_close_matches(pattern, sorted(ids), 1, 0)
-        known = f"the closest is {_quoted(closest[0])}" if closest else "the zoo has no models"
-        raise _problem(("models", pattern), f"no model has this id or matches this glob; {known}")
+        known = f"the closest is {_quoted(closest[0])}" if closest else f"{zoo} has no models"
+        raise _problem((*path, pattern), f"no model{of_zoo} has this id or matches this glob; {known}")
 
 
 def meets(expect: str | list[str], status: str, cause: str) -> bool:
@@ -124,6 +174,21 @@ def meets(expect: str | list[str], status: str, cause: str) -> bool:
     """
     expected = [expect] if isinstance(expect, str) else expect
     return cause != "internal" and (status in expected or f"{status}/{cause}" in expected)
+
+
+def _entries(config: dict) -> list[str | dict]:
+    return [config["zoo"]] if isinstance(config["zoo"], str) else config["zoo"]
+
+
+def _groups(config: dict) -> list[_Group]:
+    """The patterns of each entry of `zoo` that has some, and those at the top."""
+    entries = [(number, entry) for number, entry in enumerate(_entries(config)) if isinstance(entry, dict)]
+    of_zoos = [
+        _Group(("zoo", number, "models"), entry["directory"], entry["models"])
+        for number, entry in entries
+        if entry.get("models")
+    ]
+    return [*of_zoos, _Group(("models",), "", config["models"])]
 
 
 @cache
@@ -186,6 +251,14 @@ def _check_model(chosen: dict, path: tuple) -> None:
             raise _problem((*path, "inputs", name, "range"), "the lowest value comes first")
 
 
+def _refuse_repeated(groups: list[_Group]) -> None:
+    """A zoo's directory stands for its patterns."""
+    for position, group in enumerate(groups):
+        if group.zoo in (earlier.zoo for earlier in groups[:position]):
+            path = (*group.path[:2], "directory")
+            raise _problem(path, f"{_quoted(group.zoo)} has `models` already; write all of them into one entry")
+
+
 def _refuse_patterns(key: str, directory: str) -> None:
     """The outputs' paths are Snakemake's, which reads braces as wildcards and `<name>` as a path variable."""
     if found := re.search(r"[{}]|<[a-z][a-z0-9_]*>", directory):
@@ -227,9 +300,12 @@ def _sentence(error) -> tuple[tuple, str]:
     if error.validator == "additionalProperties":
         known = error.schema["properties"]
         key = next(key for key in value if key not in known)
-        if not path and key in _schema()["$defs"]["model"]["properties"]:
+        if _place_of_models(path) == len(path) and key in _schema()["$defs"]["model"]["properties"]:
             return path, f'{key!r} is a setting of a model; write it below models / "<id or glob>"'
         return path, f"unknown key {_shown(key)}{_suggestion(key, known)}"
+    if error.validator == "required":
+        missing = next(key for key in error.validator_value if key not in value)
+        return path, f"`{missing}` is missing"
     if error.validator == "dependentRequired":
         return path, "`key` names an array in a `file`, which is missing"
     titled = error
@@ -238,7 +314,7 @@ def _sentence(error) -> tuple[tuple, str]:
     if isinstance(value, str) and error.schema.get("type") in ("number", "integer") and _is_number(value):
         found = f"YAML read {_shown(value)} as text; write a number like 3 or 1.0e-6, without quotes"
     elif _is_scalar(value) and _validator().evolve(schema=error.schema).is_valid(str(value)):
-        remedy = "quote it" if path[0] == "models" else "quote it, or write a path as ./007"
+        remedy = "quote it" if _place_of_models(path) < len(path) else "quote it, or write a path as ./007"
         found = f"YAML read it as {_described(value)}; {remedy}"
     else:
         found = f"this is {_described(value)}"
@@ -296,14 +372,19 @@ def _suggestion(wrong: str, known: Iterable[str]) -> str:
     return f"; did you mean {closest[0]!r}?" if closest else f"; known are {', '.join(known)}"
 
 
+def _place_of_models(path: tuple) -> int:
+    """Where in a path the `models` stand whose keys are patterns: at the top, or in an entry of `zoo`; else its end."""
+    return next((position for position in (0, 2) if path[position : position + 1] == ("models",)), len(path))
+
+
 def _problem(path: tuple, sentence: str) -> Problem:
-    place = ""
+    place, models = "", _place_of_models(path)
     for position, part in enumerate(path):
         if isinstance(part, int):
             place += f"[{part}]"
         else:
             # Keys that the user chose are quoted: patterns, and the names of inputs.
-            is_free = position == 1 and path[0] == "models" or position == 3 and path[2] == "inputs"
+            is_free = position == models + 1 or position == models + 3 and path[models + 2] == "inputs"
             place += (" / " if place else "") + (_quoted(part) if is_free else _plain(part))
     return Problem("bad_setting", f"config: {place + ': ' if place else ''}{sentence}")
 

@@ -21,7 +21,7 @@ def scan(
     zoos: list[str],
     skip: list[str],
     state_file: str | Path,
-    rule_for: Callable[[str], object],
+    rule_for: Callable[[str, str], object],
     follow_links: bool = False,
 ) -> dict:
     """The state of the zoos now; what did not change since `state_file` was written is taken from its cache.
@@ -30,7 +30,7 @@ def scan(
     `selected` (whether that model is this checkpoint). `models` are as discovery.select gives them.
     Args:
       skip: directories that are not entered: Permafrost's own outputs.
-      rule_for: series id -> "latest", "all" or a list of steps.
+      rule_for: series id and zoo -> "latest", "all" or a list of steps.
       follow_links: whether links that lead out of all of `zoos` are followed.
     Raises Problem as discovery.scan and discovery.select do. Writes nothing.
     """

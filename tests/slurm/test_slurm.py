@@ -14,7 +14,7 @@ import pytest
 from cluster import CPUS, CannotRun, Cluster, cluster, install
 
 from conftest import HOME, SAMPLE_ZOO
-from zoo_runs import Run, Workspace, planned_jobs
+from zoo_runs import Run, Workspace, planned_jobs, sample_settings
 
 MODELS_PER_JOB = 12
 PROFILE = [
@@ -115,7 +115,7 @@ def wait_until(condition, seconds: float = 90):
 
 
 def copy_of_the_sample_zoo(directory: Path) -> Workspace:
-    workspace = Workspace(directory)
+    workspace = Workspace(directory, sample_settings())
     for model in SAMPLE_ZOO.iterdir():
         if model.is_dir():
             shutil.copytree(model, workspace.zoo / model.name)
