@@ -36,8 +36,10 @@ if is_main:
 
 try:
     launch.prepare(home)
+    if is_main and workflow.is_main_process:
+        scheduling.refuse_no_hooks(sys.argv)
     taken = vars(workflow).setdefault("permafrost_directories", [])
-    run = Pipeline(config, workflow.is_main_process, taken)
+    run = Pipeline(config, workflow.is_main_process or not is_main, taken)
 except Problem as problem:
     raise WorkflowError(f"{problem.message} ({problem.hint})") from None
 if is_main and workflow.is_main_process and not quiet:
@@ -46,7 +48,7 @@ if is_main and workflow.is_main_process and not quiet:
 frozen, reports = run.frozen, run.reports
 of_model = f"{reports}/models/{{model}}"
 last_summary = f"{reports}/.last_summary.csv"
-state = launch.hand_over(run)
+state = f' --state "${launch.hand_over(run)}"'
 warm, python = launch.WARM, launch.PLAIN
 
 

@@ -25,8 +25,6 @@ for target, model in (run.model_targets(sys.argv[1:]) if is_main else {}).items(
 # Variables and their checkpoint keys, outputs, inputs. The checkpoint's files are no inputs of any rule: what they are is
 # in `source`, by content, and neither their times and names nor their end is to stop the jobs of other models.
 rule import_meta:
-    input:
-        ancient(run.state_file),
     output:
         record=f"{of_model}/import.json",
         ranking=f"{of_model}/outputs.csv",

@@ -5,25 +5,21 @@
 rule settings:
     input:
         run.for_all(f"{of_model}/import.json"),
-        ancient(run.state_file),
     output:
         f"{reports}/settings.yaml",
     log:
         f"{reports}/settings.log",
     localrule: True
     params:
-        state=run.state_file,
         reports=reports,
         zoo=run.zoo,
         code=run.code("settings"),
     shell:
-        python + " settings --state {params.state:q} --reports {params.reports:q} {output:q} > {log:q} 2>&1"
+        python + " settings" + state + " --reports {params.reports:q} {output:q} > {log:q} 2>&1"
 
 
 # A frozen graph that another tool made of the checkpoint, as the model's settings name it under `judge`.
 rule judge_file:
-    input:
-        ancient(run.state_file),
     output:
         record=f"{of_model}/judged.json",
         table=f"{of_model}/judged.csv",
@@ -50,19 +46,17 @@ rule judge_file:
 rule list_judged:
     input:
         lambda wildcards: run.judged(f"{of_model}/judged.json"),
-        ancient(run.state_file),
     output:
         f"{reports}/judged.csv",
     log:
         f"{reports}/list_judged.log",
     localrule: True
     params:
-        state=run.state_file,
         reports=reports,
         zoo=run.zoo,
         code=run.code("list_judged"),
     shell:
-        python + " list_judged --state {params.state:q} --reports {params.reports:q} {output:q} > {log:q} 2>&1"
+        python + " list_judged" + state + " --reports {params.reports:q} {output:q} > {log:q} 2>&1"
 
 
 # Succeeds only where every frozen graph that the settings name under `judge` is as it is expected to be.

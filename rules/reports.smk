@@ -4,18 +4,16 @@
 # Every checkpoint in the zoo, usable or not.
 rule discover:
     output:
-        state=run.state_file,
-        table=report(
-            f"{reports}/zoo.csv", caption="../captions/zoo.rst", category="Tables", labels={"table": "checkpoints"}
-        ),
+        report(f"{reports}/zoo.csv", caption="../captions/zoo.rst", category="Tables", labels={"table": "checkpoints"}),
     log:
         f"{reports}/discover.log",
     localrule: True
     params:
+        kept=run.state_file,
         seen=run.seen,
         code=run.code("discover"),
     shell:
-        python + f' discover --state "${state}"' + " {output.state:q} {output.table:q} > {log:q} 2>&1"
+        python + " discover" + state + " --keep {params.kept:q} {output:q} > {log:q} 2>&1"
 
 
 # One row for each model, once all that is made of the models is there.
@@ -23,7 +21,6 @@ rule summarize:
     input:
         run.for_all(f"{of_model}/import.json", f"{frozen}/{{model}}/provenance.json", f"{of_model}/verify.json"),
         run.for_all(f"{of_model}/findings.csv", f"{of_model}/list_ops.json"),
-        ancient(run.state_file),
     output:
         summary=report(
             f"{reports}/summary.csv", caption="../captions/summary.rst", category="Tables", labels={"table": "models"}
@@ -50,13 +47,12 @@ rule summarize:
         f"{reports}/summarize.log",
     localrule: True
     params:
-        state=run.state_file,
         frozen=frozen,
         reports=reports,
         zoo=run.zoo,
         code=run.code("summarize"),
     shell:
-        python + " summarize --state {params.state:q} --frozen {params.frozen:q} --reports {params.reports:q}"
+        python + " summarize" + state + " --frozen {params.frozen:q} --reports {params.reports:q}"
         " --summary {output.summary:q} --timings {output.timings:q} --op-types {output.op_types:q}"
         " --findings {output.findings:q} > {log:q} 2>&1"
 

@@ -1,4 +1,4 @@
-"""Writes what discovery found: the state file for the stages, and zoo.csv with each checkpoint, also the unusable.
+"""Writes what discovery found: zoo.csv with each checkpoint, also the unusable, and the state file.
 
 The zoo itself is not read; permafrost.zoo_state does that when the Snakefile is parsed, and hands over what it found.
 """
@@ -42,7 +42,7 @@ def _row(candidate: dict, found: dict[str, list[str]]) -> list[str]:
 def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--state", required=True, type=Path, help="what discovery found")
-    parser.add_argument("kept", type=Path, help="the state file, to be written")
+    parser.add_argument("--keep", required=True, type=Path, help="the state file, to be written for the next discovery")
     parser.add_argument("table", type=Path, help="zoo.csv, to be written")
     args = parser.parse_args(argv)
 
@@ -51,7 +51,7 @@ def main(argv: list[str] | None = None) -> int:
     except Problem as problem:
         print(f"{problem.message} ({problem.hint})", file=sys.stderr)
         return 1
-    zoo_state.write(args.kept, state)
+    zoo_state.write(args.keep, state)
     with written_whole(args.table) as temporary:
         table(state).to_csv(temporary, index=False, encoding="utf-8", lineterminator="\n")
     return 0

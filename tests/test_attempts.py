@@ -1,23 +1,23 @@
-"""What does not hold any more is given up before a run, however that came; what holds, or is not ours, stays."""
+"""What does not hold any more gets a token, which stays the same until it is tried again; what holds has none."""
 
 import os
 import shutil
-import time
 from pathlib import Path
 
 import pytest
-from permafrost.spent import give_up
 
 from permafrost import records
+from permafrost.attempts import Attempts
 from permafrost.contract import VERIFIED, Problem
 from permafrost.unchanged import stamp_of
 
 MODELS = ("a/one", "a/two", "b")
+STAGES = ("import_meta", "freeze", "verify", "judge", "list_ops")
 
 
 @pytest.fixture(autouse=True)
 def directory(tmp_path, monkeypatch):
-    """An empty working directory, in which Snakemake's notes are, too."""
+    """An empty working directory."""
     monkeypatch.chdir(tmp_path)
 
 
@@ -35,31 +35,33 @@ def make(model: str) -> None:
 
 def whole(name: str, model: str) -> dict:
     """A record of that file name of a model with which all went well."""
-    status = VERIFIED if name == "verify.json" else records.OK
+    status = VERIFIED if name in ("verify.json", "judged.json") else records.OK
     return records.success(status) | dict.fromkeys(records.WHOLE[name, status]) | {"model": model}
 
 
-def left() -> set[str]:
-    """The records that are there."""
-    return {str(path) for root in ("frozen", "reports") for path in Path(root).rglob("*.json")}
+def tokens() -> dict[tuple[str, str], str]:
+    """The token of each stage of each model that has one, as a run finds them."""
+    attempts = Attempts("frozen", "reports")
+    found = {(stage, model): attempts.of(stage, model) for stage in STAGES for model in MODELS}
+    return {job: token for job, token in found.items() if token}
 
 
 def fail_for_now(model: str) -> str:
     path = Path("reports", "models", model, "import.json")
     records.write_json(path, records.load(path) | {"transient": True})
-    return str(path)
+    return "import_meta"
 
 
 def cut_record(model: str) -> str:
     path = Path("reports", "models", model, "verify.json")
     path.write_text(path.read_text()[:-5])
-    return str(path)
+    return "verify"
 
 
 def fail_to_judge_for_now(model: str) -> str:
     path = Path("reports", "models", model, "judged.json")
     records.write_json(path, records.failure("judge", Problem("killed", "from outside")) | {"model": model})
-    return str(path)
+    return "judge"
 
 
 def lose_a_fact(model: str) -> str:
@@ -67,19 +69,19 @@ def lose_a_fact(model: str) -> str:
     record = records.load(path)
     del record["frozen_crc32c"]
     records.write_json(path, record)
-    return str(path)
+    return "freeze"
 
 
 def change_graph(model: str) -> str:
     graph = Path("frozen", model, "frozen_graph.pb")
     graph.write_bytes(graph.read_bytes()[::-1])
-    return str(graph.with_name("provenance.json"))
+    return "freeze"
 
 
 def delete_graph(model: str) -> str:
     graph = Path("frozen", model, "frozen_graph.pb")
     graph.unlink()
-    return str(graph.with_name("provenance.json"))
+    return "freeze"
 
 
 def put_older_graph(model: str) -> str:
@@ -87,70 +89,79 @@ def put_older_graph(model: str) -> str:
     Path("older").write_bytes(b"x" * graph.stat().st_size)
     os.utime("older", (1e9, 1e9))
     os.rename("older", graph)
-    return str(graph.with_name("provenance.json"))
+    return "freeze"
 
 
-HARMS = [fail_for_now, fail_to_judge_for_now, cut_record, lose_a_fact, change_graph, delete_graph, put_older_graph]
+def fail_to_list_for_now(model: str) -> str:
+    path = Path("reports", "models", model, "list_ops.json")
+    records.write_json(path, records.failure("list_ops", Problem("timeout", "too slow")) | {"model": model})
+    return "list_ops"
 
 
-def nothing_between(model: str) -> None:
-    pass
+def link_nowhere(model: str) -> str:
+    graph = Path("frozen", model, "frozen_graph.pb")
+    graph.unlink()
+    graph.symlink_to("nowhere")
+    return "freeze"
 
 
-def gone_for_a_run(model: str) -> None:
-    give_up([other for other in MODELS if other != model], "frozen", "reports")
+HARMS = [
+    fail_for_now, fail_to_judge_for_now, fail_to_list_for_now, cut_record, lose_a_fact, change_graph, delete_graph,
+    put_older_graph, link_nowhere,
+]  # fmt: skip
 
 
-def frozen_elsewhere_for_a_run(model: str) -> None:
-    give_up(MODELS, "other", "reports")
-
-
-def run_with_a_fast_clock(model: str) -> None:
-    give_up([other for other in MODELS if other != model], "frozen", "reports")
-    os.utime("reports/.checked", (time.time() + 1e6, time.time() + 1e6))
-
-
-@pytest.mark.parametrize(
-    "between", [nothing_between, gone_for_a_run, frozen_elsewhere_for_a_run, run_with_a_fast_clock]
-)
 @pytest.mark.parametrize("harm", HARMS)
-def test_what_does_not_hold_is_given_up_alone(harm, between):
+def test_what_does_not_hold_has_a_token_until_it_is_made_again(harm):
     for model in MODELS:
         make(model)
-    before = left()
-    for _ in range(2):
-        give_up(MODELS, "frozen", "reports")
-        assert left() == before
-    spent = harm("a/one")
-    between("a/one")
-    give_up(MODELS, "frozen", "reports")
-    assert left() == before - {spent}
+    assert tokens() == {}
+    job = (harm("a/one"), "a/one")
+    first = tokens()
+    assert first.keys() == {job} and tokens() == first
+    made_again("a/one", job[0], first[job])
+    assert tokens() == first
+    made_again("a/one", job[0], "")
+    assert tokens() == {}
 
 
-def test_models_under_another_name_are_given_up():
-    for model in MODELS:
-        make(model)
-    give_up(MODELS, "frozen", "reports")
+def made_again(model: str, stage: str, token: str) -> None:
+    """Makes a model's files anew, the record of `stage` with the token of the attempt."""
     for root in ("frozen", "reports/models"):
-        os.rename(f"{root}/a", f"{root}/c")
-    give_up(("c/one", "c/two", "b"), "frozen", "reports")
-    assert {path for path in left() if "/c/" in path} == set()
-    assert len(left()) == 3
+        shutil.rmtree(Path(root, model))
+    make(model)
+    names = {"import_meta": "import.json", "verify": "verify.json", "judge": "judged.json", "list_ops": "list_ops.json"}
+    path = Path("reports", "models", model, names.get(stage, ""))
+    path = Path("frozen", model, "provenance.json") if stage == "freeze" else path
+    record = records.load(path) if path.exists() else records.success() | {"model": model}
+    if stage == "judge":
+        record = whole("judged.json", model)
+    records.write_json(path, record | ({"attempt": token} if token else {}))
 
 
-def test_another_directory_in_the_place_of_a_frozen_one_is_noticed():
+def test_what_fails_again_gets_another_token():
+    make("b")
+    fail_for_now("b")
+    first = tokens()["import_meta", "b"]
+    path = Path("reports/models/b/import.json")
+    records.write_json(path, records.load(path) | {"attempt": first})
+    assert tokens()["import_meta", "b"] not in ("", first)
+
+
+def test_the_records_of_another_model_do_not_hold():
     for model in MODELS:
         make(model)
-    shutil.copytree("frozen", "other")
-    change_graph("b")
-    os.rename("frozen", "changed")
-    os.rename("other", "frozen")
-    give_up(MODELS, "frozen", "reports")
-    assert len(left()) == 9
-    os.rename("frozen", "other")
-    os.rename("changed", "frozen")
-    give_up(MODELS, "frozen", "reports")
-    assert len(left()) == 8
+    for root in ("frozen", "reports/models"):
+        shutil.copytree(f"{root}/b", f"{root}/a/one", dirs_exist_ok=True)
+    assert tokens().keys() == {("import_meta", "a/one"), ("freeze", "a/one"), ("verify", "a/one")}
+
+
+def test_a_copy_with_its_times_holds():
+    make("b")
+    shutil.copytree("frozen", "copied")
+    shutil.rmtree("frozen")
+    os.rename("copied", "frozen")
+    assert tokens() == {}
 
 
 @pytest.mark.parametrize("content", ["", "{}", '{"mine": 1}'])
@@ -159,52 +170,7 @@ def test_files_that_only_have_the_name_of_a_record_are_left_alone(content):
     own = [Path("frozen/b/import.json"), Path("frozen/b/verify.json"), Path("reports/models/b/provenance.json")]
     for path in own:
         path.write_text(content)
-    give_up(["b"], "frozen", "reports")
-    assert all(path.read_text() == content for path in own)
-
-
-def test_tables_of_a_listing_that_failed_for_now_are_made_again():
-    for model in MODELS:
-        make(model)
-        fault = records.failure("list_ops", Problem("timeout", "too slow")) if model == "b" else records.success()
-        records.write_json(f"reports/models/{model}/list_ops.json", fault | {"model": model})
-    give_up(MODELS, "frozen", "reports")
-    assert sorted(map(str, Path("reports").rglob("list_ops.json"))) == [
-        f"reports/models/{model}/list_ops.json" for model in MODELS[:2]
-    ]
-    assert len(left()) == 4 * len(MODELS) - 1
-
-
-def test_what_a_killed_process_has_begun_to_write_goes_and_nothing_else():
-    make("b")
-    begun = [
-        Path("frozen/b/.frozen_graph.pb.12.tmp"),
-        Path("reports/models/b/.ops.csv.9.tmp"),
-        Path("reports/.zoo.csv.7.tmp"),
-    ]
-    others = [Path("frozen/b/.mine.12.tmp"), Path("reports/.ops.csv.tmp"), Path("reports/models/b/ops.csv.9.tmp")]
-    for path in (*begun, *others):
-        path.touch()
-    give_up(["b"], "frozen", "reports")
-    assert not any(path.exists() for path in begun) and all(path.exists() for path in others)
-
-
-@pytest.mark.parametrize("content", ["", "[]", "null", "{", "\0"])
-def test_what_was_looked_at_is_looked_at_again_where_that_is_not_known(content):
-    make("b")
-    give_up(["b"], "frozen", "reports")
-    spent = fail_for_now("b")
-    Path("reports/.checked").write_text(content)
-    give_up(["b"], "frozen", "reports")
-    assert spent not in left()
-
-
-def test_a_link_that_leads_nowhere_is_no_frozen_graph():
-    make("b")
-    Path("frozen/b/frozen_graph.pb").unlink()
-    Path("frozen/b/frozen_graph.pb").symlink_to("nowhere")
-    give_up(["b"], "frozen", "reports")
-    assert "frozen/b/provenance.json" not in left() and len(left()) == 2
+    assert tokens() == {} and all(path.read_text() == content for path in own)
 
 
 def test_a_corrupt_checkpoint_is_tried_again_once_its_files_are_other_ones():
@@ -212,18 +178,25 @@ def test_a_corrupt_checkpoint_is_tried_again_once_its_files_are_other_ones():
         make(model)
     shard = Path("model.data-00000-of-00001")
     shard.write_bytes(b"wrong")
-    path = Path("frozen/b/provenance.json")
-    failed = records.failure("freeze", Problem("corrupt", "")) | {
-        "model": "b",
-        "corrupt": {str(shard): stamp_of(shard)},
-    }
-    records.write_json(path, failed)
-    before = left()
-    for _ in range(2):
-        give_up(MODELS, "frozen", "reports")
-        assert left() == before
+    failed = records.failure("freeze", Problem("corrupt", "")) | {"model": "b"}
+    records.write_json(Path("frozen/b/provenance.json"), failed | {"corrupt": {str(shard): stamp_of(shard)}})
+    assert tokens() == {}
     mtime = shard.stat().st_mtime_ns
     shard.write_bytes(b"right")
     os.utime(shard, ns=(mtime, mtime))
-    give_up(MODELS, "frozen", "reports")
-    assert left() == {name for name in before if "b/" not in name}
+    first = tokens()
+    assert first.keys() == {("import_meta", "b"), ("freeze", "b")}
+    # It is corrupt still: what the freezer then says holds until the files change again.
+    again = failed | {"corrupt": {str(shard): stamp_of(shard)}, "attempt": first["freeze", "b"]}
+    records.write_json(Path("frozen/b/provenance.json"), again)
+    assert tokens() == {("freeze", "b"): first["freeze", "b"]}
+
+
+def test_what_a_killed_process_has_begun_to_write_goes_and_nothing_else(tmp_path):
+    begun = [tmp_path / ".ops.csv.9.tmp", tmp_path / ".ops.csv.123456.tmp"]
+    others = [tmp_path / name for name in (".mine.12.tmp", ".ops.csv.tmp", "ops.csv.9.tmp", ".frozen_ops.csv.9.tmp")]
+    for path in (*begun, *others):
+        path.touch()
+    with records.written_whole(tmp_path / "ops.csv") as temporary:
+        temporary.touch()
+    assert not any(path.exists() for path in begun) and all(path.exists() for path in others)

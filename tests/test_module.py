@@ -24,9 +24,9 @@ use rule * from {name} as {name}_*
 OWN = """
 rule count:
     default_target: True
-    input: {tables}, {targets}
+    input: tables=[{tables}], gates=[{targets}]
     output: "count.txt"
-    shell: "cat {{input}} | grep -c verified > {{output}}"
+    shell: "cat {{input.tables:q}} | grep -c bitwise > {{output}}"
 """
 
 
@@ -80,7 +80,7 @@ def test_one_zoo(workflow):
     }  # fmt: skip
     assert workflow.run().nothing_done
     (workflow.directory / "models/linear/model.ckpt.index").touch()
-    assert workflow.run("-n").jobs == {"pf_discover": 1}
+    assert workflow.run("-n").nothing_done and workflow.run("-n", "pf_all").jobs == {"pf_discover": 1}
 
 
 def test_two_zoos(workflow):

@@ -1,9 +1,9 @@
 """What the Snakefile asks while it is parsed: which models there are, and what each job gets.
 
-The main process looks at the zoo and hands what it found to the job of `discover`, which writes the state file; the
-processes that Snakemake starts for single jobs (on a cluster) read that. Nothing is written here, nor deleted, before
-`begin`. All that a job depends on is in its parameters, by content: the checkpoint's fingerprint, the settings of its
-stage, the code of its stage, and a token where what it made before does not hold any more.
+The main process looks at the zoo, hands what it found to its jobs on this machine, and keeps it at `begin` for the
+processes that Snakemake starts for jobs elsewhere (on a cluster). Nothing is written before that. All that a job
+depends on is in its parameters, by content: the checkpoint's fingerprint, the settings of its stage, the code of its
+stage, and a token where what it made before does not hold any more.
 """
 
 import fcntl
@@ -39,12 +39,12 @@ class Pipeline:
     files as well. `handed` is the path at which this process hands its state to its jobs on this machine.
     Args:
       config: Snakemake's config.
-      main: whether this process is Snakemake's main process.
+      scans: whether to look at the zoo, rather than to read what the run's main process found and kept at `begin`.
       taken: the directories that other zoos of the same workflow write to; this one's are added.
     Raises Problem (bad_setting, unreadable, io_error) for what the user has to mend before anything can run.
     """
 
-    def __init__(self, config: dict, main: bool, taken: list[str]):
+    def __init__(self, config: dict, scans: bool, taken: list[str]):
         self.config = settings.validate(dict(config))
         self.frozen, self.reports = (os.path.normpath(self.config[key]) for key in ("frozen", "reports"))
         _refuse_shared(self.frozen, self.reports, taken)
@@ -54,12 +54,13 @@ class Pipeline:
         self._attempts = Attempts(self.frozen, self.reports)
         self._passed: dict[tuple, str] = {}
         self.zoos = settings.zoos(self.config)
-        state = self._scan() if main else zoo_state.read(self.state_file)
+        state = self._scan() if scans else zoo_state.read(self.state_file)
         self.models = {model["id"]: model for model in state["models"]}
         self._unfollowed = [candidate for candidate in state["candidates"] if not candidate["series"]]
         self.zoo, self.seen = zoo_state.digests(state)
-        self.handed = zoo_state.handed(state) if main else ""
-        self.stale = self._stale() if main else []
+        self.handed = zoo_state.handed(state)
+        self.stale = self._stale() if scans else []
+        self._state = state
 
     def _scan(self) -> dict:
         def rule_for(series: str, zoo: str):
@@ -74,7 +75,7 @@ class Pipeline:
         return state
 
     def begin(self) -> None:
-        """Takes the lock of the reports directory, which ends with this process, however that ends.
+        """Takes the lock of the reports directory, which ends with this process, and keeps the state for its nodes.
 
         Raises Problem (bad_setting) where another run has it, io_error where it cannot be made.
         """
@@ -82,6 +83,7 @@ class Pipeline:
             Path(self.reports).mkdir(parents=True, exist_ok=True)
             self._lock = open(f"{self.reports}/.lock", "w")  # noqa: SIM115 - held until the process ends
             fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            zoo_state.write(self.state_file, self._state)
         except BlockingIOError as error:
             raise Problem(
                 "bad_setting", f"another run is writing to {self.reports}; wait for it or choose another `reports`"

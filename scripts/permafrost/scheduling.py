@@ -42,6 +42,16 @@ def keep_whole(workflow, group: str) -> None:
     workflow.group_settings.group_components = components | {group: sys.maxsize}
 
 
+def refuse_no_hooks(arguments: list[str]) -> None:
+    """Raises Problem (bad_setting) where Snakemake is told, in a command line, to leave away what begins a run."""
+    if "--no-hooks" in arguments:
+        raise Problem(
+            "bad_setting",
+            "--no-hooks leaves away what begins a run: the lock of the reports directory, and the state for a cluster",
+            "leave the option away",
+        )
+
+
 def refuse_lost_changes(workflow) -> None:
     """Raises Problem (bad_setting) where Snakemake is told not to look at parameters.
 

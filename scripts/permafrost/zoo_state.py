@@ -1,7 +1,7 @@
 """What discovery found, on the disk: the state file that the stages and the next discovery read.
 
-{"version": 1, "candidates": [...], "models": [...], "cache": {...}}: the job of `discover` writes it, as the process
-that scanned the zoo hands it over. The cache changes when a file is touched; the stages depend on what was found alone.
+{"version": 1, "candidates": [...], "models": [...], "cache": {...}}: written when a run begins, and by the job of
+`discover`. The cache changes when a file is touched; the stages depend on what was found alone.
 """
 
 import hashlib
