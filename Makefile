@@ -15,7 +15,7 @@ all: $(READY)
 	$(BIN)/snakemake $(SNAKEFLAGS)
 
 test: lint
-	$(BIN)/python -m pytest -n 2 --dist loadfile
+	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 test-slurm: $(READY_TO_TEST)
 	$(BIN)/python -m pytest tests/slurm
@@ -23,7 +23,7 @@ test-slurm: $(READY_TO_TEST)
 lint: $(READY_TO_TEST)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/snakefmt --check Snakefile
+	$(BIN)/snakefmt --check Snakefile rules
 
 models: $(READY)
 	$(BIN)/python models/make_models.py

@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from permafrost import sandbox
+
 # In the background of a shell, or under nohup, the tests and all that they start would ignore these.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 signal.signal(signal.SIGHUP, signal.SIG_DFL)
@@ -16,6 +18,26 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 HOME = Path(__file__).parents[1]
 SAMPLE_ZOO = HOME / "models"
 REAL_ZOO = Path(os.environ.get("PERMAFROST_ZOO", HOME.parent / "shared" / "zoo"))
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Tests that fork come first, since they cannot once a session has run in their process; then the fast ones."""
+    items.sort(key=lambda item: (item.get_closest_marker("forks") is None, item.get_closest_marker("slow") is not None))
+
+
+@pytest.fixture(autouse=True)
+def no_fork_after_a_session(request, monkeypatch) -> None:
+    """Fails a test that forks a sandbox where TensorFlow's threads run: the child would wait for them for ever."""
+    real = sandbox.run
+    if request.node.get_closest_marker("only_imports"):
+        return
+
+    def run(*args, **kwargs):
+        names = [path.read_text() for path in Path("/proc/self/task").glob("*/comm")]
+        assert not any(name.startswith("tf_") for name in names), "use fresh_process, or mark the module `forks`"
+        return real(*args, **kwargs)
+
+    monkeypatch.setattr(sandbox, "run", run)
 
 
 @pytest.fixture(scope="session")

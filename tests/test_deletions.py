@@ -19,6 +19,8 @@ from permafrost import confinement, foreign, graph_files, overrides, records, si
 from permafrost.contract import TRANSIENT
 from zoo_runs import Workspace
 
+pytestmark = pytest.mark.forks
+
 KINDS = ("two_shards", "v1_format", "spaces_and_text")
 
 

@@ -16,7 +16,10 @@ from permafrost import confinement, landlock, sandbox
 from permafrost.contract import Problem
 from permafrost.pipeline import Pipeline
 
-pytestmark = pytest.mark.skipif(not landlock.abi(), reason="the kernel has no Landlock, or does not let it be used")
+pytestmark = [
+    pytest.mark.forks,
+    pytest.mark.skipif(not landlock.abi(), reason="the kernel has no Landlock, or does not let it be used"),
+]
 TRUNCATION, TCP, SCOPES = 3, 4, 6  # The versions of the ABI since which each is refused.
 REFUSED = (errno.EACCES, errno.EPERM, errno.EXDEV)
 

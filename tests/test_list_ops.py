@@ -17,6 +17,8 @@ from permafrost.metagraph import read_meta_graph
 from permafrost.op_listing import Graph
 from permafrost.protos import graph_pb2, meta_graph_pb2
 
+pytestmark = pytest.mark.only_imports
+
 v1 = tf.compat.v1
 
 

@@ -20,6 +20,8 @@ from permafrost import sandbox, unsafe_ops
 from permafrost.contract import TRANSIENT, Problem
 from permafrost.protos import graph_pb2
 
+pytestmark = pytest.mark.forks
+
 
 def run(work, *args, seconds=20, memory_mb=300):
     return sandbox.run(work, *args, seconds=seconds, memory_mb=memory_mb)
