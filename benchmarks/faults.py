@@ -44,22 +44,20 @@ class Place:
     """A zoo, a directory for all that a run writes, and one for its temporary files."""
 
     def __init__(self, zoo: Path, directory: Path, frozen: Path | None = None):
-        self.zoo, self.directory = zoo, directory
+        self.directory = directory
         self.frozen, self.reports = frozen or directory / "frozen", directory / "reports"
         self.temporary = Path(tempfile.mkdtemp(prefix="faults-"))
         directory.mkdir(parents=True, exist_ok=True)
+        self.settings = self.temporary / "settings.yaml"
+        self.settings.write_text(json.dumps({"zoo": [_expected(zoo)]}))
 
     def start(self, *arguments: str) -> subprocess.Popen:
         """Starts a run; its output goes to the file `said` among the temporary ones."""
-        where = [
-            f"zoo={json.dumps([_expected(self.zoo)])}",
-            f"frozen={os.path.relpath(self.frozen, self.directory)}",
-            "reports=reports",
-        ]
+        where = [f"frozen={os.path.relpath(self.frozen, self.directory)}", "reports=reports"]
         environment = {key: value for key, value in os.environ.items() if key != "XDG_RUNTIME_DIR"}
         with open(self.temporary / "said", "wb") as said:
             return subprocess.Popen(
-                [*SNAKEMAKE, *arguments, "--config", *where],
+                [*SNAKEMAKE, *arguments, "--configfile", str(self.settings), "--config", *where],
                 cwd=self.directory,
                 env=environment | {"TMPDIR": str(self.temporary)},
                 stdout=said,

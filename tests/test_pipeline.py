@@ -323,7 +323,7 @@ def test_a_run_that_is_stopped_at_each_stage_in_turn_goes_on(tmp_path, how):
         # What an earlier run had finished when this one began is left as it is.
         assert {path: path.stat().st_mtime_ns for path in done} == done, stage
         done = finished_records(workspace)
-    assert len(done) == 3 * len(MODELS)
+    assert len(done) == 4 * len(MODELS)
     run = workspace.run()
     assert run.status == 0, run.output
     assert {path: path.stat().st_mtime_ns for path in done} == done

@@ -43,13 +43,22 @@ class Workspace:
 
     def __init__(self, directory: Path, models: dict[str, dict] | None = None):
         self.directory = directory
-        self.named = json.dumps([{"directory": "my zoo", "models": models}]) if models else "my zoo"
         self.zoo, self.frozen, self.reports = (directory / f"my {name}" for name in ("zoo", "frozen", "reports"))
         self.zoo.mkdir(parents=True, exist_ok=True)
+        # In a file, since Snakemake takes all numbers inside of what --config says for text.
+        self.settings = directory / "zoo.yaml" if models else None
+        if models:
+            self.settings.write_text(json.dumps({"zoo": [{"directory": "my zoo", "models": models}]}))
 
     def command(self, *arguments: str, zoo: str = "", **config: str) -> list[str]:
-        chosen = {"zoo": zoo or self.named, "frozen": "my frozen", "reports": "my reports", **config}
-        return [*SNAKEMAKE, *arguments, "--config", *(f"{key}={value}" for key, value in chosen.items())]
+        chosen = {"frozen": "my frozen", "reports": "my reports", **config}
+        given = list(arguments)
+        if zoo or not self.settings:
+            chosen["zoo"] = zoo or "my zoo"
+        else:
+            given += [] if "--configfile" in given else ["--configfile"]
+            given.insert(given.index("--configfile") + 1, str(self.settings))
+        return [*SNAKEMAKE, *given, "--config", *(f"{key}={value}" for key, value in chosen.items())]
 
     def run(self, *arguments: str, zoo: str = "", **config: str) -> Run:
         done = subprocess.run(

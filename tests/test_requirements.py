@@ -1,0 +1,106 @@
+"""The two lists of packages: what runs, and what tests, benchmarks and formatting need besides; all of it pinned."""
+
+import ast
+import re
+import sys
+from collections.abc import Iterable
+from importlib import metadata
+
+import pytest
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+
+from conftest import HOME
+
+# What is called by name, and imported by none of our code: as an executor, and by the Makefile and pyproject.toml.
+CALLED = {"snakemake-executor-plugin-slurm"}
+CALLED_BESIDES = {"pytest-timeout", "pytest-xdist", "ruff", "snakefmt"}
+TENSORFLOW = {"tensorflow", "tensorflow-cpu"}  # One of them is for this machine.
+
+
+def listed(name: str) -> dict[str, Requirement]:
+    """The packages of a list, by canonical name."""
+    lines = [line for line in (HOME / name).read_text(encoding="utf-8").splitlines() if line[:1] not in ("#", "-")]
+    found = [(canonicalize_name(Requirement(line).name), Requirement(line)) for line in lines]
+    assert len(found) == len(dict(found)), "each stands there once"
+    return dict(found)
+
+
+RUN, BESIDES = listed("requirements.txt"), listed("requirements-dev.txt")
+
+
+def required_by(package: str) -> list[Requirement]:
+    """What an installed package asks for on this machine, without its extras."""
+    found = map(Requirement, metadata.requires(package) or [])
+    return [needed for needed in found if needed.marker is None or needed.marker.evaluate({"extra": ""})]
+
+
+def closure(packages: Iterable[str]) -> set[str]:
+    """These packages with all that they need, and that needs."""
+    found, pending = set(), list(packages)
+    while pending:
+        package = pending.pop()
+        if package not in found:
+            found.add(package)
+            pending += [canonicalize_name(needed.name) for needed in required_by(package)]
+    return found
+
+
+def imported(*directories: str) -> set[str]:
+    """The packages that the code in these directories imports, wherever in a file that stands."""
+    texts = [path.read_text(encoding="utf-8") for name in directories for path in (HOME / name).rglob("*.py")]
+    nodes = [node for text in texts for node in ast.walk(ast.parse(text))]
+    modules = {alias.name for node in nodes if isinstance(node, ast.Import) for alias in node.names}
+    modules |= {node.module for node in nodes if isinstance(node, ast.ImportFrom)}
+    if "scripts" in directories:
+        modules |= set(re.findall(r"^(?:from|import) (\w+)", (HOME / "Snakefile").read_text(), re.MULTILINE))
+    known = metadata.packages_distributions()
+    names = {module.partition(".")[0] for module in modules} - sys.stdlib_module_names - own_modules()
+    assert names <= known.keys(), names - known.keys()
+    return {canonicalize_name(package) for name in names for package in known[name]}
+
+
+def own_modules() -> set[str]:
+    """The names of the repository's own modules and packages."""
+    places = [HOME / name for name in ("scripts", "tests", "tests/slurm", "benchmarks", "models", "docs")]
+    return {path.stem for place in places for path in place.glob("*.py")} | {"permafrost"}
+
+
+def test_all_are_pinned_and_stand_in_one_list():
+    for needed in (*RUN.values(), *BESIDES.values()):
+        assert [specifier.operator for specifier in needed.specifier] == ["=="], needed
+    assert RUN.keys() & BESIDES.keys() == set()
+    assert "-r requirements.txt" in (HOME / "requirements-dev.txt").read_text().splitlines()
+
+
+@pytest.mark.parametrize(("name", "there"), [("requirements.txt", RUN), ("requirements-dev.txt", RUN | BESIDES)])
+def test_a_list_has_all_that_its_packages_need(name, there):
+    for package in listed(name).keys() & installed():
+        for needed in required_by(package):
+            pinned = there.get(canonicalize_name(needed.name))
+            assert pinned is not None, f"{package} needs {needed}, which is not in {name}"
+            (version,) = (specifier.version for specifier in pinned.specifier)
+            assert needed.specifier.contains(version, prereleases=True), f"{package} needs {needed}, not {version}"
+
+
+def installed() -> set[str]:
+    return {canonicalize_name(found.metadata["Name"]) for found in metadata.distributions()}
+
+
+def test_what_runs_is_the_first_list_and_no_more():
+    needed = closure(imported("scripts", "models") | CALLED)
+    assert needed - RUN.keys() == set()
+    assert RUN.keys() - needed <= TENSORFLOW and TENSORFLOW & needed
+
+
+def test_what_tests_and_benchmarks_need_besides_is_the_second_list_and_no_more():
+    needed = closure(imported("tests", "benchmarks", "docs") | CALLED_BESIDES)
+    assert needed - RUN.keys() == set(BESIDES)
+
+
+def test_make_installs_what_runs_alone_and_both_lists_for_the_tests():
+    makefile = (HOME / "Makefile").read_text()
+    needs = dict(re.findall(r"^([\w$()-]+): (.+)$", makefile, re.MULTILINE))
+    assert needs["all"] == needs["models"] == "$(READY)" and needs["$(READY)"] == "requirements.txt"
+    assert needs["lint"] == needs["test-slurm"] == "$(READY_TO_TEST)" and needs["test"] == "lint"
+    assert needs["$(READY_TO_TEST)"] == "requirements-dev.txt $(READY)"
