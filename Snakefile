@@ -4,6 +4,8 @@
 #                                          └─ list_ops ─┘
 #
 # To parse it writes nothing and starts nothing; it can be a module of another workflow (see README.md).
+# No rule names a conda environment or a container, as `snakemake --lint` would have it: what the stages need is pinned in
+# requirements.txt, and all of them run in the Python that runs Snakemake.
 
 import gc, os, sys
 from snakemake.settings.types import Quietness
@@ -48,8 +50,8 @@ if is_main and workflow.is_main_process and not quiet:
 frozen, reports = run.frozen, run.reports
 of_model = f"{reports}/models/{{model}}"
 last_summary = f"{reports}/.last_summary.csv"
-state = f' --state "${launch.hand_over(run)}"'
-warm, python = launch.WARM, launch.PLAIN
+state = launch.hand_over(run)
+warm, plain = launch.warm, launch.plain
 
 
 onstart:

@@ -1,13 +1,7 @@
 # What is made of each model: from its checkpoint to the judge's verdict and the lists for people.
 
 
-# On a cluster the stages of many models go to a node as one group, and those of a large model as one of its own.
-# Snakemake does not tell the node's process how many models there are, and it would take them apart again: each in a new
-# process, one after the other.
-def group_of(wildcards):
-    if not workflow.is_main_process:
-        scheduling.keep_whole(workflow, "models")
-    return run.group(wildcards)
+group_of = scheduling.grouping(workflow, run.group)
 
 
 # `snakemake frozen/<model>` freezes and verifies that model.
@@ -43,9 +37,10 @@ rule import_meta:
         code=run.code("import_meta"),
         attempt=run.attempt("import_meta"),
     shell:
-        warm
-        + " import_meta --model {wildcards.model:q} --attempt={params.attempt} --source {params.source:q} --settings {params.settings:q}"
-        " {output.record:q} {output.ranking:q} > {log:q} 2>&1"
+        warm(
+            "import_meta --model {wildcards.model:q} --attempt={params.attempt} --source {params.source:q} --settings {params.settings:q}"
+            " {output.record:q} {output.ranking:q} > {log:q} 2>&1"
+        )
 
 
 # frozen_graph.pb, beside its provenance, where the model could be frozen.
@@ -68,9 +63,10 @@ rule freeze:
         code=run.code("freeze"),
         attempt=run.attempt("freeze"),
     shell:
-        warm
-        + " freeze --model {wildcards.model:q} --attempt={params.attempt} --import-record {input:q} --options {params.options:q}"
-        " {output:q} > {log:q} 2>&1"
+        warm(
+            "freeze --model {wildcards.model:q} --attempt={params.attempt} --import-record {input:q} --options {params.options:q}"
+            " {output:q} > {log:q} 2>&1"
+        )
 
 
 # TensorFlow's word on whether the frozen graph computes what the checkpoint computes.
@@ -95,9 +91,11 @@ rule verify:
         code=run.code("verify"),
         attempt=run.attempt("verify"),
     shell:
-        warm + " verify --model {wildcards.model:q} --attempt={params.attempt} --import-record {input.imported:q}"
-        " --provenance {input.provenance:q} --settings {params.settings:q} {output.record:q} {output.table:q}"
-        " > {log:q} 2>&1"
+        warm(
+            "verify --model {wildcards.model:q} --attempt={params.attempt} --import-record {input.imported:q}"
+            " --provenance {input.provenance:q} --settings {params.settings:q} {output.record:q} {output.table:q}"
+            " > {log:q} 2>&1"
+        )
 
 
 # The ops before and after, the variables, what a careful colleague would warn about, and a picture.
@@ -127,7 +125,9 @@ rule list_ops:
         code=run.code("list_ops"),
         attempt=run.attempt("list_ops"),
     shell:
-        warm + " list_ops --model {wildcards.model:q} --attempt={params.attempt} --import-record {input.imported:q}"
-        " --provenance {input.provenance:q} --frozen-graph {params.frozen_graph:q} --settings {params.settings:q}"
-        " --ops {output.ops:q} --frozen-ops {output.frozen_ops:q} --variables {output.variables:q}"
-        " --findings {output.findings:q} --graph {output.graph:q} --record {output.record:q} > {log:q} 2>&1"
+        warm(
+            "list_ops --model {wildcards.model:q} --attempt={params.attempt} --import-record {input.imported:q}"
+            " --provenance {input.provenance:q} --frozen-graph {params.frozen_graph:q} --settings {params.settings:q}"
+            " --ops {output.ops:q} --frozen-ops {output.frozen_ops:q} --variables {output.variables:q}"
+            " --findings {output.findings:q} --graph {output.graph:q} --record {output.record:q} > {log:q} 2>&1"
+        )

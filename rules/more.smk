@@ -11,11 +11,12 @@ rule settings:
         f"{reports}/settings.log",
     localrule: True
     params:
-        reports=reports,
+        state=state,
+        reports=lambda wildcards, output: os.path.dirname(output[0]),
         zoo=run.zoo,
         code=run.code("settings"),
     shell:
-        python + " settings" + state + " --reports {params.reports:q} {output:q} > {log:q} 2>&1"
+        plain("settings --state {params.state} --reports {params.reports:q} {output:q} > {log:q} 2>&1")
 
 
 # A frozen graph that another tool made of the checkpoint, as the model's settings name it under `judge`.
@@ -38,9 +39,10 @@ rule judge_file:
         code=run.code("judge"),
         attempt=run.attempt("judge"),
     shell:
-        warm
-        + " judge --model {wildcards.model:q} --attempt={params.attempt} --source {params.source:q} --settings {params.settings:q}"
-        " {output.record:q} {output.table:q} > {log:q} 2>&1"
+        warm(
+            "judge --model {wildcards.model:q} --attempt={params.attempt} --source {params.source:q} --settings {params.settings:q}"
+            " {output.record:q} {output.table:q} > {log:q} 2>&1"
+        )
 
 
 rule list_judged:
@@ -52,11 +54,12 @@ rule list_judged:
         f"{reports}/list_judged.log",
     localrule: True
     params:
-        reports=reports,
+        state=state,
+        reports=lambda wildcards, output: os.path.dirname(output[0]),
         zoo=run.zoo,
         code=run.code("list_judged"),
     shell:
-        python + " list_judged" + state + " --reports {params.reports:q} {output:q} > {log:q} 2>&1"
+        plain("list_judged --state {params.state} --reports {params.reports:q} {output:q} > {log:q} 2>&1")
 
 
 # Succeeds only where every frozen graph that the settings name under `judge` is as it is expected to be.
@@ -72,7 +75,7 @@ rule judge:
         verbosity="--quiet" if quiet else "",
         on_failure=run.config["on_failure"],
     shell:
-        python + " gate {params.verbosity} --log {log:q} --on-failure {params.on_failure} {input:q} {output:q}"
+        plain("gate {params.verbosity} --log {log:q} --on-failure {params.on_failure} {input:q} {output:q}")
 
 
 # Deletes what was made of models that the zoo no longer has.
@@ -83,7 +86,7 @@ rule prune:
     params:
         directories=run.stale,
     shell:
-        python + " delete {params.directories:q} | tee {log:q}"
+        plain("delete {params.directories:q} | tee {log:q}")
 
 
 # Deletes all that was made.
@@ -94,4 +97,4 @@ rule clean:
     params:
         directories=[frozen, reports],
     shell:
-        python + " delete --recursive {params.directories:q} | tee {log:q}"
+        plain("delete --recursive {params.directories:q} | tee {log:q}")

@@ -9,11 +9,12 @@ rule discover:
         f"{reports}/discover.log",
     localrule: True
     params:
+        state=state,
         kept=run.state_file,
         seen=run.seen,
         code=run.code("discover"),
     shell:
-        python + " discover" + state + " --keep {params.kept:q} {output:q} > {log:q} 2>&1"
+        plain("discover --state {params.state} --keep {params.kept:q} {output:q} > {log:q} 2>&1")
 
 
 # One row for each model, once all that is made of the models is there.
@@ -47,14 +48,17 @@ rule summarize:
         f"{reports}/summarize.log",
     localrule: True
     params:
-        frozen=frozen,
-        reports=reports,
+        state=state,
+        frozen=lambda wildcards: frozen,
+        reports=lambda wildcards, output: os.path.dirname(output[0]),
         zoo=run.zoo,
         code=run.code("summarize"),
     shell:
-        python + " summarize" + state + " --frozen {params.frozen:q} --reports {params.reports:q}"
-        " --summary {output.summary:q} --timings {output.timings:q} --op-types {output.op_types:q}"
-        " --findings {output.findings:q} > {log:q} 2>&1"
+        plain(
+            "summarize --state {params.state} --frozen {params.frozen:q} --reports {params.reports:q}"
+            " --summary {output.summary:q} --timings {output.timings:q} --op-types {output.op_types:q}"
+            " --findings {output.findings:q} > {log:q} 2>&1"
+        )
 
 
 # What is other than in the last finished run, whose summary the gate has kept.
@@ -72,7 +76,7 @@ rule changes:
         kept=last_summary,
         code=run.code("changes"),
     shell:
-        python + " changes --kept {params.kept:q} {input:q} {output:q} > {log:q} 2>&1"
+        plain("changes --kept {params.kept:q} {input:q} {output:q} > {log:q} 2>&1")
 
 
 # All of it for people: one page that opens from the disk.
@@ -89,15 +93,16 @@ rule page:
         f"{reports}/page.log",
     localrule: True
     params:
-        frozen=frozen,
-        reports=reports,
+        frozen=lambda wildcards: frozen,
+        reports=lambda wildcards, output: os.path.dirname(output[0]),
         zoos=run.zoos,
         zoo_settings=run.zoo_settings,
         code=run.code("page"),
     shell:
-        python
-        + " page --frozen {params.frozen:q} --reports {params.reports:q} --page {output:q} {params.zoo_settings}"
-        " -- {params.zoos:q} > {log:q} 2>&1"
+        plain(
+            "page --frozen {params.frozen:q} --reports {params.reports:q} --page {output:q} {params.zoo_settings}"
+            " -- {params.zoos:q} > {log:q} 2>&1"
+        )
 
 
 # Succeeds only where every model is as it is expected to be. It comes last, so that its table ends the run.
@@ -116,5 +121,7 @@ rule gate:
         kept=last_summary,
         code=run.code("gate"),
     shell:
-        python + " gate {params.verbosity} --log {log:q} --on-failure {params.on_failure} --keep {params.kept:q}"
-        " {input.summary:q} {output:q}"
+        plain(
+            "gate {params.verbosity} --log {log:q} --on-failure {params.on_failure} --keep {params.kept:q}"
+            " {input.summary:q} {output:q}"
+        )

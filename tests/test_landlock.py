@@ -259,7 +259,7 @@ def test_what_stays_open_is_said_by_version():
 def test_a_run_says_once_what_stays_open(version, said, monkeypatch, tmp_path, capsys):
     (tmp_path / "zoo").mkdir()
     config = {"zoo": str(tmp_path / "zoo"), "frozen": str(tmp_path / "f"), "reports": str(tmp_path / "r")}
-    pipeline = Pipeline(config, main=True, dry=True)
+    pipeline = Pipeline(config, scans=True, taken=[])
     monkeypatch.setattr(landlock, "abi", lambda: version)
     pipeline.announce()
     lines = [line for line in capsys.readouterr().err.splitlines() if "graph" in line]

@@ -204,7 +204,7 @@ def test_a_changed_file_among_them_judges_the_model_again(reader, tmp_path):
     wildcards = SimpleNamespace(model="model.ckpt")
 
     def passed() -> dict[str, str]:
-        pipeline = Pipeline(config, main=True, dry=True)
+        pipeline = Pipeline(config, scans=True, taken=[])
         return {stage: pipeline.settings(stage)(wildcards) for stage in ("import_meta", "freeze", "verify", "judge")}
 
     before = passed()

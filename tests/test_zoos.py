@@ -122,7 +122,7 @@ class Wildcards:
 
 
 def pipeline(config: dict) -> Pipeline:
-    return Pipeline(config, main=True, dry=True)
+    return Pipeline(config, scans=True, taken=[])
 
 
 def test_what_is_expected_and_which_steps_are_made_go_by_the_zoo(own):

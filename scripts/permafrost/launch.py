@@ -14,10 +14,19 @@ from permafrost.contract import Problem
 from permafrost.pipeline import Pipeline
 
 _PYTHON, _SCRIPT, _RUN, _PID = "PERMAFROST_PYTHON", "PERMAFROST_WARM", "PERMAFROST_RUN", "PERMAFROST_RUN_PID"
-# A stage that needs TensorFlow runs in a child of one process that has it loaded, and that ends with the run; on a
-# cluster the run is the Snakemake process of the node's job. Where that worker runs, the others start sooner in it.
-WARM = f'"${_PYTHON}" -I -S "${_SCRIPT}"'
-PLAIN = f"{WARM} --if-running"
+
+
+def warm(command: str) -> str:
+    """The shell command of a stage that needs TensorFlow: it runs in a child of a process that has it loaded.
+
+    That worker ends with the run; on a cluster the run is the Snakemake process of the node's job.
+    """
+    return f'"${_PYTHON}" -I -S "${_SCRIPT}" {command}'
+
+
+def plain(command: str) -> str:
+    """The shell command of another stage: where the worker runs, it starts sooner there."""
+    return warm(f"--if-running {command}")
 
 
 def prepare(home: str) -> None:
@@ -36,10 +45,10 @@ def prepare(home: str) -> None:
 
 
 def hand_over(run: Pipeline) -> str:
-    """Names, and sets, the variable with the path at which the job of `discover` finds what this process found."""
+    """Sets a variable to the path where jobs of this machine find what this process found, and gives it for a shell."""
     name = f"PERMAFROST_ZOO_{hashlib.sha256(os.fsencode(run.reports)).hexdigest()[:8]}"
     os.environ[name] = run.handed
-    return name
+    return f'"${name}"'
 
 
 def start_worker() -> None:

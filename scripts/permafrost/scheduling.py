@@ -1,6 +1,7 @@
 """Switches off what Snakemake need not do: what makes jobs slow where there are many, and what makes them fail."""
 
 import sys
+from collections.abc import Callable
 
 from snakemake.dag import DAG
 from snakemake.jobs import Job
@@ -36,10 +37,22 @@ def go_by_no_clock() -> None:
     DAG.check_output_mtime = nothing
 
 
-def keep_whole(workflow, group: str) -> None:
-    """Has all jobs of a group stay one on a node, however many components the main process put into it."""
-    components = dict(workflow.group_settings.group_components or {})
-    workflow.group_settings.group_components = components | {group: sys.maxsize}
+def grouping(workflow, group: Callable[[object], str]) -> Callable[[object], str]:
+    """A function of the wildcards that gives the group of a model's jobs, as `group` does.
+
+    On a cluster the stages of many models go to a node as one group. Snakemake does not tell the node's process how
+    many models there are, and it would take them apart again: each in a new process, one after the other. So there all
+    jobs of a group are one.
+    """
+
+    def group_of(wildcards) -> str:
+        name = group(wildcards)
+        if not workflow.is_main_process:
+            components = dict(workflow.group_settings.group_components or {})
+            workflow.group_settings.group_components = components | {name: sys.maxsize}
+        return name
+
+    return group_of
 
 
 def refuse_no_hooks(arguments: list[str]) -> None:
