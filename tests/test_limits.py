@@ -19,6 +19,8 @@ from permafrost.metagraph import read_meta_graph
 from permafrost.protos import types_pb2
 from stages import default_settings, frozen, imported, problem_of, sources
 
+pytestmark = pytest.mark.forks
+
 SHORT = {"timeout": 1, "memory_mb": 1000}
 
 
