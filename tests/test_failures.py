@@ -153,7 +153,7 @@ def workspace(tmp_path) -> Workspace:
     """A zoo of one model, and a copy of the code to be broken."""
     workspace = Workspace(tmp_path)
     shutil.copytree(SAMPLE_ZOO / "linear", workspace.zoo / "linear")
-    for name in ("scripts", "profiles", "captions"):
+    for name in ("scripts", "rules", "profiles", "captions"):
         shutil.copytree(HOME / name, tmp_path / "code" / name, ignore=shutil.ignore_patterns("__pycache__"))
     for name in ("Snakefile", "config.yaml", "config.schema.yaml"):
         shutil.copy(HOME / name, tmp_path / "code")

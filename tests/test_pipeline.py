@@ -53,7 +53,9 @@ def finished(tmp_path_factory) -> Workspace:
 def workspace(finished, tmp_path) -> Workspace:
     """A copy of the finished workspace, times of files included, to be changed by a test."""
     shutil.copytree(finished.directory, tmp_path / "copy", symlinks=True)
-    return Workspace(tmp_path / "copy", EXPECTED)
+    copy = Workspace(tmp_path / "copy", EXPECTED)
+    assert copy.run().nothing_made
+    return copy
 
 
 def test_reports_of_a_first_run(finished):
@@ -88,6 +90,7 @@ def test_nothing_to_be_done_the_second_time(workspace):
 def test_touched_files_rerun_nothing(workspace):
     for path in workspace.zoo.rglob("*"):
         os.utime(path)
+    assert workspace.run().jobs == {"discover": 1}
     assert workspace.run().nothing_done
 
 
@@ -193,6 +196,7 @@ def test_records_that_are_no_records_are_made_again(workspace):
     (workspace.reports / "models" / "linear" / "model.ckpt" / "import.json").write_text('{"status": "ok"}')
     run = workspace.run()
     assert run.status == 0 and run.jobs == CHAIN | SUMMED_UP, run.output
+    assert workspace.run().nothing_done
 
 
 def test_clean_leaves_what_is_not_its_own(workspace):
@@ -215,11 +219,14 @@ def test_frozen_graphs_that_were_mixed_up_are_frozen_again(workspace):
     assert set(workspace.summary()["status"]) == {"verified", "failed"}
 
 
-def test_a_frozen_graph_that_was_copied_back_is_known_again(workspace):
+def test_a_frozen_graph_that_was_copied_back_is_known_by_its_time(workspace):
     path = workspace.frozen / "linear" / "model.ckpt" / "frozen_graph.pb"
-    content = path.read_bytes()
-    path.unlink()
-    path.write_bytes(content)
+    shutil.copy2(path, path.with_name("copy"))
+    path.with_name("copy").rename(path)
+    assert workspace.run().nothing_done
+    os.utime(path)
+    run = workspace.run()
+    assert run.status == 0 and run.jobs["freeze"] == 1 and "import_meta" not in run.jobs, run.output
     assert workspace.run().nothing_done
 
 

@@ -55,7 +55,7 @@ def finished(tmp_path_factory) -> Zoos:
     for name in ("Snakefile", "config.yaml", "config.schema.yaml"):
         zoos.code.mkdir(exist_ok=True)
         shutil.copy(HOME / name, zoos.code)
-    for name in ("scripts", "profiles", "captions"):
+    for name in ("scripts", "rules", "profiles", "captions"):
         shutil.copytree(HOME / name, zoos.code / name, ignore=shutil.ignore_patterns("__pycache__"))
     zoos.set()
     run = zoos.again()

@@ -17,7 +17,10 @@ SNAKEMAKE = [sys.executable, "-m", "snakemake", "--snakefile", str(HOME / "Snake
 
 @dataclass
 class Run:
-    """How a run ended: exit status, all that it printed, and the number of jobs of each rule that were planned."""
+    """How a run ended: exit status, all that it printed, and the number of jobs of each rule that were planned.
+
+    Where files of the zoo were touched or copied, `discover` alone notes what they look like now: `nothing_made`.
+    """
 
     status: int
     output: str
@@ -26,6 +29,10 @@ class Run:
     @property
     def nothing_done(self) -> bool:
         return "Nothing to be done" in self.output
+
+    @property
+    def nothing_made(self) -> bool:
+        return self.nothing_done or (self.status == 0 and self.jobs == {"discover": 1})
 
 
 def sample_settings(*directories: str) -> dict[str, dict]:

@@ -77,9 +77,10 @@ def handed(state: dict) -> str:
 
 
 def digests(state: dict) -> tuple[str, str]:
-    """Digests, in hexadecimal, of what was found, and of that and the cache, which changes when a file is touched."""
+    """Digests, in hexadecimal, of what was found, and of that and the stamps of all files that were looked at."""
     found = {key: value for key, value in state.items() if key != "cache"}
-    return _digest(found), _digest(state)
+    stamps = {path: stamp for path, (stamp, _) in state["cache"].items()}
+    return _digest(found), _digest(found | {"stamps": stamps})
 
 
 def _digest(content: dict) -> str:
