@@ -182,7 +182,8 @@ def test_no_worker_is_left_behind(remote, slurm):
 
 @pytest.fixture
 def small(tmp_path) -> Workspace:
-    workspace = Workspace(tmp_path / "small")
+    settings = {pattern: chosen for pattern, chosen in sample_settings().items() if pattern[:3] in ("lin", "sum")}
+    workspace = Workspace(tmp_path / "small", settings)
     for model in ("linear", "partitioned", "ema", "sum"):
         shutil.copytree(SAMPLE_ZOO / model, workspace.zoo / model)
     return workspace
@@ -217,3 +218,14 @@ def test_where_there_can_be_no_cluster_one_sentence_says_so(tmp_path, monkeypatc
     monkeypatch.setattr("cluster.PATH", str(tmp_path))
     with pytest.raises(CannotRun, match=r"^the SLURM tests need munged \(.*\), and there is no apt-get here to .*$"):
         install()
+
+
+def test_a_model_that_needs_more_than_the_default_gets_it_in_a_job_of_its_own(slurm, tmp_path):
+    workspace = Workspace(tmp_path, {"linear/*": {"memory_mb": 2500, "timeout": 240}})
+    for model in ("linear", "sum", "ema"):
+        shutil.copytree(SAMPLE_ZOO / model, workspace.zoo / model)
+    run = finish(start(workspace, slurm, "--slurm-keep-successful-logs"), workspace)
+    assert run.status == 0, run.output
+    asked = [int(mb) for mb in re.findall(r"MinMemoryNode=(\d+)M", slurm.run("scontrol", "show", "jobs", "-o"))]
+    assert sorted(asked)[-2:] == [2000, 3500]
+    assert set(workspace.summary()["status"]) == {"verified"}
