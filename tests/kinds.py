@@ -442,6 +442,16 @@ def table_of_constants() -> None:
     tf.identity(tf.nn.embedding_lookup(weights("embedding", [3, 4]), table.lookup(words)), name="out")
 
 
+def table_by_reference() -> None:
+    """As TensorFlow made it before there were handles of resources."""
+    words = v1.placeholder(tf.string, [None], name="words")
+    table = tf.raw_ops.HashTable(key_dtype=tf.string, value_dtype=tf.int64, shared_name="words")
+    keys, values = tf.constant([b"ice", b"snow"]), tf.constant([1, 2], tf.int64)
+    v1.add_to_collection("to_run", tf.raw_ops.InitializeTable(table_handle=table, keys=keys, values=values))
+    found = tf.raw_ops.LookupTableFind(table_handle=table, keys=words, default_value=tf.constant(0, tf.int64))
+    tf.identity(tf.nn.embedding_lookup(weights("embedding", [3, 4]), found), name="out")
+
+
 def queue_input() -> None:
     queue = data_flow_ops.FIFOQueue(10, [tf.float32, tf.int32], shapes=[[3], []], name="queue")
     batch, _ = queue.dequeue_many(2, name="batch")
@@ -523,6 +533,7 @@ REPAIRED = {
     "reference ops": ref_ops,
     "tflearn's dropout": dropout_of_tflearn(True),
     "lookup table": table_of_constants,
+    "lookup table by reference": table_by_reference,
     "queue": queue_input,
     "queue of batches": queue_of_one,
     "iterator": iterator_input,

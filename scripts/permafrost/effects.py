@@ -26,7 +26,7 @@ def acting(library, is_stateful: Callable[[str], bool]) -> Callable[[object], bo
 
     Args:
       library: the graph's FunctionDefLibrary.
-      is_stateful: tells it of an op type, by TensorFlow's registry.
+      is_stateful: tells it of an op type, by TensorFlow's registry (op_definitions.keeps_state).
     """
 
     def by_itself(op: str) -> bool:

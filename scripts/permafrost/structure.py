@@ -8,7 +8,7 @@ from collections import Counter
 
 from tensorflow.python.framework import op_def_registry
 
-from permafrost import effects, permitted, pruning
+from permafrost import effects, op_definitions, permitted, pruning
 from permafrost.bodies import PASSING, Body
 from permafrost.branches import Branches
 from permafrost.contract import Problem
@@ -254,7 +254,7 @@ def _filled_otherwise(meta_graph, before: Body) -> set[str]:
 
 def _is_stateful(op: str) -> bool:
     definition = op_def_registry.get(op)
-    return definition is not None and definition.is_stateful
+    return definition is not None and op_definitions.keeps_state(definition)
 
 
 def _executed(before: Body, after: Body) -> Body:
