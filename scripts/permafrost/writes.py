@@ -134,7 +134,7 @@ class _Settling:
         if looping := (every if node.name in order.looping else before) & self._looping:
             self._refuse(node, looping, "writes in a loop")
         if doubtful := before & ~order.certain[node.name]:
-            self._refuse(node, doubtful, "writes on one side of a cond alone")
+            self._refuse(node, doubtful, "writes on one side of a cond alone, or before a default alone")
         if not before:
             return None
         last = order.last(before)
