@@ -54,6 +54,7 @@ def plan(meta_graph, index: GraphIndex, imported: dict, options: dict) -> Plan:
 
     beginning = Beginning(meta_graph, index)
     index = index.of(graph_def)
+    names = index.nodes
     kept = pruning.needed(index, outputs)
     own = pruning.needed(index, outputs, with_colocated=False)
     if any(_troublesome(index.nodes[name], sources, definitions) for name in kept - own):
@@ -87,6 +88,7 @@ def plan(meta_graph, index: GraphIndex, imported: dict, options: dict) -> Plan:
         doubtful=beginning.doubtful(),
         references={op: found for op, definition in definitions.items() if (found := definition["references"])},
         lenders={op for op, definition in definitions.items() if definition["lends"]} - set(VARIABLE_OPS),
+        names=names,
     )
     if repaired := repairs.repair(graph_def, known, acts, imported["outputs"]):
         index = GraphIndex(graph_def)
@@ -107,6 +109,7 @@ def plan(meta_graph, index: GraphIndex, imported: dict, options: dict) -> Plan:
             for name, constant in constants.items()
         },
         acts,
+        names,
     )
     frozen_writer.frozen_bytes(graph_def, constants)
     return Plan(graph_def, constants, cuts, initializers, made)

@@ -4,7 +4,7 @@ Each repair is recorded, so that a reader of the provenance sees every node that
 wrote it. What has no right twin is refused, naming the node. Writes to variables are the matter of permafrost.writes.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 
 from permafrost import readers, writes
@@ -39,7 +39,7 @@ class Known:
     checkpoint has a value for. doubtful: those that may have a value though the checkpoint has none for them.
     references: op type -> first and end of the data inputs that it takes by reference (op_definitions.look_up).
     lenders: op types other than variables that give references to memory of their own, such as the tables and queues of
-    the first TensorFlow.
+    the first TensorFlow. names: those of all nodes of the meta graph, which new nodes must not have.
     """
 
     converted: set[str]
@@ -47,6 +47,7 @@ class Known:
     doubtful: set[str]
     references: dict[str, list]
     lenders: set[str]
+    names: Collection[str]
 
 
 def repair(graph_def, known: Known, acts: Callable[[object], bool], fetched: list[str]) -> list[dict]:
@@ -88,7 +89,8 @@ def repair(graph_def, known: Known, acts: Callable[[object], bool], fetched: lis
             raise Problem("unsupported_op", f"node {node.name!r} ({op}) writes to a variable, which is a constant now")
         made.append({"repair": f"{op} -> {node.op}", "node": node.name})
     functions = Functions(graph_def.library, [], acts)
-    return made + writes.settle(Body(graph_def.node), known.converted, functions.written_by_call, acts, fetched)
+    body = Body(graph_def.node, taken=known.names)
+    return made + writes.settle(body, known.converted, functions.written_by_call, acts, fetched)
 
 
 def _takes_no_variable(body: Body, node, known: Known) -> bool:
