@@ -1,8 +1,8 @@
 """Lists a model's ops before and after it was frozen, its variables, and what to warn about, as CSV files.
 
 A table for which there is nothing has its header alone. The frozen graph is drawn as well, in a few boxes. What takes
-more time or memory than the model's settings allow is left out, and findings.csv says so. list_ops.json says how long
-it took; where the machine failed it says that, and the next run makes all of it again.
+more time or memory than the model's settings allow, or cannot be made, is left out, and findings.csv says so.
+list_ops.json says how long it took; where the machine failed it says that, and the next run makes all of it again.
 """
 
 import argparse
@@ -29,7 +29,7 @@ from permafrost import (
     weight_findings,
 )
 from permafrost.checkpoint import open_checkpoint
-from permafrost.contract import FINDING_COLUMNS, OP_COLUMNS, TRANSIENT, VARIABLE_COLUMNS, WARNING, Problem
+from permafrost.contract import CAUSES, FINDING_COLUMNS, OP_COLUMNS, TRANSIENT, VARIABLE_COLUMNS, WARNING, Problem
 from permafrost.metagraph import producer_ops
 from permafrost.protos import graph_pb2
 
@@ -40,10 +40,10 @@ T = TypeVar("T")
 
 
 class Limited:
-    """Runs the parts of the stage within a model's limits, all of them together.
+    """Runs the parts of the stage within a model's limits, all of them together, and none stops the others.
 
-    `told` has a row of contract.FINDING_COLUMNS without the model for each part that reached one; `faults` has the
-    problems that are the machine's, so that another run may do better.
+    `told` has a row of contract.FINDING_COLUMNS without the model for each part that reached one, or that failed;
+    `faults` has the problems that are the machine's, so that another run may do better.
     Args:
       settings: `timeout`, `memory_mb`, `file_mb` and `processes`, or limits.DEFAULTS.
     """
@@ -54,12 +54,26 @@ class Limited:
         self.faults: list[Problem] = []
 
     def part(self, name: str, otherwise: T, work: Callable[..., T], *args) -> T:
-        """work(*args), or `otherwise` where it reaches a limit, which is then told of the part `name`."""
+        """work(*args), or `otherwise` where it reaches a limit or fails, which is then told of the part `name`."""
         try:
             return limits.held(self.left(), work, *args)
         except Problem as problem:
             self.tell(name, problem)
-            return otherwise
+        except OSError:
+            raise  # What cannot be written is no matter of the graph.
+        except Exception as error:
+            self.fail(name, error)
+        return otherwise
+
+    def table(self, name: str, rows: list[dict], columns: tuple[str, ...], path: str | Path) -> None:
+        """Writes a CSV file; its header alone where a row cannot be written. Raises OSError."""
+        try:
+            write_table(rows, columns, path)
+        except OSError:
+            raise
+        except Exception as error:
+            self.fail(name, error)
+            write_table([], columns, path)
 
     def left(self) -> dict:
         """The settings with the time that is left."""
@@ -71,6 +85,12 @@ class Limited:
         self.faults += [problem] if problem.cause in TRANSIENT else []
         advice = f"{name} left out: {problem.message}; {problem.hint}"
         self.told.append(graph_findings.finding(WARNING, "limit_reached", "", advice))
+
+    def fail(self, name: str, error: Exception) -> None:
+        """Says on stderr, with the traceback, and in `told` that a part is missing for an error."""
+        traceback.print_exception(error)
+        advice = f"{name} left out: {type(error).__name__}; {CAUSES['internal']}, list_ops.log"
+        self.told.append(graph_findings.finding(WARNING, "not_whole", "", advice))
 
 
 def meta_graph_of(imported: dict, faults: list[Problem]):
@@ -102,27 +122,11 @@ def frozen_graph_of(provenance: dict, frozen_graph: Path):
         return None
 
 
-def prepared(meta_graph, frozen) -> list:
-    """An op_listing.Graph, or None, for the graph before and after. The graphs are used up.
-
-    Args:
-      meta_graph, frozen: the MetaGraphDef and the frozen GraphDef, or None.
-    """
-    if meta_graph is None and frozen is None:
-        return [None, None]
+def prepared(graph_def, producer=None):
+    """The op_listing.Graph of a GraphDef, which is used up."""
     from permafrost import op_listing  # Here, since what cannot be read needs no TensorFlow.
 
-    def one(graph_def, producer=None):
-        try:
-            return op_listing.Graph(graph_def, producer)
-        except _BROUGHT_ABOUT:
-            traceback.print_exc()
-            return None
-
-    return [
-        one(meta_graph.graph_def, producer_ops(meta_graph)) if meta_graph is not None else None,
-        one(frozen) if frozen is not None else None,
-    ]
+    return op_listing.Graph(graph_def, producer)
 
 
 def ops(meta_graph, frozen, limited: Limited | None = None) -> list[list[dict]]:
@@ -133,7 +137,11 @@ def ops(meta_graph, frozen, limited: Limited | None = None) -> list[list[dict]]:
       limited: by default one without settings.
     """
     limited = limited or Limited({})
-    graphs = limited.part("the ops were", [None, None], prepared, meta_graph, frozen)
+    before = (meta_graph.graph_def, producer_ops(meta_graph)) if meta_graph is not None else None
+    graphs = [
+        limited.part("the ops were", None, prepared, *before) if before else None,
+        limited.part("the ops of the frozen graph were", None, prepared, frozen) if frozen is not None else None,
+    ]
     if not any(graphs):
         return [[], []]
     from permafrost import op_listing
@@ -141,8 +149,8 @@ def ops(meta_graph, frozen, limited: Limited | None = None) -> list[list[dict]]:
     try:
         listed = iter(op_listing.list_ops(*filter(None, graphs), settings=limited.left()))
         rows = [next(listed) if graph else [] for graph in graphs]
-    except _BROUGHT_ABOUT:
-        traceback.print_exc()
+    except _BROUGHT_ABOUT as error:
+        limited.fail("the ops were", error)
         return [[], []]
     stopped = [graph.stopped_by for graph in graphs if graph and graph.stopped_by]
     for problem in stopped[:1]:
@@ -246,7 +254,8 @@ def main(argv: list[str] | None = None) -> int:
     if imported.get("graph", {}).get("path"):
         op_definitions.load()
     limited = Limited(args.settings)
-    write_table(variables(imported, provenance), VARIABLE_COLUMNS, args.variables)
+    held = limited.part("the variables were", [], variables, imported, provenance)
+    limited.table("the variables were", held, VARIABLE_COLUMNS, args.variables)
     meta_graph = limited.part("the meta graph was", None, meta_graph_of, imported, limited.faults)
     frozen = limited.part("the frozen graph was", None, frozen_graph_of, provenance, args.frozen_graph)
     model = (imported, provenance, meta_graph, frozen)
@@ -256,7 +265,7 @@ def main(argv: list[str] | None = None) -> int:
     with records.written_whole(args.graph) as temporary:
         temporary.write_text(drawn, encoding="utf-8")
     for rows, path in zip(ops(meta_graph, frozen, limited), (args.ops, args.frozen_ops), strict=True):
-        write_table(rows, OP_COLUMNS, path)
+        limited.table(f"the rows of {Path(path).name} were", rows, OP_COLUMNS, path)
     write_findings(args.model, graph_findings.worst_first([*found, *limited.told]), args.findings)
     records.write_json(args.record, record_of(limited.faults, args.model, args.attempt, stopwatch))
     return 0

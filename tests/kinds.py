@@ -154,6 +154,40 @@ def gather_in_a_function() -> None:
     tf.identity(look_up(v1.placeholder(tf.int32, [None], name="ids")), name="out")
 
 
+def gathers_beside_their_axes() -> None:
+    """Nodes that are called as the axis of a converted gather would be, in the graph and in a function."""
+    table, ids = weights("table", [7, 3], True), v1.placeholder(tf.int32, [None], name="ids")
+    factor = tf.constant(2.0, name="rows/axis") + tf.constant(1.0, name="rows/axis_1")
+    tf.constant(5.0, name="last/axis")  # that no output needs
+    rows = raw.ResourceGather(resource=table.handle, indices=ids, dtype=tf.float32, name="rows")
+    last = raw.ResourceGather(resource=table.handle, indices=ids, dtype=tf.float32, name="last")
+
+    @tf.function
+    def look_up(ids):
+        again = raw.ResourceGather(resource=table.handle, indices=ids, dtype=tf.float32, name="again")
+        return again * tf.identity(3.0, name="again/axis")
+
+    tf.add(rows * factor + last, look_up(ids), name="out")
+
+
+def unsigned_counts(dtype, resource: bool) -> Callable[[], None]:
+    """Variables of a dtype that Add lacks are read after something was added to one, and taken from the other."""
+
+    def build() -> None:
+        x = features()
+        more, less = (
+            v1.get_variable(name, initializer=tf.constant([3, 4], dtype), use_resource=resource)
+            for name in ("more", "less")
+        )
+        by = tf.cast(x[0, :2] * 0.0 + 2.0, dtype)
+        with tf.control_dependencies([v1.assign_add(more, by).op, v1.assign_sub(less, by).op]):
+            counts = [count.read_value() if resource else tf.identity(count._ref()) for count in (more, less)]
+        factor = tf.add_n([tf.cast(count, tf.float32) for count in counts])
+        tf.matmul(x, weights("w", [3, 2], True) * factor, name="out")
+
+    return build
+
+
 def old_variable_op() -> None:
     """The op of TensorFlow 0.x."""
     variable = raw.Variable(shape=[3, 2], dtype=tf.float32, name="w")
@@ -442,6 +476,16 @@ def table_of_constants() -> None:
     tf.identity(tf.nn.embedding_lookup(weights("embedding", [3, 4]), table.lookup(words)), name="out")
 
 
+def table_by_reference() -> None:
+    """As TensorFlow made it before there were handles of resources."""
+    words = v1.placeholder(tf.string, [None], name="words")
+    table = tf.raw_ops.HashTable(key_dtype=tf.string, value_dtype=tf.int64, shared_name="words")
+    keys, values = tf.constant([b"ice", b"snow"]), tf.constant([1, 2], tf.int64)
+    v1.add_to_collection("to_run", tf.raw_ops.InitializeTable(table_handle=table, keys=keys, values=values))
+    found = tf.raw_ops.LookupTableFind(table_handle=table, keys=words, default_value=tf.constant(0, tf.int64))
+    tf.identity(tf.nn.embedding_lookup(weights("embedding", [3, 4]), found), name="out")
+
+
 def queue_input() -> None:
     queue = data_flow_ops.FIFOQueue(10, [tf.float32, tf.int32], shapes=[[3], []], name="queue")
     batch, _ = queue.dequeue_many(2, name="batch")
@@ -498,10 +542,15 @@ REPAIRED = {
     "old Variable op": old_variable_op,
     "gather with batch_dims": gather_with_batch_dims,
     "gather in a function": gather_in_a_function,
+    "gathers beside their axes": gathers_beside_their_axes,
     "functional loop over resources": while_loop(2, True),
     "read through a loop": read_through_a_loop,
     "cond in a loop, functional": nested_functions,
     "is initialized": is_initialized,
+    "uint16 counts": unsigned_counts(tf.uint16, True),
+    "uint32 counts": unsigned_counts(tf.uint32, True),
+    "uint64 counts": unsigned_counts(tf.uint64, True),
+    "uint16 counts, references": unsigned_counts(tf.uint16, False),
     "batch norm, fed flag, references": batch_norm(True, 1, False),
     "batch norm, fed flag, resources": batch_norm(True, 1, True),
     "batch norm, fed flag, functional, resources": batch_norm(True, 2, True),
@@ -523,6 +572,7 @@ REPAIRED = {
     "reference ops": ref_ops,
     "tflearn's dropout": dropout_of_tflearn(True),
     "lookup table": table_of_constants,
+    "lookup table by reference": table_by_reference,
     "queue": queue_input,
     "queue of batches": queue_of_one,
     "iterator": iterator_input,

@@ -1,6 +1,7 @@
 """What nodes do beside what they give is done in the frozen graph too; what goes around the graph is not frozen."""
 
 import os
+from functools import partial
 
 os.environ.setdefault("CUDA_VISIBLE_DEVICES", "-1")
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
@@ -43,6 +44,59 @@ def insert_before_a_read() -> None:
     with tf.control_dependencies([value]):
         found = raw.LookupTableFindV2(table_handle=table, keys=key, default_value=0.0)
     tf.add(x * value, found * tf.cast(is_late, tf.float32), name="y")
+
+
+def insert_by_reference_before_a_read() -> None:
+    """TensorFlow's registry does not call the ops stateful that take a table by reference."""
+    x, w, is_late = start()
+    table = raw.MutableHashTable(key_dtype=tf.int64, value_dtype=tf.float32, shared_name="numbers")
+    one, written = tf.constant([1], tf.int64), tf.reshape(tf.where(is_late, 7.0, 0.0), [1])
+    with tf.control_dependencies([raw.LookupTableInsert(table_handle=table, keys=one, values=written)]):
+        value = w.read_value()
+    with tf.control_dependencies([value]):
+        key = tf.constant(1, tf.int64) + 0
+    tf.add(x * value, raw.LookupTableFind(table_handle=table, keys=key, default_value=0.0), name="y")
+
+
+def write_to_a_temporary_variable() -> None:
+    x, w, is_late = start()
+    memory = raw.TemporaryVariable(shape=[3], dtype=tf.float32, var_name="memory")
+    written = raw.AssignAdd(ref=raw.Assign(ref=memory, value=x), value=tf.where(is_late, x, tf.zeros([3])))
+    last = raw.DestroyTemporaryVariable(ref=written, var_name="memory")
+    tf.add(last, kinds.weights("state", [3]) * w.read_value(), name="y")
+
+
+def control_of_a_placeholder(resource: bool) -> None:
+    """What is fed does not wait for what stands before its placeholder."""
+    x = v1.placeholder(tf.float32, [3], name="x")
+    w, other = kinds.weights("w", [3], resource), kinds.weights("other", [3], True)
+    x.op._add_control_input(v1.assign(w, [5.0, 5.0, 5.0]).op)
+    with tf.control_dependencies([x]):
+        value = w.read_value() if resource else w * 1.0
+    tf.multiply(x * other.read_value(), value, name="y")
+
+
+def insert_before_a_placeholder() -> None:
+    x, w, _ = start()
+    table, key = table_of_numbers(), tf.constant([1], tf.int64)
+    x.op._add_control_input(raw.LookupTableInsertV2(table_handle=table, keys=key, values=[7.0]))
+    with tf.control_dependencies([tf.identity(x)]):
+        value = w.read_value()
+    with tf.control_dependencies([value]):
+        found = raw.LookupTableFindV2(table_handle=table, keys=key, default_value=0.0)
+    tf.add(x * value, found, name="y")
+
+
+def default_after_a_write(resource: bool) -> None:
+    """A read comes after the write by way of a default, which is none where another value is fed."""
+    x = v1.placeholder(tf.float32, [3], name="x")
+    w, other = kinds.weights("w", [3], resource), kinds.weights("other", [3], True)
+    with tf.control_dependencies([v1.assign(w, [5.0, 5.0, 5.0]).op]):
+        default = tf.reduce_mean(x * 0.0) + 1.0
+    keep = tf.identity(v1.placeholder_with_default(default, [], name="keep"))
+    with tf.control_dependencies([keep]):
+        value = w.read_value() if resource else w * 1.0
+    tf.multiply(x * other.read_value() * keep, value, name="y")
 
 
 def insert_for_a_write() -> None:
@@ -89,8 +143,24 @@ def other_container() -> None:
         tf.add(x, w.read_value(), name="y")
 
 
-DONE = [assertion_before_a_read, insert_before_a_read, insert_for_a_write, merge_that_does_not_run]
-REFUSED = [memory_kept_in_an_array, written_in_place, other_container]
+DONE = [
+    assertion_before_a_read,
+    insert_before_a_read,
+    insert_by_reference_before_a_read,
+    insert_for_a_write,
+    merge_that_does_not_run,
+    write_to_a_temporary_variable,
+    partial(control_of_a_placeholder, False),
+    partial(control_of_a_placeholder, True),
+    insert_before_a_placeholder,
+]
+REFUSED = [
+    memory_kept_in_an_array,
+    written_in_place,
+    other_container,
+    partial(default_after_a_write, False),
+    partial(default_after_a_write, True),
+]
 
 
 @pytest.mark.parametrize("build", DONE)

@@ -211,3 +211,18 @@ def test_what_the_trial_run_found(tmp_path):
     record |= {"batches": [2, 3], "rehearsal": "node 'a': bad"}
     (row,) = list_ops.findings(record, {"status": "failed"}, None, None, [])
     assert row["finding"] == "did_not_run"
+
+
+@pytest.mark.parametrize("attributes", [{}, {"api_implements": "doubling", "api_preferred_device": "CPU"}])
+def test_a_function_that_the_optimisers_may_replace(tmp_path, attributes):
+    def build():
+        w = kinds.weights("w", [3], True)
+
+        @tf.function(autograph=False, experimental_attributes=attributes)
+        def doubled(x):
+            return tf.identity(x * w * 2.0)
+
+        tf.identity(doubled(kinds.features()), name="out")
+
+    rows = found(build, tmp_path, outputs=["out"]).get("replaceable_function", [])
+    assert [severity for severity, _ in rows] == ["warning"] * bool(attributes)

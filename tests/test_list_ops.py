@@ -80,6 +80,19 @@ def test_bytes_held():
     assert held == {"floats": 24, "strings": 11, "short": 2, "resource": 30, "computed": None}
 
 
+@pytest.mark.parametrize("dimensions", [20, 300])
+def test_a_shape_of_more_than_anybody_counts_has_no_bytes(dimensions):
+    graph_def = graph_pb2.GraphDef()
+    constant = graph_def.node.add(name="constant", op="Const")
+    constant.attr["dtype"].type = constant.attr["value"].tensor.dtype = 1
+    variable = graph_def.node.add(name="variable", op="VariableV2")
+    variable.attr["dtype"].type = 1
+    for shape in (constant.attr["value"].tensor.tensor_shape, variable.attr["shape"].shape):
+        shape.dim.extend([type(shape).Dim(size=2**62)] * dimensions)
+    rows = rows_of(graph_def)
+    assert [rows[name]["bytes"] for name in ("constant", "variable")] == [None, None]
+
+
 def test_a_large_constant_keeps_its_row():
     with tf.Graph().as_default() as graph:
         tf.constant(bytes(range(256)) * 8192, name="text")
@@ -302,6 +315,40 @@ def test_a_missing_record_is_an_error_of_the_program(tmp_path):
     done = subprocess.run([sys.executable, script, *arguments(tmp_path)], capture_output=True, text=True)
     assert done.returncode == 1
     assert "import.json" in done.stderr and "Traceback" not in done.stderr
+
+
+def test_a_table_that_cannot_be_written_is_told_and_leaves_the_rest(model, monkeypatch, capsys):
+    listed = op_listing.list_ops
+
+    def endless_digits(*graphs, **options):
+        before, after = listed(*graphs, **options)
+        return [[row | {"bytes": 10**5000} for row in before], after]
+
+    monkeypatch.setattr(op_listing, "list_ops", endless_digits)
+    assert list_ops.main(arguments(model)) == 0
+    assert headers_only(model / "ops.csv", OP_COLUMNS) and not headers_only(model / "frozen_ops.csv", OP_COLUMNS)
+    told = pd.read_csv(model / "findings.csv").query("finding == 'not_whole'")
+    assert told["severity"].tolist() == ["warning"] and "ops.csv" in told["advice"].item()
+    assert "4300 digits" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("module", "function", "empty"),
+    [
+        ("op_listing", "Graph", "ops.csv"),
+        ("op_listing", "list_ops", "ops.csv"),
+        ("list_ops", "variables", "variables.csv"),
+    ],
+)
+def test_a_part_that_fails_is_told_and_leaves_the_rest(model, monkeypatch, module, function, empty):
+    def failing(*args, **options):
+        raise AssertionError if function == "Graph" else LookupError
+
+    monkeypatch.setattr({"op_listing": op_listing, "list_ops": list_ops}[module], function, failing)
+    assert list_ops.main(arguments(model)) == 0
+    assert len(pd.read_csv(model / empty)) == 0
+    found = pd.read_csv(model / "findings.csv")["finding"].tolist()
+    assert "not_whole" in found and "deprecated_op" not in found
 
 
 @pytest.mark.parametrize(("cause", "is_noted"), [("timeout", True), ("killed", True), ("memory", False)])

@@ -6,7 +6,7 @@ import re
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from snakemake.io import apply_wildcards, regex_from_filepattern
+from snakemake.io import PeriodicityDetector, apply_wildcards, regex_from_filepattern
 
 from permafrost.contract import MADE_FILES
 from permafrost.names import model_id, named_prefixes, printable, split_step, step_id
@@ -14,11 +14,16 @@ from permafrost.names import model_id, named_prefixes, printable, split_step, st
 _BYTES = st.binary(max_size=60).map(lambda raw: raw.replace(b"\0", b"").replace(b"/", b""))
 _TRICKY = st.lists(st.sampled_from(["a", "%", "%25", "-", "5", "2D", ".", "~", "{", "}", ".log", "=", "\n", "é", " "]))
 _LONG = st.integers(190, 255).map(lambda n: "x" * n)
+_REPEATED = st.tuples(st.sampled_from(["w", "ab", "%", "\n", "-0", "é", "x%."]), st.integers(18, 120)).map(
+    lambda pair: "".join([pair[0]] * pair[1])[:255]
+)
 _OWN = st.sampled_from(sorted(MADE_FILES))
-NAMES = st.one_of(_BYTES.map(os.fsdecode), _TRICKY.map("".join), _LONG, _OWN)
+NAMES = st.one_of(_BYTES.map(os.fsdecode), _TRICKY.map("".join), _LONG, _REPEATED, _OWN)
 COMPONENTS = NAMES.filter(lambda name: name not in ("", ".", ".."))
-SERIES = st.tuples(st.lists(COMPONENTS, max_size=3).map("/".join), NAMES.map(lambda name: split_step(name)[0]))
-STEPS = st.text("0123456789", min_size=1, max_size=60)
+DEEP = st.tuples(st.sampled_from(["a", "a/b"]), st.integers(9, 40)).map(lambda pair: "/".join([pair[0]] * pair[1]))
+DIRECTORIES = st.one_of(st.lists(COMPONENTS, max_size=3).map("/".join), DEEP)
+SERIES = st.tuples(DIRECTORIES, NAMES.map(lambda name: split_step(name)[0]))
+STEPS = st.one_of(st.text("0123456789", min_size=1, max_size=60), st.integers(18, 41).map(lambda n: "0" * n))
 
 
 @given(SERIES, SERIES)
@@ -56,6 +61,13 @@ def test_snakemake_reads_the_id_back_from_a_path(series):
         assert re.compile(regex_from_filepattern(pattern)).match(path)["model"] == identity
 
 
+@given(SERIES, STEPS)
+def test_snakemake_finds_no_id_periodic(series, digits):
+    series_id = model_id(*series)
+    for identity in (series_id, step_id(series_id, digits)):
+        assert PeriodicityDetector().is_periodic(identity) is None
+
+
 @pytest.mark.parametrize(
     ("directory", "stem", "expected"),
     [
@@ -74,10 +86,22 @@ def test_snakemake_reads_the_id_back_from_a_path(series):
         ("provenance.json", "ops.csv", "%70rovenance.json/%6Fps.csv"),
         ("run.log", "m", "run%2Elog/m"),
         ("run", "m-5", "run/m%2D5"),
+        ("", "w" * 19, "w" * 19),
+        ("", "w" * 20, "w" * 20 + "%."),
+        ("", "ab" * 20, "ab" * 20 + "%."),
+        ("", "\n" * 20, "%0A" * 20 + "%."),
+        ("/".join("a" * 19), "a", "/".join("a" * 20)),
+        ("/".join("a" * 20), "a", "/".join("a" * 21) + "%."),
+        ("", "w" * 20 + ".ckpt", "w" * 20 + ".ckpt"),
     ],
 )
 def test_examples(directory, stem, expected):
     assert model_id(directory, stem) == expected
+
+
+def test_a_step_of_equal_digits():
+    assert step_id("m", "0" * 19) == "m-" + "0" * 19
+    assert step_id("m", "0" * 20) == "m-" + "0" * 20 + "%."
 
 
 def test_a_very_deep_directory_gives_a_short_id():

@@ -8,7 +8,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from permafrost.names import model_id
+from permafrost.names import model_id, step_id
 from zoo_runs import Workspace
 
 pytestmark = pytest.mark.slow
@@ -21,7 +21,7 @@ SEQUENCES = (
     "$(", "$(x)", "${", "${x}", "$x", "$$", "`x`", "~x", "~+", "!!", "&&", "||", ">>", "<<", "<(x)", "*?", "[a]",
     "[!a]", "{a,b}", "''", '""', '"x', "'x", "\\'", "\\", "\\n", "\\0", ',"', '",', ",,", ";;", "=1+1", "@x", "+1",
     "--x", "-", "%2F", "%", "%%", "%s", "%(x)s", "..", "...", ". ", " .", "  ", "#x", "x:y=z", "x=y,z=w", "a:b", "\t",
-    "\n",
+    "\n", *("w" * 60, "ab" * 30, "_" * 20),
 )  # fmt: skip
 
 
@@ -37,6 +37,26 @@ def put_unusable(zoo: Path, name: str) -> str:
     (zoo / directory).mkdir(parents=True)
     (zoo / directory / f"{stem}.index").touch()
     return model_id(directory, stem)
+
+
+def put_repeated(zoo: Path) -> set[str]:
+    """Writes unusable checkpoints whose names, directories or steps end in a repetition; returns their ids."""
+    nested = zoo / "/".join("a" * 25)
+    nested.mkdir(parents=True)
+    (nested / "a.index").touch()
+    (zoo / f"{'w' * 22}.index").touch()
+    (zoo / f"m-{'0' * 26}.index").touch()
+    deep = model_id("/".join("a" * 25), "a")
+    return {deep, model_id("", "w" * 22), step_id(model_id("", "m"), "0" * 26)}
+
+
+def test_no_repetition_stops_the_zoo(tmp_path):
+    workspace = Workspace(tmp_path)
+    models = put_repeated(workspace.zoo)
+    run = workspace.run(on_failure="report", checkpoints="all")
+    assert run.status == 0, run.output
+    assert set(workspace.summary().index) == models
+    assert workspace.run(on_failure="report", checkpoints="all").nothing_done
 
 
 def test_no_character_and_no_pair_of_them_stops_the_zoo(tmp_path):

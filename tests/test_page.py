@@ -236,6 +236,12 @@ def test_the_largest_variables_are_shown_with_the_sum_of_all(tmp_path):
     assert [row[0] for row in shown["rows"][:2]] == ["v99", "v98"]
 
 
+def test_numbers_of_any_length_leave_a_page(tmp_path):
+    write_zoo(tmp_path, {"a": records_of("a")})
+    write_tables(tmp_path, "a", variables=[["v", "Variable", "", "", "9" * 5000, "", "", "no"]])
+    assert data_of(write_page(tmp_path, {"a": records_of("a")}))["details"]["a"]["variables"]["of"] == 1
+
+
 def test_a_plot_that_cannot_be_drawn_is_left_out(monkeypatch, capsys, tmp_path):
     def fail(spec):
         raise ValueError("no")

@@ -1,13 +1,17 @@
 """Cutting inputs: what is fed comes from placeholders, and what is not fed stays computed."""
 
+from functools import partial
+
 import numpy as np
 import pytest
 import tensorflow as tf
 
 import kinds
+from fresh_process import in_fresh_process
 from permafrost import pruning
 from permafrost.metagraph import GraphIndex, needed_functions
 from stages import frozen, imported, problem_of, sources
+from test_kinds import verified
 
 v1 = tf.compat.v1
 
@@ -70,6 +74,50 @@ def test_an_output_that_only_others_use_keeps_no_node(tmp_path, output, fed):
     cuts, graph_def = frozen_graph(tmp_path, outputs=[output], inputs={fed: {"shape": [None, 2]}})
     assert not {"Split", "MatMul"} & {node.op for node in graph_def.node}
     np.testing.assert_array_equal(run(graph_def, {cuts[fed]: HALF}, f"{output}:0"), 2 * HALF)
+
+
+def waits_for_a_write(resource: bool) -> None:
+    """A read waits for what is fed, and that for a write, which shows on large inputs."""
+    x = v1.placeholder(tf.float32, [None, 3], name="x")
+    w = kinds.weights("w", [3], resource)
+    with tf.control_dependencies(
+        [v1.assign_add(w, tf.where(tf.reduce_max(x) > 1000.0, tf.ones([3]), tf.zeros([3]))).op]
+    ):
+        fed = tf.identity(x * 2.0, name="fed")
+    with tf.control_dependencies([fed]):
+        value = w.read_value() if resource else tf.identity(w._ref())
+    tf.multiply(fed, value * kinds.weights("scale", [3]), name="out")
+
+
+def waits_for_an_insert(resource: bool) -> None:
+    x = v1.placeholder(tf.float32, [None, 3], name="x")
+    make = tf.raw_ops.MutableHashTableV2 if resource else tf.raw_ops.MutableHashTable
+    insert = tf.raw_ops.LookupTableInsertV2 if resource else tf.raw_ops.LookupTableInsert
+    find = tf.raw_ops.LookupTableFindV2 if resource else tf.raw_ops.LookupTableFind
+    table = make(key_dtype=tf.int64, value_dtype=tf.float32, shared_name="numbers")
+    key, written = tf.constant([1], tf.int64), tf.reshape(tf.reduce_max(x), [1])
+    with tf.control_dependencies([insert(table_handle=table, keys=key, values=written)]):
+        fed = tf.identity(x * 2.0, name="fed")
+    with tf.control_dependencies([fed]):
+        key = key + 0
+    found = find(table_handle=table, keys=key, default_value=0.0)
+    tf.multiply(fed, found * kinds.weights("scale", [3]), name="out")
+
+
+@pytest.mark.parametrize("resource", [False, True])
+@pytest.mark.parametrize("build", [waits_for_a_write, waits_for_an_insert])
+def test_what_is_fed_runs_for_those_that_wait_for_it(tmp_path, build, resource):
+    kinds.save(partial(build, resource), tmp_path)
+    (source,) = sources(tmp_path).values()
+    record = imported(source, outputs=["out"], inputs={"fed:0": {"shape": [None, 3]}})
+    assert set(record["inputs"]) == {"x:0", "fed:0"}
+    provenance, path = frozen(record, tmp_path / "frozen")
+    graph_def = v1.GraphDef.FromString(path.read_bytes())
+    for x in (X, 1000 * X):
+        feed = {provenance["inputs"]["x:0"]: x, provenance["inputs"]["fed:0"]: X}
+        wanted = run_checkpoint(tmp_path, {"x:0": x, "fed:0": X}, "out:0")
+        np.testing.assert_array_equal(run(graph_def, feed, "out:0"), wanted)
+    assert in_fresh_process(verified, record, provenance, path)["status"] == "verified"
 
 
 def test_an_output_that_is_unfed_stays_beside_a_fed_one(tmp_path):

@@ -99,6 +99,12 @@ def test_a_machine_that_can_be_mended_is_tried_again(tmp_path, fault, cause):
     assert record["cause"] == cause and record["transient"]
 
 
+def test_what_json_has_no_text_for_is_a_record_as_well(tmp_path, capsys):
+    record = records.write_record("import_meta", "m", tmp_path / "r.json", lambda facts: facts.update(bytes=10**5000))
+    assert (record["status"], record["cause"], record["model"]) == ("failed", "internal", "m")
+    assert records.load(tmp_path / "r.json") == record and "4300 digits" in capsys.readouterr().err
+
+
 def test_a_full_disk_is_transient(tmp_path):
     def full(facts):
         raise OSError(errno.ENOSPC, "No space left on device", "a file")

@@ -195,6 +195,23 @@ def test_stale_output_shapes_are_dropped(tmp_path):
     check_judgement(record, facts, path)
 
 
+@pytest.mark.parametrize("lie", [[2**62] * 300, [2**62] * 20, [-7], [3] * 255])
+def test_output_shapes_that_no_tensor_has_are_dropped(tmp_path, lie):
+    source = saved(kinds.plain(False), tmp_path)
+    meta_graph = read_meta_graph(source["meta"])
+    for node in meta_graph.graph_def.node:
+        if node.name in ("x", "MatMul"):
+            (shape,) = node.attr["_output_shapes"].list.shape
+            del shape.dim[:]
+            shape.dim.extend([type(shape).Dim(size=size) for size in lie])
+    with open(source["meta"], "wb") as file:
+        file.write(meta_graph.SerializeToString())
+    record = rehearse(imported(source, outputs=["out"]), outputs=["out"])
+    assert record["stale_shapes"] == "x"
+    facts, path = frozen(record, tmp_path / "frozen")
+    check_judgement(record, facts, path)
+
+
 def test_fresh_output_shapes_are_kept(tmp_path):
     record = rehearsed(kinds.plain(False), tmp_path, outputs=["out"])
     assert record["stale_shapes"] == ""

@@ -5,8 +5,10 @@ import pytest
 import tensorflow as tf
 
 import kinds
-from permafrost import feeds
+from permafrost import feeds, string_inputs
 from permafrost.contract import Problem
+from permafrost.metagraph import GraphIndex
+from permafrost.protos import graph_pb2, node_def_pb2
 from stages import frozen, imported, problem_of
 from test_kinds import check_judgement, saved
 from test_rehearsal import rehearse
@@ -103,3 +105,14 @@ def test_a_form_that_there_is_not():
     problem = problem_of(feeds.make, {"x:0": spec}, 0, 1, ".")
     assert isinstance(problem, Problem)
     assert "song" in problem.message
+
+
+def test_a_feature_of_more_numbers_than_anybody_counts_is_one():
+    parser = node_def_pb2.NodeDef(name="parser", op="ParseSingleExample", input=["text"])
+    parser.attr["dense_keys"].list.s.append(b"x")
+    parser.attr["Tdense"].list.type.append(1)
+    shape = parser.attr["dense_shapes"].list.shape.add()
+    shape.dim.extend([type(shape).Dim(size=2**62)] * 300)
+    index = GraphIndex(graph_pb2.GraphDef(node=[parser]))
+    found = string_inputs.content(index, [(index.nodes["parser"], 0)])
+    assert found == {"form": "example", "features": [["x", "float32", 1]]}

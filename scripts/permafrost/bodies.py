@@ -5,6 +5,7 @@ that the op's definition gives the output (see NodeDef in tensorflow/core/framew
 """
 
 from collections import defaultdict
+from collections.abc import Collection
 from functools import cached_property
 
 from permafrost.protos import types_pb2
@@ -22,14 +23,20 @@ class Body:
     Inputs may be changed; `consumers`, `dependents` and `origin` are as they were when they were first asked for.
     """
 
-    def __init__(self, container, function=None):
-        """Args: container: the repeated field of NodeDefs; function: the FunctionDef that it belongs to, if any."""
+    def __init__(self, container, function=None, taken: Collection[str] = ()):
+        """
+        Args:
+          container: the repeated field of NodeDefs.
+          function: the FunctionDef that it belongs to, if any.
+          taken: names that no new node may have, beside those of the nodes and arguments.
+        """
         self.container = container
         self.function = function
         self.nodes = {node.name: node for node in container}
         signature = function.signature.input_arg if function is not None else ()
         self._origins: dict[str, str] = {}
         self.arguments = {argument.name: index for index, argument in enumerate(signature)}
+        self._taken = taken
 
     @staticmethod
     def source(text: str) -> str:
@@ -73,6 +80,14 @@ class Body:
         name = self._origins.get(name, name)
         self._origins.update(dict.fromkeys(passed, name))
         return name
+
+    def unused(self, name: str) -> str:
+        """`name`, or the first of `name_1`, `name_2` and so on, that no node or argument has, and that is not taken."""
+        candidate, number = name, 0
+        while candidate in self.nodes or candidate in self.arguments or candidate in self._taken:
+            number += 1
+            candidate = f"{name}_{number}"
+        return candidate
 
     def place(self, node) -> str:
         """How records name a node: with its function before it, where it is in one."""

@@ -7,7 +7,7 @@ its inputs does. See the executor's rules in tensorflow/core/common_runtime/exec
 from collections.abc import Callable, Iterable
 
 from permafrost.bodies import Body
-from permafrost.orders import ENTERS, EXITS, MERGES, sources, topological
+from permafrost.orders import ENTERS, EXITS, MERGES, is_default, sources, topological
 from permafrost.sharing import REF_WRITES, shares
 
 _SWITCHES = ("Switch", "RefSwitch", "_SwitchN")
@@ -87,6 +87,9 @@ class Branches:
         depth = max((depth for depth, _ in inputs_found), default=0)
         sets = {found for _, found in inputs_found if found}
         conditions = next(iter(sets)) if len(sets) == 1 else frozenset().union(*sets)
+        if is_default(self._body, node) and any(kind != "loop" for kind, *_ in conditions):
+            # Where it is fed it runs, whatever becomes of its default.
+            conditions = frozenset(each for each in conditions if each[0] == "loop") | {("merge", 0, node.name)}
         if node.op in ENTERS:
             return depth + 1, conditions | {("loop", depth + 1, node.attr["frame_name"].s)}
         if node.op in EXITS:

@@ -21,16 +21,18 @@ _PASSIVE = {
 _RANDOM = re.compile(r"^(Random(?!ShuffleQueue)|Stateless|TruncatedNormal|ParameterizedTruncated|Multinomial).*")
 
 
+def acts_by_itself(op: str, is_stateful: Callable[[str], bool]) -> bool:
+    """Whether an op does something beside what it gives; `is_stateful` is as for acting."""
+    return op.startswith("Inplace") or (op not in _PASSIVE and not _RANDOM.match(op) and is_stateful(op))
+
+
 def acting(library, is_stateful: Callable[[str], bool]) -> Callable[[object], bool]:
     """A function that tells of a NodeDef whether it does something, by itself or in a function that it calls.
 
     Args:
       library: the graph's FunctionDefLibrary.
-      is_stateful: tells it of an op type, by TensorFlow's registry.
+      is_stateful: tells it of an op type, by TensorFlow's registry (op_definitions.keeps_state).
     """
-
-    def by_itself(op: str) -> bool:
-        return op.startswith("Inplace") or (op not in _PASSIVE and not _RANDOM.match(op) and is_stateful(op))
 
     calls = {
         function.signature.name: {name for node in function.node_def for name in called_functions(node)}
@@ -39,7 +41,7 @@ def acting(library, is_stateful: Callable[[str], bool]) -> Callable[[object], bo
     active = {
         function.signature.name
         for function in library.function
-        if any(by_itself(node.op) for node in function.node_def)
+        if any(acts_by_itself(node.op, is_stateful) for node in function.node_def)
     }
     callers: dict[str, set[str]] = {}
     for name, called in calls.items():
@@ -50,4 +52,4 @@ def acting(library, is_stateful: Callable[[str], bool]) -> Callable[[object], bo
         for caller in callers.get(waiting.pop(), set()) - active:
             active.add(caller)
             waiting.append(caller)
-    return lambda node: by_itself(node.op) or not active.isdisjoint(called_functions(node))
+    return lambda node: acts_by_itself(node.op, is_stateful) or not active.isdisjoint(called_functions(node))

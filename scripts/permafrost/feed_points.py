@@ -2,15 +2,9 @@
 
 from collections.abc import Collection
 
+from permafrost.fed_controls import INPUT_PIPELINES, runs_though_fed
 from permafrost.metagraph import GraphIndex, tensor_name
 from permafrost.pruning import PLACEHOLDERS
-
-# Ops of input pipelines: a graph that is served has placeholders in their place.
-_INPUT_PIPELINES = {
-    "QueueDequeue", "QueueDequeueV2", "QueueDequeueMany", "QueueDequeueManyV2", "QueueDequeueUpTo",
-    "QueueDequeueUpToV2", "IteratorGetNext", "IteratorGetNextSync", "ReaderRead", "ReaderReadV2", "Unstage",
-    "MapUnstage", "OrderedMapUnstage",
-}  # fmt: skip
 
 
 def feed_points(index: GraphIndex) -> list[tuple[str, int]]:
@@ -22,7 +16,7 @@ def feed_points(index: GraphIndex) -> list[tuple[str, int]]:
     for name, op in index.ops.items():
         if op in PLACEHOLDERS:
             points.append((name, 0))
-        elif op in _INPUT_PIPELINES:
+        elif op in INPUT_PIPELINES:
             points += [(name, output) for output in sorted(index.used_outputs(name))]
     return points
 
@@ -63,9 +57,11 @@ def _walk(index: GraphIndex, outputs: list[str], chosen: Collection[tuple[str, i
         if name in run or name not in ops:
             continue
         reached.add(name)
-        if tensor in fed or ops[name] in _INPUT_PIPELINES:
+        if tensor in fed or ops[name] in INPUT_PIPELINES:
             continue
         run.add(name)
         waiting += inputs[name]
-        waiting += [(control, 0) for control in controls[name] if control not in cut]
+        waiting += [
+            (control, -1) for control in controls[name] if control not in cut or runs_though_fed(index, control)
+        ]
     return reached, run

@@ -8,11 +8,10 @@ import os
 import re
 from collections import deque
 from collections.abc import Callable, Collection
-from math import prod
 
 from permafrost.feed_points import feed_points
 from permafrost.metagraph import GraphIndex, static_shape, tensor_name
-from permafrost.static import constant, output_shape
+from permafrost.static import constant, element_count, output_shape
 
 # Values end here: what these ops write, save, show or check is no output of a network.
 _SINKS = re.compile(
@@ -406,8 +405,7 @@ def _shared(one: str, other: str) -> int:
 
 def _size_of(node) -> int | None:
     """The number of elements of a node's first output, where the meta graph tells all its dimensions; else None."""
-    shape = output_shape(node)
-    return None if shape is None or min(shape, default=0) < 0 else prod(shape)
+    return element_count(output_shape(node))
 
 
 def _differentiated(index: GraphIndex) -> set[str]:

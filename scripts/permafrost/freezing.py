@@ -54,6 +54,7 @@ def plan(meta_graph, index: GraphIndex, imported: dict, options: dict) -> Plan:
 
     beginning = Beginning(meta_graph, index)
     index = index.of(graph_def)
+    names = index.nodes
     kept = pruning.needed(index, outputs)
     own = pruning.needed(index, outputs, with_colocated=False)
     if any(_troublesome(index.nodes[name], sources, definitions) for name in kept - own):
@@ -85,7 +86,9 @@ def plan(meta_graph, index: GraphIndex, imported: dict, options: dict) -> Plan:
         converted=set(variables),
         restored=set(sources),
         doubtful=beginning.doubtful(),
-        writing_ops={op for op, definition in definitions.items() if definition["writes"]},
+        references={op: found for op, definition in definitions.items() if (found := definition["references"])},
+        lenders={op for op, definition in definitions.items() if definition["lends"]} - set(VARIABLE_OPS),
+        names=names,
     )
     if repaired := repairs.repair(graph_def, known, acts, imported["outputs"]):
         index = GraphIndex(graph_def)
@@ -106,6 +109,7 @@ def plan(meta_graph, index: GraphIndex, imported: dict, options: dict) -> Plan:
             for name, constant in constants.items()
         },
         acts,
+        names,
     )
     frozen_writer.frozen_bytes(graph_def, constants)
     return Plan(graph_def, constants, cuts, initializers, made)
@@ -134,7 +138,7 @@ def _troublesome(node, sources: dict, definitions: dict) -> bool:
     """Whether a node that is kept for its colocation alone could not stand in a frozen graph."""
     if node.op in VARIABLE_OPS:
         return node.name not in sources
-    return node.op not in definitions or definitions[node.op]["writes"] or "PyFunc" in node.op
+    return node.op not in definitions or definitions[node.op]["references"] or "PyFunc" in node.op
 
 
 def _constant(name: str, sources: dict) -> Constant:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from permafrost import feeds
 from permafrost.contract import INFO, SEVERITIES, WARNING
 from permafrost.forward import RANDOM
-from permafrost.metagraph import GraphIndex
+from permafrost.metagraph import GraphIndex, called_functions
 from permafrost.op_definitions import registered
 from permafrost.static import constant
 
@@ -18,6 +18,7 @@ _PATH = re.compile(
 _USER = re.compile(r"[\w.+-]+@[\w-]+\.[\w.-]+")
 _SIDES = ("Switch", "RefSwitch", "Merge", "RefMerge")
 _HOPS = 4  # from a random op or a mean to where it takes effect
+_INTERFACE = "api_implements"
 _SHOWN = 120  # characters of a string in the graph
 
 # Op types that runtimes other than TensorFlow's own lack, or have under conditions, by what they are for.
@@ -103,7 +104,29 @@ def of_frozen(graph_def, switches: set[str]) -> Iterator[dict]:
             yield _depending(index, node, switches, "batch_statistics", what)
         if node.op in ("Switch", "If", "StatelessIf") and (flag := _flag(index, node)):
             yield finding(WARNING, "training_flag", flag, "it is true in the graph, and looks like a training flag")
+    yield from _replaceable(graph_def)
     yield from _old_and_rare(nodes)
+
+
+def _replaceable(graph_def) -> Iterator[dict]:
+    """Calls of functions of which TensorFlow's optimiser may run another one in their place.
+
+    Those are the ones with the same interface `api_implements` (function_api_info.cc and implementation_selector.cc in
+    tensorflow/core/grappler/optimizers); Keras has such for its LSTM and GRU.
+    """
+    library = graph_def.library.function
+    interfaces = {
+        f.signature.name: f.attr[_INTERFACE].s.decode("utf-8", "replace") for f in library if _INTERFACE in f.attr
+    }
+    inner = (node for function in library for node in function.node_def)
+    for node in (*graph_def.node, *inner) if interfaces else ():
+        for name in sorted(set(called_functions(node)) & interfaces.keys()):
+            advice = (
+                f"it calls one of the functions that do what {interfaces[name]!r} says; TensorFlow's optimisers may "
+            )
+            yield finding(
+                WARNING, "replaceable_function", node.name, advice + "run another of them, the judge does not"
+            )
 
 
 def _old_and_rare(nodes: list) -> Iterator[dict]:

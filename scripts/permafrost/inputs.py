@@ -7,14 +7,13 @@ which bound its values (a table's rows) and fix its dimensions (a weight's).
 import re
 from collections import deque
 from collections.abc import Callable, Iterator
-from math import prod
 
 from permafrost import sparse_inputs, string_inputs
 from permafrost.contract import Problem
 from permafrost.feed_points import feed_points, needed, nodes_between
 from permafrost.metagraph import GraphIndex, tensor_name
 from permafrost.pruning import PLACEHOLDERS, declared_dtype, declared_shape
-from permafrost.static import constant, dtype_name, output_shape
+from permafrost.static import constant, dtype_name, element_count, output_shape
 from permafrost.suggestions import maybe_meant
 
 # Ops that hand on a tensor's values, maybe in another shape or order.
@@ -272,7 +271,7 @@ class _Uses:
         if node.op == "Reshape" and position == 0:
             target = constant(self.index.source_of(node, 1))
             if target is not None and target.ndim == 1 and target.size > 1 and target[0] == -1 and min(target[1:]) > 0:
-                return [None, int(prod(target[1:].tolist()))]
+                return [None, element_count(map(int, target[1:]))]
         if node.op in ("Mul", "Add", "AddV2") and position in (0, 1):
             other = self.weight_shape(self.index.source_of(node, 1 - position))
             if other is not None and len(other) == 1 and other[0] > 1:

@@ -6,9 +6,10 @@ that the sizes do not suit, and the sizes.
 
 import re
 from collections.abc import Iterator
-from math import isqrt, prod
+from math import isqrt
 
 from permafrost import feeds
+from permafrost.static import element_count
 
 # Many graphs hide a fixed batch size. These are tried in this order.
 BATCHES = (2, 3, 1, 4, 8, 16, 32, 64, 100, 128, 256, 10, 20, 50)
@@ -51,7 +52,8 @@ def alternatives(
             yield _with(specs, name, changed), batch
     for name in sorted(suspects):
         for shape in _other_shapes(specs[name], batch, numbers):
-            if prod(batch if size is None else size for size in shape) <= _LARGEST:
+            count = element_count(batch if size is None else size for size in shape)
+            if count is not None and count <= _LARGEST:
                 yield _with(specs, name, {"shape": shape}), batch
     if feeds.has_batch(specs):
         yield from ((specs, other) for other in dict.fromkeys([*_other_batches(numbers, batch), *BATCHES]))
@@ -91,7 +93,10 @@ def _other_shapes(spec: dict, batch: int, numbers: list[int]) -> Iterator[list]:
         return
     if not open_sizes:
         return
-    known = prod(size if size is not None else batch for at, size in enumerate(shape) if at not in open_sizes)
+    sizes = (size if size is not None else batch for at, size in enumerate(shape) if at not in open_sizes)
+    known = element_count(sizes)
+    if not known:
+        return
     for number in numbers:
         sizes = {number}
         for elements in (number // known, number * batch // known):

@@ -8,6 +8,7 @@ component is percent-encoded where it must be, so that two models never share an
     (the zoo)     lenet       lenet
     a {b}/.old    (none)      a %7Bb%7D/%2Eold/%
     run           m-5         run/m%2D5          `m-5` is the id of step 5 of the stem `m`
+    (the zoo)     20 times w  w...w%.            Snakemake takes no wildcard that ends in a repetition
 """
 
 import hashlib
@@ -23,7 +24,10 @@ _LONGEST_STEP = 40  # digits
 # Besides what would be ambiguous: `{}` are wildcards to Snakemake, `<>` are its path variables, and quotes, backslashes
 # and commas are lost on the command line with which it passes a job on to a cluster's node.
 _ENCODED = "%{}<>/'\"\\,"
-_CUT = "%="  # cannot arise from encoding, where two hex digits follow each `%`
+# These cannot arise from encoding, where two hex digits follow each `%`.
+_CUT = "%="
+_END = "%."
+_REPEATED = 20  # times in which PeriodicityDetector in snakemake/io finds a wildcard to be periodic
 
 _NAMED = re.compile(rb"""\b(all_)?model_checkpoint_paths?\s*:\s*("(?:\\.|[^"\\\n])*"|'(?:\\.|[^'\\\n])*')""")
 _ESCAPE = re.compile(rb"""\\(?:([0-7]{1,3})|[xX]([0-9a-fA-F]{1,2})|([abfnrtv"'?\\]))""")
@@ -47,23 +51,22 @@ def model_id(directory: str, stem: str) -> str:
 
     Names are as os.scandir gives them (non-UTF-8 bytes as surrogates). The id is valid UTF-8 without control
     characters, braces, angle brackets, quotes, backslashes, commas, or components that are empty, hidden, or named like
-    one of Permafrost's own files. Two different series never have the same id, up to collisions of a 128 bit hash in
-    names that had to be cut.
+    one of Permafrost's own files, and does not end in a repetition. Two different series never have the same id, up to
+    collisions of a 128 bit hash in names that had to be cut.
     """
     last = _encode(stem) if stem else "%"
     match = _STEP.fullmatch(last)
     if match:
         last = f"{match['stem']}%2D{match['digits']}"
-    above = [_shortened(_encode(part)) for part in directory.split("/") if part]
-    whole = "/".join([*above, _shortened(last)])
-    if len(whole.encode()) > _LONGEST_ID:
-        return f"{_CUT}{_digest('/'.join(above))}/{_shortened(last)}"
-    return whole
+    above = "".join(f"{_shortened(_encode(part))}/" for part in directory.split("/") if part)
+    whole = _joined(above, last)
+    return _joined(above, last + _END) if _ends_in_repetition(whole) else whole
 
 
 def step_id(series_id: str, digits: str) -> str:
     """The id of one step of a series; `digits` is the step as the file name spells it."""
-    return f"{series_id}-{digits if len(digits) <= _LONGEST_STEP else _CUT + _digest(digits)}"
+    whole = f"{series_id}-{digits if len(digits) <= _LONGEST_STEP else _CUT + _digest(digits)}"
+    return whole + _END if _ends_in_repetition(whole) else whole
 
 
 def named_prefixes(content: bytes) -> tuple[list[str], list[list[str]]]:
@@ -116,6 +119,17 @@ def _encode(component: str) -> str:
     if encoded[0] in ".-~" or encoded in MADE_FILES:
         encoded = _percent(encoded[0]) + encoded[1:]
     return encoded
+
+
+def _joined(above: str, last: str) -> str:
+    """The components `above`, each with a slash at its end, and the last one, all of them cut where that is needed."""
+    whole = above + _shortened(last)
+    return whole if len(whole.encode()) <= _LONGEST_ID else f"{_CUT}{_digest(above[:-1])}/{_shortened(last)}"
+
+
+def _ends_in_repetition(text: str) -> bool:
+    lengths = range(1, len(text) // _REPEATED + 1)
+    return any(text.endswith(text[-length:] * _REPEATED) for length in lengths)
 
 
 def _is_unprintable(character: str) -> bool:

@@ -8,6 +8,8 @@ them so. The registry needs TensorFlow; applying what it says does not.
 import base64
 from collections.abc import Iterable
 
+from permafrost.protos import types_pb2
+
 
 def registered(op: str):
     """The OpDef of an op type, or None where this TensorFlow does not know it. Imports TensorFlow, and runs nothing."""
@@ -22,10 +24,11 @@ def load() -> None:
 
 
 def look_up(ops: Iterable[str]) -> dict[str, dict]:
-    """Op type -> {"attrs": its attributes, "defaults": {attribute: AttrValue, base64}, "writes", "stateful": bool}.
+    """Op type -> what is known of it: `attrs`, `defaults`, `references`, `lends` and `stateful`.
 
-    `writes` is true for an op that takes a reference to a variable, `stateful` as the registry has it. Ops that are not
-    registered are left out.
+    attrs: its attributes. defaults: attribute -> AttrValue, base64. references: [first, end] of the data inputs that it
+    takes by reference, where end is None for all that follow; None where there are none. lends: whether its outputs are
+    references to memory of its own. stateful: as keeps_state says. Ops that are not registered are left out.
     Imports TensorFlow, and runs nothing.
     """
     definitions = {}
@@ -39,10 +42,29 @@ def look_up(ops: Iterable[str]) -> dict[str, dict]:
                     for attr in definition.attr
                     if attr.HasField("default_value")
                 },
-                "writes": any(arg.is_ref for arg in definition.input_arg),
-                "stateful": definition.is_stateful,
+                "references": _references(definition),
+                "lends": _references(definition) is None and any(arg.is_ref for arg in definition.output_arg),
+                "stateful": keeps_state(definition),
             }
     return definitions
+
+
+def keeps_state(definition) -> bool:
+    """Whether an op may change something that outlasts it, by its OpDef.
+
+    The registry does not call those stateful that take a table, a queue, or an accumulator as TensorFlow did before it
+    had handles: by reference to a string.
+    """
+    takes_handle = any(arg.is_ref and arg.type == types_pb2.DT_STRING for arg in definition.input_arg)
+    return definition.is_stateful or takes_handle
+
+
+def _references(definition) -> list[int | None] | None:
+    """The first data input that an op takes by reference, and the first after those; they follow each other."""
+    positions = [position for position, arg in enumerate(definition.input_arg) if arg.is_ref]
+    if not positions:
+        return None
+    return [positions[0], None if definition.input_arg[positions[-1]].number_attr else positions[-1] + 1]
 
 
 def apply(graph_def, definitions: dict[str, dict], producer_ops) -> None:

@@ -7,7 +7,6 @@ from the protocol buffers alone.
 
 import sys
 import time
-from math import prod
 
 import tensorflow as tf
 from tensorflow.python.framework import op_def_registry
@@ -17,6 +16,8 @@ from permafrost.argument_types import argument_types
 from permafrost.contract import OP_COLUMNS, TRANSIENT, Problem
 from permafrost.graph_import import import_to_look_at
 from permafrost.metagraph import VARIABLE_OPS, static_shape
+from permafrost.static import element_count
+from permafrost.tables import integer
 
 # Large constants are emptied before the import: their values decide no shape, and would be copied several times.
 _LARGE_CONSTANT = 1 << 20
@@ -130,19 +131,20 @@ def _bytes_held(node) -> int | None:
             return sum(map(len, tensor.string_val))
         return _tensor_bytes([dimension.size for dimension in tensor.tensor_shape.dim], tensor.dtype)
     if node.op in VARIABLE_OPS:
-        shape = static_shape(node)
-        return _tensor_bytes(shape, node.attr["dtype"].type) if shape is not None else None
+        return _tensor_bytes(static_shape(node), node.attr["dtype"].type)
     return None
 
 
 def _tensor_bytes(shape, dtype: int) -> int | None:
+    """The bytes of a tensor of a shape, None where nobody can tell or there are more than 64 bits count."""
+    count = element_count(shape)
     try:
         dtype = tf.dtypes.as_dtype(dtype)
     except TypeError:
         return None
-    if min(shape, default=0) < 0 or dtype in (tf.string, tf.resource, tf.variant):
+    if count is None or dtype in (tf.string, tf.resource, tf.variant):
         return None
-    return prod(shape) * dtype.size
+    return integer(count * dtype.size)
 
 
 def _definitions(graph_def, producer_ops) -> dict:

@@ -14,9 +14,23 @@ MERGES, NEXT_ITERATIONS = ("Merge", "RefMerge"), ("NextIteration", "RefNextItera
 ENTERS, EXITS = ("Enter", "RefEnter"), ("Exit", "RefExit")
 
 
+# What is fed takes the place of these: the first never run, the last where nothing is fed (RewriteGraphForExecution in
+# tensorflow/core/graph/subgraph.cc). Nothing is fed to a function.
+FED = ("Placeholder", "PlaceholderV2")
+_DEFAULT = "PlaceholderWithDefault"
+
+
+def is_default(body: Body, node) -> bool:
+    """Whether a node gives what stands before it only where nothing is fed."""
+    return node.op == _DEFAULT and body.function is None
+
+
 def sources(body: Body, node, controls: bool = True) -> Iterator[str]:
-    """The nodes and arguments that a node waits for, but for the next round of a loop that it begins."""
-    for text in node.input:
+    """The nodes and arguments that a node waits for, but for the next round of a loop that it begins.
+
+    A placeholder waits for nothing, and one with a default for what that takes, if nothing is fed.
+    """
+    for text in node.input if node.op not in FED or body.function is not None else ():
         name = body.source(text)
         if text.startswith("^") and not controls:
             continue
@@ -77,7 +91,10 @@ class Order:
 
     @cached_property
     def possible(self) -> dict[str, int]:
-        """Node -> the chosen nodes from which a way leads to it: they come before it wherever they run."""
+        """Node -> the chosen nodes from which a way leads to it: they come before it wherever they run.
+
+        A way may lead through a default, which is none where something is fed.
+        """
         found: dict[str, int] = {}
         for node in self._nodes:
             before = 0
@@ -88,9 +105,15 @@ class Order:
 
     @cached_property
     def certain(self) -> dict[str, int]:
-        """Node -> the chosen nodes that have run whenever it runs: a Merge runs after one of its inputs, not all."""
+        """Node -> the chosen nodes that have run whenever it runs.
+
+        A Merge runs after one of its inputs, not all, and a placeholder with a default after none, where it is fed.
+        """
         found: dict[str, int] = {}
         for node in self._nodes:
+            if is_default(self._body, node):
+                found[node.name] = 0
+                continue
             before, merged = 0, None
             for source in sources(self._body, node, controls=False) if node.op in MERGES else ():
                 one = found.get(source, 0) | self._bits.get(source, 0)
@@ -103,11 +126,11 @@ class Order:
 
     @cached_property
     def following(self) -> dict[str, int]:
-        """Node -> the chosen nodes to which a way leads from it."""
+        """Node -> the chosen nodes to which a way leads from it, whatever is fed."""
         found = dict.fromkeys(self._body.nodes, 0)
         for node in reversed(self._nodes):
             own = found[node.name] | self._bits.get(node.name, 0)
-            for source in sources(self._body, node) if own else ():
+            for source in sources(self._body, node) if own and not is_default(self._body, node) else ():
                 if source in found:
                     found[source] |= own
         return found

@@ -7,12 +7,14 @@ import csv
 import heapq
 import json
 import math
+import re
 from collections.abc import Callable
 from pathlib import Path
 
 from permafrost import columns, records
 
 MOST_ROWS = 16  # of each table
+_COUNT = re.compile("[0-9]{1,19}")  # Python reads no number of any number of digits.
 
 
 def detail(frozen: str | Path, reports: str | Path, model: str, hidden: tuple[Callable, Callable]) -> dict:
@@ -81,7 +83,7 @@ def _table(path: Path, largest: str = "", left_out: str = "") -> dict:
     found = {"of": len(rows)}
     if largest in header:
         place = header.index(largest)
-        rows = [(int(row[place]) if row[place].isdecimal() else 0, row) for row in rows]
+        rows = [(int(row[place]) if _COUNT.fullmatch(row[place]) else 0, row) for row in rows]
         found["total"] = sum(size for size, _ in rows)
         rows = [row for _, row in heapq.nlargest(MOST_ROWS, rows, key=lambda item: item[0])]
     rows = [[_value(name, cell) for name, cell in zip(header, row, strict=True)] for row in rows[:MOST_ROWS]]

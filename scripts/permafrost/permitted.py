@@ -5,7 +5,8 @@ says what a changed node has to look like to the last attribute. Sources: conver
 tensorflow/python/framework, and for each pair of ops their definitions in TensorFlow's registry.
 """
 
-from collections.abc import Callable
+import itertools
+from collections.abc import Collection
 from dataclasses import dataclass
 
 from permafrost.bodies import Body
@@ -31,10 +32,11 @@ RENAMED_OUTPUTS = {"ReadVariableOp": ("value", "output"), "VarIsInitializedOp": 
 
 @dataclass(frozen=True)
 class Place:
-    """Where a node stands: the body before, and the conditions under which its nodes run."""
+    """Where a node stands: the body before, the conditions under which its nodes run, and the names that are taken."""
 
     body: Body
     branches: Branches
+    names: Collection[str]
 
     def runs_by(self, whole: list[str], part: list[str]) -> bool:
         """Whether what waits for the inputs `part` alone runs just where what waits for all of `whole` does."""
@@ -93,7 +95,7 @@ def _read(before, dtype: int, place: Place):
 
 
 def _gather(before, dtype: int, place: Place):
-    axis = f"{before.name}/axis" + (":output:0" if place.body.function is not None else "")
+    axis = axis_name(before, place) + (":output:0" if place.body.function is not None else "")
     indices, inputs = before.attr["Tindices"], _read_inputs(before, place)
     node = _made(before, "GatherV2", [*inputs[:2], axis, *inputs[2:]], Tindices=indices, Taxis=indices)
     node.attr["Tparams"].CopyFrom(before.attr["dtype"])
@@ -113,11 +115,14 @@ def _shape(before, dtype: int, place: Place):
     return _made(before, "Shape", list(before.input), T=dtype, out_type=out_type)
 
 
-def _computed(op: str) -> Callable:
-    def make(before, dtype: int, place: Place):
-        return _made(before, op, list(before.input), T=dtype)
+def _added(before, dtype: int, place: Place):
+    """Add lacks the larger unsigned integers, and AddV2 has them."""
+    is_unsigned = dtype in (types_pb2.DT_UINT16, types_pb2.DT_UINT32, types_pb2.DT_UINT64)
+    return _made(before, "AddV2" if is_unsigned else "Add", list(before.input), T=dtype)
 
-    return make
+
+def _subtracted(before, dtype: int, place: Place):
+    return _made(before, "Sub", list(before.input), T=dtype)
 
 
 def _value(before, dtype: int, place: Place):
@@ -154,12 +159,14 @@ CONVERSIONS = {
     ("VariableShape", "Shape"): _shape,
     ("Assign", "Identity"): _value,
     ("Assign", "IdentityN"): _both,
-    ("AssignAdd", "Add"): _computed("Add"),
-    ("AssignSub", "Sub"): _computed("Sub"),
+    ("AssignAdd", "Add"): _added,
+    ("AssignAdd", "AddV2"): _added,
+    ("AssignSub", "Sub"): _subtracted,
     ("AssignVariableOp", "Identity"): _value,
     ("AssignVariableOp", "IdentityN"): _both,
-    ("AssignAddVariableOp", "Add"): _computed("Add"),
-    ("AssignSubVariableOp", "Sub"): _computed("Sub"),
+    ("AssignAddVariableOp", "Add"): _added,
+    ("AssignAddVariableOp", "AddV2"): _added,
+    ("AssignSubVariableOp", "Sub"): _subtracted,
 } | {(f"Ref{op}", op): _twin for op in REFERENCE_TWINS}
 # What a write of a resource may become as well, where no read takes what it writes.
 UNREAD = {
@@ -167,6 +174,12 @@ UNREAD = {
     for op in ("AssignVariableOp", "AssignAddVariableOp", "AssignSubVariableOp")
     for twin, make in (("NoOp", _nothing), ("Identity", _value), ("IdentityN", _both))
 }
+
+
+def axis_name(gather, place: Place) -> str:
+    """What the constant is called that a converted ResourceGather takes as its axis: the first name that is free."""
+    names = itertools.chain([f"{gather.name}/axis"], (f"{gather.name}/axis_{k}" for k in itertools.count(1)))
+    return next(name for name in names if name not in place.names)
 
 
 def gather_axis(gather, name: str, place: Place) -> node_def_pb2.NodeDef:

@@ -27,7 +27,7 @@ CALLS = {
 }
 _LOOPS = ("While", "StatelessWhile")
 # What takes a reference or a handle as it is when it comes here: other variables, and what was repaired before.
-_CONVERTED = ("Add", "Sub", "Const", "IdentityN", "NoOp", "Shape", "GatherV2", "GatherNd", *VARIABLE_OPS)
+_CONVERTED = ("Add", "AddV2", "Sub", "Const", "IdentityN", "NoOp", "Shape", "GatherV2", "GatherNd", *VARIABLE_OPS)
 
 
 @dataclass(frozen=True)

@@ -4,6 +4,7 @@ import copy
 from collections import deque
 
 from permafrost.contract import Problem
+from permafrost.fed_controls import runs_though_fed
 from permafrost.metagraph import GraphIndex, tensor_name
 from permafrost.protos import graph_pb2, node_def_pb2, types_pb2
 
@@ -81,7 +82,7 @@ def cut_inputs(graph_def, fed: list[str], outputs: list[str]):
     Returns:
       (GraphDef, cuts): cuts maps each fed tensor that was cut to the tensor of the placeholder in its place.
       The placeholder of output 0 takes the name of the node it stands for, so that consumers stay as they are;
-      but where the outputs need another output of that node, which is not fed, the node stays.
+      but where the outputs need another output of that node, which is not fed, or wait for what it does, it stays.
     Raises Problem (bad_setting) for a tensor whose dtype the graph does not tell.
     """
     index = GraphIndex(graph_def)
@@ -112,7 +113,10 @@ def cut_inputs(graph_def, fed: list[str], outputs: list[str]):
 
 
 def _needed_beside(index: GraphIndex, points: set[tuple[str, int]], outputs: list[tuple[str, int]]) -> set[str]:
-    """The nodes of the fed `points` of which the outputs, or what fills a table, need another output, as data."""
+    """The nodes of the fed `points` that the outputs, or what fills a table, need all the same.
+
+    They do where they take another output of the node, or wait for it and it runs though it is fed.
+    """
     fed = {name for name, _ in points}
     initializers = [(node.name, 0) for node in index.graph_def.node if node.op in TABLE_INITIALIZERS]
     waiting, reached = deque([*outputs, *initializers]), set()
@@ -122,7 +126,7 @@ def _needed_beside(index: GraphIndex, points: set[tuple[str, int]], outputs: lis
             continue
         reached.add(name)
         waiting.extend(index.inputs[name])
-        waiting.extend((control, 0) for control in index.controls[name] if control not in fed)
+        waiting.extend((c, -1) for c in index.controls[name] if c not in fed or runs_though_fed(index, c))
     return fed & reached
 
 

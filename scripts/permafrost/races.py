@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 
 from permafrost.bodies import PASSING, Body
 from permafrost.branches import Branches
-from permafrost.orders import Order, first_in_cycle
+from permafrost.orders import FED, Order, first_in_cycle
 from permafrost.protos import types_pb2
 from permafrost.sharing import COPYING, REF_WRITES, shares
 from permafrost.written_reads import find_takers, find_writers
@@ -112,6 +112,9 @@ def _reads_of_memory(body: Body, order: Order, variable: str, memory: list[tuple
 
 
 def _change(body: Body, order: Order, copies: set[str], later: dict[str, int]) -> list[str]:
+    for node in body.nodes.values() if later else ():
+        if node.op in FED:
+            del node.input[:]  # It is fed and waits for nothing, but might close a cycle now.
     for name in copies:
         body.nodes[name].op = "DeepCopy"
     for name, writes in later.items():

@@ -25,7 +25,7 @@ def gather(body: Body, node, dtype: int) -> None:
     before = type(node)()
     before.CopyFrom(node)
     batch_dims = before.attr["batch_dims"].i
-    axis = body.container.add(name=f"{node.name}/axis", op="Const")
+    axis = body.container.add(name=body.unused(f"{node.name}/axis"), op="Const")
     axis.attr["dtype"].CopyFrom(before.attr["Tindices"])
     tensor = axis.attr["value"].tensor
     tensor.dtype = before.attr["Tindices"].type

@@ -216,6 +216,22 @@ def _log() -> str:
     return os.path.relpath(path) if os.path.isfile(path) else "stderr"
 
 
+def _internal(error: Exception) -> Problem:
+    return Problem("internal", f"{type(error).__name__}: {error}", f"{CAUSES['internal']}, {_log()}")
+
+
+def _written(path: str | Path, record: dict, failed: str) -> dict:
+    """Writes a record and returns it; where JSON has no text for what was found, one that says so. Raises OSError."""
+    try:
+        write_json(path, record)
+    except (ValueError, TypeError, RecursionError) as error:
+        traceback.print_exc()
+        timing = record["timing"]
+        record = {**failure(timing["stage"], _internal(error), failed), "model": record["model"], "timing": timing}
+        write_json(path, record)
+    return record
+
+
 def write_record(
     stage: str,
     model: str,
@@ -254,13 +270,12 @@ def write_record(
         outcome = failure(stage, deep, failed)
     except Exception as error:
         traceback.print_exc()
-        hint = f"{CAUSES['internal']}, {_log()}"
-        outcome = failure(stage, Problem("internal", f"{type(error).__name__}: {error}", hint), failed)
+        outcome = failure(stage, _internal(error), failed)
         outcome["transient"] = isinstance(error, ImportError)  # of a machine that can be mended
     token = {"attempt": attempt} if attempt else {}
     record = {**outcome, "model": model, **facts, "timing": stopwatch.timing(), **token}
     try:
-        write_json(path, record)
+        record = _written(path, record, failed)
     except OSError as error:
         if error.errno not in _FULL or not os.path.exists(path):
             raise

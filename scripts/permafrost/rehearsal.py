@@ -18,7 +18,8 @@ from permafrost.seeds import seed_random_ops
 from permafrost.sides import CheckpointSide, RunFailed, saver_nodes
 from permafrost.unsafe_ops import unsafe_to_restore, unsafe_to_run
 
-_STALE = re.compile(r"Node '([^']*)' has an _output_shapes attribute inconsistent with")
+# What graph_constructor.cc in tensorflow/core/common_runtime says of shapes that it does not infer, or that are none.
+_STALE = re.compile(r"Node '([^' ]*)'? has an (_output_shapes attribute inconsistent with|invalid _output_shapes)")
 _MOST_RUNS = 80
 _SEARCH_SHARE = 0.5  # of the time limit
 

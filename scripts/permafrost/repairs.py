@@ -4,7 +4,7 @@ Each repair is recorded, so that a reader of the provenance sees every node that
 wrote it. What has no right twin is refused, naming the node. Writes to variables are the matter of permafrost.writes.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 
 from permafrost import readers, writes
@@ -37,13 +37,17 @@ class Known:
 
     converted: the variable nodes that become constants; what concerns others is left as it is. restored: those that the
     checkpoint has a value for. doubtful: those that may have a value though the checkpoint has none for them.
-    writing_ops: op types that take a reference to a variable (`is_ref` inputs in TensorFlow's op registry).
+    references: op type -> first and end of the data inputs that it takes by reference (op_definitions.look_up).
+    lenders: op types other than variables that give references to memory of their own, such as the tables and queues of
+    the first TensorFlow. names: those of all nodes of the meta graph, which new nodes must not have.
     """
 
     converted: set[str]
     restored: set[str]
     doubtful: set[str]
-    writing_ops: set[str]
+    references: dict[str, list]
+    lenders: set[str]
+    names: Collection[str]
 
 
 def repair(graph_def, known: Known, acts: Callable[[object], bool], fetched: list[str]) -> list[dict]:
@@ -64,7 +68,9 @@ def repair(graph_def, known: Known, acts: Callable[[object], bool], fetched: lis
     for node in graph_def.node:
         op = node.op
         _refuse(node.name, node)
-        if not (op in known.writing_ops or op == "VarIsInitializedOp") or not node.input:
+        if not (op in known.references or op == "VarIsInitializedOp") or not node.input:
+            continue
+        if _takes_no_variable(body, node, known):
             continue
         variable = body.origin(node.input[0])
         if variable in kept or (op in REF_WRITES and variable in known.converted):
@@ -83,7 +89,16 @@ def repair(graph_def, known: Known, acts: Callable[[object], bool], fetched: lis
             raise Problem("unsupported_op", f"node {node.name!r} ({op}) writes to a variable, which is a constant now")
         made.append({"repair": f"{op} -> {node.op}", "node": node.name})
     functions = Functions(graph_def.library, [], acts)
-    return made + writes.settle(Body(graph_def.node), known.converted, functions.written_by_call, acts, fetched)
+    body = Body(graph_def.node, taken=known.names)
+    return made + writes.settle(body, known.converted, functions.written_by_call, acts, fetched)
+
+
+def _takes_no_variable(body: Body, node, known: Known) -> bool:
+    """Whether all that a node takes by reference is memory of other ops than variables."""
+    first, end = known.references.get(node.op, (0, 0))
+    data = [text for text in node.input if not text.startswith("^")][first:end]
+    lenders = [body.nodes.get(body.origin(text)) for text in data]
+    return bool(lenders) and all(lender is not None and lender.op in known.lenders for lender in lenders)
 
 
 def _refuse(name: str, node) -> None:

@@ -1,11 +1,14 @@
 """What a graph tells of its tensors before it runs: values of constants, shapes and dtypes."""
 
-from math import prod
+from collections.abc import Iterable
 
 import ml_dtypes
 import numpy as np
 
 from permafrost.protos import types_pb2
+
+_MOST_ELEMENTS = (1 << 63) - 1
+_MOST_DIMENSIONS = 32  # of an array in every version of numpy
 
 
 def constant(node) -> np.ndarray | None:
@@ -20,7 +23,7 @@ def constant(node) -> np.ndarray | None:
         "bfloat16": "half_val", "uint32": "uint32_val", "uint64": "uint64_val",
         "int32": "int_val", "int16": "int_val", "int8": "int_val", "uint8": "int_val", "uint16": "int_val",
     }  # fmt: skip
-    if name not in fields or min(shape, default=0) < 0:
+    if name not in fields or min(shape, default=0) < 0 or len(shape) > _MOST_DIMENSIONS:
         return None
     dtype = np.dtype({"half": "float16", "bfloat16": ml_dtypes.bfloat16}.get(name, name))
     if tensor.tensor_content:
@@ -31,7 +34,9 @@ def constant(node) -> np.ndarray | None:
         values = np.array(list(tensor.half_val), np.uint16).view(dtype)
     else:
         values = np.array(list(getattr(tensor, fields[name]))).astype(dtype)
-    count = prod(shape)
+    count = element_count(shape)
+    if count is None:
+        return None
     if not 0 < values.size <= count:
         return np.zeros(shape, dtype) if not values.size and not tensor.tensor_content and count < 1 << 20 else None
     if values.size < count:
@@ -40,6 +45,22 @@ def constant(node) -> np.ndarray | None:
             return None
         values = np.concatenate([values, np.full(count - values.size, values[-1], dtype)])
     return values.reshape(shape)
+
+
+def element_count(shape: Iterable[int] | None) -> int | None:
+    """The number of elements of a shape.
+
+    None where the rank or a size is unknown (negative), or where there are more than TensorFlow can count, in 64 bits
+    (tensor_shape.cc in tensorflow/core/framework): a graph may claim a number of thousands of digits.
+    """
+    count, sizes = 1, None if shape is None else list(shape)
+    if sizes is None or min(sizes, default=0) < 0:
+        return None
+    for size in sizes if 0 not in sizes else [0]:
+        count *= size
+        if count > _MOST_ELEMENTS:
+            return None
+    return count
 
 
 def dtype_name(number: int) -> str:

@@ -5,11 +5,10 @@ tensorflow/core/example/example.proto.
 """
 
 from collections.abc import Iterable
-from math import prod
 
 from permafrost.metagraph import GraphIndex
 from permafrost.pruning import TABLE_INITIALIZERS
-from permafrost.static import constant, dtype_name
+from permafrost.static import constant, dtype_name, element_count
 
 # What the forms are called in reports.
 WHY = {
@@ -22,6 +21,7 @@ WHY = {
     "number": "numbers as text",
 }
 _MOST_KEYS = 32
+_MOST_NUMBERS = 1 << 20  # in one string
 _IMAGES = {"DecodeJpeg", "DecodePng", "DecodeImage", "DecodeBmp", "DecodeAndCropJpeg"}
 _PARSERS = {"ParseExample", "ParseExampleV2", "ParseSingleExample"}
 
@@ -88,7 +88,8 @@ def _features(index: GraphIndex, parser) -> list[list]:
         positions = range(2 + count, 2 + count + parser.attr["Ndense"].i)
         dense = [key for at in positions for key in _strings(index.source_of(parser, at))[:1]]
     shapes = parser.attr["dense_shapes"].list.shape
-    sizes = [prod(max(1, dimension.size) for dimension in shape.dim) for shape in shapes]
+    # Of a shape that is no tensor's, one number: TensorFlow refuses the op.
+    sizes = [element_count(max(1, dimension.size) for dimension in shape.dim) or 1 for shape in shapes]
     features = [list(feature) for feature in zip(dense, dense_types, sizes, strict=False)]
     return features + [[key, dtype, 1] for key, dtype in zip(sparse, sparse_types, strict=False)]
 
@@ -111,5 +112,6 @@ def _elements(index: GraphIndex, node) -> int:
         node = index.nodes[consumers[0]]
         target = constant(index.source_of(node, 1)) if node.op == "Reshape" else None
         if target is not None and target.size:
-            return min(prod(int(size) for size in target.reshape(-1) if size > 0), 1 << 20)
+            sizes = (int(size) for size in target.reshape(-1) if size > 0)
+            return min(element_count(sizes) or _MOST_NUMBERS, _MOST_NUMBERS)
     return 784

@@ -8,7 +8,7 @@ from collections import Counter
 
 from tensorflow.python.framework import op_def_registry
 
-from permafrost import effects, permitted, pruning
+from permafrost import effects, op_definitions, permitted, pruning
 from permafrost.bodies import PASSING, Body
 from permafrost.branches import Branches
 from permafrost.contract import Problem
@@ -70,7 +70,7 @@ class _Comparison:
         self._before, self._after = before, after
         self._values, self._functions, self._restored = values, functions, restored
         run = _executed(before, after)
-        self._place = permitted.Place(run, Branches(run, functions.acts))
+        self._place = permitted.Place(run, Branches(run, functions.acts), before.nodes.keys() | before.arguments.keys())
         gone = {name: dtype for name, node in before.nodes.items() if (dtype := self._overwritten(name, node))}
         self._dtypes = values | gone
         references = {name for name, node in before.nodes.items() if node.op in ("Variable", "VariableV2")}
@@ -94,14 +94,17 @@ class _Comparison:
         for node in self._after.nodes.values():
             before = self._before.nodes.get(node.name)
             if before is None:
-                gather = self._before.nodes.get(node.name.removesuffix("/axis"))
-                if gather is None or gather.op != "ResourceGather":
+                gather = self._before.nodes.get(node.name.rpartition("/axis")[0])
+                if gather is None or gather.op != "ResourceGather" or node.name != self._axis_of(gather):
                     raise self._differs(node, "is not in the meta graph")
                 self._compare(permitted.gather_axis(gather, node.name, self._place), node)
             elif before.op in VARIABLE_OPS and node.op == "Const":
                 self._check_constant(before, node)
             else:
                 self._check_node(before, node)
+
+    def _axis_of(self, gather) -> str:
+        return permitted.axis_name(gather, self._place)
 
     def _differs(self, node, how: str) -> Problem:
         function = self._after.function
@@ -254,7 +257,7 @@ def _filled_otherwise(meta_graph, before: Body) -> set[str]:
 
 def _is_stateful(op: str) -> bool:
     definition = op_def_registry.get(op)
-    return definition is not None and definition.is_stateful
+    return definition is not None and op_definitions.keeps_state(definition)
 
 
 def _executed(before: Body, after: Body) -> Body:

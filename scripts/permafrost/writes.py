@@ -14,12 +14,18 @@ from permafrost.branches import Branches
 from permafrost.contract import Problem
 from permafrost.metagraph import VARIABLE_OPS, resource_name
 from permafrost.orders import Order, first_in_cycle
+from permafrost.protos import types_pb2
 from permafrost.readers import READERS, convert_reader, keeps_controls
 from permafrost.reads import RESOURCE_WRITES, Read, Reads, keeps_tensors
 from permafrost.sharing import COPYING, REF_WRITES
 
 _TWINS = REF_WRITES | RESOURCE_WRITES
-_OUTPUTS = {"Identity": "output", "IdentityN": "output", "Add": "z", "Sub": "z"}
+_OUTPUTS = {"Identity": "output", "IdentityN": "output", "Add": "z", "AddV2": "z", "Sub": "z"}
+# Add is not there for these, which AddV2 computes with (math_ops.cc in tensorflow/core/ops); nothing for the others.
+_UNSIGNED = (types_pb2.DT_UINT16, types_pb2.DT_UINT32, types_pb2.DT_UINT64)
+_QUANTIZED = (
+    types_pb2.DT_QINT8, types_pb2.DT_QUINT8, types_pb2.DT_QINT16, types_pb2.DT_QUINT16, types_pb2.DT_QINT32,
+)  # fmt: skip
 
 
 def settle(
@@ -134,7 +140,7 @@ class _Settling:
         if looping := (every if node.name in order.looping else before) & self._looping:
             self._refuse(node, looping, "writes in a loop")
         if doubtful := before & ~order.certain[node.name]:
-            self._refuse(node, doubtful, "writes on one side of a cond alone")
+            self._refuse(node, doubtful, "writes on one side of a cond alone, or before a default alone")
         if not before:
             return None
         last = order.last(before)
@@ -241,8 +247,17 @@ class _Settling:
             if branches.of(variable, value) <= branches.of(*own) and not branches.brings_effects(value):
                 return "NoOp"
         elif _TWINS[node.op] != "Identity":
-            return _TWINS[node.op]
+            return _computing(node)
         return "Identity" if branches.of(variable) <= branches.of(value, *own) else "IdentityN"
+
+
+def _computing(write) -> str:
+    """The op that computes what a write adds up or subtracts. Raises Problem (unsupported_op) where there is none."""
+    dtype, op = _dtype(write), _TWINS[write.op]
+    if dtype in _QUANTIZED:
+        name = types_pb2.DataType.Name(dtype).removeprefix("DT_").lower()
+        raise Problem("unsupported_op", f"node {write.name!r} ({write.op}) computes with {name}, as {op} cannot")
+    return "AddV2" if op == "Add" and dtype in _UNSIGNED else op
 
 
 def _dtype(write) -> int:
