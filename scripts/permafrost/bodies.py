@@ -5,6 +5,7 @@ that the op's definition gives the output (see NodeDef in tensorflow/core/framew
 """
 
 from collections import defaultdict
+from collections.abc import Iterable
 from functools import cached_property
 
 from permafrost.protos import types_pb2
@@ -22,9 +23,11 @@ class Body:
     Inputs may be changed; `consumers`, `dependents` and `origin` are as they were when they were first asked for.
     """
 
-    def __init__(self, container, function=None):
-        """Args: container: the repeated field of NodeDefs; function: the FunctionDef that it belongs to, if any."""
+    def __init__(self, container, function=None, fetched: Iterable[str] = ()):
+        """Args: container: the repeated field of NodeDefs; function: the FunctionDef that it belongs to, if any;
+        fetched: the tensors of a graph that are asked for, as a function's results are."""
         self.container = container
+        self.fetched = {self.source(text) for text in (fetched if function is None else function.ret.values())}
         self.function = function
         self.nodes = {node.name: node for node in container}
         signature = function.signature.input_arg if function is not None else ()

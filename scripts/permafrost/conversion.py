@@ -6,7 +6,7 @@ copy of it that takes the value (permafrost.functions). Where TensorFlow raises 
 imported or run, the result here is the right one, and said so.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 from permafrost.bodies import Body
 from permafrost.contract import Problem
@@ -27,17 +27,19 @@ def convertible(graph_def, allowlist: list[str] | None, denylist: list[str] | No
     ]
 
 
-def convert(graph_def, variables: dict[str, Value], acts: Callable[[object], bool]) -> list[dict]:
+def convert(
+    graph_def, variables: dict[str, Value], acts: Callable[[object], bool], fetched: Iterable[str]
+) -> list[dict]:
     """Rewrites, in place, what follows each of the variable nodes `variables`; the nodes themselves stay.
 
-    `acts` tells which nodes do something beside what they give (permafrost.effects).
+    `acts` tells which nodes do something beside what they give (permafrost.effects), `fetched` which are outputs.
     The writer puts the variables' constants in their place, straight from the checkpoint.
     Returns the repairs made, in the order of the graph.
     Raises Problem (unsupported_op) where a variable's handle goes into a node that needs the handle itself.
     """
     repairs: list[dict] = []
     functions = Functions(graph_def.library, repairs, acts)
-    body = Body(graph_def.node)
+    body = Body(graph_def.node, fetched=fetched)
     propagation = Propagation(body, functions, repairs, acts)
     for name, value in variables.items():
         propagation.follow(name, value)

@@ -8,6 +8,8 @@ them so. The registry needs TensorFlow; applying what it says does not.
 import base64
 from collections.abc import Iterable
 
+from permafrost.protos import types_pb2
+
 
 def registered(op: str):
     """The OpDef of an op type, or None where this TensorFlow does not know it. Imports TensorFlow, and runs nothing."""
@@ -22,7 +24,8 @@ def load() -> None:
 
 
 def look_up(ops: Iterable[str]) -> dict[str, dict]:
-    """Op type -> {"attrs": its attributes, "defaults": {attribute: AttrValue, base64}, "writes", "stateful": bool}.
+    """Op type -> {"attrs": its attributes, "defaults": {attribute: AttrValue, base64}, "writes", "stateful": bool,
+    "handles": positions of its inputs that are handles or references, or None where the op alone does not tell them}.
 
     `writes` is true for an op that takes a reference to a variable, `stateful` as the registry has it. Ops that are not
     registered are left out.
@@ -41,8 +44,19 @@ def look_up(ops: Iterable[str]) -> dict[str, dict]:
                 },
                 "writes": any(arg.is_ref for arg in definition.input_arg),
                 "stateful": definition.is_stateful,
+                "handles": _handles(definition),
             }
     return definitions
+
+
+def _handles(definition) -> list[int] | None:
+    found = []
+    for position, arg in enumerate(definition.input_arg):
+        if arg.is_ref or arg.type == types_pb2.DT_RESOURCE:
+            if any(before.number_attr or before.type_list_attr for before in definition.input_arg[: position + 1]):
+                return None
+            found.append(position)
+    return found
 
 
 def apply(graph_def, definitions: dict[str, dict], producer_ops) -> None:

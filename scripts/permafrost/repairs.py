@@ -83,7 +83,9 @@ def repair(graph_def, known: Known, acts: Callable[[object], bool], fetched: lis
             raise Problem("unsupported_op", f"node {node.name!r} ({op}) writes to a variable, which is a constant now")
         made.append({"repair": f"{op} -> {node.op}", "node": node.name})
     functions = Functions(graph_def.library, [], acts)
-    return made + writes.settle(Body(graph_def.node), known.converted, functions.written_by_call, acts, fetched)
+    return made + writes.settle(
+        Body(graph_def.node, fetched=fetched), known.converted, functions.written_by_call, acts, fetched
+    )
 
 
 def _refuse(name: str, node) -> None:
