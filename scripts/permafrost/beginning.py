@@ -69,9 +69,10 @@ class Beginning:
         changes = Changes(self._index.graph_def.library, definitions)
         seeing = changes.seeing(list(graph_def.node))
         assigning = {name for name in self._restoring if self._assigns(self._index.nodes[name])}
-        self._refuse(changes, seeing, self._restoring, {*assigning, *initializers}, "while the saver restores")
+        filling = self._filling(initializers)
+        self._refuse(changes, seeing, self._restoring, assigning | filling, "while the saver restores")
         loading = f"when the SavedModel's init op {self._init_op!r} is run after the restore"
-        self._refuse(changes, seeing, self._loading, set(initializers), loading)
+        self._refuse(changes, seeing, self._loading, filling, loading)
 
     def _assigns(self, node) -> bool:
         """Whether a NodeDef gives a variable of the graph a value; which one, the weights tell."""
@@ -95,14 +96,15 @@ class Beginning:
 
         Args: as those of refuse_changes.
         """
-        filled = {self._filled(name) for name in initializers}
+        filling = self._filling(initializers)
+        filled = set(map(self._filled, filling))
         functions = needed_functions(graph_def.node, graph_def.library)
         nodes = [node for node in graph_def.node if node.name not in filled]
         nodes += [node for function in functions for node in function.node_def]
         tables = {resource_name(node): node for node in nodes if node.op in TABLES}
         for node in self._index.graph_def.node if tables else ():
             twin = self._index.nodes.get(self._filled(node.name)) if node.op in TABLE_INITIALIZERS else None
-            table = tables.get(resource_name(twin)) if twin is not None and node.name not in initializers else None
+            table = tables.get(resource_name(twin)) if twin is not None and node.name not in filling else None
             if table is not None:
                 raise Problem(
                     "unsupported_op",
@@ -110,8 +112,12 @@ class Beginning:
                     "which is not known to fill it",
                 )
 
+    def _filling(self, initializers: list[str]) -> set[str]:
+        """What fills tables where the nodes `initializers` run."""
+        return {name for name in self._index.reach(initializers) if self._index.ops[name] in TABLE_INITIALIZERS}
+
     def _filled(self, initializer: str) -> str:
-        inputs = self._index.nodes[initializer].input if initializer in self._index.nodes else ()
+        inputs = self._index.nodes[initializer].input
         return self._body.origin(inputs[0]) if inputs else ""
 
 
