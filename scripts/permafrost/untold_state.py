@@ -125,14 +125,15 @@ def _handles_above(node, body: Body) -> tuple[set, bool]:
 
 
 def _handle_inputs(node) -> list[str]:
-    """The inputs of a node that are references or handles; all, where its lists of inputs hide which."""
+    """The inputs of a node that are references or handles; all, where a list of inputs before them hides which."""
     definition = op_def_registry.get(node.op)
     args = definition.input_arg if definition is not None else ()
     texts = [text for text in node.input if not text.startswith("^")]
-    chosen = [arg.is_ref or arg.type == types_pb2.DT_RESOURCE for arg in args]
-    if any(chosen) and any(arg.number_attr or arg.type_list_attr for arg in args):
+    handles = [at for at, arg in enumerate(args) if arg.is_ref or arg.type == types_pb2.DT_RESOURCE]
+    lists = [at for at, arg in enumerate(args) if arg.number_attr or arg.type_list_attr]
+    if handles and lists and lists[0] <= handles[-1]:
         return texts
-    return [text for text, is_handle in zip(texts, chosen, strict=False) if is_handle]
+    return [texts[at] for at in handles if at < len(texts)]
 
 
 def _seen(node, body: Body, seeing: list) -> str:
