@@ -475,9 +475,9 @@ def read_on_one_side() -> None:
 def gathered_on_one_side() -> None:
     x, _, late = start()
     small = raw.Switch(data=x, pred=late > 0.0)[0]
+    variable, indices = v1.global_variables()[0].handle, tf.constant([0, 2])
     with tf.control_dependencies([tf.identity(small)]):
-        variable = v1.global_variables()[0].handle
-        raw.ResourceGather(resource=variable, indices=tf.constant([0, 2]), dtype=tf.float32, name="y")
+        raw.ResourceGather(resource=variable, indices=indices, dtype=tf.float32, name="y")
 
 
 def dead_on_both(source: dict, directory: Path) -> tuple[str, list[str]]:
