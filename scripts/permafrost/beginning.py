@@ -3,23 +3,17 @@
 A frozen graph has what the checkpoint holds. Where TensorFlow puts something else there, it is refused.
 """
 
-from permafrost.bodies import PASSING, Body
+from collections.abc import Iterable
+
+from permafrost.bodies import Body
 from permafrost.contract import Problem
-from permafrost.metagraph import VARIABLE_OPS, GraphIndex, resource_name, tensor_name
-from permafrost.pruning import QUEUES, TABLES
-from permafrost.readers import READERS
+from permafrost.metagraph import VARIABLE_OPS, GraphIndex, needed_functions, resource_name, tensor_name
+from permafrost.pruning import TABLE_INITIALIZERS, TABLES, needed
 from permafrost.reads import RESOURCE_WRITES
 from permafrost.sharing import REF_WRITES
+from permafrost.state_changes import Changes, Seeing
 
-# What a restore may run: it assigns what it has read, as it is, and fills the tables that were saved.
-_RESTORING = (
-    "Assign", "AssignVariableOp", "Identity", "LookupTableImport", "LookupTableImportV2", "NoOp", "ReadVariableOp",
-    "Restore", "RestoreSlice", "RestoreV2", "Shape", "VariableShape",
-)  # fmt: skip
-_FILLED = (*VARIABLE_OPS, *TABLES, *QUEUES)
-# Ops that write to references: to all that they take, or to the first.
-_UPDATES = ("Apply", "SparseApply")
-_CHANGES = ("Assign", "CountUpTo", "Scatter", "StridedSliceAssign")
+_ASSIGNS = ("Assign", "AssignVariableOp")
 # Where a SavedModel names the op that its loader runs (tensorflow/python/saved_model/constants.py), in that order.
 _INIT_OP_SIGNATURE = "__saved_model_init_op"
 _INIT_OP_COLLECTIONS = ("saved_model_main_op", "legacy_init_op")
@@ -33,9 +27,17 @@ class Beginning:
     """
 
     def __init__(self, meta_graph, index: GraphIndex):
-        self._meta_graph, self._index, self._body = meta_graph, index, Body(index.graph_def.node)
+        self._index, self._body = index, Body(index.graph_def.node)
         restore_op = tensor_name(meta_graph.saver_def.restore_op_name)[0]
+        self._init_op = _init_op(meta_graph)
         self._restoring = sorted(index.reach([restore_op])) if restore_op else []
+        self._loading = sorted(index.reach([self._init_op]))
+
+    def ops(self) -> set[str]:
+        """The op types of all that the saver and the loader run, also in functions."""
+        nodes = [self._index.nodes[name] for name in {*self._restoring, *self._loading}]
+        functions = needed_functions(nodes, self._index.graph_def.library)
+        return {node.op for node in nodes} | {node.op for function in functions for node in function.node_def}
 
     def doubtful(self) -> set[str]:
         """The variables that other nodes than those that the saver fills may give a value.
@@ -53,46 +55,96 @@ class Beginning:
                 found.add(self._body.origin(node.input[0]))
         return found
 
-    def refuse_filling(self, graph_def) -> None:
-        """Raises Problem (unsupported_op) where the restore fills something of a graph with more than what it restores.
+    def refuse_changes(self, graph_def, initializers: list[str], definitions: dict[str, dict]) -> None:
+        """Raises Problem (unsupported_op) where the saver or the loader changes what a graph could see.
 
-        A frozen graph has the values of the checkpoint, not what a saver computes, inserts or enqueues.
-        """
-        kept = {node.name for node in graph_def.node if node.op in _FILLED}
-        for name in self._restoring:
-            node = self._index.nodes[name]
-            data = [text for text in node.input if not text.startswith("^")] if node.op not in _RESTORING else []
-            for origin in map(self._body.origin, data):
-                if origin in kept:
-                    raise Problem(
-                        "unsupported_op", f"node {name!r} ({node.op}) changes {origin!r} while the saver restores"
-                    )
-
-    def refuse_loading(self, graph_def) -> None:
-        """Raises Problem (unsupported_op) where a SavedModel's own init op writes to a variable of a graph.
-
-        TensorFlow's loader runs that op after the restore (get_init_op in
+        A frozen graph has the values of the checkpoint, not what a saver computes, inserts, enqueues or draws, nor what
+        TensorFlow's loader of a SavedModel does after the restore (get_init_op in
         tensorflow/python/saved_model/loader_impl.py).
+        Args:
+          graph_def: the part of the graph that is frozen.
+          initializers: its nodes that fill its tables.
+          definitions: as permafrost.op_definitions gives them, also of `ops()`.
         """
-        variables = {node.name: node.op for node in graph_def.node if node.op in VARIABLE_OPS}
-        init_op = _init_op(self._meta_graph)
-        for name in sorted(self._index.reach([init_op])):
-            node = self._index.nodes[name]
-            for position, text in enumerate(node.input):
-                origin = self._body.origin(text) if not text.startswith("^") else ""
-                if origin in variables and _writes(node.op, position, variables[origin]):
-                    raise Problem(
-                        "unsupported_op",
-                        f"node {name!r} ({node.op}), which the SavedModel's init op {init_op!r} runs after the "
-                        f"restore, writes to variable {origin!r}",
-                    )
+        changes = Changes(self._index.graph_def.library, definitions)
+        seeing = changes.seeing(list(graph_def.node))
+        assigning = {name for name in self._restoring if self._assigns(self._index.nodes[name])}
+        filling = self._filling(initializers)
+        self._refuse(changes, seeing, self._restoring, assigning | filling, "while the saver restores")
+        loading = f"when the SavedModel's init op {self._init_op!r} is run after the restore"
+        self._refuse(changes, seeing, self._loading, filling, loading)
+
+    def _assigns(self, node) -> bool:
+        """Whether a NodeDef gives a variable of the graph a value; which one, the weights tell."""
+        source = self._index.nodes.get(self._body.origin(node.input[0])) if node.op in _ASSIGNS and node.input else None
+        return source is not None and source.op in VARIABLE_OPS
+
+    def _refuse(self, changes: Changes, seeing: Seeing, names: list[str], plain: set[str], when: str) -> None:
+        nodes = [self._index.nodes[name] for name in names]
+        for node in nodes:
+            change = changes.of(node, self._body) if node.name not in plain else None
+            if change and (seen := seeing.sees(change)):
+                raise Problem("unsupported_op", f"node {node.name!r} ({node.op}) changes what {seen!r} holds {when}")
+        for function, node, _ in changes.in_functions(nodes):
+            raise Problem(
+                "unsupported_op",
+                f"node {node.name!r} ({node.op}) of function {function!r} changes what no checkpoint holds {when}",
+            )
+
+    def refuse_other_fillings(self, graph_def, initializers: list[str]) -> None:
+        """Raises Problem (unsupported_op) for a table of a graph that is filled by way of another node of its name.
+
+        Args: as those of refuse_changes.
+        """
+        filling = self._filling(initializers)
+        filled = set(map(self._filled, filling))
+        functions = needed_functions(graph_def.node, graph_def.library)
+        nodes = [node for node in graph_def.node if node.name not in filled]
+        nodes += [node for function in functions for node in function.node_def]
+        tables = {resource_name(node): node for node in nodes if node.op in TABLES}
+        for node in self._index.graph_def.node if tables else ():
+            twin = self._index.nodes.get(self._filled(node.name)) if node.op in TABLE_INITIALIZERS else None
+            table = tables.get(resource_name(twin)) if twin is not None and node.name not in filling else None
+            if table is not None:
+                raise Problem(
+                    "unsupported_op",
+                    f"table {table.name!r} ({table.op}) is filled as {twin.name!r} by {node.name!r} ({node.op}), "
+                    "which is not known to fill it",
+                )
+
+    def _filling(self, initializers: list[str]) -> set[str]:
+        """What fills tables where the nodes `initializers` run."""
+        return {name for name in self._index.reach(initializers) if self._index.ops[name] in TABLE_INITIALIZERS}
+
+    def _filled(self, initializer: str) -> str:
+        inputs = self._index.nodes[initializer].input
+        return self._body.origin(inputs[0]) if inputs else ""
 
 
-def _writes(op: str, position: int, variable_op: str) -> bool:
-    """Whether an op that takes a variable at `position` may write to it; of a handle, all that is not known to read."""
-    if variable_op == "VarHandleOp":
-        return op not in (*READERS, *PASSING)
-    return op.startswith(_UPDATES) or (position == 0 and op.startswith(_CHANGES))
+def refuse_written_by_initializers(
+    index: GraphIndex, outputs: list[str], initializers: Iterable[str], definitions: dict[str, dict]
+) -> None:
+    """Raises Problem (unsupported_op) where what fills the tables writes to a variable that the outputs need.
+
+    Such a variable is a constant in a frozen graph, which nothing changes. Other state it keeps, and changes likewise.
+    Args:
+      index: of the graph with its inputs cut.
+      outputs: names of the output nodes.
+    """
+    changes, body = Changes(index.graph_def.library, definitions), Body(index.graph_def.node)
+    own = [index.nodes[name] for name in sorted(needed(index, outputs, with_colocated=False))]
+    called = [node for f in needed_functions(own, index.graph_def.library) for node in f.node_def]
+    seeing = Seeing([node for node in [*own, *called] if node.op in VARIABLE_OPS])
+    running = [index.nodes[name] for name in sorted(index.reach(initializers))]
+    found = [(node, changes.of(node, body)) for node in running]
+    # A function may have got the handle of any variable.
+    found += [(node, change) for _, node, change in changes.in_functions(running)]
+    for node, change in found:
+        if change and (change.names or change.is_hidden) and (seen := seeing.sees(change)):
+            raise Problem(
+                "unsupported_op",
+                f"node {node.name!r} ({node.op}) writes to variable {seen!r} when the lookup tables are filled",
+            )
 
 
 def _init_op(meta_graph) -> str:

@@ -5,7 +5,7 @@ that the op's definition gives the output (see NodeDef in tensorflow/core/framew
 """
 
 from collections import defaultdict
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from functools import cached_property
 
 from permafrost.protos import types_pb2
@@ -23,14 +23,16 @@ class Body:
     Inputs may be changed; `consumers`, `dependents` and `origin` are as they were when they were first asked for.
     """
 
-    def __init__(self, container, function=None, taken: Collection[str] = ()):
+    def __init__(self, container, function=None, fetched: Iterable[str] = (), taken: Collection[str] = ()):
         """
         Args:
           container: the repeated field of NodeDefs.
           function: the FunctionDef that it belongs to, if any.
+          fetched: the tensors of a graph that are asked for, as a function's results are.
           taken: names that no new node may have, beside those of the nodes and arguments.
         """
         self.container = container
+        self.fetched = {self.source(text) for text in (fetched if function is None else function.ret.values())}
         self.function = function
         self.nodes = {node.name: node for node in container}
         signature = function.signature.input_arg if function is not None else ()

@@ -5,6 +5,7 @@ are left out where others can.
 """
 
 from permafrost import freezing, inputs, node_checks, op_definitions, outputs, pruning
+from permafrost.beginning import Beginning
 from permafrost.contract import Problem
 from permafrost.metagraph import (
     GraphIndex,
@@ -33,7 +34,7 @@ def choose(meta_graph, index: GraphIndex, variables: list[dict], settings: dict)
       variables: as permafrost.importing.describe_variables gives them.
       settings: `outputs` and `inputs`.
     Returns `outputs`, `outputs_why`, `outputs_ranking`, `inputs` (tensor name -> description) and `op_definitions`,
-      which also has the ops inside the library functions that the outputs need.
+      which also has the ops inside the library functions that the outputs need, and those that a saver runs.
     Raises Problem: no_output, unknown_output, unknown_input, unknown_op, bad_meta_graph (a needed node is not as its
       op demands, or an input of it is not in the graph) or bad_setting.
     """
@@ -84,6 +85,7 @@ class _Between:
     def __init__(self, meta_graph, index: GraphIndex, variables: list[dict], configured_inputs: dict):
         self._meta_graph, self._index, self._variables = meta_graph, index, variables
         self._configured = configured_inputs
+        self._beforehand = op_definitions.look_up(Beginning(meta_graph, index).ops())
         self._shapes = {v["variable"]: v["shape"] for v in variables if v["shape"] is not None}
 
     def hindrance(self, chosen: list[str]) -> str:
@@ -106,7 +108,8 @@ class _Between:
             point = "{}:{}".format(*tensor_name(name))
             if cuts.get(point, point) != point:
                 raise Problem("unknown_output", f"output {name!r} is fed as an input, so nothing computes it")
-        return {"outputs": chosen, "inputs": fed, "op_definitions": _checked_definitions(self._index.of(cut), chosen)}
+        definitions = _checked_definitions(self._index.of(cut), chosen) | self._beforehand
+        return {"outputs": chosen, "inputs": fed, "op_definitions": dict(sorted(definitions.items()))}
 
 
 def _checked_definitions(cut_index: GraphIndex, chosen: list[str]) -> dict:

@@ -6,7 +6,7 @@ copy of it that takes the value (permafrost.functions). Where TensorFlow raises 
 imported or run, the result here is the right one, and said so.
 """
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterable
 
 from permafrost.bodies import Body
 from permafrost.contract import Problem
@@ -28,18 +28,23 @@ def convertible(graph_def, allowlist: list[str] | None, denylist: list[str] | No
 
 
 def convert(
-    graph_def, variables: dict[str, Value], acts: Callable[[object], bool], taken: Collection[str] = ()
+    graph_def,
+    variables: dict[str, Value],
+    acts: Callable[[object], bool],
+    fetched: Iterable[str],
+    taken: Collection[str] = (),
 ) -> list[dict]:
     """Rewrites, in place, what follows each of the variable nodes `variables`; the nodes themselves stay.
 
-    `acts` tells which nodes do something beside what they give (permafrost.effects); no new node has a name of `taken`.
+    `acts` tells which nodes do something beside what they give (permafrost.effects), `fetched` which are outputs; no
+    new node has a name of `taken`.
     The writer puts the variables' constants in their place, straight from the checkpoint.
     Returns the repairs made, in the order of the graph.
     Raises Problem (unsupported_op) where a variable's handle goes into a node that needs the handle itself.
     """
     repairs: list[dict] = []
     functions = Functions(graph_def.library, repairs, acts)
-    body = Body(graph_def.node, taken=taken)
+    body = Body(graph_def.node, fetched=fetched, taken=taken)
     propagation = Propagation(body, functions, repairs, acts)
     for name, value in variables.items():
         propagation.follow(name, value)

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from permafrost import conversion, effects, frozen_writer, op_definitions, pruning, repairs
-from permafrost.beginning import Beginning
+from permafrost.beginning import Beginning, refuse_written_by_initializers
 from permafrost.contract import Problem
 from permafrost.frozen_writer import Constant
 from permafrost.metagraph import VARIABLE_OPS, GraphIndex, producer_ops, tensor_name
@@ -80,8 +80,9 @@ def plan(meta_graph, index: GraphIndex, imported: dict, options: dict) -> Plan:
     )
     acts = effects.acting(graph_def.library, lambda op: definitions.get(op, {}).get("stateful", False))
     _refuse_controlled(graph_def, set(variables))
-    beginning.refuse_filling(graph_def)
-    beginning.refuse_loading(graph_def)
+    beginning.refuse_changes(graph_def, initializers, definitions)
+    beginning.refuse_other_fillings(graph_def, initializers)
+    refuse_written_by_initializers(index, outputs, initializers, definitions)
     known = repairs.Known(
         converted=set(variables),
         restored=set(sources),
@@ -109,6 +110,7 @@ def plan(meta_graph, index: GraphIndex, imported: dict, options: dict) -> Plan:
             for name, constant in constants.items()
         },
         acts,
+        imported["outputs"],
         names,
     )
     frozen_writer.frozen_bytes(graph_def, constants)

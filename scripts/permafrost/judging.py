@@ -8,7 +8,7 @@ they are not, since a judge that cannot say no proves nothing.
 
 import numpy as np
 
-from permafrost import behaviour, comparison, devices, feeds, negative_control, structure
+from permafrost import behaviour, comparison, devices, feeds, negative_control, structure, untold_state
 from permafrost.contract import Problem
 from permafrost.graph_import import evaluated_unsafe, refuse
 from permafrost.mending import BATCHES
@@ -39,6 +39,7 @@ def judge(imported: dict, provenance: dict, frozen_graph: str, settings: dict, d
     """
     pair = Pair(imported, provenance, frozen_graph)
     checked = _check_structure(pair, imported, provenance)
+    _refuse_untold_state(pair)
     devices.check(pair.index.nodes, pair.frozen.graph_def, provenance["options"]["clear_devices"])
     return {"nodes_checked": checked} | _compare(pair, provenance["frozen_variables"], settings, directory)
 
@@ -50,7 +51,8 @@ def judge_foreign(imported: dict, provenance: dict, frozen_graph: str, settings:
     the dict has `structure`, `same` or the first difference, in place of nodes_checked.
     Args:
       provenance: as permafrost.foreign.provenance makes it.
-    Raises Problem (not_frozen) for a variable that the outputs need and that is not a constant.
+    Raises Problem: not_frozen for a variable that the outputs need and that is not a constant, structure_differs where
+    the file lacks what a restore, a loader or what fills a table leaves behind.
     """
     pair = Pair(imported, provenance, frozen_graph)
     if pair.kept:
@@ -62,6 +64,7 @@ def judge_foreign(imported: dict, provenance: dict, frozen_graph: str, settings:
         structure_found = "same"
     except Problem as problem:
         structure_found = problem.message
+    _refuse_untold_state(pair)
     fed = {f"{name}:0" for name, node in pair.frozen.index.nodes.items() if node.op in PLACEHOLDERS}
     refuse(unsafe_to_run(pair.frozen.index, pair.fetched, fed, pair.frozen.initializers, set(settings["allow_ops"])))
     return {"structure": structure_found} | _compare(pair, len(pair.constants), settings, directory)
@@ -71,6 +74,11 @@ def _check_structure(pair: Pair, imported: dict, provenance: dict) -> int:
     restored = {variable["variable"] for variable in imported["variables"] if variable["key"]}
     cuts, outputs = provenance["cuts"], imported["outputs"]
     return structure.check(pair.meta_graph, pair.frozen.graph_def, cuts, outputs, restored)
+
+
+def _refuse_untold_state(pair: Pair) -> None:
+    frozen = pair.frozen
+    untold_state.refuse(pair.meta_graph, pair.graph_def, frozen.graph_def, pair.outputs, frozen.initializers)
 
 
 def _compare(pair: Pair, frozen_variables: int, settings: dict, directory: str) -> dict:

@@ -24,11 +24,12 @@ def load() -> None:
 
 
 def look_up(ops: Iterable[str]) -> dict[str, dict]:
-    """Op type -> what is known of it: `attrs`, `defaults`, `references`, `lends` and `stateful`.
+    """Op type -> what is known of it: `attrs`, `defaults`, `references`, `lends`, `stateful` and `handles`.
 
     attrs: its attributes. defaults: attribute -> AttrValue, base64. references: [first, end] of the data inputs that it
     takes by reference, where end is None for all that follow; None where there are none. lends: whether its outputs are
-    references to memory of its own. stateful: as keeps_state says. Ops that are not registered are left out.
+    references to memory of its own. stateful: as keeps_state says. handles: positions of its inputs that are handles or
+    references, or None where the op alone does not tell them. Ops that are not registered are left out.
     Imports TensorFlow, and runs nothing.
     """
     definitions = {}
@@ -45,6 +46,7 @@ def look_up(ops: Iterable[str]) -> dict[str, dict]:
                 "references": _references(definition),
                 "lends": _references(definition) is None and any(arg.is_ref for arg in definition.output_arg),
                 "stateful": keeps_state(definition),
+                "handles": _handles(definition),
             }
     return definitions
 
@@ -65,6 +67,16 @@ def _references(definition) -> list[int | None] | None:
     if not positions:
         return None
     return [positions[0], None if definition.input_arg[positions[-1]].number_attr else positions[-1] + 1]
+
+
+def _handles(definition) -> list[int] | None:
+    found = []
+    for position, arg in enumerate(definition.input_arg):
+        if arg.is_ref or arg.type == types_pb2.DT_RESOURCE:
+            if any(before.number_attr or before.type_list_attr for before in definition.input_arg[: position + 1]):
+                return None
+            found.append(position)
+    return found
 
 
 def apply(graph_def, definitions: dict[str, dict], producer_ops) -> None:

@@ -51,6 +51,8 @@ class Place:
         if self.branches.brings_effects(*_controls(reader)):
             return True
         lost = self.branches.of(*reader.input) - self.branches.of(*_data(reader))
+        if lost and reader.name in self.body.fetched:
+            return True
         return bool(lost) and any(
             not lost <= self._brought_by_others(consumer, reader.name)
             for consumer in self.body.dependents.get(reader.name, ())

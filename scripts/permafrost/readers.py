@@ -87,11 +87,13 @@ def refuse_in_branch(branches: Branches, node) -> None:
 def keeps_controls(body: Body, branches: Branches, node) -> bool:
     """Whether a reader of a constant needs its control inputs.
 
-    It does where they alone keep what takes it from running, or where something is done before it.
+    It does where they alone keep it, as an output, or what takes it from running, or where something is done before it.
     """
     if branches.brings_effects(*controls(node)):
         return True
     own = set(branches.of(*controls(node))) - branches.of(*_data(node))
+    if own and node.name in body.fetched:
+        return True
     return bool(own) and not all(
         consumer.op not in MERGES and own <= _without(body, branches, consumer, node.name)
         for consumer in body.dependents.get(node.name, ())

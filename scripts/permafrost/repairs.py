@@ -89,7 +89,7 @@ def repair(graph_def, known: Known, acts: Callable[[object], bool], fetched: lis
             raise Problem("unsupported_op", f"node {node.name!r} ({op}) writes to a variable, which is a constant now")
         made.append({"repair": f"{op} -> {node.op}", "node": node.name})
     functions = Functions(graph_def.library, [], acts)
-    body = Body(graph_def.node, taken=known.names)
+    body = Body(graph_def.node, fetched=fetched, taken=known.names)
     return made + writes.settle(body, known.converted, functions.written_by_call, acts, fetched)
 
 

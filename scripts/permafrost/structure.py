@@ -69,7 +69,7 @@ class _Comparison:
     ):
         self._before, self._after = before, after
         self._values, self._functions, self._restored = values, functions, restored
-        run = _executed(before, after)
+        run = _executed(before, after, outputs)
         self._place = permitted.Place(run, Branches(run, functions.acts), before.nodes.keys() | before.arguments.keys())
         gone = {name: dtype for name, node in before.nodes.items() if (dtype := self._overwritten(name, node))}
         self._dtypes = values | gone
@@ -260,7 +260,7 @@ def _is_stateful(op: str) -> bool:
     return definition is not None and op_definitions.keeps_state(definition)
 
 
-def _executed(before: Body, after: Body) -> Body:
+def _executed(before: Body, after: Body, outputs: list[str]) -> Body:
     """The part of a body that runs where the nodes of the frozen one are to run: with all that they wait for."""
     reached, waiting = set(), [name for name in after.nodes if name in before.nodes]
     while waiting:
@@ -269,7 +269,7 @@ def _executed(before: Body, after: Body) -> Body:
             continue
         reached.add(name)
         waiting.extend(map(before.source, before.nodes[name].input))
-    return Body([node for name, node in before.nodes.items() if name in reached], before.function)
+    return Body([node for name, node in before.nodes.items() if name in reached], before.function, outputs)
 
 
 class _Functions:
