@@ -8,12 +8,44 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 from collections import Counter
 
 import pytest
+import tensorflow as tf
 
+import kinds
 import random_graphs
 from comparing import compared
 from fresh_process import in_fresh_process
 
 GRAPHS, AT_A_TIME = 240, 60
+
+
+def pure_call_before_a_read() -> None:
+    """TensorFlow's optimisers put the call's body in its place, and lose that the read waits for the write by it."""
+    x, v = tf.compat.v1.placeholder(tf.float32, [3], "x"), kinds.weights("v", [3])
+    with tf.control_dependencies([v.assign_add([1.0, 2.0, 3.0])]):
+        waiting = x + tf.constant([1.0, 1.0, 1.0])
+    with tf.control_dependencies([tf.function(lambda a: a * 2.0)(waiting)]):
+        tf.identity(v._variable, name="y")
+
+
+def cast_to_the_same_type_before_a_write() -> None:
+    """TensorFlow's optimisers leave out a cast to the same type, and with it what the cast waits for."""
+    x, v = tf.compat.v1.placeholder(tf.float32, [3], "x"), kinds.weights("v", [3])
+    with tf.control_dependencies([v.assign_add(x)]):
+        same = tf.raw_ops.Bitcast(input=x, type=tf.float32)
+    with tf.control_dependencies([tf.raw_ops.Bitcast(input=same, type=tf.float32)]):
+        less = tf.constant([1.0, 2.0, 3.0])
+    tf.identity(v.assign_sub(less) + x, name="y")
+
+
+def compared_kind(build, directory) -> tuple[str, list]:
+    outcome = compared(build, directory)
+    return outcome.verdict, outcome.differing
+
+
+@pytest.mark.parametrize("build", [pure_call_before_a_read, cast_to_the_same_type_before_a_write])
+def test_an_order_that_the_optimisers_lose_is_not_verified(build, tmp_path):
+    verdict, _ = in_fresh_process(compared_kind, build, tmp_path)
+    assert verdict.startswith("unordered:") and "optimisers" in verdict
 
 
 def compared_graphs(first: int, directory) -> list[tuple[int, str, bool, list]]:

@@ -28,10 +28,10 @@ class Pair:
     outputs: the tensors of the model's outputs. before_heads: what goes into an ArgMax, a Softmax or another head on
     the way to them, which shows differences that a head hides, with the output. All have the same names on both sides.
     inputs: tensor name -> description, of the inputs that are fed. batches: the batch sizes to try. graph_def, index:
-    the meta graph's graph with its inputs cut. original, frozen: the checkpoint's side and the frozen one; unordered:
-    the former as the graph has it, where reads without an order come first in `original`, else None. constants, kept:
-    names of the variables that are constants in the frozen graph and of those that are variables still. is_foreign:
-    whether another tool made the frozen graph.
+    the meta graph's graph with its inputs cut. original, frozen: the checkpoint's side and the frozen one; untouched:
+    the former as the graph has it, where reads without an order come first in `original`; None where a run writes to no
+    variable. constants, kept: names of the variables that are constants in the frozen graph and of those that are
+    variables still. is_foreign: whether another tool made the frozen graph.
     """
 
     def __init__(self, imported: dict, provenance: dict, frozen_graph: str):
@@ -59,6 +59,7 @@ class Pair:
         self.constants = [node.name for node in frozen if node.op == "Const"]
         self.kept = [node.name for node in frozen if node.op in VARIABLE_OPS]
         self.random_ops = 0
+        self.untouched: CheckpointSide | None = None
 
     @property
     def fed(self) -> set[str]:
@@ -85,7 +86,10 @@ class Pair:
         # First, since a frozen graph is not to be blamed for what its meta graph has as well.
         model = (self.graph_def, self.meta_graph, self._imported, tensors, variables, initializers, allowed)
         self.original = CheckpointSide(*model)
-        self.unordered = CheckpointSide(*model, is_ordered=False) if self.original.ordered.is_open else None
+        if self.original.ordered.is_open:
+            self.untouched = CheckpointSide(*model, is_ordered=False)
+        elif self.original.ordered.writes:
+            self.untouched = self.original
         if whole:
             self.frozen.load(allowed)
 
@@ -123,9 +127,10 @@ class Pair:
         It is asked for the one tensor alone, since what another needs may write what this one reads. A graph that
         leaves an order open may give another value from run to run and with other numbers of threads; some run has to
         give the same bits. In sessions with TensorFlow's optimisers, which is what people have and which round
-        otherwise, most runs have to.
+        otherwise, most runs have to: these may also drop an order that the graph does state. A graph in which nothing
+        is written is not asked.
         """
-        if self.unordered is None:
+        if self.untouched is None:
             return True
         is_close = (comparison.is_close(expected, found) for found in self._runs(tensor, feed, _USUAL))
         if sum(is_close) <= len(_USUAL) / 2:
@@ -137,16 +142,16 @@ class Pair:
         named, deadline = self._to_original(feed), time.monotonic() + _LONGEST_SEARCH
         for options in sessions:
             with contextlib.suppress(RunFailed):
-                yield self.unordered.run([tensor], named, **options)[0]
+                yield self.untouched.run([tensor], named, **options)[0]
             if time.monotonic() > deadline:
                 break
 
     def not_given(self, feed: dict) -> str:
         """The first output that is not what can_give asks for, on inputs of other sizes: other sides of conds run then.
 
-        Inputs on which the graph does not run are passed over. Empty where there is none, or no order is open.
+        Inputs on which the graph does not run are passed over. Empty where there is none, or nothing is written.
         """
-        for factor in _FACTORS if self.unordered is not None else ():
+        for factor in _FACTORS if self.untouched is not None else ():
             other = {name: _scaled(value, factor) for name, value in feed.items()}
             with contextlib.suppress(RunFailed):
                 expected = self.run_original(self.fetched, other)

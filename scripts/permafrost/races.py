@@ -27,12 +27,14 @@ class Ordered:
 
     reads: the names of the reads that now come before a write, sorted. races: (name of a node that looks at a variable,
     name of a node that writes it) for each two without an order of which one may run without the other. is_open:
-    whether anything is without an order, whether it could be put into one or not.
+    whether anything is without an order, whether it could be put into one or not. writes: whether a run writes to a
+    variable at all.
     """
 
     reads: list[str] = field(default_factory=list)
     races: list[tuple[str, str]] = field(default_factory=list)
     is_open: bool = False
+    writes: bool = False
 
 
 def reads_first(graph_def, running: set[str]) -> Ordered:
@@ -70,8 +72,8 @@ def reads_first(graph_def, running: set[str]) -> Ordered:
                 later[node.name] = later.get(node.name, 0) | loose
     races = _one_without_the_other(body, order, branches, lookers)
     if first_in_cycle(body, order, later):
-        return Ordered([], races, bool(lookers))
-    return Ordered(_change(body, order, copies, later), races, bool(lookers))
+        return Ordered([], races, bool(lookers), True)
+    return Ordered(_change(body, order, copies, later), races, bool(lookers), True)
 
 
 def _loose(order: Order, name: str, every: int) -> int:
