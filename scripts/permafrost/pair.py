@@ -132,8 +132,8 @@ class Pair:
         """
         if self.untouched is None:
             return True
-        is_close = (comparison.is_close(expected, found) for found in self._runs(tensor, feed, _USUAL))
-        if sum(is_close) <= len(_USUAL) / 2:
+        is_close = [comparison.is_close(expected, found) for found in self._runs(tensor, feed, _USUAL)]
+        if 2 * sum(is_close) <= len(is_close):
             return False
         return any(comparison.match(expected, found) for found in self._runs(tensor, feed, _EXACT))
 
