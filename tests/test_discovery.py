@@ -877,7 +877,9 @@ def test_zoo_csv_of_an_empty_zoo(tmp_path):
 
 
 def test_discover_without_a_state_file(tmp_path, capsys):
-    assert discover.main(["--state", f"{tmp_path}/none.json", "--keep", f"{tmp_path}/k.json", f"{tmp_path}/zoo.csv"]) == 1
+    assert (
+        discover.main(["--state", f"{tmp_path}/none.json", "--keep", f"{tmp_path}/k.json", f"{tmp_path}/zoo.csv"]) == 1
+    )
     assert "none.json" in capsys.readouterr().err and not (tmp_path / "zoo.csv").exists()
 
 

@@ -131,8 +131,8 @@ def _compare_outputs(pair: Pair, settings: dict, directory: str) -> dict:
         expected, *again = _expected(pair, feed)
         batches.append(batch)
         feeds_tried.append(feed)
-        if chance := [n for n, value in zip(pair.fetched, expected, strict=True) if not pair.can_give(n, feed, value)]:
-            finding = ("unordered", _unordered(pair, chance[0], trial))
+        if tensor := pair.lost_order(feed, expected):
+            finding = ("unordered", _unordered(pair, tensor, trial))
             break
         try:
             actual = pair.run_frozen(pair.fetched, feed)

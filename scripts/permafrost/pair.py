@@ -121,43 +121,59 @@ class Pair:
                 found.append(None)
             return found
 
-    def can_give(self, tensor: str, feed: dict, expected: np.ndarray) -> bool:
+    def lost_order(self, feed: dict, expected: list[np.ndarray]) -> str:
+        """The first of `fetched` that TensorFlow's own sessions do not give as expected; empty where there is none.
+
+        A graph in which nothing is written is not asked. Where all reads and writes have an order, TensorFlow's
+        optimisers, which is what people have, may still lose one; they do the same to each run. Where an order is open,
+        see _can_give.
+        """
+        if self.untouched is None:
+            return ""
+        if self.original.ordered.is_open:
+            named = zip(self.fetched, expected, strict=True)
+            return next((name for name, value in named if not self._can_give(name, feed, value)), "")
+        for found in self._runs(self.fetched, feed, _USUAL[:1]):
+            for name, value, other in zip(self.fetched, expected, found, strict=True):
+                if not comparison.is_close(value, other):
+                    return name
+        return ""
+
+    def _can_give(self, tensor: str, feed: dict, expected: np.ndarray) -> bool:
         """Whether the checkpoint's own graph, in which nothing was put in an order, gives what is expected.
 
         It is asked for the one tensor alone, since what another needs may write what this one reads. A graph that
         leaves an order open may give another value from run to run and with other numbers of threads; some run has to
-        give the same bits. In sessions with TensorFlow's optimisers, which is what people have and which round
-        otherwise, most runs have to: these may also drop an order that the graph does state. A graph in which nothing
-        is written is not asked.
+        give the same bits. In sessions with TensorFlow's optimisers, which round otherwise, most runs have to.
         """
-        if self.untouched is None:
-            return True
-        is_close = [comparison.is_close(expected, found) for found in self._runs(tensor, feed, _USUAL)]
-        if 2 * sum(is_close) <= len(is_close):
+        usual = [comparison.is_close(expected, found) for (found,) in self._runs([tensor], feed, _USUAL)]
+        if 2 * sum(usual) <= len(usual):
             return False
-        return any(comparison.match(expected, found) for found in self._runs(tensor, feed, _EXACT))
+        return any(comparison.match(expected, found) for (found,) in self._runs([tensor], feed, _EXACT))
 
-    def _runs(self, tensor: str, feed: dict, sessions: Iterable[dict]) -> Iterator[np.ndarray]:
+    def _runs(self, tensors: list[str], feed: dict, sessions: Iterable[dict]) -> Iterator[list[np.ndarray]]:
         """What the graph in which nothing was put in an order gives in each of the sessions, while there is time."""
         named, deadline = self._to_original(feed), time.monotonic() + _LONGEST_SEARCH
         for options in sessions:
             with contextlib.suppress(RunFailed):
-                yield self.untouched.run([tensor], named, **options)[0]
+                yield self.untouched.run(tensors, named, **options)
             if time.monotonic() > deadline:
                 break
 
     def not_given(self, feed: dict) -> str:
-        """The first output that is not what can_give asks for, on inputs of other sizes: other sides of conds run then.
+        """What lost_order finds, on inputs of other sizes: other sides of conds run then.
 
-        Inputs on which the graph does not run are passed over. Empty where there is none, or nothing is written.
+        Inputs on which the graph does not run are passed over, and so are those for which the time does not last. Empty
+        where there is none, or nothing is written.
         """
+        deadline = time.monotonic() + _LONGEST_SEARCH
         for factor in _FACTORS if self.untouched is not None else ():
+            if time.monotonic() > deadline:
+                break
             other = {name: _scaled(value, factor) for name, value in feed.items()}
             with contextlib.suppress(RunFailed):
-                expected = self.run_original(self.fetched, other)
-                for name, value in zip(self.fetched, expected, strict=True):
-                    if not self.can_give(name, other, value):
-                        return name
+                if name := self.lost_order(other, self.run_original(self.fetched, other)):
+                    return name
         return ""
 
     def unseen_races(self, feeds: list[dict]) -> list[tuple[str, str]]:
