@@ -31,7 +31,7 @@ def test_checkpoints_of_any_date_are_frozen_and_nothing_is_done_again(tmp_path):
     assert workspace.summary()["status"].tolist() == ["verified"] * 4
     assert workspace.run().nothing_done
     date(workspace.zoo, EPOCH)
-    assert workspace.run().nothing_done, "a date alone makes no model anew"
+    assert workspace.run().nothing_made, "a date alone makes no model anew"
     for part in (".index", ".data-00000-of-00001"):
         source, target = (workspace.zoo / "step" / f"model.ckpt-{step}{part}" for step in (100, 300))
         target.write_bytes(source.read_bytes())

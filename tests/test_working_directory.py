@@ -15,11 +15,11 @@ from conftest import HOME
 from permafrost import sandbox
 from permafrost.working_directory import delete_left_behind, working_directory
 
+pytestmark = pytest.mark.forks
+
 HOLDER = """
 import sys, time
 from permafrost.working_directory import working_directory
-
-pytestmark = pytest.mark.forks
 with working_directory() as directory:
     open(directory + "/file", "w").close()
     print(directory, flush=True)

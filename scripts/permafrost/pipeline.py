@@ -6,6 +6,7 @@ depends on is in its parameters, by content: the checkpoint's fingerprint, the s
 stage, and a token where what it made before does not hold any more.
 """
 
+import errno
 import fcntl
 import json
 import os
@@ -48,6 +49,8 @@ class Pipeline:
         self.config = settings.validate(dict(config))
         self.frozen, self.reports = (os.path.normpath(self.config[key]) for key in ("frozen", "reports"))
         _refuse_shared(self.frozen, self.reports, taken)
+        _refuse_unwritable(self.frozen)
+        _refuse_unwritable(self.reports)
         self.state_file = f"{self.reports}/.zoo.json"
         self._lock = None
         self._settings = settings.ModelSettings(self.config)
@@ -89,11 +92,7 @@ class Pipeline:
                 "bad_setting", f"another run is writing to {self.reports}; wait for it or choose another `reports`"
             ) from error
         except OSError as error:
-            raise Problem(
-                "io_error",
-                f"{error.filename or self.reports} cannot be written: {error.strerror}",
-                "make room, or name other directories as `frozen` and `reports`, and run again",
-            ) from error
+            raise _unwritable(error.filename or self.reports, error.strerror) from error
 
     def _stale(self) -> list[str]:
         """The directories of models that the zoo no longer has, below the frozen and reports directories."""
@@ -242,6 +241,24 @@ def _refuse_shared(frozen: str, reports: str, taken: list[str]) -> None:
                     "give each zoo `frozen` and `reports` of its own, beside the other's",
                 )
     taken += own
+
+
+def _refuse_unwritable(directory: str) -> None:
+    """Raises Problem (io_error) where what a directory would be made in is none, or may not be written to."""
+    existing = os.path.abspath(directory)
+    while not os.path.lexists(existing):
+        existing = os.path.dirname(existing)
+    if not os.path.isdir(existing) or not os.access(existing, os.W_OK | os.X_OK):
+        code = errno.EACCES if os.path.isdir(existing) else errno.ENOTDIR
+        raise _unwritable(directory, os.strerror(code))
+
+
+def _unwritable(path: str, why: str) -> Problem:
+    return Problem(
+        "io_error",
+        f"{path} cannot be written: {why}",
+        "make room, or name other directories as `frozen` and `reports`, and run again",
+    )
 
 
 def _files(inputs: dict) -> list[dict]:
