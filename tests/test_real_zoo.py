@@ -23,6 +23,7 @@ def manifest(real_zoo) -> pd.DataFrame:
     return pd.read_csv(real_zoo / "MANIFEST.tsv", sep="\t", keep_default_na=False).set_index("name")
 
 
+@pytest.mark.timeout(900)  # Forty models of strangers, on a machine that does other things as well.
 def test_every_directory_ends_in_a_true_status(real_zoo, manifest, tmp_path):
     workspace = Workspace(tmp_path)
     run = workspace.run("--configfile", str(HOME / "tests" / "real_zoo.yaml"), zoo=str(real_zoo))
