@@ -15,11 +15,12 @@ min_version("9.27.1")
 
 home = os.fspath(workflow.current_basedir)
 is_main = workflow.modifier.is_main_snakefile()
+leads = is_main and workflow.is_main_process
 quiet = Quietness.ALL in (workflow.output_settings.quiet or ())
 if not os.path.isdir(f"{home}/scripts/permafrost"):
     raise WorkflowError(f"{home} is no directory of Permafrost; name the Snakefile of a local clone as `snakefile:`")
 sys.path.insert(0, f"{home}/scripts")
-if is_main and workflow.is_main_process:
+if leads:
     from permafrost.failures import Failures
 
     logger.addHandler(Failures(quiet))  # First, so that what cannot be imported is said too.
@@ -38,13 +39,13 @@ if is_main:
 
 try:
     launch.prepare(home)
-    if is_main and workflow.is_main_process:
+    if leads:
         scheduling.refuse_no_hooks(sys.argv)
     taken = vars(workflow).setdefault("permafrost_directories", [])
     run = Pipeline(config, workflow.is_main_process or not is_main, taken)
 except Problem as problem:
     raise WorkflowError(f"{problem.message} ({problem.hint})") from None
-if is_main and workflow.is_main_process and not quiet:
+if leads and not quiet:
     run.announce()
     progress.follow(logger, run.reports, run.expected)
 frozen, reports = run.frozen, run.reports
@@ -56,8 +57,8 @@ warm, plain = launch.warm, launch.plain
 
 onstart:
     try:
-        run.begin()
         scheduling.refuse_lost_changes(workflow)
+        run.begin()
     except Problem as problem:
         raise WorkflowError(f"{problem.message} ({problem.hint})") from None
     scheduling.stay_linear(workflow)

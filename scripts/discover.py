@@ -51,7 +51,7 @@ def main(argv: list[str] | None = None) -> int:
     except Problem as problem:
         print(f"{problem.message} ({problem.hint})", file=sys.stderr)
         return 1
-    zoo_state.write(args.keep, state)
+    zoo_state.keep(args.state, args.keep)
     with written_whole(args.table) as temporary:
         table(state).to_csv(temporary, index=False, encoding="utf-8", lineterminator="\n")
     return 0

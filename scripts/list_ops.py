@@ -219,8 +219,7 @@ def write_table(rows: list[dict], columns: tuple[str, ...], path: str | Path) ->
 def record_of(faults: list[Problem], model: str, attempt: str, stopwatch: records.Stopwatch) -> dict:
     """The stage's record: a failure where there was a fault of the machine, whose first it names; else a success."""
     outcome = records.failure("list_ops", faults[0]) if faults else records.success()
-    token = {"attempt": attempt} if attempt else {}
-    return {**outcome, "model": model, "timing": stopwatch.timing(), **token}
+    return records.framed(outcome, model, {}, stopwatch, attempt)
 
 
 def write_findings(model: str, found: list[dict], path: str | Path) -> None:

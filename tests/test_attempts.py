@@ -58,12 +58,6 @@ def cut_record(model: str) -> str:
     return "verify"
 
 
-def fail_to_judge_for_now(model: str) -> str:
-    path = Path("reports", "models", model, "judged.json")
-    records.write_json(path, records.failure("judge", Problem("killed", "from outside")) | {"model": model})
-    return "judge"
-
-
 def lose_a_fact(model: str) -> str:
     path = Path("frozen", model, "provenance.json")
     record = records.load(path)
@@ -92,10 +86,18 @@ def put_older_graph(model: str) -> str:
     return "freeze"
 
 
+def fail_to_judge_for_now(model: str) -> str:
+    return fail_with(Problem("killed", "from outside"), "judge", "judged.json", model)
+
+
 def fail_to_list_for_now(model: str) -> str:
-    path = Path("reports", "models", model, "list_ops.json")
-    records.write_json(path, records.failure("list_ops", Problem("timeout", "too slow")) | {"model": model})
-    return "list_ops"
+    return fail_with(Problem("timeout", "too slow"), "list_ops", "list_ops.json", model)
+
+
+def fail_with(problem: Problem, stage: str, name: str, model: str) -> str:
+    path = Path("reports", "models", model, name)
+    records.write_json(path, records.failure(stage, problem) | {"model": model})
+    return stage
 
 
 def link_nowhere(model: str) -> str:

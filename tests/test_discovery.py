@@ -772,7 +772,7 @@ def test_a_file_that_is_deleted_while_the_zoo_is_looked_at_is_tried_again(tmp_pa
 def test_nothing_heavy_is_loaded_when_nothing_changed(tmp_path, settled):
     put_v2(tmp_path / "zoo", "m")
     state = tmp_path / "state.json"
-    zoo_state.write(state, zoo_state.scan([f"{tmp_path}/zoo"], [], state, latest))
+    zoo_state.keep(zoo_state.handed(zoo_state.scan([f"{tmp_path}/zoo"], [], state, latest)), state)
     code = (
         "import sys; from permafrost import zoo_state\n"
         "state = zoo_state.scan([sys.argv[1]], [], sys.argv[2], lambda series, zoo: 'latest')\n"
@@ -821,7 +821,7 @@ def test_the_state_file(tmp_path):
     put_v2(zoo, os.fsdecode(b"caf\xe9-2"))
     state = zoo_state.scan([str(zoo)], [], path, latest)
     assert [(c["model"], c["selected"]) for c in state["candidates"]] == [("caf%E9", False), ("caf%E9", True)]
-    zoo_state.write(path, state)
+    zoo_state.keep(zoo_state.handed(state), path)
     assert zoo_state.read(path) == zoo_state.read(zoo_state.handed(state)) == state
     assert zoo_state.scan([str(zoo)], [], path, latest) == state
     assert os.listdir(path.parent) == ["zoo.json"]
@@ -856,7 +856,7 @@ def test_zoo_csv(tmp_path):
     put_v2(zoo, 'a "b", c-1')
     put_v2(zoo, 'a "b", c-2')
     put(zoo, **{os.fsdecode(b"\xff\n.ckpt"): LFS})
-    zoo_state.write(state_file, zoo_state.scan([str(zoo)], [], state_file, latest))
+    zoo_state.keep(zoo_state.handed(zoo_state.scan([str(zoo)], [], state_file, latest)), state_file)
     assert discover.main(["--state", str(state_file), "--keep", str(tmp_path / "kept.json"), str(table_file)]) == 0
     assert zoo_state.read(tmp_path / "kept.json") == zoo_state.read(state_file)
     rows = pd.read_csv(table_file, dtype=str, keep_default_na=False)
@@ -871,7 +871,9 @@ def test_zoo_csv(tmp_path):
 
 def test_zoo_csv_of_an_empty_zoo(tmp_path):
     (tmp_path / "zoo").mkdir()
-    zoo_state.write(tmp_path / "s.json", zoo_state.scan([f"{tmp_path}/zoo"], [], tmp_path / "s.json", latest))
+    zoo_state.keep(
+        zoo_state.handed(zoo_state.scan([f"{tmp_path}/zoo"], [], tmp_path / "s.json", latest)), tmp_path / "s.json"
+    )
     assert discover.main(["--state", f"{tmp_path}/s.json", "--keep", f"{tmp_path}/k.json", f"{tmp_path}/zoo.csv"]) == 0
     assert (tmp_path / "zoo.csv").read_text() == ",".join(ZOO_COLUMNS) + "\n"
 

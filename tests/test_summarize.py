@@ -87,7 +87,9 @@ def write_zoo(home: Path, records: dict[str, dict[str, dict]], **of_model) -> No
         | {"findings": [], "problem": None, **of_model}
         for model in reversed(records)
     ]
-    zoo_state.write(home / "state.json", {"version": 1, "candidates": [], "models": models, "cache": {}})
+    zoo_state.keep(
+        zoo_state.handed({"version": 1, "candidates": [], "models": models, "cache": {}}), home / "state.json"
+    )
 
 
 def run(home: Path) -> int:

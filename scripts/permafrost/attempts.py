@@ -27,6 +27,7 @@ class Attempts:
     def __init__(self, frozen: str, reports: str):
         self._frozen, self._reports = Path(frozen), Path(reports)
         self._found: dict[tuple[str, str], str] = {}
+        self._mended_of: dict[str, list] = {}
 
     def of(self, stage: str, model: str) -> str:
         """The token of a stage's job: empty where there is no record, or one that was made at the first attempt.
@@ -54,8 +55,14 @@ class Attempts:
         if stage == "freeze":
             others += _other_graph(path.with_name("frozen_graph.pb"), record)
         if stage in ("import_meta", "freeze"):
-            others += _mended(provenance)
+            others += self._mended(model)
         return _digest(path, others) if others else record.get("attempt", "")
+
+    def _mended(self, model: str) -> list:
+        # import_meta and freeze both ask, and a provenance is large.
+        if model not in self._mended_of:
+            self._mended_of[model] = _mended(self._frozen / model / _PROVENANCE)
+        return self._mended_of[model]
 
 
 def _digest(path: Path, others: list = ()) -> str:

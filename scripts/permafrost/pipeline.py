@@ -63,7 +63,6 @@ class Pipeline:
         self.zoo, self.seen = zoo_state.digests(state)
         self.handed = zoo_state.handed(state)
         self.stale = self._stale() if scans else []
-        self._state = state
 
     def _scan(self) -> dict:
         def rule_for(series: str, zoo: str):
@@ -86,7 +85,7 @@ class Pipeline:
             Path(self.reports).mkdir(parents=True, exist_ok=True)
             self._lock = open(f"{self.reports}/.lock", "w")  # noqa: SIM115 - held until the process ends
             fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            zoo_state.write(self.state_file, self._state)
+            zoo_state.keep(self.handed, self.state_file)
         except BlockingIOError as error:
             raise Problem(
                 "bad_setting", f"another run is writing to {self.reports}; wait for it or choose another `reports`"

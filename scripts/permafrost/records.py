@@ -232,6 +232,17 @@ def _written(path: str | Path, record: dict, failed: str) -> dict:
     return record
 
 
+def framed(outcome: dict, model: str, facts: dict, stopwatch: Stopwatch, attempt: str) -> dict:
+    """A stage's record: how it ended, its facts, its timing, and the token of its attempt where it has one.
+
+    Args:
+      outcome: as success or failure gives it.
+      attempt: a token of permafrost.attempts, or "".
+    """
+    token = {"attempt": attempt} if attempt else {}
+    return {**outcome, "model": model, **facts, "timing": stopwatch.timing(), **token}
+
+
 def write_record(
     stage: str,
     model: str,
@@ -272,8 +283,7 @@ def write_record(
         traceback.print_exc()
         outcome = failure(stage, _internal(error), failed)
         outcome["transient"] = isinstance(error, ImportError)  # of a machine that can be mended
-    token = {"attempt": attempt} if attempt else {}
-    record = {**outcome, "model": model, **facts, "timing": stopwatch.timing(), **token}
+    record = framed(outcome, model, facts, stopwatch, attempt)
     try:
         record = _written(path, record, failed)
     except OSError as error:

@@ -7,6 +7,7 @@
 import hashlib
 import json
 import os
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -62,10 +63,10 @@ def read(path: str | Path) -> dict:
     return state
 
 
-def write(path: str | Path, state: dict) -> None:
-    """Writes a state to `path`, whole. Raises OSError."""
+def keep(handed_state: str, path: str | Path) -> None:
+    """Writes a state that was handed over, or is in a file, to `path` as it is, whole. Raises OSError."""
     with written_whole(path) as temporary:
-        temporary.write_text(_text(state), encoding="ascii")
+        shutil.copyfile(handed_state, temporary)
 
 
 def handed(state: dict) -> str:
@@ -78,9 +79,8 @@ def handed(state: dict) -> str:
 
 def digests(state: dict) -> tuple[str, str]:
     """Digests, in hexadecimal, of what was found, and of that and the stamps of all files that were looked at."""
-    found = {key: value for key, value in state.items() if key != "cache"}
-    stamps = {path: stamp for path, (stamp, _) in state["cache"].items()}
-    return _digest(found), _digest(found | {"stamps": stamps})
+    found = _digest({key: value for key, value in state.items() if key != "cache"})
+    return found, _digest({"found": found, "stamps": {path: stamp for path, (stamp, _) in state["cache"].items()}})
 
 
 def _digest(content: dict) -> str:
