@@ -19,7 +19,7 @@ import freeze
 import import_meta
 import list_ops
 from permafrost import graph_files, limits, records
-from permafrost.metagraph import read_meta_graph
+from permafrost.metagraph import producer_ops, read_meta_graph
 from permafrost.protos import types_pb2
 from stages import default_settings, sources
 
@@ -114,7 +114,8 @@ def list_everything(record: dict, provenance: dict, pb: Path) -> None:
     meta_graph, frozen = graph_files.read(record["graph"]), list_ops.frozen_graph_of(provenance, pb)
     list_ops.findings(record, provenance, meta_graph, frozen, [])
     list_ops.picture(provenance, frozen)
-    list_ops.prepared(meta_graph, frozen)
+    list_ops.prepared(meta_graph.graph_def, producer_ops(meta_graph))
+    list_ops.prepared(frozen)
 
 
 def took(work: Callable, *args) -> float:
