@@ -30,7 +30,7 @@ from frozen_models import frozen_model
 from permafrost import discovery, graph_files, judging, model_files, sandbox, settings
 from permafrost.checkpoint import open_checkpoint
 from permafrost.contract import Problem
-from permafrost.metagraph import GraphIndex
+from permafrost.index import GraphIndex
 from permafrost.protos import graph_pb2
 from permafrost.static import constant
 

@@ -15,7 +15,7 @@ import google.protobuf
 from permafrost import freezing, graph_files, limits, records
 from permafrost.checkpoint import open_checkpoint
 from permafrost.contract import Problem
-from permafrost.metagraph import GraphIndex
+from permafrost.index import GraphIndex
 from permafrost.unchanged import stamp_of, watched
 
 

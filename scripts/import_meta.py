@@ -14,6 +14,7 @@ import pandas as pd
 
 from permafrost import (
     choosing,
+    freezing,
     graph_files,
     importing,
     limits,
@@ -23,9 +24,10 @@ from permafrost import (
     tables,
     unchanged,
 )
+from permafrost.beginning import Beginning
 from permafrost.checkpoint import open_checkpoint
 from permafrost.contract import RANKING_COLUMNS, TRANSIENT, Problem
-from permafrost.metagraph import GraphIndex
+from permafrost.index import GraphIndex
 
 
 def import_model(source: dict, settings: dict, facts: dict) -> dict | None:
@@ -58,7 +60,9 @@ def import_model(source: dict, settings: dict, facts: dict) -> dict | None:
         facts["variables"] = importing.describe_variables(
             facts["graph"]["path"], meta_graph, index, checkpoint.tensors, settings["weights"], "graph" in source
         )
-    facts.update(choosing.choose(meta_graph, index, facts["variables"], settings))
+    run_before = Beginning(meta_graph, index).ops()
+    try_to_freeze = freezing.trial(meta_graph, index, facts["variables"])
+    facts.update(choosing.choose(meta_graph, index, facts["variables"], settings, run_before, try_to_freeze))
     return None
 
 

@@ -12,7 +12,7 @@ import time
 from import_meta import import_model, rehearse
 from permafrost import foreign, graph_files, judgement, judging, limits, records, unchanged, verdict
 from permafrost.contract import VERIFIED, Problem
-from permafrost.metagraph import GraphIndex
+from permafrost.index import GraphIndex
 
 
 def judge(frozen_graph: str, source: dict, settings: dict, facts: dict) -> dict:

@@ -12,7 +12,7 @@ import tensorflow as tf
 import kinds
 from comparing import compared
 from fresh_process import in_fresh_process
-from permafrost.metagraph import needed_functions
+from permafrost.calls import needed_functions
 from permafrost.protos import graph_pb2, types_pb2
 from permafrost.unsafe_ops import unsafe_nodes
 

@@ -19,7 +19,8 @@ from conftest import SAMPLE_ZOO
 from permafrost import graph_files, limits, records
 from permafrost import settings as config_settings
 from permafrost.contract import CAUSES, Problem
-from permafrost.metagraph import read_meta_graph, tensor_name
+from permafrost.index import tensor_name
+from permafrost.metagraph import read_meta_graph
 from stages import default_settings, sources
 
 EXAMPLES = os.environ.get("PERMAFROST_FUZZ_EXAMPLES")

@@ -16,7 +16,8 @@ import kinds
 from conftest import SAMPLE_ZOO
 from permafrost import graph_findings, settings_file
 from permafrost.contract import Problem
-from permafrost.metagraph import GraphIndex, read_meta_graph
+from permafrost.index import GraphIndex
+from permafrost.metagraph import read_meta_graph
 from permafrost.protos import graph_pb2
 from permafrost.restore_map import parse_slice, restore_map
 from stages import frozen, imported, problem_of, sources

@@ -14,7 +14,9 @@ import tensorflow as tf
 
 from permafrost import feeds, inputs, outputs, pruning, static
 from permafrost.contract import Problem
-from permafrost.metagraph import VARIABLE_OPS, GraphIndex, read_meta_graph, static_shape, tensor_name
+from permafrost.index import GraphIndex, tensor_name
+from permafrost.metagraph import read_meta_graph
+from permafrost.variable_ops import VARIABLE_OPS, static_shape
 
 v1 = tf.compat.v1
 ZOO = Path(os.environ.get("PERMAFROST_ZOO") or Path(__file__).parents[2] / "shared" / "zoo")

@@ -9,7 +9,8 @@ import tensorflow as tf
 import kinds
 from fresh_process import in_fresh_process
 from permafrost import pruning
-from permafrost.metagraph import GraphIndex, needed_functions
+from permafrost.calls import needed_functions
+from permafrost.index import GraphIndex
 from stages import frozen, imported, problem_of, sources
 from test_kinds import verified
 

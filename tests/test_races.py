@@ -6,7 +6,7 @@ import tensorflow as tf
 
 import kinds
 from permafrost import races
-from permafrost.metagraph import GraphIndex
+from permafrost.index import GraphIndex
 
 v1 = tf.compat.v1
 

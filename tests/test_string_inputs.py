@@ -7,7 +7,7 @@ import tensorflow as tf
 import kinds
 from permafrost import feeds, string_inputs
 from permafrost.contract import Problem
-from permafrost.metagraph import GraphIndex
+from permafrost.index import GraphIndex
 from permafrost.protos import graph_pb2, node_def_pb2
 from stages import frozen, imported, problem_of
 from test_kinds import check_judgement, saved

@@ -6,7 +6,8 @@ assign_moving_average in tensorflow/python/training/moving_averages.py.
 """
 
 from permafrost.contract import Problem
-from permafrost.metagraph import VARIABLE_OPS, GraphIndex
+from permafrost.index import GraphIndex
+from permafrost.variable_ops import VARIABLE_OPS
 
 NAME = "ExponentialMovingAverage"  # of tf.train.ExponentialMovingAverage, unless a program gives it another
 _UPDATES = ("AssignSub", "AssignSubVariableOp")

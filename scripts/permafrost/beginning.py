@@ -6,12 +6,12 @@ A frozen graph has what the checkpoint holds. Where TensorFlow puts something el
 from collections.abc import Iterable
 
 from permafrost.bodies import Body
+from permafrost.calls import needed_functions
 from permafrost.contract import Problem
-from permafrost.metagraph import VARIABLE_OPS, GraphIndex, needed_functions, resource_name, tensor_name
+from permafrost.index import GraphIndex, tensor_name
 from permafrost.pruning import TABLE_INITIALIZERS, TABLES, needed
-from permafrost.reads import RESOURCE_WRITES
-from permafrost.sharing import REF_WRITES
 from permafrost.state_changes import Changes, Seeing
+from permafrost.variable_ops import REF_WRITES, RESOURCE_WRITES, VARIABLE_OPS, resource_name
 
 _ASSIGNS = ("Assign", "AssignVariableOp")
 # Where a SavedModel names the op that its loader runs (tensorflow/python/saved_model/constants.py), in that order.

@@ -9,11 +9,12 @@ import numpy as np
 from permafrost import comparison
 from permafrost.bodies import Body
 from permafrost.branches import Branches
-from permafrost.metagraph import GraphIndex, needed_functions, tensor_name
+from permafrost.calls import needed_functions
+from permafrost.index import GraphIndex, tensor_name
 from permafrost.pair import Pair
 from permafrost.seeds import is_seeded
 from permafrost.sides import saver_nodes
-from permafrost.state_findings import changes_by_itself
+from permafrost.stateful_ops import changes_by_itself
 from permafrost.unsafe_ops import executed
 from permafrost.written_reads import find_takers, find_writers
 

@@ -8,7 +8,8 @@ from collections.abc import Callable, Iterable
 
 from permafrost.bodies import Body
 from permafrost.orders import ENTERS, EXITS, MERGES, is_default, sources, topological
-from permafrost.sharing import REF_WRITES, shares
+from permafrost.sharing import shares
+from permafrost.variable_ops import REF_WRITES
 
 _SWITCHES = ("Switch", "RefSwitch", "_SwitchN")
 

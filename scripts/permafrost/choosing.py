@@ -4,35 +4,31 @@ What the settings name is taken or refused. Of the outputs that were found in th
 are left out where others can.
 """
 
-from permafrost import freezing, inputs, node_checks, op_definitions, outputs, pruning
-from permafrost.beginning import Beginning
+from collections.abc import Callable
+
+from permafrost import inputs, node_checks, op_definitions, outputs, pruning
+from permafrost.calls import CALLS, needed_functions, recursive_function
 from permafrost.contract import Problem
-from permafrost.metagraph import (
-    GraphIndex,
-    data_inputs,
-    missing_input,
-    needed_functions,
-    node_in_cycle,
-    recursive_function,
-    tensor_name,
-)
-from permafrost.propagation import CALLS
+from permafrost.index import GraphIndex, data_inputs, missing_input, node_in_cycle, tensor_name
 
 _LONGEST_NAME = 100  # characters of one that a message shows
-_PLAIN_OPTIONS = {
-    "clear_devices": True,
-    "variable_names_allowlist": [],
-    "variable_names_denylist": [],
-    "initializer_nodes": [],
-}
 
 
-def choose(meta_graph, index: GraphIndex, variables: list[dict], settings: dict) -> dict:
+def choose(
+    meta_graph,
+    index: GraphIndex,
+    variables: list[dict],
+    settings: dict,
+    run_before: set[str],
+    try_to_freeze: Callable[[dict], None],
+) -> dict:
     """The outputs and inputs of a model, from its settings or found in its graph, and the ops between them.
 
     Args:
       variables: as permafrost.importing.describe_variables gives them.
       settings: `outputs` and `inputs`.
+      run_before: the op types that a saver or a loader runs.
+      try_to_freeze: raises Problem where `outputs`, `inputs` and `op_definitions` cannot be frozen.
     Returns `outputs`, `outputs_why`, `outputs_ranking`, `inputs` (tensor name -> description) and `op_definitions`,
       which also has the ops inside the library functions that the outputs need, and those that a saver runs.
     Raises Problem: no_output, unknown_output, unknown_input, unknown_op, bad_meta_graph (a needed node is not as its
@@ -41,15 +37,17 @@ def choose(meta_graph, index: GraphIndex, variables: list[dict], settings: dict)
     is_named = settings["outputs"] != "auto"
     names = {variable["variable"] for variable in variables}
     choice = outputs.choose(meta_graph, index, names, settings["outputs"] if is_named else None)
-    between = _Between(meta_graph, index, variables, {} if settings["inputs"] == "auto" else settings["inputs"])
+    configured = {} if settings["inputs"] == "auto" else settings["inputs"]
+    between = _Between(meta_graph, index, variables, configured, run_before)
     if is_named:
         return _described(choice) | between.describe(choice.outputs)
     facts = _described(choice)
     try:
         found = between.describe(choice.outputs)
-        between.try_to_freeze(found)
+        try_to_freeze(found)
     except Problem:
-        if not leave_out(facts, {name: reason for name in choice.outputs if (reason := between.hindrance([name]))}):
+        reasons = {name: reason for name in choice.outputs if (reason := between.hindrance(name, try_to_freeze))}
+        if not leave_out(facts, reasons):
             raise
         found = between.describe(facts["outputs"])
     return facts | found
@@ -82,23 +80,21 @@ def leave_out(facts: dict, reasons: dict[str, str]) -> bool:
 class _Between:
     """A graph with the inputs that the settings describe, and what lies between them and any outputs."""
 
-    def __init__(self, meta_graph, index: GraphIndex, variables: list[dict], configured_inputs: dict):
-        self._meta_graph, self._index, self._variables = meta_graph, index, variables
+    def __init__(
+        self, meta_graph, index: GraphIndex, variables: list[dict], configured_inputs: dict, run_before: set[str]
+    ):
+        self._meta_graph, self._index = meta_graph, index
         self._configured = configured_inputs
-        self._beforehand = op_definitions.look_up(Beginning(meta_graph, index).ops())
+        self._run_before = op_definitions.look_up(run_before)
         self._shapes = {v["variable"]: v["shape"] for v in variables if v["shape"] is not None}
 
-    def hindrance(self, chosen: list[str]) -> str:
-        """Why the outputs `chosen` cannot be frozen; empty where they can."""
+    def hindrance(self, output: str, try_to_freeze: Callable[[dict], None]) -> str:
+        """Why an output cannot be frozen; empty where it can."""
         try:
-            self.try_to_freeze(self.describe(chosen))
+            try_to_freeze(self.describe([output]))
         except Problem as problem:
             return problem.message
         return ""
-
-    def try_to_freeze(self, found: dict) -> None:
-        """Raises Problem where what `describe` found cannot be frozen."""
-        freezing.plan(self._meta_graph, self._index, {"variables": self._variables, **found}, _PLAIN_OPTIONS)
 
     def describe(self, chosen: list[str]) -> dict:
         """`outputs`, `inputs` and `op_definitions` for the outputs `chosen`; raises Problem as choose does."""
@@ -108,7 +104,7 @@ class _Between:
             point = "{}:{}".format(*tensor_name(name))
             if cuts.get(point, point) != point:
                 raise Problem("unknown_output", f"output {name!r} is fed as an input, so nothing computes it")
-        definitions = _checked_definitions(self._index.of(cut), chosen) | self._beforehand
+        definitions = _checked_definitions(self._index.of(cut), chosen) | self._run_before
         return {"outputs": chosen, "inputs": fed, "op_definitions": dict(sorted(definitions.items()))}
 
 

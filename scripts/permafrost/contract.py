@@ -3,6 +3,9 @@
 People's scripts rely on these names, so they stand in one place and nowhere else.
 """
 
+import difflib
+from collections.abc import Iterable
+
 VERIFIED, MISMATCH, UNVERIFIABLE, FAILED = "verified", "mismatch", "unverifiable", "failed"
 STATUSES = (VERIFIED, MISMATCH, UNVERIFIABLE, FAILED)
 
@@ -134,3 +137,13 @@ class Problem(Exception):
 
     def __str__(self) -> str:
         return self.message
+
+
+def maybe_meant(wrong: str, known: Iterable[str], cutoff: float) -> str:
+    """A hint with up to three of the names `known` that are close to `wrong`; empty where none is.
+
+    Args:
+      cutoff: how close, from 0 to 1, as in difflib.get_close_matches.
+    """
+    close = difflib.get_close_matches(wrong, list(known), n=3, cutoff=cutoff)
+    return f"maybe you meant {' or '.join(close)}" if close else ""

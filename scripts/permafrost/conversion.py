@@ -11,9 +11,9 @@ from collections.abc import Callable, Collection, Iterable
 from permafrost.bodies import Body
 from permafrost.contract import Problem
 from permafrost.functions import Functions
-from permafrost.metagraph import VARIABLE_OPS
 from permafrost.propagation import Propagation, Value
 from permafrost.readers import READERS
+from permafrost.variable_ops import VARIABLE_OPS
 
 
 def convertible(graph_def, allowlist: list[str] | None, denylist: list[str] | None) -> list[str]:

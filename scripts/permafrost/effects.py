@@ -3,7 +3,8 @@
 import re
 from collections.abc import Callable
 
-from permafrost.metagraph import VARIABLE_OPS, called_functions
+from permafrost.calls import called_functions
+from permafrost.variable_ops import VARIABLE_OPS
 
 # Stateful ops that leave nothing behind which another node could find. What writes to variables is looked at by itself.
 _PASSIVE = {

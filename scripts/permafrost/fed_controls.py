@@ -4,11 +4,12 @@ TensorFlow moves the data edges of a fed tensor to what is fed, and leaves its n
 placeholder (RewriteGraphForExecution in tensorflow/core/graph/subgraph.cc).
 """
 
+from permafrost.calls import needed_functions
 from permafrost.effects import acts_by_itself
-from permafrost.metagraph import GraphIndex, needed_functions
+from permafrost.index import GraphIndex
 from permafrost.op_definitions import keeps_state, registered
 from permafrost.protos import types_pb2
-from permafrost.reads import RESOURCE_WRITES
+from permafrost.variable_ops import RESOURCE_WRITES
 
 # Ops of input pipelines: a graph that is served has placeholders in their place.
 INPUT_PIPELINES = {

@@ -3,7 +3,7 @@
 from collections.abc import Collection
 
 from permafrost.fed_controls import INPUT_PIPELINES, runs_though_fed
-from permafrost.metagraph import GraphIndex, tensor_name
+from permafrost.index import GraphIndex, tensor_name
 from permafrost.pruning import PLACEHOLDERS
 
 

@@ -11,8 +11,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 from permafrost.contract import Problem
-from permafrost.graph_size import no_graph_of
 from permafrost.listing import Listing
+from permafrost.metagraph import no_graph_of
 from permafrost.names import named_prefixes, printable
 from permafrost.unchanged import stamp
 

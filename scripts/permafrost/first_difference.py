@@ -6,10 +6,11 @@ The verdict does not depend on it; it may take long, or fail, in a process of it
 import tensorflow as tf
 
 from permafrost import comparison
-from permafrost.metagraph import VARIABLE_OPS, GraphIndex
+from permafrost.index import GraphIndex
 from permafrost.pair import Pair
 from permafrost.sides import RunFailed
 from permafrost.unsafe_ops import executed
+from permafrost.variable_ops import VARIABLE_OPS
 
 _FIRST_GROUP = 32
 _LARGEST_GROUP_BYTES = 64 << 20

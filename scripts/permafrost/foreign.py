@@ -4,7 +4,7 @@ from google.protobuf.message import DecodeError
 
 from permafrost import frozen_file, pruning
 from permafrost.contract import Problem
-from permafrost.metagraph import GraphIndex, tensor_name
+from permafrost.index import GraphIndex, tensor_name
 from permafrost.op_definitions import registered
 from permafrost.protos import types_pb2
 from permafrost.pruning import PLACEHOLDERS, TABLE_INITIALIZERS

@@ -10,8 +10,10 @@ from collections import deque
 from collections.abc import Callable, Collection
 
 from permafrost.feed_points import feed_points
-from permafrost.metagraph import GraphIndex, static_shape, tensor_name
+from permafrost.index import GraphIndex, tensor_name
+from permafrost.stateful_ops import RANDOM
 from permafrost.static import constant, element_count, output_shape
+from permafrost.variable_ops import static_shape
 
 # Values end here: what these ops write, save, show or check is no output of a network.
 _SINKS = re.compile(
@@ -50,7 +52,6 @@ STRUCTURAL = {
 _FOLLOWING = STRUCTURAL | _ACTIVATIONS | _POOLS | _SELECTIONS  # What may follow a layer and still be its result.
 # What losses do to a result before they compare it with labels.
 _LOSS_SIDE = {"Log", "Log1p", "Neg", "Maximum", "Minimum", "ClipByValue", "Square", "Sqrt", "Pow", "Exp", "Softplus"}
-RANDOM = re.compile(r"^(Random|Stateless(Random|Truncated)|TruncatedNormal|ParameterizedTruncated|Multinomial).*")
 _NO_WEIGHT = re.compile(r"(^|/)(global_step|(val_|training_)?step|epoch)(/part_\d+)?$", re.IGNORECASE)
 # A conditional random field's scores from one label to the next: its loss and its decoder take them, no layer does.
 _TRANSITIONS = re.compile(r"(^|/)transitions?(_(matrix|params|weights))?(_\d+)?$", re.IGNORECASE)

@@ -7,17 +7,19 @@ freeze_graph gives a right answer, the file is the same byte for byte.
 import contextlib
 import os
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from permafrost import conversion, effects, frozen_writer, op_definitions, pruning, repairs
 from permafrost.beginning import Beginning, refuse_written_by_initializers
-from permafrost.contract import Problem
+from permafrost.contract import Problem, maybe_meant
 from permafrost.frozen_writer import Constant
-from permafrost.metagraph import VARIABLE_OPS, GraphIndex, producer_ops, tensor_name
+from permafrost.index import GraphIndex, tensor_name
+from permafrost.metagraph import producer_ops
 from permafrost.propagation import Value
 from permafrost.records import written_whole
-from permafrost.suggestions import maybe_meant
+from permafrost.variable_ops import VARIABLE_OPS
 
 
 @dataclass
@@ -34,6 +36,26 @@ class Plan:
     cuts: dict[str, str] = field(default_factory=dict)
     initializers: list[str] = field(default_factory=list)
     repairs: list[dict] = field(default_factory=list)
+
+
+_PLAIN_OPTIONS = {
+    "clear_devices": True,
+    "variable_names_allowlist": [],
+    "variable_names_denylist": [],
+    "initializer_nodes": [],
+}
+
+
+def trial(meta_graph, index: GraphIndex, variables: list[dict]) -> Callable[[dict], None]:
+    """A function that raises Problem, as `plan` does, where what it is given cannot be frozen.
+
+    It is given `outputs`, `inputs` and `op_definitions`, as permafrost.choosing gives them; for the rest see `plan`.
+    """
+
+    def try_to_freeze(chosen: dict) -> None:
+        plan(meta_graph, index, {"variables": variables, **chosen}, _PLAIN_OPTIONS)
+
+    return try_to_freeze
 
 
 def plan(meta_graph, index: GraphIndex, imported: dict, options: dict) -> Plan:

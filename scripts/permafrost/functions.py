@@ -8,11 +8,11 @@ import copy
 from collections.abc import Callable
 
 from permafrost.bodies import Body
+from permafrost.calls import CALLS, called_functions, needed_functions
 from permafrost.contract import Problem
-from permafrost.metagraph import VARIABLE_OPS, called_functions, needed_functions
-from permafrost.propagation import CALLS, Propagation, Value
+from permafrost.propagation import Propagation, Value
 from permafrost.protos import types_pb2
-from permafrost.reads import RESOURCE_WRITES
+from permafrost.variable_ops import RESOURCE_WRITES, VARIABLE_OPS
 from permafrost.writes import settle
 
 

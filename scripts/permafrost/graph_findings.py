@@ -4,10 +4,11 @@ import re
 from collections.abc import Iterator
 
 from permafrost import feeds
+from permafrost.calls import called_functions
 from permafrost.contract import INFO, SEVERITIES, WARNING
-from permafrost.forward import RANDOM
-from permafrost.metagraph import GraphIndex, called_functions
+from permafrost.index import GraphIndex
 from permafrost.op_definitions import registered
+from permafrost.stateful_ops import RANDOM
 from permafrost.static import constant
 
 _TRAINING = re.compile(r"train|phase|learning|drop_?out|batch_?norm|(^|/)bn(_\d+)?/", re.IGNORECASE)

@@ -5,9 +5,10 @@ from math import prod
 
 from permafrost import averages, pruning
 from permafrost.contract import Problem
-from permafrost.metagraph import VARIABLE_OPS, GraphIndex, static_shape
+from permafrost.index import GraphIndex
 from permafrost.protos import types_pb2
 from permafrost.restore_map import Source, restore_map, saved_slices
+from permafrost.variable_ops import VARIABLE_OPS, static_shape
 
 
 def describe_graph(meta_graph) -> dict:

@@ -9,12 +9,11 @@ from collections import deque
 from collections.abc import Callable, Iterator
 
 from permafrost import sparse_inputs, string_inputs
-from permafrost.contract import Problem
+from permafrost.contract import Problem, maybe_meant
 from permafrost.feed_points import feed_points, needed, nodes_between
-from permafrost.metagraph import GraphIndex, tensor_name
+from permafrost.index import GraphIndex, tensor_name
 from permafrost.pruning import PLACEHOLDERS, declared_dtype, declared_shape
 from permafrost.static import constant, dtype_name, element_count, output_shape
-from permafrost.suggestions import maybe_meant
 
 # Ops that hand on a tensor's values, maybe in another shape or order.
 _VALUE_KEEPING = {

@@ -11,8 +11,8 @@ import numpy as np
 from permafrost import behaviour, comparison, devices, feeds, negative_control, structure, untold_state
 from permafrost.contract import Problem
 from permafrost.graph_import import evaluated_unsafe, refuse
+from permafrost.index import tensor_name
 from permafrost.mending import BATCHES
-from permafrost.metagraph import tensor_name
 from permafrost.pair import Pair
 from permafrost.pruning import PLACEHOLDERS
 from permafrost.sides import RunFailed, saver_nodes

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from permafrost import comparison
-from permafrost.metagraph import tensor_name
+from permafrost.index import tensor_name
 from permafrost.pair import Pair
 from permafrost.sides import RunFailed
 

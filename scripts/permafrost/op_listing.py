@@ -15,9 +15,9 @@ from permafrost import limits, sandbox
 from permafrost.argument_types import argument_types
 from permafrost.contract import OP_COLUMNS, TRANSIENT, Problem
 from permafrost.graph_import import import_to_look_at
-from permafrost.metagraph import VARIABLE_OPS, static_shape
 from permafrost.static import element_count
 from permafrost.tables import integer
+from permafrost.variable_ops import VARIABLE_OPS, static_shape
 
 # Large constants are emptied before the import: their values decide no shape, and would be copied several times.
 _LARGE_CONSTANT = 1 << 20

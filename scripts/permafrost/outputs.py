@@ -9,12 +9,12 @@ from collections import deque
 from dataclasses import dataclass, field
 
 from permafrost import node_checks, subnetworks
-from permafrost.contract import Problem
+from permafrost.contract import Problem, maybe_meant
 from permafrost.forward import HEADS, INTERNAL, STRUCTURAL, Forward
-from permafrost.metagraph import VARIABLE_OPS, GraphIndex, tensor_name
+from permafrost.index import GraphIndex, tensor_name
 from permafrost.op_definitions import registered
 from permafrost.protos import types_pb2
-from permafrost.suggestions import maybe_meant
+from permafrost.variable_ops import VARIABLE_OPS
 
 _TOLD = re.compile(
     r"(^|[/_])(predict\w*|outputs?|logits?|prob\w*|scores?|softmax|sigmoid|action|value\w*|classes|embeddings?|y_pred)"

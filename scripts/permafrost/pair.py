@@ -9,10 +9,11 @@ import numpy as np
 
 from permafrost import comparison, feeds, graph_files, pruning
 from permafrost.forward import HEADS, STRUCTURAL
-from permafrost.metagraph import VARIABLE_OPS, GraphIndex, tensor_name
+from permafrost.index import GraphIndex, tensor_name
 from permafrost.seeds import seed_random_ops
 from permafrost.sides import CheckpointSide, FrozenSide, RunFailed
 from permafrost.unsafe_ops import executed
+from permafrost.variable_ops import VARIABLE_OPS
 
 # The sessions in which a graph that leaves an order open is asked for a value: as the judge's, and as people's.
 _EXACT = [{"threads": threads} for threads in (1, 2, 8, 16) * 10]

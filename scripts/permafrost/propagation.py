@@ -9,22 +9,12 @@ from dataclasses import dataclass
 
 from permafrost.bodies import PASSING, Body, controls
 from permafrost.branches import Branches
+from permafrost.calls import CALLS
 from permafrost.contract import Problem
-from permafrost.metagraph import VARIABLE_OPS
 from permafrost.protos import tensor_shape_pb2
 from permafrost.readers import READERS, convert_reader
+from permafrost.variable_ops import VARIABLE_OPS
 
-# Op that calls functions -> (first input that is an argument, attribute of the arguments' dtypes, of the functions).
-CALLS = {
-    "If": (1, "Tin", ("then_branch", "else_branch")),
-    "StatelessIf": (1, "Tin", ("then_branch", "else_branch")),
-    "Case": (1, "Tin", ("branches",)),
-    "StatelessCase": (1, "Tin", ("branches",)),
-    "PartitionedCall": (0, "Tin", ("f",)),
-    "StatefulPartitionedCall": (0, "Tin", ("f",)),
-    "While": (0, "T", ("body", "cond")),
-    "StatelessWhile": (0, "T", ("body", "cond")),
-}
 _LOOPS = ("While", "StatelessWhile")
 # What takes a reference or a handle as it is when it comes here: other variables, and what was repaired before.
 _CONVERTED = ("Add", "AddV2", "Sub", "Const", "IdentityN", "NoOp", "Shape", "GatherV2", "GatherNd", *VARIABLE_OPS)

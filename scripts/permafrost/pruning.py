@@ -5,7 +5,7 @@ from collections import deque
 
 from permafrost.contract import Problem
 from permafrost.fed_controls import runs_though_fed
-from permafrost.metagraph import GraphIndex, tensor_name
+from permafrost.index import GraphIndex, tensor_name
 from permafrost.protos import graph_pb2, node_def_pb2, types_pb2
 
 PLACEHOLDERS = ("Placeholder", "PlaceholderV2", "PlaceholderWithDefault")

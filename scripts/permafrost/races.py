@@ -12,7 +12,8 @@ from permafrost.bodies import PASSING, Body
 from permafrost.branches import Branches
 from permafrost.orders import FED, Order, first_in_cycle
 from permafrost.protos import types_pb2
-from permafrost.sharing import COPYING, REF_WRITES, shares
+from permafrost.sharing import COPYING, shares
+from permafrost.variable_ops import REF_WRITES
 from permafrost.written_reads import find_takers, find_writers
 
 _PASSING_REFERENCES = ("RefEnter", "RefExit", "RefIdentity", "RefMerge", "RefNextIteration", "RefSwitch")

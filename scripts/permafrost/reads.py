@@ -5,12 +5,12 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from permafrost.bodies import Body
+from permafrost.calls import CALLS
 from permafrost.contract import Problem
-from permafrost.propagation import CALLS
 from permafrost.readers import READERS
 from permafrost.sharing import shares
+from permafrost.variable_ops import RESOURCE_WRITES
 
-RESOURCE_WRITES = {"AssignVariableOp": "Identity", "AssignAddVariableOp": "Add", "AssignSubVariableOp": "Sub"}
 _MOST_WAYS = 100_000
 _REFERENCES = ("Variable", "VariableV2")
 _NO_READERS = ("VarIsInitializedOp", "IsVariableInitialized")  # They look at whether a variable has a value.

@@ -12,8 +12,9 @@ import tensorflow as tf
 from permafrost import comparison, feeds, graph_files, pruning
 from permafrost.feed_points import needed
 from permafrost.graph_import import import_to_look_at
+from permafrost.index import GraphIndex, tensor_name
 from permafrost.mending import BATCHES, alternatives, failing_node
-from permafrost.metagraph import GraphIndex, producer_ops, tensor_name
+from permafrost.metagraph import producer_ops
 from permafrost.seeds import seed_random_ops
 from permafrost.sides import CheckpointSide, RunFailed, saver_nodes
 from permafrost.unsafe_ops import unsafe_to_restore, unsafe_to_run

@@ -10,12 +10,11 @@ from dataclasses import dataclass
 from permafrost import readers, writes
 from permafrost.bodies import Body
 from permafrost.branches import Branches
+from permafrost.calls import needed_functions
 from permafrost.contract import Problem
 from permafrost.functions import Functions
-from permafrost.metagraph import VARIABLE_OPS, needed_functions
 from permafrost.protos import types_pb2
-from permafrost.reads import RESOURCE_WRITES
-from permafrost.sharing import REF_WRITES
+from permafrost.variable_ops import REF_WRITES, RESOURCE_WRITES, VARIABLE_OPS
 
 # The plain twin of each op that takes a reference; their inputs, outputs and attributes are the same.
 REF_TWINS = {

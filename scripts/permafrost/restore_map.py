@@ -10,8 +10,9 @@ from dataclasses import dataclass
 from google.protobuf.message import DecodeError
 
 from permafrost.contract import Problem
-from permafrost.metagraph import VARIABLE_OPS, GraphIndex, tensor_name
+from permafrost.index import GraphIndex, tensor_name
 from permafrost.protos import variable_pb2
+from permafrost.variable_ops import VARIABLE_OPS
 
 _VARIABLES = "variables"  # tf.GraphKeys.GLOBAL_VARIABLES
 _ASSIGNS = ("Assign", "AssignVariableOp")

@@ -6,6 +6,7 @@ is taken to share unless it is listed here; tests/test_sharing.py asks TensorFlo
 """
 
 from permafrost.bodies import PASSING
+from permafrost.variable_ops import REF_WRITES
 
 COPYING_UNARY = (
     "Abs", "Neg", "Exp", "Expm1", "Log1p", "Sqrt", "Rsqrt", "Square", "Sin", "Cos", "Tanh", "Sigmoid", "Relu", "Relu6",
@@ -25,8 +26,6 @@ COPYING_OTHERS = (
 SHAPELY = ("Shape", "ShapeN", "Size", "Rank")
 
 COPYING = frozenset((*COPYING_UNARY, *COPYING_BINARY, *COPYING_OTHERS, *SHAPELY))
-
-REF_WRITES = {"Assign": "Identity", "AssignAdd": "Add", "AssignSub": "Sub"}
 
 
 def shares(node, position: int) -> bool:

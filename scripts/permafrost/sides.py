@@ -15,8 +15,10 @@ from tensorflow.python.framework import tensor_util
 from permafrost import devices, frozen_file, pruning, races
 from permafrost.contract import Problem
 from permafrost.graph_import import import_to_run
-from permafrost.metagraph import VARIABLE_OPS, GraphIndex, data_inputs, producer_ops, tensor_name
+from permafrost.index import GraphIndex, data_inputs, tensor_name
+from permafrost.metagraph import producer_ops
 from permafrost.unsafe_ops import executed
+from permafrost.variable_ops import VARIABLE_OPS
 
 _v1 = tf.compat.v1
 

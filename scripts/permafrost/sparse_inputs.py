@@ -6,7 +6,7 @@ together is what an op that takes all three says in its definition, or what tf.s
 
 from collections.abc import Callable, Iterator
 
-from permafrost.metagraph import GraphIndex, tensor_name
+from permafrost.index import GraphIndex, tensor_name
 from permafrost.op_definitions import registered
 
 _PARTS = ("indices", "values", "shape")

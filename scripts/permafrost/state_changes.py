@@ -8,8 +8,9 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from permafrost.bodies import Body
-from permafrost.metagraph import VARIABLE_OPS, needed_functions, resource_name
+from permafrost.calls import needed_functions
 from permafrost.pruning import QUEUES, TABLES
+from permafrost.variable_ops import VARIABLE_OPS, resource_name
 
 # They give the handle of a resource that goes by a name, and change nothing.
 MAKERS = {

@@ -6,7 +6,7 @@ tensorflow/core/example/example.proto.
 
 from collections.abc import Iterable
 
-from permafrost.metagraph import GraphIndex
+from permafrost.index import GraphIndex
 from permafrost.pruning import TABLE_INITIALIZERS
 from permafrost.static import constant, dtype_name, element_count
 

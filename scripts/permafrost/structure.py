@@ -12,8 +12,8 @@ from permafrost import effects, op_definitions, permitted, pruning
 from permafrost.bodies import PASSING, Body
 from permafrost.branches import Branches
 from permafrost.contract import Problem
-from permafrost.metagraph import VARIABLE_OPS, resource_name
 from permafrost.protos import types_pb2
+from permafrost.variable_ops import VARIABLE_OPS, resource_name
 from permafrost.written_reads import HANDLE_WRITES, REFERENCE_WRITES, WrittenReads
 
 _INITIALIZED = ("IsVariableInitialized", "VarIsInitializedOp")

@@ -7,7 +7,8 @@ an output of it as well.
 from collections import defaultdict, deque
 from collections.abc import Callable, Iterable
 
-from permafrost.metagraph import VARIABLE_OPS, GraphIndex, static_shape
+from permafrost.index import GraphIndex
+from permafrost.variable_ops import VARIABLE_OPS, static_shape
 
 _MOST_NETWORKS = 4  # more scopes than that are the blocks of one network
 

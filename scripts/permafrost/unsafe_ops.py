@@ -6,7 +6,8 @@ merely aborts the process, never ends or takes memory (Abort, a queue, a large F
 
 from collections.abc import Iterable
 
-from permafrost.metagraph import GraphIndex, functions_in, implied_functions, tensor_name
+from permafrost.calls import functions_in, implied_functions
+from permafrost.index import GraphIndex, tensor_name
 
 _GROUPS = {
     "reads files": """

@@ -9,10 +9,11 @@ from collections.abc import Iterable, Iterator
 from tensorflow.python.framework import op_def_registry
 
 from permafrost.bodies import PASSING, Body
+from permafrost.calls import needed_functions
 from permafrost.contract import Problem
-from permafrost.metagraph import VARIABLE_OPS, needed_functions, resource_name
 from permafrost.protos import types_pb2
 from permafrost.pruning import TABLE_INITIALIZERS, TABLES
+from permafrost.variable_ops import VARIABLE_OPS, resource_name
 
 _QUIET = {
     "Assert", "Case", "If", "IsVariableInitialized", "LookupTableExport", "LookupTableExportV2", "LookupTableFind",

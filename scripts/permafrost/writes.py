@@ -12,12 +12,12 @@ from collections.abc import Callable, Iterable
 from permafrost.bodies import PASSING, Body, controls
 from permafrost.branches import Branches
 from permafrost.contract import Problem
-from permafrost.metagraph import VARIABLE_OPS, resource_name
 from permafrost.orders import Order, first_in_cycle
 from permafrost.protos import types_pb2
 from permafrost.readers import READERS, convert_reader, keeps_controls
-from permafrost.reads import RESOURCE_WRITES, Read, Reads, keeps_tensors
-from permafrost.sharing import COPYING, REF_WRITES
+from permafrost.reads import Read, Reads, keeps_tensors
+from permafrost.sharing import COPYING
+from permafrost.variable_ops import REF_WRITES, RESOURCE_WRITES, VARIABLE_OPS, resource_name
 
 _TWINS = REF_WRITES | RESOURCE_WRITES
 _OUTPUTS = {"Identity": "output", "IdentityN": "output", "Add": "z", "AddV2": "z", "Sub": "z"}

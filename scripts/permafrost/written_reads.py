@@ -10,8 +10,8 @@ from collections.abc import Collection
 
 from permafrost import permitted
 from permafrost.bodies import PASSING, Body
+from permafrost.calls import called_functions
 from permafrost.contract import Problem
-from permafrost.metagraph import called_functions
 from permafrost.orders import Order
 from permafrost.sharing import COPYING
 

@@ -1,0 +1,166 @@
+"""A graph as an index: its nodes by name, who takes from whom, and the names of its tensors."""
+
+from collections import defaultdict
+from collections.abc import Callable, Iterable
+from functools import cached_property
+
+_MERGES, _NEXT_ITERATIONS = ("Merge", "RefMerge"), ("NextIteration", "RefNextIteration")
+_MOST_DIGITS = 9  # TensorFlow counts outputs in 32 bits, and wraps around beyond them
+
+
+def tensor_name(name: str) -> tuple[str, int]:
+    """Splits a NodeDef input or a tensor name into node name and output index: `a:1` is (`a`, 1), `a` is (`a`, 0).
+
+    What does not end in a colon and digits, with a name before them, is a name as a whole; so is what ends in more
+    digits than the index of an output has. See ParseTensorName in tensorflow/core/graph/tensor_id.cc.
+    """
+    node, _, index = name.rpartition(":")
+    if node and len(index) <= _MOST_DIGITS and index.isascii() and index.isdigit():
+        return node, int(index)
+    return name, 0
+
+
+def data_inputs(node) -> list[tuple[str, int]]:
+    """The data inputs of a NodeDef as (node name, output index), in order."""
+    return _data(node.input)
+
+
+def _data(texts: Iterable[str]) -> list[tuple[str, int]]:
+    return [tensor_name(text) for text in texts if text[:1] != "^"]
+
+
+class GraphIndex:
+    """A GraphDef's nodes by name, with their producers and consumers. The GraphDef must not change meanwhile.
+
+    What a walk over the graph asks of each node is read once, into Python's own types: protocol buffers are slow.
+    """
+
+    def __init__(self, graph_def):
+        self.graph_def = graph_def
+        self.nodes = {node.name: node for node in graph_def.node}
+
+    def of(self, graph_def) -> "GraphIndex":
+        """The index of `graph_def`, which is this one where the GraphDef is its own."""
+        return self if graph_def is self.graph_def else GraphIndex(graph_def)
+
+    @cached_property
+    def ops(self) -> dict[str, str]:
+        """Node name -> op, in graph order."""
+        return {name: node.op for name, node in self.nodes.items()}
+
+    @cached_property
+    def _texts(self) -> dict[str, list[str]]:
+        return {name: list(node.input) for name, node in self.nodes.items()}
+
+    @cached_property
+    def inputs(self) -> dict[str, list[tuple[str, int]]]:
+        """Node name -> its data inputs as (node name, output index), in order; not to be changed."""
+        return {name: _data(texts) for name, texts in self._texts.items()}
+
+    @cached_property
+    def controls(self) -> dict[str, list[str]]:
+        """Node name -> the names of the nodes that it has as control inputs; not to be changed."""
+        return {name: [text[1:] for text in texts if text[:1] == "^"] for name, texts in self._texts.items()}
+
+    @cached_property
+    def sources(self) -> dict[str, list[str]]:
+        """Node name -> the names of the nodes that it takes from, by data inputs and then by control inputs."""
+        controls = self.controls
+        return {name: [source for source, _ in inputs] + controls[name] for name, inputs in self.inputs.items()}
+
+    @cached_property
+    def consumers(self) -> dict[str, list[str]]:
+        """Node name -> the names of the nodes that take one of its outputs as data, in graph order."""
+        consumers = defaultdict(list)
+        for name, inputs in self.inputs.items():
+            for source in dict.fromkeys([source for source, _ in inputs]):
+                consumers[source].append(name)
+        return consumers
+
+    @cached_property
+    def uses(self) -> dict:
+        """Tensor (node name, output index) -> (NodeDef, position) for each data input that takes it, in graph order."""
+        uses = defaultdict(list)
+        for name, inputs in self.inputs.items():
+            for position, tensor in enumerate(inputs):
+                uses[tensor].append((self.nodes[name], position))
+        return uses
+
+    @cached_property
+    def _used(self) -> dict:
+        used = defaultdict(set)
+        for name, output in self.uses:
+            used[name].add(output)
+        return used
+
+    def inputs_of(self, node) -> list[tuple[str, int]]:
+        """The data inputs of a NodeDef as (node name, output index), in order; not to be changed."""
+        name = node.name
+        return self.inputs[name] if self.nodes.get(name) is node else data_inputs(node)
+
+    def source_of(self, node, position: int):
+        """The NodeDef whose output is the data input of `node` at `position`; None where there is none."""
+        sources = self.inputs_of(node)
+        return self.nodes.get(sources[position][0]) if position < len(sources) else None
+
+    def used_outputs(self, name: str) -> set[int]:
+        """The outputs of a node that others take as data."""
+        return self._used.get(name, set())
+
+    def reach(self, names: Iterable[str], also: Callable[[object], Iterable[str]] | None = None) -> set[str]:
+        """The nodes from which one of `names` can be reached over data and control inputs, `names` included.
+
+        `also` gives further nodes that a NodeDef needs. Names that the graph lacks are left out.
+        """
+        reached, waiting, sources = set(), list(names), self.sources
+        while waiting:
+            name = waiting.pop()
+            if name in reached or name not in sources:
+                continue
+            reached.add(name)
+            waiting += sources[name]
+            if also:
+                waiting += also(self.nodes[name])
+        return reached
+
+
+def missing_input(index: GraphIndex, names: Iterable[str]) -> tuple[str, str] | None:
+    """The first of the nodes `names` that takes from a node which the graph lacks, and the name of that; or None."""
+    for name in names:
+        for source in index.sources[name]:
+            if source not in index.nodes:
+                return name, source
+    return None
+
+
+def node_in_cycle(index: GraphIndex, names: Iterable[str]) -> str | None:
+    """One of the nodes `names` that depends on itself, by way of others of them; None where there is none.
+
+    The way from a NextIteration to a Merge is how a while loop goes round, and does not count; see InitFromEdges in
+    tensorflow/core/common_runtime/graph_constructor.cc.
+    """
+    waiting = dict.fromkeys(names)
+    consumers = defaultdict(list)
+    for name in waiting:
+        sources = waiting.keys() & index.sources[name]
+        if index.ops[name] in _MERGES:
+            sources = {source for source in sources if index.ops[source] not in _NEXT_ITERATIONS}
+        waiting[name] = sources
+        for source in sources:
+            consumers[source].append(name)
+    ready = [name for name, sources in waiting.items() if not sources]
+    while ready:
+        name = ready.pop()
+        del waiting[name]
+        for consumer in consumers[name]:
+            waiting[consumer].discard(name)
+            if not waiting[consumer]:
+                ready.append(consumer)
+    if not waiting:
+        return None
+    # What is left is on a cycle or behind one: following the inputs leads into it.
+    name, seen = min(waiting), set()
+    while name not in seen:
+        seen.add(name)
+        name = min(waiting[name])
+    return name

@@ -1,0 +1,26 @@
+"""The ops that are variables, those that write to them, and what a variable's node says of it."""
+
+VARIABLE_OPS = ("Variable", "VariableV2", "VarHandleOp")
+
+# Op that writes to a variable -> the op that computes what is in the variable then.
+REF_WRITES = {"Assign": "Identity", "AssignAdd": "Add", "AssignSub": "Sub"}
+RESOURCE_WRITES = {"AssignVariableOp": "Identity", "AssignAddVariableOp": "Add", "AssignSubVariableOp": "Sub"}
+
+
+def resource_name(variable) -> tuple[bool, str, str]:
+    """What tells the memory of a variable's NodeDef: two nodes for which it is the same are one variable.
+
+    Source: VariableV2's kernel takes its node's name where it has no shared_name, VarHandleOp's the shared_name alone
+    (variable_ops.cc and resource_variable_ops.cc in tensorflow/core/kernels); the one kind does not see the other.
+    """
+    container, name = (variable.attr[key].s.decode("utf-8", "replace") for key in ("container", "shared_name"))
+    container = "" if container == "localhost" else container  # what a session takes where a node has none
+    is_handle = variable.op == "VarHandleOp"
+    return is_handle, container, name if is_handle else name or variable.name
+
+
+def static_shape(node) -> tuple[int, ...] | None:
+    """A variable's or placeholder's `shape` attribute; unknown dimensions are -1, an unknown rank is None."""
+    if "shape" not in node.attr or node.attr["shape"].shape.unknown_rank:
+        return None
+    return tuple(dimension.size for dimension in node.attr["shape"].shape.dim)
