@@ -21,12 +21,14 @@ if not os.path.isdir(f"{home}/scripts/permafrost"):
     raise WorkflowError(f"{home} is no directory of Permafrost; name the Snakefile of a local clone as `snakefile:`")
 sys.path.insert(0, f"{home}/scripts")
 if leads:
-    from permafrost.failures import Failures
+    from permafrost.workflow.failures import Failures
 
     logger.addHandler(Failures(quiet))  # First, so that what cannot be imported is said too.
-from permafrost import launch, progress, scheduling
-from permafrost.contract import Problem
-from permafrost.pipeline import Pipeline
+from permafrost.workflow import launch
+from permafrost.workflow import progress
+from permafrost.workflow import scheduling
+from permafrost.outcome import Problem
+from permafrost.workflow.pipeline import Pipeline
 
 if is_main:
     # The jobs of a large zoo are millions of objects that live until the end; to look through them for garbage, as often

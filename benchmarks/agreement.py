@@ -25,8 +25,12 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "scripts"))
 import pandas as pd
 
 from frozen_models import frozen_model
-from permafrost import discovery, graph_files, judging, model_files, sandbox, settings, sides
-from permafrost.contract import Problem
+from permafrost import settings
+from permafrost.graph import graph_sources
+from permafrost.judge import judging, model_files, sides
+from permafrost.outcome import Problem
+from permafrost.sandbox import runner
+from permafrost.zoo import discovery
 
 HOME = Path(__file__).parents[1]
 THREADS = (1, 2)
@@ -61,10 +65,10 @@ def with_threads(threads: int, *arguments) -> dict:
 
 def ending(threads: int, record: dict, provenance: dict, path: Path, chosen: dict) -> str:
     """How a model ended: `bitwise`, or a cause."""
-    limits = sandbox.limits(chosen) | {"readable": model_files.readable(record, chosen, str(path))}
-    model = (graph_files.absolute(record), provenance, str(path))
+    limits = runner.limits(chosen) | {"readable": model_files.readable(record, chosen, str(path))}
+    model = (graph_sources.absolute(record), provenance, str(path))
     try:
-        found = sandbox.run(with_threads, threads, *model, chosen, os.getcwd(), **limits)
+        found = runner.run(with_threads, threads, *model, chosen, os.getcwd(), **limits)
     except Problem as problem:
         return problem.cause
     return found["finding"]["cause"] if "finding" in found else found["match"]

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import freeze
 import import_meta
-from permafrost.contract import Problem
+from permafrost.outcome import Problem
 
 
 def frozen_model(source: dict, settings: dict, path: Path) -> tuple[dict, dict] | None:

@@ -18,9 +18,11 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 import freeze
 import import_meta
 import list_ops
-from permafrost import graph_files, limits, records
-from permafrost.metagraph import producer_ops, read_meta_graph
-from permafrost.protos import types_pb2
+from permafrost import records
+from permafrost.graph import graph_sources
+from permafrost.graph.metagraph import producer_ops, read_meta_graph
+from permafrost.graph.protos import types_pb2
+from permafrost.sandbox import limits
 from stages import default_settings, sources
 
 HOME = Path(__file__).parents[1]
@@ -111,7 +113,7 @@ def measured(source: dict, directory: Path) -> dict[str, float]:
 
 
 def list_everything(record: dict, provenance: dict, pb: Path) -> None:
-    meta_graph, frozen = graph_files.read(record["graph"]), list_ops.frozen_graph_of(provenance, pb)
+    meta_graph, frozen = graph_sources.read(record["graph"]), list_ops.frozen_graph_of(provenance, pb)
     list_ops.findings(record, provenance, meta_graph, frozen, [])
     list_ops.picture(provenance, frozen)
     list_ops.prepared(meta_graph.graph_def, producer_ops(meta_graph))

@@ -27,12 +27,16 @@ import pandas as pd
 import tensorflow as tf
 
 from frozen_models import frozen_model
-from permafrost import discovery, graph_files, judging, model_files, sandbox, settings
-from permafrost.checkpoint import open_checkpoint
-from permafrost.contract import Problem
-from permafrost.index import GraphIndex
-from permafrost.protos import graph_pb2
-from permafrost.static import constant
+from permafrost import settings
+from permafrost.checkpoint.reader import open_checkpoint
+from permafrost.graph import graph_sources
+from permafrost.graph.index import GraphIndex
+from permafrost.graph.protos import graph_pb2
+from permafrost.graph.static import constant
+from permafrost.judge import judging, model_files
+from permafrost.outcome import Problem
+from permafrost.sandbox import runner
+from permafrost.zoo import discovery
 
 HOME = Path(__file__).parents[1]
 # Cause of the judge's verdict -> the layer that gave it.
@@ -100,7 +104,7 @@ class Mutations:
         self.graph_def, self.weights, self.outputs = graph_def, weights, record["outputs"]
         self._keys = {row["variable"]: row["key"] for row in record["variables"]}
         self._checkpoint, self._others = checkpoint, others
-        self._meta = GraphIndex(graph_files.read(record["graph"]).graph_def)
+        self._meta = GraphIndex(graph_sources.read(record["graph"]).graph_def)
         names = {node.name for node in graph_def.node}
         self._constants = [
             n.name for n in graph_def.node if n.op == "Const" and n.name not in weights and n.name in names
@@ -329,8 +333,8 @@ def spread(mutations: Iterator, most: int) -> list:
 def verdict(record: dict, provenance: dict, path: Path, chosen: dict) -> str:
     """The layer that notices what is wrong with the frozen graph at `path`; `missed` where none does."""
     try:
-        limits = sandbox.limits(chosen) | {"readable": model_files.readable(record, chosen, str(path))}
-        found = sandbox.run(judging.judge, record, provenance, str(path), chosen, os.getcwd(), **limits)
+        limits = runner.limits(chosen) | {"readable": model_files.readable(record, chosen, str(path))}
+        found = runner.run(judging.judge, record, provenance, str(path), chosen, os.getcwd(), **limits)
     except Problem as problem:
         return LAYERS.get(problem.cause, problem.cause)
     except RuntimeError:

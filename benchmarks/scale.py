@@ -45,7 +45,7 @@ TRIVIAL = f"""
 import sys
 
 sys.path.insert(0, {str(HOME / "scripts")!r})
-from permafrost.scheduling import stay_linear
+from permafrost.workflow.scheduling import stay_linear
 
 onstart:
     stay_linear(workflow)

@@ -31,7 +31,8 @@ def model(directory: Path) -> tuple[dict, dict, Path, dict]:
     """Import record, provenance, frozen graph and settings of the one model in `directory`."""
     import freeze
     import import_meta
-    from permafrost import discovery, settings
+    from permafrost import settings
+    from permafrost.zoo import discovery
 
     (source,) = discovery.select(discovery.scan([str(directory)], [], {}), lambda series, zoo: "latest")
     chosen = settings.for_model(settings.validate({"models": {"*": {"outputs": ["out"]}}}), source["id"], "any")
@@ -42,22 +43,23 @@ def model(directory: Path) -> tuple[dict, dict, Path, dict]:
 
 
 def judge(record: dict, provenance: dict, path: Path, settings: dict) -> None:
-    from permafrost import judging
+    from permafrost.judge import judging
 
     found = judging.judge(record, provenance, str(path), settings, "/")
     assert found["match"] == "bitwise" and "finding" not in found and found["trials"] == TRIALS
 
 
 def checkpoint_side(record: dict, provenance: dict, path: Path, settings: dict) -> None:
-    from permafrost import graph_files, sides
+    from permafrost.graph import graph_sources
+    from permafrost.judge import sides
 
-    meta_graph = graph_files.read(record["graph"])
+    meta_graph = graph_sources.read(record["graph"])
     side = sides.CheckpointSide(meta_graph.graph_def, meta_graph, record, ["out:0", "x:0"], [], [], set())
     run(side, record, settings)
 
 
 def frozen_side(record: dict, provenance: dict, path: Path, settings: dict) -> None:
-    from permafrost import sides
+    from permafrost.judge import sides
 
     side = sides.FrozenSide.read(str(path), {row["variable"] for row in record["variables"]}, [])
     side.load(set())
@@ -65,7 +67,7 @@ def frozen_side(record: dict, provenance: dict, path: Path, settings: dict) -> N
 
 
 def run(side, record: dict, settings: dict) -> None:
-    from permafrost import feeds
+    from permafrost.signature import feeds
 
     for trial in range(TRIALS):
         side.run(["out:0"], feeds.make(record["inputs"], settings["seed"] + trial, 2, "/"))
@@ -75,7 +77,7 @@ def whole_pb(record: dict, provenance: dict, path: Path, settings: dict) -> None
     """What TensorFlow takes for the .pb alone, with its weights in the graph."""
     import tensorflow as tf
 
-    from permafrost import feeds
+    from permafrost.signature import feeds
 
     v1 = tf.compat.v1
     graph_def = v1.GraphDef.FromString(path.read_bytes())
@@ -94,7 +96,9 @@ PEERS = {"judge": judge, "checkpoint": checkpoint_side, "frozen": frozen_side, "
 
 def measured(peer: str, arguments: tuple, answer) -> None:
     """Runs a peer in the sandbox's conditions, and sends its seconds and MiB."""
-    from permafrost import model_files, records, sandbox
+    from permafrost import records
+    from permafrost.judge import model_files
+    from permafrost.sandbox import runner
 
     def work() -> list[float]:
         before, begin = records.peak_mb(), time.perf_counter()
@@ -103,7 +107,7 @@ def measured(peer: str, arguments: tuple, answer) -> None:
 
     record, _, path, settings = arguments
     readable = model_files.readable(record, settings, str(path))
-    answer.send(sandbox.run(work, seconds=600, memory_mb=16384, readable=readable))
+    answer.send(runner.run(work, seconds=600, memory_mb=16384, readable=readable))
 
 
 def main() -> None:

@@ -10,7 +10,8 @@ import yaml
 HOME = Path(__file__).parents[1]
 sys.path.insert(0, str(HOME / "scripts"))
 
-from permafrost import columns, records  # noqa: E402 - after the path
+from permafrost import records  # noqa: E402 - after the path
+from permafrost.report import columns  # noqa: E402 - after the path
 
 _SETTINGS_HEAD = """# The settings
 

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pandas as pd
 
-from permafrost import tables
-from permafrost.contract import CHANGE_COLUMNS, CHANGES, FAILED, MISMATCH, UNVERIFIABLE, VERIFIED, Problem
+from permafrost.outcome import CHANGE_COLUMNS, CHANGES, FAILED, MISMATCH, UNVERIFIABLE, VERIFIED, Problem
+from permafrost.report import csv_files
 
 # From the best to the worst: a graph that computes something else is worse than none.
 _RANK = {status: rank for rank, status in enumerate((VERIFIED, UNVERIFIABLE, FAILED, MISMATCH))}
@@ -44,7 +44,7 @@ def _kind(column: str, before: str, after: str) -> str:
 def read_kept(path: Path, columns: list[str]) -> pd.DataFrame:
     """The summary of the last finished run; one of no models where there is none, or what is there is no summary."""
     try:
-        kept = tables.read(path, ("model", "status"))
+        kept = csv_files.read(path, ("model", "status"))
     except Problem as problem:
         print(f"compared with nothing: {problem.message}", file=sys.stderr)
         return pd.DataFrame(columns=columns, dtype=str)
@@ -59,9 +59,9 @@ def main(argv: list[str] | None = None) -> int:
     args = parser.parse_args(argv)
 
     try:
-        after = tables.read(args.summary, ("model", "status"))
+        after = csv_files.read(args.summary, ("model", "status"))
         before = read_kept(args.kept, list(after.columns))
-        tables.write(args.changes, tables.table(compare(before, after), CHANGE_COLUMNS, set(), set()))
+        csv_files.write(args.changes, csv_files.table(compare(before, after), CHANGE_COLUMNS, set(), set()))
     except Problem as problem:
         print(f"changes: {problem.message} ({problem.hint})", file=sys.stderr)
         return 1

@@ -8,7 +8,7 @@ import contextlib
 import os
 from pathlib import Path
 
-from permafrost.contract import MADE_FILES
+from permafrost.outcome import MADE_FILES
 from permafrost.records import is_temporary
 
 

@@ -1,6 +1,6 @@
 """Writes what discovery found: zoo.csv with each checkpoint, also the unusable, and the state file.
 
-The zoo itself is not read; permafrost.zoo_state does that when the Snakefile is parsed, and hands over what it found.
+The zoo itself is not read; zoo.state_file does that when the Snakefile is parsed, and hands over what it found.
 """
 
 import argparse
@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pandas as pd
 
-from permafrost import zoo_state
-from permafrost.contract import ZOO_COLUMNS, Problem
-from permafrost.names import printable
+from permafrost.outcome import ZOO_COLUMNS, Problem
 from permafrost.records import written_whole
+from permafrost.zoo import state_file
+from permafrost.zoo.names import printable
 
 
 def table(state: dict) -> pd.DataFrame:
@@ -47,11 +47,11 @@ def main(argv: list[str] | None = None) -> int:
     args = parser.parse_args(argv)
 
     try:
-        state = zoo_state.read(args.state)
+        state = state_file.read(args.state)
     except Problem as problem:
         print(f"{problem.message} ({problem.hint})", file=sys.stderr)
         return 1
-    zoo_state.keep(args.state, args.keep)
+    state_file.keep(args.state, args.keep)
     with written_whole(args.table) as temporary:
         table(state).to_csv(temporary, index=False, encoding="utf-8", lineterminator="\n")
     return 0

@@ -12,18 +12,21 @@ from pathlib import Path
 import crc32c
 import google.protobuf
 
-from permafrost import freezing, graph_files, limits, records
-from permafrost.checkpoint import open_checkpoint
-from permafrost.contract import Problem
-from permafrost.index import GraphIndex
-from permafrost.unchanged import stamp_of, watched
+from permafrost import records
+from permafrost.checkpoint.reader import open_checkpoint
+from permafrost.checkpoint.unchanged import stamp_of, watched
+from permafrost.freezer import freezing
+from permafrost.graph import graph_sources
+from permafrost.graph.index import GraphIndex
+from permafrost.outcome import Problem
+from permafrost.sandbox import limits
 
 
 def provenance(imported: dict, options: dict, frozen_graph: Path, facts: dict) -> dict | None:
     """Freezes the model of an import record to `frozen_graph`, and adds what was done to `facts`.
 
     Returns the failure to pass on where the import had failed, else None.
-    Raises Problem and OSError as permafrost.freezing does, and Problem (timeout, memory) by the limits in `options`.
+    Raises Problem and OSError as freezer.freezing does, and Problem (timeout, memory) by the limits in `options`.
     """
     frozen_graph.unlink(missing_ok=True)
     if imported["status"] != records.OK:
@@ -37,12 +40,12 @@ def freeze(imported: dict, options: dict, frozen_graph: Path, facts: dict) -> No
     facts["frozen_graph"] = frozen_graph.name
     facts["options"] = {key: value for key, value in options.items() if key not in limits.DEFAULTS}
     facts["versions"] = versions()
-    with watched(graph_files.files_of(imported)):
+    with watched(graph_sources.files_of(imported)):
         _freeze(imported, options, frozen_graph, facts)
 
 
 def _freeze(imported: dict, options: dict, frozen_graph: Path, facts: dict) -> None:
-    meta_graph = graph_files.read(imported["graph"])
+    meta_graph = graph_sources.read(imported["graph"])
     facts["outputs"] = [name if ":" in name else f"{name}:0" for name in imported["outputs"]]
     plan = freezing.plan(meta_graph, GraphIndex(meta_graph.graph_def), imported, options)
     with open_checkpoint(imported["prefix"]) as checkpoint:

@@ -12,9 +12,10 @@ from pathlib import Path
 
 import pandas as pd
 
-from permafrost import settings, tables
-from permafrost.contract import STATUSES, Problem
+from permafrost import settings
+from permafrost.outcome import STATUSES, Problem
 from permafrost.records import written_whole
+from permafrost.report import csv_files
 
 _WIDTH = 100
 _MOST_SHOWN = 50
@@ -26,7 +27,7 @@ def read(summary: str | Path) -> pd.DataFrame:
 
     Raises Problem: io_error where the file cannot be read, internal where it is no summary.
     """
-    rows = tables.read(summary, _NEEDED)
+    rows = csv_files.read(summary, _NEEDED)
     strange = rows[~rows["status"].isin(STATUSES)]
     if len(strange):
         first = strange.iloc[0]

@@ -12,42 +12,38 @@ import time
 
 import pandas as pd
 
-from permafrost import (
-    choosing,
-    freezing,
-    graph_files,
-    importing,
-    limits,
-    model_files,
-    op_definitions,
-    records,
-    tables,
-    unchanged,
-)
-from permafrost.beginning import Beginning
-from permafrost.checkpoint import open_checkpoint
-from permafrost.contract import RANKING_COLUMNS, TRANSIENT, Problem
-from permafrost.index import GraphIndex
+from permafrost import records
+from permafrost.checkpoint import unchanged
+from permafrost.checkpoint.reader import open_checkpoint
+from permafrost.freezer import freezing
+from permafrost.freezer.beginning import Beginning
+from permafrost.graph import graph_sources, op_registry
+from permafrost.graph.index import GraphIndex
+from permafrost.judge import model_files
+from permafrost.outcome import RANKING_COLUMNS, TRANSIENT, Problem
+from permafrost.report import csv_files
+from permafrost.sandbox import limits
+from permafrost.signature import choosing, importing
 
 
 def import_model(source: dict, settings: dict, facts: dict) -> dict | None:
     """Adds to `facts` what is known of the model, as far as it goes; returns the problem that discovery found, if any.
 
     Args:
-      source: a model as discovery describes it (permafrost.discovery).
+      source: a model as discovery describes it (zoo.discovery).
       settings: `outputs`, `inputs`, `weights` and `checkpoint_version` as in config.yaml.
     Raises Problem for whatever keeps the model from being frozen.
     """
     facts.update({key: source[key] for key in ("prefix", "step", "format", "meta", "findings")})
     facts["checkpoint_bytes"] = source["bytes"]
-    facts["files"] = graph_files.seen(source)
+    facts["files"] = graph_sources.seen(source)
     facts["weights"] = settings["weights"]
-    facts["graph"] = source.get("graph") or graph_files.describe(source["meta"])
+    facts["graph"] = source.get("graph") or graph_sources.describe(source["meta"])
     if problem := source["problem"]:
         with contextlib.suppress(Problem):
-            facts.update(importing.describe_graph(graph_files.read(facts["graph"])))
+            facts.update(importing.describe_graph(graph_sources.read(facts["graph"])))
         return records.failure("discover", Problem(problem["cause"], problem["message"], problem["hint"]))
-    meta_graph = graph_files.read(facts["graph"])
+    meta_graph = graph_sources.read(facts["graph"])
     facts.update(importing.describe_graph(meta_graph))
     if not meta_graph.saver_def.restore_op_name:
         facts["findings"] = [*facts["findings"], "the graph has no saver; its variables are restored by their names"]
@@ -73,13 +69,14 @@ def rehearse(settings: dict, facts: dict) -> None:
     the settings, are left out where they do not run and others do. A graph that does not run at all is frozen none
     the less; `rehearsal` then says why, else it is empty. Where it was the machine's fault, the record is `transient`.
     """
-    from permafrost import rehearsal, sandbox
+    from permafrost.judge import rehearsal
+    from permafrost.sandbox import runner
 
     is_named = settings["outputs"] != "auto"
-    work = (rehearsal.rehearse, graph_files.absolute(facts), settings, os.getcwd(), is_named)
+    work = (rehearsal.rehearse, graph_sources.absolute(facts), settings, os.getcwd(), is_named)
     try:
         readable = model_files.readable(facts, settings)
-        found = sandbox.run(*work, readable=readable, **sandbox.limits(settings))
+        found = runner.run(*work, readable=readable, **runner.limits(settings))
     except Problem as problem:
         found = rehearsal.nothing_found(facts["inputs"], problem.message)
         if problem.cause in TRANSIENT:
@@ -95,9 +92,9 @@ def import_and_rehearse(source: dict, settings: dict, facts: dict) -> dict | Non
     Returns and raises as import_model does, and Problem: timeout, memory, or changed where files change meanwhile.
     """
     if not source["problem"]:
-        op_definitions.load()
+        op_registry.load()
     began = time.monotonic()
-    with unchanged.watched(graph_files.seen(source)) as refuse_changed:
+    with unchanged.watched(graph_sources.seen(source)) as refuse_changed:
         failure = limits.held(settings, import_model, source, settings, facts)
         if failure is None:
             rehearse(limits.left(settings, began), facts)
@@ -112,7 +109,7 @@ def ranking(record: dict) -> pd.DataFrame:
     rows = [(e["name"], "yes" if e["chosen"] else "no", e["score"], e["reasons"]) for e in entries]
     known = {entry["name"] for entry in entries}
     rows += [(name, "yes", None, record["outputs_why"]) for name in record.get("outputs", ()) if name not in known]
-    return tables.table(rows, RANKING_COLUMNS, set(), {"score"})
+    return csv_files.table(rows, RANKING_COLUMNS, set(), {"score"})
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -129,7 +126,7 @@ def main(argv: list[str] | None = None) -> int:
         return import_and_rehearse(args.source, args.settings, facts)
 
     record = records.write_record("import_meta", args.model, args.record, work, args.attempt)
-    tables.write(args.ranking, ranking(record))
+    csv_files.write(args.ranking, ranking(record))
     return 0
 
 

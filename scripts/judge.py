@@ -10,16 +10,22 @@ import os
 import time
 
 from import_meta import import_model, rehearse
-from permafrost import foreign, graph_files, judgement, judging, limits, records, unchanged, verdict
-from permafrost.contract import VERIFIED, Problem
-from permafrost.index import GraphIndex
+from permafrost import records
+from permafrost.checkpoint import unchanged
+from permafrost.graph import graph_sources
+from permafrost.graph.index import GraphIndex
+from permafrost.judge import judging, verdict
+from permafrost.outcome import VERIFIED, Problem
+from permafrost.report import judgement
+from permafrost.sandbox import limits
+from permafrost.signature import foreign
 
 
 def judge(frozen_graph: str, source: dict, settings: dict, facts: dict) -> dict:
     """Judges the file `frozen_graph`, adds what was found to `facts`, and returns how it ended.
 
     Args:
-      source: the model as discovery describes it (permafrost.discovery).
+      source: the model as discovery describes it (zoo.discovery).
       settings: of the model, as for import_meta and verify together.
     Raises Problem for whatever keeps the two from being compared.
     """
@@ -34,7 +40,7 @@ def judge(frozen_graph: str, source: dict, settings: dict, facts: dict) -> dict:
         return records.failure("judge", problem, verdict.status(problem.cause))
 
     def import_both() -> tuple:
-        meta_graph = graph_files.read(source.get("graph") or graph_files.describe(source["meta"]))
+        meta_graph = graph_sources.read(source.get("graph") or graph_sources.describe(source["meta"]))
         own = foreign.settings_for(frozen_graph, index, GraphIndex(meta_graph.graph_def), settings)
         import_model(source, own, imported)
         return meta_graph, own
@@ -43,7 +49,7 @@ def judge(frozen_graph: str, source: dict, settings: dict, facts: dict) -> dict:
     rehearse(limits.left(settings, began), imported)
     facts.update({key: imported[key] for key in ("prefix", "inputs", "outputs", "transient") if key in imported})
     provenance = limits.held(limits.left(settings, began), foreign.provenance, index, meta_graph, imported)
-    model = (graph_files.absolute(imported), provenance, os.path.abspath(frozen_graph))
+    model = (graph_sources.absolute(imported), provenance, os.path.abspath(frozen_graph))
     return verdict.reach("judge", judging.judge_foreign, model, settings, facts)
 
 
@@ -59,7 +65,7 @@ def main(argv: list[str] | None = None) -> int:
 
     def work(facts: dict) -> dict:
         named = filter(os.path.exists, [args.settings["judge"]])
-        with unchanged.watched([*graph_files.seen(args.source), *named]) as refuse_changed:
+        with unchanged.watched([*graph_sources.seen(args.source), *named]) as refuse_changed:
             outcome = judge(args.settings["judge"], args.source, args.settings, facts)
             if outcome["status"] != VERIFIED and not args.source["problem"]:
                 refuse_changed()

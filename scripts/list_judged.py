@@ -4,8 +4,10 @@ import argparse
 import sys
 from pathlib import Path
 
-from permafrost import records, tables, zoo_state
-from permafrost.contract import JUDGED_COLUMNS, VERIFIED, Problem
+from permafrost import records
+from permafrost.outcome import JUDGED_COLUMNS, VERIFIED, Problem
+from permafrost.report import csv_files
+from permafrost.zoo import state_file
 
 _NUMBERS = {"max_abs_diff", "tolerance_used"}
 
@@ -32,9 +34,9 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("table", type=Path, help="judged.csv, to be written")
     args = parser.parse_args(argv)
 
-    models = sorted(zoo_state.read(args.state)["models"], key=lambda model: model["id"])
+    models = sorted(state_file.read(args.state)["models"], key=lambda model: model["id"])
     rows = [row(model, args.reports) for model in models if model["judge"]]
-    tables.write(args.table, tables.table(rows, JUDGED_COLUMNS, {"trials", "weights"}, _NUMBERS))
+    csv_files.write(args.table, csv_files.table(rows, JUDGED_COLUMNS, {"trials", "weights"}, _NUMBERS))
     print(f"{args.table} has {len(rows)} frozen graphs", file=sys.stderr)
     return 0
 

@@ -17,21 +17,15 @@ from typing import TypeVar
 import pandas as pd
 from google.protobuf.message import DecodeError
 
-from permafrost import (
-    graph_files,
-    graph_findings,
-    graph_picture,
-    limits,
-    op_definitions,
-    records,
-    state_findings,
-    tables,
-    weight_findings,
-)
-from permafrost.checkpoint import open_checkpoint
-from permafrost.contract import CAUSES, FINDING_COLUMNS, OP_COLUMNS, TRANSIENT, VARIABLE_COLUMNS, WARNING, Problem
-from permafrost.metagraph import producer_ops
-from permafrost.protos import graph_pb2
+from permafrost import records
+from permafrost.checkpoint.reader import open_checkpoint
+from permafrost.graph import graph_sources, op_registry
+from permafrost.graph.metagraph import producer_ops
+from permafrost.graph.protos import graph_pb2
+from permafrost.outcome import CAUSES, FINDING_COLUMNS, OP_COLUMNS, TRANSIENT, VARIABLE_COLUMNS, WARNING, Problem
+from permafrost.report import csv_files, graph_findings, state_findings, weight_findings
+from permafrost.report.picture import drawing
+from permafrost.sandbox import limits
 
 # What a stranger's graph brings about must not keep the reports of the whole zoo from being written.
 _BROUGHT_ABOUT = (ValueError, TypeError, OverflowError, LookupError, RecursionError)
@@ -98,7 +92,7 @@ def meta_graph_of(imported: dict, faults: list[Problem]):
     if not imported.get("graph", {}).get("path"):
         return None
     try:
-        return graph_files.read(imported["graph"])
+        return graph_sources.read(imported["graph"])
     except Problem as problem:
         note(problem, faults)
         return None
@@ -124,7 +118,7 @@ def frozen_graph_of(provenance: dict, frozen_graph: Path):
 
 def prepared(graph_def, producer=None):
     """The op_listing.Graph of a GraphDef, which is used up."""
-    from permafrost import op_listing  # Here, since what cannot be read needs no TensorFlow.
+    from permafrost.report import op_listing  # Here, since what cannot be read needs no TensorFlow.
 
     return op_listing.Graph(graph_def, producer)
 
@@ -144,7 +138,7 @@ def ops(meta_graph, frozen, limited: Limited | None = None) -> list[list[dict]]:
     ]
     if not any(graphs):
         return [[], []]
-    from permafrost import op_listing
+    from permafrost.report import op_listing
 
     try:
         listed = iter(op_listing.list_ops(*filter(None, graphs), settings=limited.left()))
@@ -200,12 +194,12 @@ def variables(imported: dict, provenance: dict) -> list[dict]:
 def picture(provenance: dict, frozen) -> str:
     """The frozen graph as an SVG; where there is none, or it cannot be drawn, an SVG that says so."""
     if frozen is None:
-        return graph_picture.sentence("there is no frozen graph to draw")
+        return drawing.sentence("there is no frozen graph to draw")
     try:
-        return graph_picture.picture(frozen, provenance["inputs"], provenance["outputs"])
+        return drawing.picture(frozen, provenance["inputs"], provenance["outputs"])
     except _BROUGHT_ABOUT:
         traceback.print_exc()
-        return graph_picture.sentence("the graph cannot be drawn; list_ops.log says why")
+        return drawing.sentence("the graph cannot be drawn; list_ops.log says why")
 
 
 def write_table(rows: list[dict], columns: tuple[str, ...], path: str | Path) -> None:
@@ -225,7 +219,7 @@ def record_of(faults: list[Problem], model: str, attempt: str, stopwatch: record
 def write_findings(model: str, found: list[dict], path: str | Path) -> None:
     """Writes the findings of a model, whole or not at all. Raises OSError."""
     rows = [tuple((row | {"model": model})[column] for column in FINDING_COLUMNS) for row in found]
-    tables.write(path, tables.table(rows, FINDING_COLUMNS, set(), set()))
+    csv_files.write(path, csv_files.table(rows, FINDING_COLUMNS, set(), set()))
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -251,7 +245,7 @@ def main(argv: list[str] | None = None) -> int:
         print(f"list_ops: {error}", file=sys.stderr)
         return 1
     if imported.get("graph", {}).get("path"):
-        op_definitions.load()
+        op_registry.load()
     limited = Limited(args.settings)
     held = limited.part("the variables were", [], variables, imported, provenance)
     limited.table("the variables were", held, VARIABLE_COLUMNS, args.variables)
@@ -259,7 +253,7 @@ def main(argv: list[str] | None = None) -> int:
     frozen = limited.part("the frozen graph was", None, frozen_graph_of, provenance, args.frozen_graph)
     model = (imported, provenance, meta_graph, frozen)
     found = limited.part("the findings were", [], findings, *model, limited.faults)
-    unfinished = graph_picture.sentence("the graph was not drawn in time; list_ops.log says why")
+    unfinished = drawing.sentence("the graph was not drawn in time; list_ops.log says why")
     drawn = limited.part("the picture was", unfinished, picture, provenance, frozen)
     with records.written_whole(args.graph) as temporary:
         temporary.write_text(drawn, encoding="utf-8")

@@ -11,10 +11,12 @@ from pathlib import Path
 
 import pandas as pd
 
-from permafrost import columns, contract, page_data, page_html, page_plots, records, tables
-from permafrost.contract import Problem
-from permafrost.hidden_paths import hider
-from permafrost.page_details import detail
+from permafrost import outcome, records
+from permafrost.outcome import Problem
+from permafrost.report import columns, csv_files
+from permafrost.report.page import overview, plots, template
+from permafrost.report.page.details import detail
+from permafrost.report.page.hidden_paths import hider
 
 _SOURCE = Path(__file__).with_suffix("")
 _MEANINGS = {
@@ -29,18 +31,18 @@ _OF_MODEL = (
 )  # fmt: skip
 _OF_ZOO = ("summary.csv", "changes.csv", "findings.csv", "zoo.csv", "op_types.csv", "timings.csv")
 _TABLES = {
-    "summary": contract.SUMMARY_COLUMNS,
-    "changes": contract.CHANGE_COLUMNS,
-    "findings": contract.FINDING_COLUMNS,
-    "timings": contract.TIMING_COLUMNS,
-    "op_types": contract.OP_TYPE_COLUMNS,
+    "summary": outcome.SUMMARY_COLUMNS,
+    "changes": outcome.CHANGE_COLUMNS,
+    "findings": outcome.FINDING_COLUMNS,
+    "timings": outcome.TIMING_COLUMNS,
+    "op_types": outcome.OP_TYPE_COLUMNS,
 }
 
 
 def verdict(summary: pd.DataFrame) -> str:
     """The one sentence that says how it went."""
-    count, verified = len(summary), int((summary["status"] == contract.VERIFIED).sum())
-    unexpected = int((~page_data.as_expected(summary)).sum())
+    count, verified = len(summary), int((summary["status"] == outcome.VERIFIED).sum())
+    unexpected = int((~overview.as_expected(summary)).sum())
     if not count:
         return "There is no model"
     said = "All models are verified" if verified == count else f"{verified:,} of {count:,} models are verified"
@@ -85,12 +87,12 @@ def content(
     roots = [*zoos, frozen, reports, os.getcwd(), os.path.expanduser("~"), str(_SOURCE.parents[1])]
     of_all, of_findings = hider(roots), hider(roots, foreign=False)
     named = [os.path.relpath(frozen, reports) + f"/{{model}}/{name}" for name in ("provenance.json", "frozen_graph.pb")]
-    changes = page_data.told_changes(read["changes"])
+    changes = overview.told_changes(read["changes"])
     kinds = [row["change"] for row in changes]
     data = {
-        "models": page_data.models_table(summary, read["findings"], of_all),
-        "details": page_data.details(
-            page_data.worst_first(summary), lambda model: detail(frozen, reports, model, (of_findings, of_all))
+        "models": overview.models_table(summary, read["findings"], of_all),
+        "details": overview.details(
+            overview.worst_first(summary), lambda model: detail(frozen, reports, model, (of_findings, of_all))
         ),
         "types": {column: columns.type_of(column) for table in columns.TABLES for column in table.columns},
         "meanings": columns.TABLES[0].sentences(),
@@ -101,18 +103,18 @@ def content(
     return {
         "verdict": verdict(summary),
         "models": len(summary),
-        "answer": page_data.answer(summary),
+        "answer": overview.answer(summary),
         "meanings": _MEANINGS,
-        "steps": [step | {"hint": of_all(step["hint"])} for step in page_data.next_steps(summary)],
-        "warnings": [row | {"advice": of_findings(row["advice"])} for row in page_data.warnings(read["findings"])],
+        "steps": [step | {"hint": of_all(step["hint"])} for step in overview.next_steps(summary)],
+        "warnings": [row | {"advice": of_findings(row["advice"])} for row in overview.warnings(read["findings"])],
         "changes": [
             row | {"before": of_all(row["before"]), "after": of_all(row["after"])}
-            for row in changes[: page_data.MOST_CHANGES]
+            for row in changes[: overview.MOST_CHANGES]
         ],
         "changes_in_all": len(changes),
-        "change_counts": [(kind, count) for kind in contract.CHANGES if (count := kinds.count(kind))],
+        "change_counts": [(kind, count) for kind in outcome.CHANGES if (count := kinds.count(kind))],
         "all_new": bool(kinds) and kinds.count("new") == len(kinds) == len(summary),
-        "plots": list(page_plots.plots(summary, read["timings"], read["op_types"])),
+        "plots": list(plots.plots(summary, read["timings"], read["op_types"])),
         "files": [(name, described[name]) for name in _OF_ZOO],
         "data": data,
     }
@@ -128,8 +130,8 @@ def main(argv: list[str] | None = None) -> int:
     args = parser.parse_args(argv)
 
     try:
-        read = {name: tables.read(f"{args.reports}/{name}.csv", needed) for name, needed in _TABLES.items()}
-        html = page_html.render(_SOURCE, content(read, args.frozen, args.reports, args.zoo, args.zoo_settings))
+        read = {name: csv_files.read(f"{args.reports}/{name}.csv", needed) for name, needed in _TABLES.items()}
+        html = template.render(_SOURCE, content(read, args.frozen, args.reports, args.zoo, args.zoo_settings))
         with records.written_whole(args.page) as temporary:
             temporary.write_text(html, encoding="utf-8")
     except Problem as problem:

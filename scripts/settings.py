@@ -4,7 +4,9 @@ import argparse
 import sys
 from pathlib import Path
 
-from permafrost import records, settings_file, zoo_state
+from permafrost import records
+from permafrost.report import settings_file
+from permafrost.zoo import state_file
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -14,7 +16,7 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("file", type=Path, help="the config file, to be written")
     args = parser.parse_args(argv)
 
-    models = sorted(model["id"] for model in zoo_state.read(args.state)["models"])
+    models = sorted(model["id"] for model in state_file.read(args.state)["models"])
     found = [records.load_or_fail(f"{args.reports}/models/{model}/import.json", "settings") for model in models]
     content = settings_file.text(str(args.file), list(zip(models, found, strict=True)))
     with records.written_whole(args.file) as temporary:

@@ -8,8 +8,8 @@ import csv
 import sys
 from pathlib import Path
 
-from permafrost import records, tables, zoo_state
-from permafrost.contract import (
+from permafrost import records
+from permafrost.outcome import (
     CAUSES,
     FAILED,
     FINDING_COLUMNS,
@@ -20,6 +20,8 @@ from permafrost.contract import (
     VERIFIED,
     Problem,
 )
+from permafrost.report import csv_files
+from permafrost.zoo import state_file
 
 _SUMMARY_INTEGERS = {
     "step", "producer", "nodes", "frozen_nodes", "variables", "frozen_variables", "checkpoint_bytes", "frozen_bytes",
@@ -147,16 +149,16 @@ def main(argv: list[str] | None = None) -> int:
 
     summary, timings, op_types, findings = [], [], [], []
     try:
-        for model in sorted(zoo_state.read(args.state)["models"], key=lambda model: model["id"]):
+        for model in sorted(state_file.read(args.state)["models"], key=lambda model: model["id"]):
             found, wrong = read_records(args.frozen, args.reports, model["id"])
             summary.append(summary_row(model, found, wrong))
             timings += timing_rows(model["id"], [*found, listing_record(args.reports, model["id"])])
             op_types += op_type_rows(model["id"], found)
             findings += finding_rows(args.reports, model["id"])
-        tables.write(args.timings, tables.table(timings, TIMING_COLUMNS, set(), set(TIMING_COLUMNS[2:])))
-        tables.write(args.op_types, tables.table(op_types, OP_TYPE_COLUMNS, {"nodes", "frozen_nodes"}, set()))
-        tables.write(args.findings, tables.table(findings, FINDING_COLUMNS, set(), set()))
-        tables.write(args.summary, tables.table(summary, SUMMARY_COLUMNS, _SUMMARY_INTEGERS, _SUMMARY_NUMBERS))
+        csv_files.write(args.timings, csv_files.table(timings, TIMING_COLUMNS, set(), set(TIMING_COLUMNS[2:])))
+        csv_files.write(args.op_types, csv_files.table(op_types, OP_TYPE_COLUMNS, {"nodes", "frozen_nodes"}, set()))
+        csv_files.write(args.findings, csv_files.table(findings, FINDING_COLUMNS, set(), set()))
+        csv_files.write(args.summary, csv_files.table(summary, SUMMARY_COLUMNS, _SUMMARY_INTEGERS, _SUMMARY_NUMBERS))
     except Problem as problem:
         print(f"summarize: {problem.message} ({problem.hint})", file=sys.stderr)
         return 1

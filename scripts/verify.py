@@ -10,8 +10,12 @@ import os
 import time
 from pathlib import Path
 
-from permafrost import graph_files, judgement, limits, records, unchanged
-from permafrost.contract import VERIFIED, Problem
+from permafrost import records
+from permafrost.checkpoint import unchanged
+from permafrost.graph import graph_sources
+from permafrost.outcome import VERIFIED, Problem
+from permafrost.report import judgement
+from permafrost.sandbox import limits
 
 _FREEZE_AGAIN = "run again: the next run freezes the model anew"
 
@@ -26,12 +30,12 @@ def verify(imported: dict, provenance: dict, frozen_graph: Path, settings: dict,
         if record["status"] != records.OK:
             return records.passed_on(record)
     began = time.monotonic()
-    with unchanged.watched(graph_files.files_of(imported)) as refuse_changed:
+    with unchanged.watched(graph_sources.files_of(imported)) as refuse_changed:
         limits.held(settings, _refuse_changed, imported, provenance, frozen_graph)
         # Imported here: a model that could not be frozen needs no TensorFlow.
-        from permafrost import judging, verdict
+        from permafrost.judge import judging, verdict
 
-        model = (graph_files.absolute(imported), provenance, os.path.abspath(frozen_graph))
+        model = (graph_sources.absolute(imported), provenance, os.path.abspath(frozen_graph))
         outcome = verdict.reach("verify", judging.judge, model, limits.left(settings, began), facts)
         if outcome["status"] != VERIFIED:
             refuse_changed()

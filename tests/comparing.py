@@ -9,8 +9,8 @@ import numpy as np
 import tensorflow as tf
 
 import kinds
-from permafrost import judging
-from permafrost.contract import Problem
+from permafrost.judge import judging
+from permafrost.outcome import Problem
 from random_graphs import FEEDS
 from stages import default_settings, frozen, imported, sources
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from permafrost import sandbox
+from permafrost.sandbox import runner
 
 # In the background of a shell, or under nohup, the tests and all that they start would ignore these.
 signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -28,7 +28,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 @pytest.fixture(autouse=True)
 def no_fork_after_a_session(request, monkeypatch) -> None:
     """Fails a test that forks a sandbox where TensorFlow's threads run: the child would wait for them for ever."""
-    real = sandbox.run
+    real = runner.run
     if request.node.get_closest_marker("only_imports"):
         return
 
@@ -37,7 +37,7 @@ def no_fork_after_a_session(request, monkeypatch) -> None:
         assert not any(name.startswith("tf_") for name in names), "use fresh_process, or mark the module `forks`"
         return real(*args, **kwargs)
 
-    monkeypatch.setattr(sandbox, "run", run)
+    monkeypatch.setattr(runner, "run", run)
 
 
 @pytest.fixture(scope="session")

@@ -5,7 +5,7 @@ import os
 import tensorflow as tf
 from tensorflow.python.tools import freeze_graph
 
-from permafrost.metagraph import read_meta_graph
+from permafrost.graph.metagraph import read_meta_graph
 
 
 def frozen_by_tensorflow(prefix, meta, outputs: list[str]) -> bytes:

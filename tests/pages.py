@@ -9,10 +9,10 @@ import pytest
 import changes
 import page
 import summarize
-from permafrost import tables
-from permafrost.comparison import VERIFICATION_COLUMNS
-from permafrost.contract import FINDING_COLUMNS, VARIABLE_COLUMNS, Problem
+from permafrost.judge.comparison import VERIFICATION_COLUMNS
+from permafrost.outcome import FINDING_COLUMNS, VARIABLE_COLUMNS, Problem
 from permafrost.records import failure
+from permafrost.report import csv_files
 from test_summarize import TABLES, records_of, write_zoo
 
 
@@ -34,8 +34,8 @@ def write_tables(home: Path, model: str, **replaced: list[list]) -> None:
     } | replaced  # fmt: skip
     columns = {"variables": VARIABLE_COLUMNS, "verification": VERIFICATION_COLUMNS, "findings": FINDING_COLUMNS}
     for name, found in rows.items():
-        frame = tables.table([tuple(row) for row in found], columns[name], set(), set())
-        tables.write(home / "reports" / "models" / model / f"{name}.csv", frame)
+        frame = csv_files.table([tuple(row) for row in found], columns[name], set(), set())
+        csv_files.write(home / "reports" / "models" / model / f"{name}.csv", frame)
     picture = '<svg xmlns="http://www.w3.org/2000/svg" width="10" height="10"><text>graph</text></svg>'
     (home / "reports" / "models" / model / "graph.svg").write_text(picture)
 

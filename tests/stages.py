@@ -4,8 +4,9 @@ from pathlib import Path
 
 import freeze
 import import_meta
-from permafrost import discovery, settings
-from permafrost.contract import Problem
+from permafrost import settings
+from permafrost.outcome import Problem
+from permafrost.zoo import discovery
 
 
 def default_settings(**changes) -> dict:

@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from permafrost import records
-from permafrost.attempts import Attempts
-from permafrost.contract import VERIFIED, Problem
-from permafrost.unchanged import stamp_of
+from permafrost.checkpoint.unchanged import stamp_of
+from permafrost.outcome import VERIFIED, Problem
+from permafrost.workflow.attempts import Attempts
 
 MODELS = ("a/one", "a/two", "b")
 STAGES = ("import_meta", "freeze", "verify", "judge", "list_ops")

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from permafrost import judging
+from permafrost.judge import judging
 from stages import default_settings, frozen, imported, problem_of, sources
 
 v1 = tf.compat.v1

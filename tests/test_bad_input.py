@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from conftest import SAMPLE_ZOO
-from permafrost.contract import CAUSES
-from permafrost.protos import meta_graph_pb2
+from permafrost.graph.protos import meta_graph_pb2
+from permafrost.outcome import CAUSES
 from zoo_runs import Workspace
 
 pytestmark = pytest.mark.slow

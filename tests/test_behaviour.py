@@ -10,7 +10,7 @@ import pytest
 import tensorflow as tf
 
 from kinds import control_flow
-from permafrost.behaviour import BEHAVIOURS, worst
+from permafrost.judge.behaviour import BEHAVIOURS, worst
 from test_judging import Model, features, weights
 
 v1 = tf.compat.v1
@@ -154,9 +154,9 @@ def shifted():
     ],
 )
 def test_tolerances_are_of_a_model_or_of_an_output(settings, ends, tmp_path, monkeypatch):
-    from permafrost import structure
+    from permafrost.judge.structure import nodes
 
-    monkeypatch.setattr(structure, "check", lambda *args: 0)
+    monkeypatch.setattr(nodes, "check", lambda *args: 0)
     model = Model(tmp_path, shifted, damage=off_by_a_thousandth, outputs=["out", "logits"], **settings)
     found = model.judged()
     assert found.get("finding", {}).get("cause") == ends
@@ -170,9 +170,9 @@ def test_tolerances_are_of_a_model_or_of_an_output(settings, ends, tmp_path, mon
 
 
 def test_what_goes_into_a_head_has_the_tolerance_of_the_head(tmp_path, monkeypatch):
-    from permafrost import structure
+    from permafrost.judge.structure import nodes
 
-    monkeypatch.setattr(structure, "check", lambda *args: 0)
+    monkeypatch.setattr(nodes, "check", lambda *args: 0)
     settings = {"output_tolerance": {"out": {"atol": 0.01}}}
     found = Model(tmp_path, shifted, damage=off_by_a_thousandth, **settings).judged()
     assert "finding" not in found and {row["output"] for row in found["rows"]} == {"out:0", "logits:0"}

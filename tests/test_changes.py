@@ -7,8 +7,8 @@ import pytest
 
 import changes
 import gate
-from permafrost import tables
-from permafrost.contract import CHANGE_COLUMNS, STATUSES, SUMMARY_COLUMNS
+from permafrost.outcome import CHANGE_COLUMNS, STATUSES, SUMMARY_COLUMNS
+from permafrost.report import csv_files
 from test_gate import write
 
 
@@ -99,7 +99,7 @@ def test_a_table_that_cannot_be_written_is_said(tmp_path, capsys):
 def test_ten_thousand_models_take_seconds(tmp_path):
     rows = [tuple(f"m{n}" if c == "model" else "verified" for c in SUMMARY_COLUMNS) for n in range(10_000)]
     for name, made in (("kept", rows), ("summary", rows[1:])):
-        tables.write(tmp_path / f"{name}.csv", tables.table(made, SUMMARY_COLUMNS, set(), set()))
+        csv_files.write(tmp_path / f"{name}.csv", csv_files.table(made, SUMMARY_COLUMNS, set(), set()))
     arguments = [f"--kept={tmp_path / 'kept.csv'}", str(tmp_path / "summary.csv"), str(tmp_path / "changes.csv")]
     assert changes.main(arguments) == 0
     assert (tmp_path / "changes.csv").read_text().splitlines()[1:] == ["m0,gone,status,verified,"]

@@ -14,11 +14,11 @@ import tensorflow as tf
 from crc32c import crc32c
 
 from conftest import HOME
-from permafrost import bundle as bundle_module
-from permafrost.checkpoint import open_checkpoint, read_index_header
-from permafrost.contract import Problem
-from permafrost.protos import saved_tensor_slice_pb2, tensor_bundle_pb2, types_pb2
-from permafrost.sstable import MAGIC, StoredFile, Table, masked
+from permafrost.checkpoint import v2 as bundle_module
+from permafrost.checkpoint.reader import open_checkpoint, read_index_header
+from permafrost.checkpoint.sstable import MAGIC, StoredFile, Table, masked
+from permafrost.graph.protos import saved_tensor_slice_pb2, tensor_bundle_pb2, types_pb2
+from permafrost.outcome import Problem
 
 IN_V1 = [
     "float32", "float64", "int8", "uint8", "int16", "uint16", "int32", "int64", "bool", "complex64", "complex128",
@@ -225,7 +225,7 @@ def test_large_tensors_are_streamed_in_constant_memory(tmp_path):
     tensors = {"big": tf.zeros([size // 4]), "rows/part": tf.zeros([size // 8, 2])}
     prefix = save(str(tmp_path / "m"), tensors, ["", f"{size // 8 + 5} 2 0,{size // 8}:0,2"])
     program = (
-        "import resource; from permafrost.checkpoint import open_checkpoint\n"
+        "import resource; from permafrost.checkpoint.reader import open_checkpoint\n"
         f"with open_checkpoint({prefix!r}) as c:\n"
         "    sizes = []\n"
         "    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss\n"
@@ -242,7 +242,7 @@ def test_large_tensors_are_streamed_in_constant_memory(tmp_path):
 
 
 def test_tensorflow_is_not_imported():
-    program = "import sys, permafrost.checkpoint; sys.exit('tensorflow' in sys.modules)"
+    program = "import sys, permafrost.checkpoint.reader; sys.exit('tensorflow' in sys.modules)"
     environment = {**os.environ, "PYTHONPATH": str(HOME / "scripts")}
     assert subprocess.run([sys.executable, "-c", program], env=environment).returncode == 0
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from conftest import HOME
-from permafrost import code_version
+from permafrost.workflow import code_version
 
 STAGES = ("discover", "import_meta", "freeze", "verify", "list_ops", "summarize", "page", "judge")
 

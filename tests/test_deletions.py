@@ -15,8 +15,14 @@ import judge
 import stages
 import verify
 from conftest import SAMPLE_ZOO
-from permafrost import confinement, foreign, graph_files, overrides, records, sides, sstable
-from permafrost.contract import TRANSIENT
+from permafrost import records
+from permafrost.checkpoint import sstable
+from permafrost.graph import graph_sources
+from permafrost.judge import sides
+from permafrost.outcome import TRANSIENT
+from permafrost.sandbox import confinement
+from permafrost.signature import foreign
+from permafrost.zoo import overrides
 from zoo_runs import Workspace
 
 pytestmark = pytest.mark.forks
@@ -194,7 +200,7 @@ def test_what_is_wrong_with_files_that_the_settings_name_is_no_change(tmp_path, 
     source, other = (stages.sources(tmp_path / "zoo")[name] for name in ("linear/model.ckpt", "v1_format/model.ckpt"))
     chosen = stages.default_settings(**{option: other["prefix" if option == "input_checkpoint" else "meta"]})
     source = overrides.apply(source, chosen)
-    assert all(os.path.exists(path) for path in graph_files.seen(source))
+    assert all(os.path.exists(path) for path in graph_sources.seen(source))
     record = records.write_record(
         "m", "m", "r.json", lambda facts: import_meta.import_and_rehearse(source, chosen, facts)
     )

@@ -9,9 +9,9 @@ import pytest
 import tensorflow as tf
 
 import kinds
-from permafrost import judging
-from permafrost.metagraph import read_meta_graph
-from permafrost.protos import graph_pb2
+from permafrost.graph.metagraph import read_meta_graph
+from permafrost.graph.protos import graph_pb2
+from permafrost.judge import judging
 from stages import default_settings, frozen, imported, problem_of, sources
 
 v1 = tf.compat.v1

@@ -18,9 +18,10 @@ import pytest
 
 import discover
 from conftest import SAMPLE_ZOO, sparse
-from permafrost import checkpoint, discovery, files, zoo_state
-from permafrost.contract import ZOO_COLUMNS, Problem
-from permafrost.protos import tensor_bundle_pb2
+from permafrost.checkpoint import reader
+from permafrost.graph.protos import tensor_bundle_pb2
+from permafrost.outcome import ZOO_COLUMNS, Problem
+from permafrost.zoo import discovery, files, state_file
 
 LFS = b"version https://git-lfs.github.com/spec/v1\noid sha256:" + b"0" * 64 + b"\nsize 136513620\n"
 LONG_AGO = 1_500_000_000
@@ -324,7 +325,7 @@ def test_an_index_for_which_there_is_no_memory_is_a_row_until_there_is(tmp_path,
     put_v2(tmp_path, "m")
     cache: dict = {}
     with monkeypatch.context() as patch:
-        patch.setattr(checkpoint, "read_index_header", lambda path: bytearray(1 << 62))
+        patch.setattr(reader, "read_index_header", lambda path: bytearray(1 << 62))
         (candidate,) = scan(tmp_path, cache)
     assert cause(candidate) == "killed" and "m.index" in candidate.problem["message"]
     assert scan(tmp_path, cache)[0].problem is None
@@ -772,11 +773,11 @@ def test_a_file_that_is_deleted_while_the_zoo_is_looked_at_is_tried_again(tmp_pa
 def test_nothing_heavy_is_loaded_when_nothing_changed(tmp_path, settled):
     put_v2(tmp_path / "zoo", "m")
     state = tmp_path / "state.json"
-    zoo_state.keep(zoo_state.handed(zoo_state.scan([f"{tmp_path}/zoo"], [], state, latest)), state)
+    state_file.keep(state_file.handed(state_file.scan([f"{tmp_path}/zoo"], [], state, latest)), state)
     code = (
-        "import sys; from permafrost import zoo_state\n"
-        "state = zoo_state.scan([sys.argv[1]], [], sys.argv[2], lambda series, zoo: 'latest')\n"
-        "heavy = {'tensorflow', 'pandas', 'numpy', 'snakemake', 'google.protobuf', 'permafrost.checkpoint'}\n"
+        "import sys; from permafrost.zoo import state_file\n"
+        "state = state_file.scan([sys.argv[1]], [], sys.argv[2], lambda series, zoo: 'latest')\n"
+        "heavy = {'tensorflow', 'pandas', 'numpy', 'snakemake', 'google.protobuf', 'permafrost.checkpoint.reader'}\n"
         "print(len(state['models']), sorted(heavy & set(sys.modules)))"
     )
     done = subprocess.run(
@@ -819,25 +820,25 @@ def test_the_state_file(tmp_path):
     zoo, path = tmp_path / "zoo", tmp_path / "reports" / "zoo.json"
     put_v2(zoo, os.fsdecode(b"caf\xe9-1"))
     put_v2(zoo, os.fsdecode(b"caf\xe9-2"))
-    state = zoo_state.scan([str(zoo)], [], path, latest)
+    state = state_file.scan([str(zoo)], [], path, latest)
     assert [(c["model"], c["selected"]) for c in state["candidates"]] == [("caf%E9", False), ("caf%E9", True)]
-    zoo_state.keep(zoo_state.handed(state), path)
-    assert zoo_state.read(path) == zoo_state.read(zoo_state.handed(state)) == state
-    assert zoo_state.scan([str(zoo)], [], path, latest) == state
+    state_file.keep(state_file.handed(state), path)
+    assert state_file.read(path) == state_file.read(state_file.handed(state)) == state
+    assert state_file.scan([str(zoo)], [], path, latest) == state
     assert os.listdir(path.parent) == ["zoo.json"]
 
 
 def test_a_touched_file_changes_the_cache_alone(tmp_path):
     zoo, path = tmp_path / "zoo", tmp_path / "zoo.json"
     put_v2(zoo, "m")
-    state = zoo_state.scan([str(zoo)], [], path, latest)
+    state = state_file.scan([str(zoo)], [], path, latest)
     os.utime(zoo / "m.meta", (LONG_AGO + 9, LONG_AGO + 9))
-    touched = zoo_state.scan([str(zoo)], [], path, latest)
+    touched = state_file.scan([str(zoo)], [], path, latest)
     assert touched["cache"] != state["cache"]
-    (found, seen), (found_now, seen_now) = zoo_state.digests(state), zoo_state.digests(touched)
+    (found, seen), (found_now, seen_now) = state_file.digests(state), state_file.digests(touched)
     assert found_now == found and seen_now != seen
     put_v2(zoo, "n")
-    assert zoo_state.digests(zoo_state.scan([str(zoo)], [], path, latest))[0] != found
+    assert state_file.digests(state_file.scan([str(zoo)], [], path, latest))[0] != found
 
 
 @pytest.mark.parametrize(
@@ -847,18 +848,18 @@ def test_a_damaged_state_file(tmp_path, content):
     put_v2(tmp_path / "zoo", "m")
     put(tmp_path, **{"zoo.json": content})
     with pytest.raises(Problem, match="zoo.json"):
-        zoo_state.read(tmp_path / "zoo.json")
-    assert len(zoo_state.scan([f"{tmp_path}/zoo"], [], tmp_path / "zoo.json", latest)["models"]) == 1
+        state_file.read(tmp_path / "zoo.json")
+    assert len(state_file.scan([f"{tmp_path}/zoo"], [], tmp_path / "zoo.json", latest)["models"]) == 1
 
 
 def test_zoo_csv(tmp_path):
-    zoo, state_file, table_file = tmp_path / "zoo", tmp_path / "zoo.json", tmp_path / "zoo.csv"
+    zoo, path, table_file = tmp_path / "zoo", tmp_path / "zoo.json", tmp_path / "zoo.csv"
     put_v2(zoo, 'a "b", c-1')
     put_v2(zoo, 'a "b", c-2')
     put(zoo, **{os.fsdecode(b"\xff\n.ckpt"): LFS})
-    zoo_state.keep(zoo_state.handed(zoo_state.scan([str(zoo)], [], state_file, latest)), state_file)
-    assert discover.main(["--state", str(state_file), "--keep", str(tmp_path / "kept.json"), str(table_file)]) == 0
-    assert zoo_state.read(tmp_path / "kept.json") == zoo_state.read(state_file)
+    state_file.keep(state_file.handed(state_file.scan([str(zoo)], [], path, latest)), path)
+    assert discover.main(["--state", str(path), "--keep", str(tmp_path / "kept.json"), str(table_file)]) == 0
+    assert state_file.read(tmp_path / "kept.json") == state_file.read(path)
     rows = pd.read_csv(table_file, dtype=str, keep_default_na=False)
     assert tuple(rows.columns) == ZOO_COLUMNS
     assert list(rows.model) == ["%FF%0A.ckpt", "a %22b%22%2C c", "a %22b%22%2C c"]
@@ -871,8 +872,8 @@ def test_zoo_csv(tmp_path):
 
 def test_zoo_csv_of_an_empty_zoo(tmp_path):
     (tmp_path / "zoo").mkdir()
-    zoo_state.keep(
-        zoo_state.handed(zoo_state.scan([f"{tmp_path}/zoo"], [], tmp_path / "s.json", latest)), tmp_path / "s.json"
+    state_file.keep(
+        state_file.handed(state_file.scan([f"{tmp_path}/zoo"], [], tmp_path / "s.json", latest)), tmp_path / "s.json"
     )
     assert discover.main(["--state", f"{tmp_path}/s.json", "--keep", f"{tmp_path}/k.json", f"{tmp_path}/zoo.csv"]) == 0
     assert (tmp_path / "zoo.csv").read_text() == ",".join(ZOO_COLUMNS) + "\n"

@@ -9,7 +9,7 @@ import sys
 import pytest
 
 from conftest import HOME, SAMPLE_ZOO
-from permafrost.contract import CAUSES, MADE_FILES, STATUSES, SUMMARY_COLUMNS, TRANSIENT
+from permafrost.outcome import CAUSES, MADE_FILES, STATUSES, SUMMARY_COLUMNS, TRANSIENT
 from stages import frozen, imported, sources
 
 README = (HOME / "README.md").read_text(encoding="utf-8")

@@ -13,7 +13,7 @@ import pytest
 from snakemake_interface_logger_plugins.common import LogEvent
 
 from conftest import HOME, SAMPLE_ZOO
-from permafrost import failures
+from permafrost.workflow import failures
 from zoo_runs import Workspace
 
 
@@ -120,12 +120,12 @@ def broken_gate(workspace: Workspace) -> tuple[dict, tuple]:
 
 
 def broken_pipeline(workspace: Workspace) -> tuple[dict, tuple]:
-    code(workspace, "permafrost/pipeline.py", "import no_such_module")
+    code(workspace, "permafrost/workflow/pipeline.py", "import no_such_module")
     return {}, ("No module named 'no_such_module'",)
 
 
 def broken_worker(workspace: Workspace) -> tuple[dict, tuple]:
-    code(workspace, "permafrost/worker.py", "import no_such_module")
+    code(workspace, "permafrost/workflow/worker.py", "import no_such_module")
     log = "my reports/models/linear/model.ckpt/import_meta.log"
     return {}, (f"import_meta failed; {log} ends with: ModuleNotFoundError: No module named 'no_such_module'",)
 

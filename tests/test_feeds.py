@@ -4,8 +4,8 @@ import ml_dtypes
 import numpy as np
 import pytest
 
-from permafrost import feeds
-from permafrost.contract import Problem
+from permafrost.outcome import Problem
+from permafrost.signature import feeds
 
 
 def spec(kind, dtype="float32", shape=(None, 3), **more):

@@ -6,9 +6,9 @@ import tensorflow as tf
 
 import kinds
 import list_ops
-from permafrost import graph_findings, state_findings
-from permafrost.metagraph import read_meta_graph
-from permafrost.protos import graph_pb2
+from permafrost.graph.metagraph import read_meta_graph
+from permafrost.graph.protos import graph_pb2
+from permafrost.report import graph_findings, state_findings
 from stages import frozen, imported
 from test_kinds import saved
 

@@ -8,9 +8,10 @@ import tensorflow as tf
 import freeze
 from conftest import SAMPLE_ZOO
 from frozen_by_tensorflow import frozen_by_tensorflow
-from permafrost import frozen_writer, records
-from permafrost.contract import Problem
-from permafrost.frozen_writer import Constant
+from permafrost import records
+from permafrost.freezer import writer
+from permafrost.freezer.writer import Constant
+from permafrost.outcome import Problem
 from stages import default_settings, frozen, imported, problem_of, sources
 
 GOOD = {id: source for id, source in sources(SAMPLE_ZOO).items() if not id.startswith("broken_")}
@@ -80,7 +81,7 @@ def test_over_two_gib_is_refused_before_a_byte_is_written():
     graph_def = tf.compat.v1.GraphDef()
     graph_def.node.add(name="big", op="VariableV2")
     big = Constant("big", tf.float32.as_datatype_enum, (1 << 14, 1 << 15), 1 << 31, "big")
-    problem = problem_of(frozen_writer.frozen_bytes, graph_def, {"big": big})
+    problem = problem_of(writer.frozen_bytes, graph_def, {"big": big})
     assert problem.cause == "too_large" and "big (2147483648 bytes)" in problem.message
 
 

@@ -10,7 +10,7 @@ from google.protobuf.message import DecodeError
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from permafrost import frozen_file
+from permafrost.graph import frozen_file
 
 v1 = tf.compat.v1
 LARGE = (1 << 18) + 3  # elements of four bytes

@@ -16,11 +16,13 @@ import freeze
 import import_meta
 import list_ops
 from conftest import SAMPLE_ZOO
-from permafrost import graph_files, limits, records
+from permafrost import records
 from permafrost import settings as config_settings
-from permafrost.contract import CAUSES, Problem
-from permafrost.index import tensor_name
-from permafrost.metagraph import read_meta_graph
+from permafrost.graph import graph_sources
+from permafrost.graph.index import tensor_name
+from permafrost.graph.metagraph import read_meta_graph
+from permafrost.outcome import CAUSES, Problem
+from permafrost.sandbox import limits
 from stages import default_settings, sources
 
 EXAMPLES = os.environ.get("PERMAFROST_FUZZ_EXAMPLES")
@@ -62,7 +64,7 @@ def import_and_freeze(source: dict, chosen: dict) -> dict:
     pb = Path(os.environ["PYTEST_DIRECTORY"], "frozen_graph.pb")
     provenance = ended(lambda facts: freeze.provenance(record, chosen, pb, facts))
     frozen = list_ops.frozen_graph_of(provenance, pb)
-    list_ops.findings(record, provenance, graph_files.read(record["graph"]), frozen, [])
+    list_ops.findings(record, provenance, graph_sources.read(record["graph"]), frozen, [])
     list_ops.picture(provenance, frozen)
     return provenance
 

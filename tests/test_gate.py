@@ -7,14 +7,14 @@ from pathlib import Path
 import pytest
 
 import gate
-from permafrost import tables
-from permafrost.contract import STATUSES, SUMMARY_COLUMNS
+from permafrost.outcome import STATUSES, SUMMARY_COLUMNS
+from permafrost.report import csv_files
 
 
 def write(path: Path, *rows: dict) -> Path:
     """A summary.csv of rows with `model`, `status`, and what else they say."""
     values = [tuple({"expect": "verified", **row}.get(column) for column in SUMMARY_COLUMNS) for row in rows]
-    tables.write(path, tables.table(values, SUMMARY_COLUMNS, set(), set()))
+    csv_files.write(path, csv_files.table(values, SUMMARY_COLUMNS, set(), set()))
     return path
 
 

@@ -17,9 +17,11 @@ import list_ops
 import verify
 from conftest import HOME
 from fresh_process import in_fresh_process
-from permafrost import foreign, graph_import, judging
-from permafrost.metagraph import read_meta_graph
-from permafrost.protos import graph_pb2
+from permafrost.graph import tensorflow_import
+from permafrost.graph.metagraph import read_meta_graph
+from permafrost.graph.protos import graph_pb2
+from permafrost.judge import judging
+from permafrost.signature import foreign
 from stages import default_settings, frozen, imported, problem_of, sources
 
 v1 = tf.compat.v1
@@ -143,17 +145,17 @@ def written(path: Path) -> list[Path]:
 def test_what_is_only_looked_at_is_not_evaluated(place, tmp_path):
     imports(plainly, graph_of(PLACES[place], tmp_path / "plainly"))
     assert written(tmp_path), "TensorFlow evaluates it"
-    graph = imports(graph_import.import_to_look_at, graph_of(PLACES[place], tmp_path / "door"))
+    graph = imports(tensorflow_import.import_to_look_at, graph_of(PLACES[place], tmp_path / "door"))
     assert graph.get_tensor_by_name("shaped:0").shape.rank == 2
     assert not (tmp_path / "door").exists() and all("plainly" in str(file) for file in written(tmp_path))
 
 
 @pytest.mark.parametrize("place", PLACES)
 def test_what_is_run_is_refused(place, tmp_path):
-    problem = problem_of(imports, graph_import.import_to_run, graph_of(PLACES[place], tmp_path), set())
+    problem = problem_of(imports, tensorflow_import.import_to_run, graph_of(PLACES[place], tmp_path), set())
     assert problem.cause == "unsafe_op" and "debug" in problem.message and "DebugIdentity" in problem.message
     assert not written(tmp_path)
-    graph = imports(graph_import.import_to_run, graph_of(PLACES[place], tmp_path), {"DebugIdentity"})
+    graph = imports(tensorflow_import.import_to_run, graph_of(PLACES[place], tmp_path), {"DebugIdentity"})
     assert graph.get_tensor_by_name("shaped:0").shape.rank == 2 and written(tmp_path)
 
 
@@ -168,8 +170,8 @@ def test_what_a_branch_would_run_is_refused_too(op, tmp_path):
         node.attr["Tin"].list.type.append(INT)
         node.attr["Tout"].list.type.append(FLOAT)
 
-    assert problem_of(imports, graph_import.import_to_run, graph_of(build, tmp_path), set()).cause == "unsafe_op"
-    graph = imports(graph_import.import_to_look_at, graph_of(build, tmp_path))
+    assert problem_of(imports, tensorflow_import.import_to_run, graph_of(build, tmp_path), set()).cause == "unsafe_op"
+    graph = imports(tensorflow_import.import_to_look_at, graph_of(build, tmp_path))
     assert graph.get_tensor_by_name("shaped:0").shape.rank is None and not written(tmp_path)
 
 
@@ -178,7 +180,7 @@ def test_a_function_that_nothing_calls_is_no_matter(tmp_path):
         function(graph_def, "inner", path)
         constant(graph_def.node, "size", [2, 3])
 
-    imports(graph_import.import_to_run, graph_of(build, tmp_path), set())
+    imports(tensorflow_import.import_to_run, graph_of(build, tmp_path), set())
     assert not written(tmp_path)
 
 
@@ -193,10 +195,10 @@ def test_what_a_file_holds_is_told_by_no_shape(tmp_path):
         reshape(nodes, "shaped", "data", read_numbers(nodes, "content", constant(nodes, "file", str(file))))
 
     assert imports(plainly, graph_of(build, tmp_path)).get_tensor_by_name("shaped:0").shape == [1, 4]
-    graph = imports(graph_import.import_to_look_at, graph_of(build, tmp_path))
+    graph = imports(tensorflow_import.import_to_look_at, graph_of(build, tmp_path))
     assert graph.get_tensor_by_name("shaped:0").shape.rank is None
     assert graph.get_tensor_by_name("content_read:0").shape == []
-    assert problem_of(imports, graph_import.import_to_run, graph_of(build, tmp_path), set()).cause == "unsafe_op"
+    assert problem_of(imports, tensorflow_import.import_to_run, graph_of(build, tmp_path), set()).cause == "unsafe_op"
 
 
 def test_a_file_mapped_into_memory_is_told_by_no_shape(tmp_path):
@@ -211,10 +213,10 @@ def test_a_file_mapped_into_memory_is_told_by_no_shape(tmp_path):
         constant(graph_def.node, "data", np.zeros(4, np.float32))
         reshape(graph_def.node, "shaped", "data", "mapped")
 
-    graph = imports(graph_import.import_to_look_at, graph_of(build, tmp_path))
+    graph = imports(tensorflow_import.import_to_look_at, graph_of(build, tmp_path))
     assert graph.get_tensor_by_name("shaped:0").shape.as_list() == [None, None]
     assert graph.get_tensor_by_name("mapped:0").shape == [2]
-    assert problem_of(imports, graph_import.import_to_run, graph_of(build, tmp_path), set()).cause == "unsafe_op"
+    assert problem_of(imports, tensorflow_import.import_to_run, graph_of(build, tmp_path), set()).cause == "unsafe_op"
 
 
 def test_no_shape_is_lost_where_nothing_is_evaluated():
@@ -233,7 +235,7 @@ def test_no_shape_is_lost_where_nothing_is_evaluated():
         tf.raw_ops.EncodeProto(sizes=sizes, values=values, **encode, name="encoded")
         tf.raw_ops.PyFuncStateless(input=[x, words], token="t", Tout=[tf.float32], name="python")
         tf.no_op(name="read/hidden_0")
-    graph = imports(graph_import.import_to_look_at, original.as_graph_def())
+    graph = imports(tensorflow_import.import_to_look_at, original.as_graph_def())
     for op in original.get_operations():
         assert list(map(str, graph.get_operation_by_name(op.name).outputs)) == list(map(str, op.outputs))
 
@@ -245,7 +247,7 @@ def test_a_reference_stays_one():
     queue = graph_def.node.add(name="queue", op="FIFOQueue")
     queue.attr["component_types"].list.type.append(STRING)
     graph_def.node.add(name="line", op="ReaderRead", input=["reader", "queue"])
-    graph = imports(graph_import.import_to_look_at, graph_def)
+    graph = imports(tensorflow_import.import_to_look_at, graph_def)
     assert [tensor.shape for tensor in graph.get_operation_by_name("line").outputs] == [[], []]
 
 
@@ -253,7 +255,7 @@ def test_what_lacks_its_inputs_does_not_come_in():
     graph_def = graph_pb2.GraphDef()
     graph_def.node.add(name="read", op="ReadFile")
     with pytest.raises(ValueError, match="'read' \\(ReadFile\\) has other inputs"):
-        imports(graph_import.import_to_look_at, graph_def)
+        imports(tensorflow_import.import_to_look_at, graph_def)
 
 
 # Whole models, from the checkpoint to the tables.
@@ -434,6 +436,6 @@ def test_each_way_around_the_door_is_noticed(source):
 def test_nobody_goes_around_the_door():
     paths = {p.relative_to(HOME).as_posix(): p for d in ("scripts", "benchmarks") for p in (HOME / d).rglob("*.py")}
     found = {name: set(around_the_door(path.read_text(encoding="utf-8"))) for name, path in paths.items()}
-    assert found.pop("scripts/permafrost/graph_import.py") == {"import_graph_def"}
+    assert found.pop("scripts/permafrost/graph/tensorflow_import.py") == {"import_graph_def"}
     assert {name for name in OWN_GRAPHS if found.pop(name)} == OWN_GRAPHS
     assert not {name: names for name, names in found.items() if names}

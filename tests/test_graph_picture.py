@@ -7,9 +7,9 @@ from xml.etree import ElementTree
 
 import pytest
 
-from permafrost import graph_boxes, graph_layout, graph_picture
-from permafrost.graph_boxes import INPUT, MOST_BOXES, OUTPUT
-from permafrost.protos import graph_pb2
+from permafrost.graph.protos import graph_pb2
+from permafrost.report.picture import drawing, grouping, placement
+from permafrost.report.picture.grouping import INPUT, MOST_BOXES, OUTPUT
 
 
 def graph_of(*nodes: str):
@@ -35,7 +35,7 @@ def labels(found) -> list[str]:
 def test_a_small_graph_is_shown_op_by_op():
     graph_def = graph_of("x:Placeholder", "w:Const", "w/read:Identity <- w", "a:MatMul <- x w/read", "b <- a ^x")
     graph_def.node[1].attr["value"].tensor.tensor_content = bytes(5000)
-    made, flows = graph_boxes.boxes(graph_def, {"x:0": "x:0"}, ["b:0"])
+    made, flows = grouping.boxes(graph_def, {"x:0": "x:0"}, ["b:0"])
     assert [(box.label, box.kind) for box in made] == [("x:0", INPUT), ("a", "scope"), ("b:0", OUTPUT)]
     assert flows == {(0, 1), (1, 2), (0, 2)}
     assert 5000 < made[1].weight_bytes < 5100 and made[0].weight_bytes == made[2].weight_bytes == 0
@@ -44,7 +44,7 @@ def test_a_small_graph_is_shown_op_by_op():
 def test_weights_count_once_where_two_ops_use_them():
     graph_def = graph_of("x:Placeholder", "w:Const", "a <- x w", "b <- a w")
     graph_def.node[1].attr["value"].tensor.tensor_content = bytes(100)
-    made, _ = graph_boxes.boxes(graph_def, {"x:0": "x:0"}, ["b:0"])
+    made, _ = grouping.boxes(graph_def, {"x:0": "x:0"}, ["b:0"])
     assert 100 <= sum(box.weight_bytes for box in made) < 150
 
 
@@ -54,7 +54,7 @@ def test_scopes_are_closed_where_there_are_many_nodes():
         for number in range(50):
             nodes.append(f"layer{layer}/cell/op{number} <- {last}")
             last = f"layer{layer}/cell/op{number}"
-    made, flows = graph_boxes.boxes(graph_of(*nodes), {"x:0": "x:0"}, [f"{last}:0"])
+    made, flows = grouping.boxes(graph_of(*nodes), {"x:0": "x:0"}, [f"{last}:0"])
     shown = [box.label for box in made]
     assert shown[0] == "x:0" and shown[-1] == f"{last}:0" and len(shown) <= MOST_BOXES + 2
     assert {re.match(r"layer\d", label)[0] for label in shown[1:]} == {f"layer{n}" for n in range(6)}
@@ -63,7 +63,7 @@ def test_scopes_are_closed_where_there_are_many_nodes():
 
 def test_an_output_inside_a_scope_follows_its_scope():
     nodes = chain(400, "scope/n{}")
-    made, flows = graph_boxes.boxes(graph_of(*nodes), {"x:0": "x:0"}, ["scope/n10:0", "scope/n399:0"])
+    made, flows = grouping.boxes(graph_of(*nodes), {"x:0": "x:0"}, ["scope/n10:0", "scope/n399:0"])
     outputs = {box.label: number for number, box in enumerate(made) if box.kind == OUTPUT}
     assert set(outputs) == {"scope/n10:0", "scope/n399:0"}
     assert all(any(after == number for _, after in flows) for number in outputs.values())
@@ -73,11 +73,11 @@ def test_cut_inputs_and_more_ends_than_there_is_room_for():
     nodes = [f"in{n}:Placeholder" for n in range(20)] + ["sum:AddN <- " + " ".join(f"in{n}" for n in range(20))]
     nodes += [f"out{n} <- sum" for n in range(30)]
     inputs = {f"queue:{n}": f"in{n}:0" for n in range(20)}
-    made, _ = graph_boxes.boxes(graph_of(*nodes), inputs, [f"out{n}:0" for n in range(30)])
+    made, _ = grouping.boxes(graph_of(*nodes), inputs, [f"out{n}:0" for n in range(30)])
     given = [box for box in made if box.kind == INPUT]
     assert len(given) == 6 and all(box.cut for box in given) and "15 more inputs" in labels([made])
     assert len(made) <= MOST_BOXES * 2 + 6
-    assert "cut off here" in graph_picture.picture(graph_of(*nodes), inputs, ["out0:0"])
+    assert "cut off here" in drawing.picture(graph_of(*nodes), inputs, ["out0:0"])
 
 
 def test_a_loop_is_drawn_and_ends():
@@ -89,9 +89,9 @@ def test_a_loop_is_drawn_and_ends():
         "next:NextIteration <- s",
         "exit:Exit <- s",
     )
-    made, flows = graph_boxes.boxes(graph_def, {"x:0": "x:0"}, ["exit:0"])
+    made, flows = grouping.boxes(graph_def, {"x:0": "x:0"}, ["exit:0"])
     assert labels([made]) == ["x:0", "e", "m", "s", "next", "exit:0"]
-    assert (4, 2) in flows and "back" in graph_picture.picture(graph_def, {"x:0": "x:0"}, ["exit:0"])
+    assert (4, 2) in flows and "back" in drawing.picture(graph_def, {"x:0": "x:0"}, ["exit:0"])
 
 
 @pytest.mark.parametrize("seed", range(30))
@@ -107,16 +107,16 @@ def test_any_graph_has_few_boxes_and_every_live_node_is_in_one(seed):
         before = draw.sample([*names[:number], "x", *names[number + 1 : number + 2 * (seed % 2)]], k=1)
         nodes.append(f"{name} <- {' '.join(before)}")
     graph_def = graph_of(*nodes)
-    made, flows = graph_boxes.boxes(graph_def, {"x:0": "x:0"}, [f"{names[-1]}:0"])
+    made, flows = grouping.boxes(graph_def, {"x:0": "x:0"}, [f"{names[-1]}:0"])
     held = [name for box in made for name in box.nodes]
     assert sorted(held) == sorted([*names, "x"]) and len(made) <= MOST_BOXES + 2
-    places, passes, width, height = graph_layout.layout(len(made), flows)
+    places, passes, width, height = placement.layout(len(made), flows)
     for row in {place.row for place in places}:
         line = sorted((place for place in places if place.row == row), key=lambda place: place.x)
-        assert all(b.x - a.x >= graph_layout.WIDTH for a, b in zip(line, line[1:], strict=False))
-        assert line[0].x >= graph_layout.WIDTH / 2 - 1 and line[-1].x <= width - graph_layout.WIDTH / 2 + 1
+        assert all(b.x - a.x >= placement.WIDTH for a, b in zip(line, line[1:], strict=False))
+        assert line[0].x >= placement.WIDTH / 2 - 1 and line[-1].x <= width - placement.WIDTH / 2 + 1
     assert set(passes) == flows
-    ElementTree.fromstring(graph_picture.picture(graph_def, {"x:0": "x:0"}, [f"{names[-1]}:0"]))
+    ElementTree.fromstring(drawing.picture(graph_def, {"x:0": "x:0"}, [f"{names[-1]}:0"]))
 
 
 @pytest.mark.parametrize(
@@ -125,7 +125,7 @@ def test_any_graph_has_few_boxes_and_every_live_node_is_in_one(seed):
 def test_hostile_names_are_text(name):
     graph_def = graph_of("x:Placeholder")
     graph_def.node.add(name=name, op="<b>").input.append("x")
-    svg = graph_picture.picture(graph_def, {"x:0": "x:0"}, [name])
+    svg = drawing.picture(graph_def, {"x:0": "x:0"}, [name])
     root = ElementTree.fromstring(svg)
     assert "<script" not in svg and {element.tag.rpartition("}")[2] for element in root.iter()} <= {
         "svg", "title", "style", "defs", "marker", "path", "g", "rect", "text",
@@ -133,22 +133,22 @@ def test_hostile_names_are_text(name):
 
 
 def test_the_picture_needs_nothing_from_elsewhere():
-    svg = graph_picture.picture(graph_of(*chain(30)), {"x:0": "x:0"}, ["n29:0"])
+    svg = drawing.picture(graph_of(*chain(30)), {"x:0": "x:0"}, ["n29:0"])
     assert not re.search(r"https?://(?!www\.w3\.org/2000/svg)|@import|href|<image|<script", svg)
     assert "prefers-color-scheme: dark" in svg
 
 
 def test_odd_graphs():
-    assert graph_boxes.boxes(graph_of(), {}, []) == ([], set())
-    made, _ = graph_boxes.boxes(graph_of("c:Const"), {}, ["c:0", "missing:0"])
+    assert grouping.boxes(graph_of(), {}, []) == ([], set())
+    made, _ = grouping.boxes(graph_of("c:Const"), {}, ["c:0", "missing:0"])
     assert [(box.label, box.kind) for box in made] == [("c:0", OUTPUT)]
-    made, _ = graph_boxes.boxes(graph_of("a <- a missing b", "b <- a"), {"gone:0": "gone:0"}, ["b:0"])
+    made, _ = grouping.boxes(graph_of("a <- a missing b", "b <- a"), {"gone:0": "gone:0"}, ["b:0"])
     assert len(made) == 2
-    ElementTree.fromstring(graph_picture.sentence("a < b & c"))
+    ElementTree.fromstring(drawing.sentence("a < b & c"))
 
 
 def test_a_hundred_thousand_nodes_take_seconds():
     graph_def = graph_of(*chain(100_000, "deep/scope/n{}"))
     start = time.monotonic()
-    svg = graph_picture.picture(graph_def, {"x:0": "x:0"}, ["deep/scope/n99999:0"])
+    svg = drawing.picture(graph_def, {"x:0": "x:0"}, ["deep/scope/n99999:0"])
     assert time.monotonic() - start < 10 and len(svg) < 30_000

@@ -9,7 +9,7 @@ import yaml
 
 from conftest import HOME, SAMPLE_ZOO
 from hostile import HOSTILE
-from permafrost import landlock
+from permafrost.sandbox import landlock
 from zoo_runs import Workspace
 
 pytestmark = pytest.mark.slow

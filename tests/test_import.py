@@ -14,12 +14,12 @@ from hypothesis import strategies as st
 
 import kinds
 from conftest import SAMPLE_ZOO
-from permafrost import graph_findings, settings_file
-from permafrost.contract import Problem
-from permafrost.index import GraphIndex
-from permafrost.metagraph import read_meta_graph
-from permafrost.protos import graph_pb2
-from permafrost.restore_map import parse_slice, restore_map
+from permafrost.graph.index import GraphIndex
+from permafrost.graph.metagraph import read_meta_graph
+from permafrost.graph.protos import graph_pb2
+from permafrost.graph.restore_map import parse_slice, restore_map
+from permafrost.outcome import Problem
+from permafrost.report import graph_findings, settings_file
 from stages import frozen, imported, problem_of, sources
 
 

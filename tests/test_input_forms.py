@@ -14,9 +14,9 @@ import kinds
 import verify
 from conftest import sparse
 from fresh_process import in_fresh_process
-from permafrost import overrides
-from permafrost.graph_files import describe, read
-from permafrost.metagraph import read_meta_graph
+from permafrost.graph.graph_sources import describe, read
+from permafrost.graph.metagraph import read_meta_graph
+from permafrost.zoo import overrides
 from stages import default_settings, frozen, imported, problem_of, sources
 
 v1 = tf.compat.v1

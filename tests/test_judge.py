@@ -19,7 +19,7 @@ import kinds
 from conftest import SAMPLE_ZOO
 from fresh_process import in_fresh_process
 from frozen_by_tensorflow import frozen_by_tensorflow
-from permafrost.contract import Problem
+from permafrost.outcome import Problem
 from stages import default_settings, sources
 from zoo_runs import Workspace
 

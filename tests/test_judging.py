@@ -16,10 +16,12 @@ import list_ops
 import verify
 from fresh_process import in_fresh_process
 from kinds import control_flow
-from permafrost import first_difference, judging, negative_control, records, structure
-from permafrost.contract import MISMATCH, UNVERIFIABLE, VERIFIED
-from permafrost.metagraph import read_meta_graph
-from permafrost.sides import RunFailed
+from permafrost import records
+from permafrost.graph.metagraph import read_meta_graph
+from permafrost.judge import first_difference, judging, negative_control
+from permafrost.judge.sides import RunFailed
+from permafrost.judge.structure import nodes
+from permafrost.outcome import MISMATCH, UNVERIFIABLE, VERIFIED
 from stages import default_settings, frozen, imported, problem_of, sources
 
 v1 = tf.compat.v1
@@ -337,7 +339,7 @@ def test_the_environment_is_recorded(tmp_path):
 
 
 def blind_to_structure():
-    structure.check = lambda *args: 0
+    nodes.check = lambda *args: 0
 
 
 def dead_search():

@@ -7,9 +7,10 @@ import kinds
 import verify
 from fresh_process import in_fresh_process
 from frozen_by_tensorflow import frozen_by_tensorflow, with_our_names
-from permafrost import structure, writes
-from permafrost.contract import VERIFIED
-from permafrost.metagraph import read_meta_graph
+from permafrost.freezer import writes
+from permafrost.graph.metagraph import read_meta_graph
+from permafrost.judge.structure import nodes
+from permafrost.outcome import VERIFIED
 from stages import default_settings, frozen, imported, problem_of, sources
 
 VARIABLES = {"Variable", "VariableV2", "VarHandleOp", "ReadVariableOp", "ResourceGather", "ResourceGatherNd"}
@@ -134,7 +135,7 @@ def test_the_judge_knows_by_itself_what_the_freezer_refuses(kind, tmp_path, monk
     record = imported(saved(kinds.REFUSED[kind][0], tmp_path), outputs=["out"])
     facts, path = frozen(record, tmp_path / "frozen")
     graph_def = tf.compat.v1.GraphDef.FromString(path.read_bytes())
-    problem = problem_of(structure.check, read_meta_graph(record["meta"]), graph_def, facts["cuts"], ["out"])
+    problem = problem_of(nodes.check, read_meta_graph(record["meta"]), graph_def, facts["cuts"], ["out"])
     assert problem.cause == "structure_differs"
 
 
@@ -159,7 +160,7 @@ def test_the_structure_of_each_node_is_checked(kind, tmp_path):
     facts, path = frozen(record, tmp_path / "frozen")
     meta_graph = read_meta_graph(record["meta"])
     right = tf.compat.v1.GraphDef.FromString(path.read_bytes())
-    structure.check(meta_graph, right, facts["cuts"], record["outputs"])
+    nodes.check(meta_graph, right, facts["cuts"], record["outputs"])
     for where, name in [(part, node.name) for part, node in parts(right)]:
         attributes = {key for part, node in parts(right) if (part, node.name) == (where, name) for key in node.attr}
         of_attributes = [other_value_of(key) for key in sorted(attributes - FREE)]
@@ -167,7 +168,7 @@ def test_the_structure_of_each_node_is_checked(kind, tmp_path):
             wrong = tf.compat.v1.GraphDef.FromString(path.read_bytes())
             node = next(node for part, node in parts(wrong) if (part, node.name) == (where, name))
             if damage(node):
-                problem = problem_of(structure.check, meta_graph, wrong, facts["cuts"], record["outputs"])
+                problem = problem_of(nodes.check, meta_graph, wrong, facts["cuts"], record["outputs"])
                 assert problem.cause == "structure_differs", node
 
 

@@ -12,9 +12,9 @@ from pathlib import Path
 import pytest
 
 from fresh_process import in_fresh_process
-from permafrost import confinement, landlock, sandbox
-from permafrost.contract import Problem
-from permafrost.pipeline import Pipeline
+from permafrost.outcome import Problem
+from permafrost.sandbox import confinement, landlock, runner
+from permafrost.workflow.pipeline import Pipeline
 
 pytestmark = [
     pytest.mark.forks,
@@ -29,7 +29,7 @@ def since(version: int):
 
 
 def run(work, *args, readable=()):
-    return sandbox.run(work, *args, seconds=60, memory_mb=2000, readable=readable)
+    return runner.run(work, *args, seconds=60, memory_mb=2000, readable=readable)
 
 
 def error_of(work, *args) -> int:

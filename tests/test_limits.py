@@ -14,9 +14,10 @@ import import_meta
 import list_ops
 import verify
 from conftest import SAMPLE_ZOO
-from permafrost import contract, limits, records, settings
-from permafrost.metagraph import read_meta_graph
-from permafrost.protos import types_pb2
+from permafrost import outcome, records, settings
+from permafrost.graph.metagraph import read_meta_graph
+from permafrost.graph.protos import types_pb2
+from permafrost.sandbox import limits
 from stages import default_settings, frozen, imported, problem_of, sources
 
 pytestmark = pytest.mark.forks
@@ -45,7 +46,7 @@ def test_what_a_step_gives_and_raises_is_passed_on():
 
 
 def problem():
-    raise contract.Problem("corrupt", "a file is corrupt")
+    raise outcome.Problem("corrupt", "a file is corrupt")
 
 
 @pytest.mark.parametrize(
@@ -113,7 +114,7 @@ def test_choosing_that_does_not_end(model, tmp_path, monkeypatch):
     record = records.load(path)
     assert (record["stage"], record["cause"], record["transient"]) == ("import_meta", "timeout", True)
     assert record["nodes"] > 0
-    assert (tmp_path / "outputs.csv").read_text() == ",".join(contract.RANKING_COLUMNS) + "\n"
+    assert (tmp_path / "outputs.csv").read_text() == ",".join(outcome.RANKING_COLUMNS) + "\n"
 
 
 def test_planning_that_does_not_end(model, tmp_path, monkeypatch):
@@ -177,8 +178,8 @@ def listed(directory, tmp_path, chosen):
     ("module", "function", "empty"),
     [
         ("graph_findings", "of_frozen", "findings"),
-        ("graph_picture", "picture", "graph"),
-        ("graph_files", "read", "ops"),
+        ("drawing", "picture", "graph"),
+        ("graph_sources", "read", "ops"),
     ],
 )
 def test_listing_that_does_not_end_is_left_out_and_told(model, tmp_path, monkeypatch, capsys, module, function, empty):
@@ -201,7 +202,7 @@ def test_a_listing_within_its_limits_tells_of_none(model, tmp_path):
 
 
 def test_an_import_that_does_not_end_leaves_what_the_graph_states(model, tmp_path, monkeypatch):
-    from permafrost import op_listing
+    from permafrost.report import op_listing
 
     _, directory = model
     monkeypatch.setattr(op_listing, "_imported", endless)

@@ -11,11 +11,13 @@ import pytest
 import tensorflow as tf
 
 import list_ops
-from permafrost import graph_files, op_listing, records
-from permafrost.contract import FINDING_COLUMNS, OP_COLUMNS, VARIABLE_COLUMNS, Problem
-from permafrost.metagraph import read_meta_graph
-from permafrost.op_listing import Graph
-from permafrost.protos import graph_pb2, meta_graph_pb2
+from permafrost import records
+from permafrost.graph import graph_sources
+from permafrost.graph.metagraph import read_meta_graph
+from permafrost.graph.protos import graph_pb2, meta_graph_pb2
+from permafrost.outcome import FINDING_COLUMNS, OP_COLUMNS, VARIABLE_COLUMNS, Problem
+from permafrost.report import op_listing
+from permafrost.report.op_listing import Graph
 
 pytestmark = pytest.mark.only_imports
 
@@ -223,7 +225,7 @@ def model(tmp_path, sum_graph):
         "prefix": str(tmp_path / "a model"),
         "weights": "raw",
         "inputs": {},
-        "graph": graph_files.describe(str(tmp_path / "a model.meta")),
+        "graph": graph_sources.describe(str(tmp_path / "a model.meta")),
         "variables": [
             {"variable": "var2", **variable},
             {"variable": "var3", **variable, "shape": None, "bytes": None, "key": "", "slice": "0,2:1,3"},
@@ -288,7 +290,7 @@ def test_without_a_meta_graph_there_are_headers_only(tmp_path, meta):
     path = tmp_path / "x.meta"
     if meta == "garbage":
         path.write_bytes(b"\x00\xff" * 50)
-    imported = {"status": "failed", "graph": graph_files.describe(str(path) if meta else "")}
+    imported = {"status": "failed", "graph": graph_sources.describe(str(path) if meta else "")}
     write(tmp_path, imported, {"status": "failed"})
     (tmp_path / "frozen_graph.pb").write_bytes(b"stale")
     assert list_ops.main(arguments(tmp_path)) == 0
@@ -359,7 +361,7 @@ def test_a_fault_of_the_machine_is_noted_beside_the_tables(model, monkeypatch, c
     note = model / "list_ops.json"
     note.write_text("an older one")
     with monkeypatch.context() as broken:
-        broken.setattr(op_listing.sandbox, "run", failing)
+        broken.setattr(op_listing.runner, "run", failing)
         assert list_ops.main(arguments(model)) == 0
     found = records.load(note)
     assert (found["status"], found["model"]) == ("failed" if is_noted else "ok", "a/b")

@@ -16,10 +16,13 @@ import kinds
 import verify
 from fresh_process import in_fresh_process
 from kinds import features, weights
-from permafrost import discovery, graph_files, landlock, model_files
-from permafrost.checkpoint import open_checkpoint
-from permafrost.metagraph import read_meta_graph
-from permafrost.pipeline import Pipeline
+from permafrost.checkpoint.reader import open_checkpoint
+from permafrost.graph import graph_sources
+from permafrost.graph.metagraph import read_meta_graph
+from permafrost.judge import model_files
+from permafrost.sandbox import landlock
+from permafrost.workflow.pipeline import Pipeline
+from permafrost.zoo import discovery
 from stages import default_settings, frozen, imported, problem_of, sources
 
 v1 = tf.compat.v1
@@ -103,7 +106,7 @@ def test_a_graph_and_its_saver_lie_elsewhere(tmp_path):
     (other / "graph.pbtxt").write_text(str(meta_graph.graph_def))
     (other / "saver.pb").write_bytes(meta_graph.saver_def.SerializeToString())
     source = only_source(zoo)
-    graph = graph_files.describe(str(other / "graph.pbtxt"), form="graph_def", saver=str(other / "saver.pb"))
+    graph = graph_sources.describe(str(other / "graph.pbtxt"), form="graph_def", saver=str(other / "saver.pb"))
     os.remove(source["meta"])
     check(imported(source | {"graph": graph}, outputs=["out"]), tmp_path / "frozen")
 

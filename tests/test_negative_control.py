@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from permafrost import judging, negative_control
+from permafrost.judge import judging, negative_control
 from stages import default_settings, frozen, imported, sources
 
 v1, raw = tf.compat.v1, tf.raw_ops

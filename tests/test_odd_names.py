@@ -8,7 +8,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from permafrost.names import model_id, step_id
+from permafrost.zoo.names import model_id, step_id
 from zoo_runs import Workspace
 
 pytestmark = pytest.mark.slow

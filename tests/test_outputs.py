@@ -12,11 +12,12 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 import numpy as np
 import tensorflow as tf
 
-from permafrost import feeds, inputs, outputs, pruning, static
-from permafrost.contract import Problem
-from permafrost.index import GraphIndex, tensor_name
-from permafrost.metagraph import read_meta_graph
-from permafrost.variable_ops import VARIABLE_OPS, static_shape
+from permafrost.graph import pruning, static
+from permafrost.graph.index import GraphIndex, tensor_name
+from permafrost.graph.metagraph import read_meta_graph
+from permafrost.graph.variable_ops import VARIABLE_OPS, static_shape
+from permafrost.outcome import Problem
+from permafrost.signature import feeds, inputs, outputs
 
 v1 = tf.compat.v1
 ZOO = Path(os.environ.get("PERMAFROST_ZOO") or Path(__file__).parents[2] / "shared" / "zoo")

@@ -12,10 +12,11 @@ import pytest
 
 import page
 from pages import data_of, failed, mixed_zoo, write_page, write_tables
-from permafrost import columns, page_data, page_details, page_plots, tables
-from permafrost.code_version import code_version
-from permafrost.contract import CHANGE_COLUMNS, FINDING_COLUMNS, SUMMARY_COLUMNS
-from permafrost.hidden_paths import hider
+from permafrost.outcome import CHANGE_COLUMNS, FINDING_COLUMNS, SUMMARY_COLUMNS
+from permafrost.report import columns, csv_files
+from permafrost.report.page import details, overview, plots
+from permafrost.report.page.hidden_paths import hider
+from permafrost.workflow.code_version import code_version
 from test_summarize import records_of, write_zoo
 
 
@@ -24,7 +25,7 @@ def as_is(text: str) -> str:
 
 
 def frame(rows: list[dict], names: tuple[str, ...]) -> pd.DataFrame:
-    return tables.table([tuple(row.get(name, "") for name in names) for row in rows], names, set(), set())
+    return csv_files.table([tuple(row.get(name, "") for name in names) for row in rows], names, set(), set())
 
 
 def summary_of(*rows: dict) -> pd.DataFrame:
@@ -136,10 +137,10 @@ def test_what_is_gravest_comes_first():
         {"model": "e", "status": "verified"},
         {"model": "f", "status": "unverifiable", "cause": "timeout", "hint": "raise"},
     )
-    steps = [(step["cause"], step["models"], step["expected"]) for step in page_data.next_steps(summary)]
+    steps = [(step["cause"], step["models"], step["expected"]) for step in overview.next_steps(summary)]
     assert steps == [("outputs_differ", 1, 0), ("corrupt", 2, 1), ("timeout", 1, 0), ("no_index", 1, 1)]
-    assert page_data.worst_first(summary) == ["d", "a", "f", "b", "c", "e"]
-    counted = [(row["models"], row["expected"]) for row in page_data.answer(summary)]
+    assert overview.worst_first(summary) == ["d", "a", "f", "b", "c", "e"]
+    counted = [(row["models"], row["expected"]) for row in overview.answer(summary)]
     assert counted == [(1, 1), (1, 0), (1, 0), (3, 2)]
     assert page.verdict(summary) == "1 of 6 models are verified, and 3 are not as expected"
 
@@ -167,27 +168,27 @@ def test_texts_that_repeat_are_there_once():
         [{"model": f"m{n}", "status": "verified", "nodes": str(n), "max_abs_diff": "inf"} for n in range(9)],
         SUMMARY_COLUMNS,
     )
-    packed = page_data.packed(table)
+    packed = overview.packed(table)
     assert packed["model"] == [f"m{n}" for n in range(9)] and packed["nodes"] == list(range(9))
     assert packed["status"] == {"values": ["verified"], "codes": [0] * 9}
     assert packed["max_abs_diff"] == ["inf"] * 9 and packed["trials"] == [None] * 9
 
 
 def test_details_are_given_while_there_is_room(monkeypatch):
-    monkeypatch.setattr(page_data, "MOST_DETAIL", 100)
+    monkeypatch.setattr(overview, "MOST_DETAIL", 100)
     asked = []
 
     def detail(model):
         asked.append(model)
         return {"text": "x" * 30}
 
-    assert list(page_data.details("abcdef", detail)) == ["a", "b"] and asked == ["a", "b", "c"]
+    assert list(overview.details("abcdef", detail)) == ["a", "b"] and asked == ["a", "b", "c"]
 
 
 def test_long_texts_are_cut_where_models_are_many():
     rows = [{"model": f"m{n}", "status": "verified", "message": "x" * 500} for n in range(1001)]
     empty = frame([], FINDING_COLUMNS)
-    many, few = (page_data.models_table(summary_of(*found), empty, as_is) for found in (rows, rows[:2]))
+    many, few = (overview.models_table(summary_of(*found), empty, as_is) for found in (rows, rows[:2]))
     assert len(many["message"]["values"][0]) == 200 and few["message"]["values"] == ["x" * 500]
 
 
@@ -200,7 +201,7 @@ def test_files_that_cannot_be_read_are_left_out(tmp_path, name, content):
     write_tables(tmp_path, "a")
     path = tmp_path / "reports" / "models" / "a" / name
     path.unlink() if content is None else path.write_bytes(content)
-    made = page_details.detail(tmp_path / "frozen", tmp_path / "reports", "a", (as_is, as_is))
+    made = details.detail(tmp_path / "frozen", tmp_path / "reports", "a", (as_is, as_is))
     json.dumps(made, allow_nan=False)
     assert made["op_types"] and ("graph" in made) == (name != "graph.svg" or bool(content) and content != b"\xff\xfe")
 
@@ -214,7 +215,7 @@ def test_fields_of_odd_types_make_no_odd_page(tmp_path):
     }
     records["provenance"] |= {"op_types": {"A": [1]}, "sha256": 3, "repairs": [None, 3, {"a": 1}], "inputs": []}
     write_zoo(tmp_path, {"a": records})
-    made = page_details.detail(tmp_path / "frozen", tmp_path / "reports", "a", (as_is, as_is))
+    made = details.detail(tmp_path / "frozen", tmp_path / "reports", "a", (as_is, as_is))
     json.dumps(made, allow_nan=False)
     assert made["repairs"] == ["None", "3", "1"]
     assert data_of(write_page(tmp_path, {"a": records}))["details"]["a"]["inputs"]["of"] == 2
@@ -222,7 +223,7 @@ def test_fields_of_odd_types_make_no_odd_page(tmp_path):
 
 def test_the_times_of_all_stages_are_shown(tmp_path):
     write_zoo(tmp_path, {"a": records_of("a")})
-    shown = page_details.detail(tmp_path / "frozen", tmp_path / "reports", "a", (as_is, as_is))["timings"]
+    shown = details.detail(tmp_path / "frozen", tmp_path / "reports", "a", (as_is, as_is))["timings"]
     assert [row[0] for row in shown["rows"]] == ["import_meta", "freeze", "verify", "list_ops"]
     assert shown["rows"][3][1:] == [1.5, 1.0, 100.5]
 
@@ -231,8 +232,8 @@ def test_the_largest_variables_are_shown_with_the_sum_of_all(tmp_path):
     write_zoo(tmp_path, {"a": records_of("a")})
     rows = [[f"v{n}", "Variable", "", "", n, "", "", "no"] for n in range(100)]
     write_tables(tmp_path, "a", variables=rows)
-    shown = page_details.detail(tmp_path / "frozen", tmp_path / "reports", "a", (as_is, as_is))["variables"]
-    assert (shown["of"], shown["total"], len(shown["rows"])) == (100, 4950, page_details.MOST_ROWS)
+    shown = details.detail(tmp_path / "frozen", tmp_path / "reports", "a", (as_is, as_is))["variables"]
+    assert (shown["of"], shown["total"], len(shown["rows"])) == (100, 4950, details.MOST_ROWS)
     assert [row[0] for row in shown["rows"][:2]] == ["v99", "v98"]
 
 
@@ -246,12 +247,12 @@ def test_a_plot_that_cannot_be_drawn_is_left_out(monkeypatch, capsys, tmp_path):
     def fail(spec):
         raise ValueError("no")
 
-    monkeypatch.setattr(page_plots.vl_convert, "vegalite_to_svg", fail)
+    monkeypatch.setattr(plots.vl_convert, "vegalite_to_svg", fail)
     html = mixed_zoo(tmp_path).read_text(encoding="utf-8")
     assert "There is nothing to draw." in html and "not drawn" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("count", [1, 3, page_plots.MOST_MODELS + 1])
+@pytest.mark.parametrize("count", [1, 3, plots.MOST_MODELS + 1])
 @pytest.mark.parametrize("name", ["plain", "constructor", "__proto__", "<b>&\"'", "·", "😀"])
 def test_plots_of_any_names(count, name):
     models = [f"{name}{n}" if n else name for n in range(count)]
@@ -259,7 +260,7 @@ def test_plots_of_any_names(count, name):
     summary = summary_of(*({"model": model, "status": "verified", **sizes} for model in models))
     timings = pd.DataFrame([(model, name, "1.5") for model in models], columns=["model", "stage", "seconds"])
     op_types = pd.DataFrame([(name, model, "3") for model in models], columns=["op_type", "model", "frozen_nodes"])
-    made = list(page_plots.plots(summary, timings, op_types))
+    made = list(plots.plots(summary, timings, op_types))
     assert [plot["title"].split()[0] for plot in made] == ["Sizes", "Time", "TensorFlow", "Op"]
     assert not any("<b>" in plot["svg"] for plot in made)
 
@@ -269,9 +270,7 @@ def test_no_plot_of_numbers_that_are_none(value):
     summary = summary_of({"model": "m", "status": "failed", "checkpoint_bytes": value, "frozen_bytes": "7"})
     timings = pd.DataFrame([("m", "freeze", value)], columns=["model", "stage", "seconds"])
     op_types = pd.DataFrame([("Add", "m", value)], columns=["op_type", "model", "frozen_nodes"])
-    assert [plot["title"] for plot in page_plots.plots(summary, timings, op_types)] == [
-        "TensorFlow versions and formats"
-    ]
+    assert [plot["title"] for plot in plots.plots(summary, timings, op_types)] == ["TensorFlow versions and formats"]
 
 
 @pytest.mark.parametrize("name", ["summary", "timings", "op_types", "findings", "changes"])
@@ -287,11 +286,11 @@ def test_a_table_that_cannot_be_read_leaves_no_page(tmp_path, name, content, cap
 
 
 def test_changes_are_shown_up_to_a_limit(tmp_path, monkeypatch):
-    monkeypatch.setattr(page_data, "MOST_CHANGES", 2)
+    monkeypatch.setattr(overview, "MOST_CHANGES", 2)
     html = mixed_zoo(tmp_path)
     assert "all models are new" in html.read_text(encoding="utf-8")
     rows = [{"model": f"<m{n}>", "change": "gone", "column": "status", "before": "verified"} for n in range(5)]
-    tables.write(tmp_path / "reports" / "changes.csv", frame(rows, CHANGE_COLUMNS))
+    csv_files.write(tmp_path / "reports" / "changes.csv", frame(rows, CHANGE_COLUMNS))
     assert page.main([f"--frozen={tmp_path}", f"--reports={html.parent}", f"--page={html}", "--", "zoo"]) == 0
     text = html.read_text(encoding="utf-8")
     assert "5 gone" in text and "The first 2 of 5 models" in text and "&lt;m1&gt;" in text and "m2" not in text
@@ -306,7 +305,7 @@ def test_one_row_tells_what_became_of_a_model():
         ("c", "changed", "step", "3", "4"),
         ("c", "changed", "frozen_bytes", "5", "6"),
     ]
-    told = page_data.told_changes(pd.DataFrame(rows, columns=list(CHANGE_COLUMNS)))
+    told = overview.told_changes(pd.DataFrame(rows, columns=list(CHANGE_COLUMNS)))
     assert [tuple(row.values()) for row in told] == [
         ("a", "worse", "status", "verified", "failed, corrupt"),
         ("b", "gone", "status", "failed", ""),
@@ -348,4 +347,4 @@ def test_two_thousand_models_take_seconds(tmp_path):
     start = time.monotonic()
     names = [f"m{n:04}" for n in range(2000)]
     path = write_page(tmp_path, {name: records_of(name) for name in names})
-    assert time.monotonic() - start < 60 and path.stat().st_size < 2 * page_data.MOST_DETAIL
+    assert time.monotonic() - start < 60 and path.stat().st_size < 2 * overview.MOST_DETAIL

@@ -6,9 +6,10 @@ import pytest
 
 import page as page_stage
 from pages import browser, failed, mixed_zoo, write_page, write_tables  # noqa: F401 - browser is a fixture
-from permafrost import page_data, tables
-from permafrost.comparison import VERIFICATION_COLUMNS
-from permafrost.contract import CHANGE_COLUMNS, FINDING_COLUMNS, OP_TYPE_COLUMNS, SUMMARY_COLUMNS, TIMING_COLUMNS
+from permafrost.judge.comparison import VERIFICATION_COLUMNS
+from permafrost.outcome import CHANGE_COLUMNS, FINDING_COLUMNS, OP_TYPE_COLUMNS, SUMMARY_COLUMNS, TIMING_COLUMNS
+from permafrost.report import csv_files
+from permafrost.report.page import overview
 from test_summarize import records_of
 
 HOSTILE = [
@@ -278,14 +279,14 @@ def write_large_zoo(home, count: int):
         facts |= {"inputs_why": f"x: float32 [?, {number}], floats from 0 to 1", "outputs": f"scope{number}/out:0"}
         rows.append(tuple(facts.get(column) for column in SUMMARY_COLUMNS))
     numbers = {"nodes", "checkpoint_bytes", "frozen_bytes"}
-    tables.write(home / "summary.csv", tables.table(sorted(rows), SUMMARY_COLUMNS, numbers, set()))
+    csv_files.write(home / "summary.csv", csv_files.table(sorted(rows), SUMMARY_COLUMNS, numbers, set()))
     empty = {"changes": CHANGE_COLUMNS, "findings": FINDING_COLUMNS}
     for name, columns in (empty | {"timings": TIMING_COLUMNS, "op_types": OP_TYPE_COLUMNS}).items():
-        tables.write(home / f"{name}.csv", tables.table([], columns, set(), set()))
+        csv_files.write(home / f"{name}.csv", csv_files.table([], columns, set(), set()))
 
 
 def test_ten_thousand_models(tmp_path, opened, monkeypatch):
-    monkeypatch.setattr(page_data, "MOST_DETAIL", 0)
+    monkeypatch.setattr(overview, "MOST_DETAIL", 0)
     write_large_zoo(tmp_path, 10_000)
     path = tmp_path / "index.html"
     start = time.monotonic()

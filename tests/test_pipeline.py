@@ -16,7 +16,7 @@ import pytest
 import tensorflow as tf
 
 from conftest import HOME, SAMPLE_ZOO
-from permafrost.contract import STATUSES, SUMMARY_COLUMNS, ZOO_COLUMNS
+from permafrost.outcome import STATUSES, SUMMARY_COLUMNS, ZOO_COLUMNS
 from zoo_runs import Workspace, sample_settings
 
 pytestmark = pytest.mark.slow

@@ -10,8 +10,9 @@ import pytest
 from snakemake_interface_logger_plugins.common import LogEvent
 
 from conftest import SAMPLE_ZOO
-from permafrost import progress, records
-from permafrost.contract import Problem
+from permafrost import records
+from permafrost.outcome import Problem
+from permafrost.workflow import progress
 from zoo_runs import Workspace, sample_settings
 
 EXPECTED = {"good": ["verified"], "bad": ["verified"], "known": ["failed/truncated"]}

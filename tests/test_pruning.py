@@ -8,9 +8,9 @@ import tensorflow as tf
 
 import kinds
 from fresh_process import in_fresh_process
-from permafrost import pruning
-from permafrost.calls import needed_functions
-from permafrost.index import GraphIndex
+from permafrost.graph import pruning
+from permafrost.graph.calls import needed_functions
+from permafrost.graph.index import GraphIndex
 from stages import frozen, imported, problem_of, sources
 from test_kinds import verified
 

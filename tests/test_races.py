@@ -5,8 +5,8 @@ import pytest
 import tensorflow as tf
 
 import kinds
-from permafrost import races
-from permafrost.index import GraphIndex
+from permafrost.graph.index import GraphIndex
+from permafrost.judge import races
 
 v1 = tf.compat.v1
 

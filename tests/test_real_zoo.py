@@ -5,7 +5,7 @@ import pytest
 
 from conftest import HOME
 from frozen_by_tensorflow import frozen_by_tensorflow
-from permafrost.contract import Problem
+from permafrost.outcome import Problem
 from stages import frozen, imported, sources
 from zoo_runs import Workspace
 

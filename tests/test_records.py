@@ -12,8 +12,8 @@ import pytest
 from conftest import HOME, SAMPLE_ZOO
 from delete import delete
 from permafrost import records
-from permafrost.contract import MADE_FILES, Problem
-from permafrost.pipeline import Pipeline
+from permafrost.outcome import MADE_FILES, Problem
+from permafrost.workflow.pipeline import Pipeline
 
 
 def test_a_record_is_read_back(tmp_path):

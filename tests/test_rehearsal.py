@@ -7,9 +7,12 @@ import tensorflow as tf
 import import_meta
 import kinds
 from fresh_process import in_fresh_process
-from permafrost import graph_files, mending, records, sandbox
-from permafrost.contract import Problem
-from permafrost.metagraph import read_meta_graph
+from permafrost import records
+from permafrost.graph import graph_sources
+from permafrost.graph.metagraph import read_meta_graph
+from permafrost.judge import mending
+from permafrost.outcome import Problem
+from permafrost.sandbox import runner
 from stages import default_settings, frozen, imported
 from test_kinds import check_judgement, saved, usable
 
@@ -238,11 +241,11 @@ def test_a_trial_run_that_the_machine_ended_is_tried_again(monkeypatch, tmp_path
     def ended(*args, **limits):
         raise Problem(cause, "it ended before its time")
 
-    monkeypatch.setattr(sandbox, "run", ended)
+    monkeypatch.setattr(runner, "run", ended)
 
     def work(facts: dict) -> None:
         facts.update(dict.fromkeys(records.WHOLE["import.json", "ok"]), inputs={}, outputs=["out"], files=[])
-        facts["graph"] = graph_files.describe("model.ckpt.meta")
+        facts["graph"] = graph_sources.describe("model.ckpt.meta")
         facts["prefix"] = "model.ckpt"
         import_meta.rehearse(default_settings(), facts)
 

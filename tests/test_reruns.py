@@ -235,7 +235,7 @@ def settings_of_all(zoos: Zoos) -> None:
 
 
 def edited_judge(zoos: Zoos) -> None:
-    with open(zoos.code / "scripts" / "permafrost" / "negative_control.py", "a") as file:
+    with open(zoos.code / "scripts" / "permafrost" / "judge" / "negative_control.py", "a") as file:
         file.write("\nADDED = 1\n")
 
 

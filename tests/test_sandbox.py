@@ -16,15 +16,16 @@ import psutil
 import pytest
 
 from fresh_process import in_fresh_process
-from permafrost import sandbox, unsafe_ops
-from permafrost.contract import TRANSIENT, Problem
-from permafrost.protos import graph_pb2
+from permafrost.graph import unsafe_ops
+from permafrost.graph.protos import graph_pb2
+from permafrost.outcome import TRANSIENT, Problem
+from permafrost.sandbox import runner
 
 pytestmark = pytest.mark.forks
 
 
 def run(work, *args, seconds=20, memory_mb=300):
-    return sandbox.run(work, *args, seconds=seconds, memory_mb=memory_mb)
+    return runner.run(work, *args, seconds=seconds, memory_mb=memory_mb)
 
 
 def has_ended(pid: int) -> bool:
@@ -266,11 +267,11 @@ def test_descendants_end_with_the_child():
 
 def test_the_child_dies_with_its_parent(tmp_path):
     script = (
-        "import os, sys, time\nfrom permafrost import sandbox\n"
+        "import os, sys, time\nfrom permafrost.sandbox import runner\n"
         "def work():\n    print(os.getpid())\n    time.sleep(300)\n"
-        "sandbox.run(work, seconds=300, memory_mb=100)\n"
+        "runner.run(work, seconds=300, memory_mb=100)\n"
     )
-    environment = os.environ | {"PYTHONPATH": str(Path(sandbox.__file__).parents[1]), "TMPDIR": str(tmp_path)}
+    environment = os.environ | {"PYTHONPATH": str(Path(runner.__file__).parents[2]), "TMPDIR": str(tmp_path)}
     parent = subprocess.Popen([sys.executable, "-c", script], stderr=subprocess.PIPE, env=environment)
     with parent.stderr:
         child = next(int(line) for line in parent.stderr if line.strip().isdigit())

@@ -10,7 +10,7 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from permafrost import settings
-from permafrost.contract import CAUSES, Problem
+from permafrost.outcome import CAUSES, Problem
 
 
 def message(text: str) -> str:

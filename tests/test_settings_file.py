@@ -9,7 +9,7 @@ import yaml
 
 import kinds
 from conftest import SAMPLE_ZOO
-from permafrost import settings_file
+from permafrost.report import settings_file
 from stages import frozen, imported
 from test_kinds import saved
 from zoo_runs import Workspace

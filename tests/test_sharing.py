@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from permafrost.sharing import COPYING, COPYING_BINARY, COPYING_OTHERS, COPYING_UNARY, SHAPELY
+from permafrost.flow.sharing import COPYING, COPYING_BINARY, COPYING_OTHERS, COPYING_UNARY, SHAPELY
 
 v1, raw = tf.compat.v1, tf.raw_ops
 CUBE = np.linspace(0.125, 0.875, 16, dtype=np.float32).reshape(1, 4, 4, 1)

@@ -18,9 +18,11 @@ import tensorflow as tf
 
 import kinds
 from fresh_process import in_fresh_process
-from permafrost import freezing, judging, untold_state
-from permafrost.beginning import Beginning
-from permafrost.metagraph import read_meta_graph
+from permafrost.freezer import freezing
+from permafrost.freezer.beginning import Beginning
+from permafrost.graph.metagraph import read_meta_graph
+from permafrost.judge import judging
+from permafrost.judge.structure import untold_state
 from stages import default_settings, frozen, imported, problem_of, sources
 
 v1, raw = tf.compat.v1, tf.raw_ops

@@ -5,10 +5,10 @@ import pytest
 import tensorflow as tf
 
 import kinds
-from permafrost import feeds, string_inputs
-from permafrost.contract import Problem
-from permafrost.index import GraphIndex
-from permafrost.protos import graph_pb2, node_def_pb2
+from permafrost.graph.index import GraphIndex
+from permafrost.graph.protos import graph_pb2, node_def_pb2
+from permafrost.outcome import Problem
+from permafrost.signature import feeds, string_inputs
 from stages import frozen, imported, problem_of
 from test_kinds import check_judgement, saved
 from test_rehearsal import rehearse

@@ -11,9 +11,10 @@ import pandas as pd
 import pytest
 
 import summarize
-from permafrost import tables, zoo_state
-from permafrost.contract import FINDING_COLUMNS, OP_TYPE_COLUMNS, SUMMARY_COLUMNS, TIMING_COLUMNS, Problem
+from permafrost.outcome import FINDING_COLUMNS, OP_TYPE_COLUMNS, SUMMARY_COLUMNS, TIMING_COLUMNS, Problem
 from permafrost.records import failure, success
+from permafrost.report import csv_files
+from permafrost.zoo import state_file
 
 TABLES = ("summary", "timings", "op_types", "findings")
 
@@ -87,8 +88,8 @@ def write_zoo(home: Path, records: dict[str, dict[str, dict]], **of_model) -> No
         | {"findings": [], "problem": None, **of_model}
         for model in reversed(records)
     ]
-    zoo_state.keep(
-        zoo_state.handed({"version": 1, "candidates": [], "models": models, "cache": {}}), home / "state.json"
+    state_file.keep(
+        state_file.handed({"version": 1, "candidates": [], "models": models, "cache": {}}), home / "state.json"
     )
 
 
@@ -310,7 +311,7 @@ def test_a_table_that_cannot_be_written_is_said(tmp_path, capsys):
 
 
 def test_integer_columns_are_nullable():
-    frame = tables.table([("a", 1, 0.5), ("b", None, None)], ("name", "count", "size"), {"count"}, {"size"})
+    frame = csv_files.table([("a", 1, 0.5), ("b", None, None)], ("name", "count", "size"), {"count"}, {"size"})
     assert str(frame["count"].dtype) == "Int64" and str(frame["size"].dtype) == "float64"
 
 

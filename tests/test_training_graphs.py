@@ -5,7 +5,7 @@ import re
 import pytest
 
 import training_graphs
-from permafrost.index import tensor_name
+from permafrost.graph.index import tensor_name
 from stages import imported
 from test_kinds import saved
 from test_rehearsal import rehearse

@@ -14,8 +14,8 @@ import tensorflow as tf
 import verify
 from conftest import SAMPLE_ZOO
 from fresh_process import in_fresh_process
-from permafrost import sides
-from permafrost.contract import MISMATCH, UNVERIFIABLE, VERIFIED
+from permafrost.judge import sides
+from permafrost.outcome import MISMATCH, UNVERIFIABLE, VERIFIED
 from stages import default_settings, frozen, imported, sources
 
 GOOD = {id: source for id, source in sources(SAMPLE_ZOO).items() if not id.startswith("broken_")}

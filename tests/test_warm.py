@@ -63,10 +63,10 @@ class House:
     def __init__(self, directory: Path):
         self.directory = directory
         self.scripts = directory / "scripts"
-        (self.scripts / "permafrost").mkdir(parents=True)
-        shutil.copy(SCRIPTS / "warm.py", self.scripts)
-        for name in ("__init__.py", "client.py", "worker.py"):
-            shutil.copy(SCRIPTS / "permafrost" / name, self.scripts / "permafrost")
+        (self.scripts / "permafrost" / "workflow").mkdir(parents=True)
+        names = ("__init__.py", "workflow/__init__.py", "workflow/client.py", "workflow/worker.py")
+        for name in ("warm.py", *(f"permafrost/{name}" for name in names)):
+            shutil.copy(SCRIPTS / name, self.scripts / name)
         self.runtime = directory / "runtime"
         self.runtime.mkdir(mode=0o700)
         self.private = self.runtime / f"permafrost-{os.geteuid()}"
@@ -286,8 +286,9 @@ def test_each_run_has_its_own_worker(house):
 
 
 def test_changed_code_is_run_by_another_worker(house):
-    module = house.scripts / "permafrost" / "judging.py"
-    house.stage("ask", "from permafrost.judging import ANSWER; print(ANSWER)")
+    module = house.scripts / "permafrost" / "judge" / "judging.py"
+    module.parent.mkdir()
+    house.stage("ask", "from permafrost.judge.judging import ANSWER; print(ANSWER)")
     for answer in ("before", "afterwards"):
         module.write_text(f"ANSWER = {answer!r}")
         for _ in range(2):
@@ -321,7 +322,7 @@ def test_what_an_editor_keeps_beside_the_scripts_is_left_alone(house):
 
 
 def test_permafrosts_modules_do_not_shadow_what_tensorflow_imports(house):
-    (house.scripts / "permafrost" / "sandbox.py").write_text("raise SystemExit('the wrong module')")
+    (house.scripts / "permafrost" / "workflow" / "sandbox.py").write_text("raise SystemExit('the wrong module')")
     (house.stand_ins / "sandbox.py").touch()
     house.tensorflow("import sandbox")
     house.stage("nothing", "")
@@ -525,7 +526,8 @@ def test_a_temporary_directory_serves_where_the_runtime_directory_is_missing(hou
 
 
 @pytest.mark.parametrize(
-    "arguments", [[], ["--if-running"], ["no_such_stage"], ["--if-running", "no_such_stage"], ["permafrost/worker"]]
+    "arguments",
+    [[], ["--if-running"], ["no_such_stage"], ["--if-running", "no_such_stage"], ["permafrost/workflow/worker"]],
 )
 def test_wrong_usage(house, arguments):
     done = house.run(*arguments)

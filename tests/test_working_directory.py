@@ -12,14 +12,14 @@ from pathlib import Path
 import pytest
 
 from conftest import HOME
-from permafrost import sandbox
-from permafrost.working_directory import delete_left_behind, working_directory
+from permafrost.sandbox import runner
+from permafrost.sandbox.working_directory import delete_left_behind, working_directory
 
 pytestmark = pytest.mark.forks
 
 HOLDER = """
 import sys, time
-from permafrost.working_directory import working_directory
+from permafrost.sandbox.working_directory import working_directory
 with working_directory() as directory:
     open(directory + "/file", "w").close()
     print(directory, flush=True)
@@ -116,7 +116,7 @@ def test_no_directory_is_taken_away_while_it_is_made():
 def test_a_killed_sandboxs_directory_is_left_and_deleted(temporary):
     parent = os.fork()
     if parent == 0:
-        sandbox.run(time.sleep, 60, seconds=60, memory_mb=300)
+        runner.run(time.sleep, 60, seconds=60, memory_mb=300)
     while not list(temporary.glob("permafrost-sandbox-*")):
         time.sleep(0.01)
     os.kill(parent, signal.SIGKILL)

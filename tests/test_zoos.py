@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from conftest import HOME, SAMPLE_ZOO
-from permafrost.contract import Problem
-from permafrost.pipeline import Pipeline
+from permafrost.outcome import Problem
+from permafrost.workflow.pipeline import Pipeline
 from zoo_runs import SNAKEMAKE
 
 LINEAR = "linear/model.ckpt"

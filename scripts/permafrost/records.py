@@ -13,7 +13,7 @@ import traceback
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from permafrost.contract import CAUSES, FAILED, MADE_FILES, TRANSIENT, VERIFIED, Problem
+from permafrost.outcome import CAUSES, FAILED, MADE_FILES, TRANSIENT, VERIFIED, Problem
 
 OK = "ok"
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
@@ -237,7 +237,7 @@ def framed(outcome: dict, model: str, facts: dict, stopwatch: Stopwatch, attempt
 
     Args:
       outcome: as success or failure gives it.
-      attempt: a token of permafrost.attempts, or "".
+      attempt: a token of workflow.attempts, or "".
     """
     token = {"attempt": attempt} if attempt else {}
     return {**outcome, "model": model, **facts, "timing": stopwatch.timing(), **token}
@@ -257,7 +257,7 @@ def write_record(
     fields that say how the stage ended (see success and failure), or None where all went well. A Problem it raises
     becomes a record of status `failed`, and so does want of memory or of depth; any other exception has the cause
     `internal` with the traceback on stderr, whose file the hint then names. The record also carries the stage's wall
-    time (s), CPU time (s) and peak memory (MiB), and the token of its attempt (permafrost.attempts) where it has one.
+    time (s), CPU time (s) and peak memory (MiB), and the token of its attempt (workflow.attempts) where it has one.
     Raises OSError only where the record itself cannot be written.
     """
     stopwatch = Stopwatch(stage)

@@ -19,7 +19,7 @@ from pathlib import Path
 import jsonschema
 import yaml
 
-from permafrost.contract import CAUSES, VERIFIED, Problem
+from permafrost.outcome import CAUSES, VERIFIED, Problem
 
 _SCHEMA_FILE = Path(__file__).parents[2] / "config.schema.yaml"
 _LONGEST_NUMBER = 10_000  # bits, about 3,000 digits

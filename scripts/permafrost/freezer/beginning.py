@@ -1,0 +1,160 @@
+"""What gives the variables of a meta graph their values before its first run: what its saver and its loader do.
+
+A frozen graph has what the checkpoint holds. Where TensorFlow puts something else there, it is refused.
+"""
+
+from collections.abc import Iterable
+
+from permafrost.flow.body import Body
+from permafrost.freezer.state_changes import Changes, Seeing
+from permafrost.graph.calls import needed_functions
+from permafrost.graph.index import GraphIndex, tensor_name
+from permafrost.graph.pruning import TABLE_INITIALIZERS, TABLES, needed
+from permafrost.graph.variable_ops import REF_WRITES, RESOURCE_WRITES, VARIABLE_OPS, resource_name
+from permafrost.outcome import Problem
+
+_ASSIGNS = ("Assign", "AssignVariableOp")
+# Where a SavedModel names the op that its loader runs (tensorflow/python/saved_model/constants.py), in that order.
+_INIT_OP_SIGNATURE = "__saved_model_init_op"
+_INIT_OP_COLLECTIONS = ("saved_model_main_op", "legacy_init_op")
+
+
+class Beginning:
+    """What is done to a meta graph before its first run.
+
+    Args:
+      index: that of the meta graph's graph.
+    """
+
+    def __init__(self, meta_graph, index: GraphIndex):
+        self._index, self._body = index, Body(index.graph_def.node)
+        restore_op = tensor_name(meta_graph.saver_def.restore_op_name)[0]
+        self._init_op = _init_op(meta_graph)
+        self._restoring = sorted(index.reach([restore_op])) if restore_op else []
+        self._loading = sorted(index.reach([self._init_op]))
+
+    def ops(self) -> set[str]:
+        """The op types of all that the saver and the loader run, also in functions."""
+        nodes = [self._index.nodes[name] for name in {*self._restoring, *self._loading}]
+        functions = needed_functions(nodes, self._index.graph_def.library)
+        return {node.op for node in nodes} | {node.op for function in functions for node in function.node_def}
+
+    def doubtful(self) -> set[str]:
+        """The variables that other nodes than those that the saver fills may give a value.
+
+        These are nodes that are one variable by their shared_name, and what a restore assigns.
+        """
+        names: dict[tuple, list[str]] = {}
+        for node in self._index.graph_def.node:
+            if node.op in VARIABLE_OPS:
+                names.setdefault(resource_name(node), []).append(node.name)
+        found = {name for twins in names.values() if len(twins) > 1 for name in twins}
+        for name in self._restoring:
+            node = self._index.nodes[name]
+            if node.op in (*REF_WRITES, *RESOURCE_WRITES) and node.input:
+                found.add(self._body.origin(node.input[0]))
+        return found
+
+    def refuse_changes(self, graph_def, initializers: list[str], definitions: dict[str, dict]) -> None:
+        """Raises Problem (unsupported_op) where the saver or the loader changes what a graph could see.
+
+        A frozen graph has the values of the checkpoint, not what a saver computes, inserts, enqueues or draws, nor what
+        TensorFlow's loader of a SavedModel does after the restore (get_init_op in
+        tensorflow/python/saved_model/loader_impl.py).
+        Args:
+          graph_def: the part of the graph that is frozen.
+          initializers: its nodes that fill its tables.
+          definitions: as graph.op_registry gives them, also of `ops()`.
+        """
+        changes = Changes(self._index.graph_def.library, definitions)
+        seeing = changes.seeing(list(graph_def.node))
+        assigning = {name for name in self._restoring if self._assigns(self._index.nodes[name])}
+        filling = self._filling(initializers)
+        self._refuse(changes, seeing, self._restoring, assigning | filling, "while the saver restores")
+        loading = f"when the SavedModel's init op {self._init_op!r} is run after the restore"
+        self._refuse(changes, seeing, self._loading, filling, loading)
+
+    def _assigns(self, node) -> bool:
+        """Whether a NodeDef gives a variable of the graph a value; which one, the weights tell."""
+        source = self._index.nodes.get(self._body.origin(node.input[0])) if node.op in _ASSIGNS and node.input else None
+        return source is not None and source.op in VARIABLE_OPS
+
+    def _refuse(self, changes: Changes, seeing: Seeing, names: list[str], plain: set[str], when: str) -> None:
+        nodes = [self._index.nodes[name] for name in names]
+        for node in nodes:
+            change = changes.of(node, self._body) if node.name not in plain else None
+            if change and (seen := seeing.sees(change)):
+                raise Problem("unsupported_op", f"node {node.name!r} ({node.op}) changes what {seen!r} holds {when}")
+        for function, node, _ in changes.in_functions(nodes):
+            raise Problem(
+                "unsupported_op",
+                f"node {node.name!r} ({node.op}) of function {function!r} changes what no checkpoint holds {when}",
+            )
+
+    def refuse_other_fillings(self, graph_def, initializers: list[str]) -> None:
+        """Raises Problem (unsupported_op) for a table of a graph that is filled by way of another node of its name.
+
+        Args: as those of refuse_changes.
+        """
+        filling = self._filling(initializers)
+        filled = set(map(self._filled, filling))
+        functions = needed_functions(graph_def.node, graph_def.library)
+        nodes = [node for node in graph_def.node if node.name not in filled]
+        nodes += [node for function in functions for node in function.node_def]
+        tables = {resource_name(node): node for node in nodes if node.op in TABLES}
+        for node in self._index.graph_def.node if tables else ():
+            twin = self._index.nodes.get(self._filled(node.name)) if node.op in TABLE_INITIALIZERS else None
+            table = tables.get(resource_name(twin)) if twin is not None and node.name not in filling else None
+            if table is not None:
+                raise Problem(
+                    "unsupported_op",
+                    f"table {table.name!r} ({table.op}) is filled as {twin.name!r} by {node.name!r} ({node.op}), "
+                    "which is not known to fill it",
+                )
+
+    def _filling(self, initializers: list[str]) -> set[str]:
+        """What fills tables where the nodes `initializers` run."""
+        return {name for name in self._index.reach(initializers) if self._index.ops[name] in TABLE_INITIALIZERS}
+
+    def _filled(self, initializer: str) -> str:
+        inputs = self._index.nodes[initializer].input
+        return self._body.origin(inputs[0]) if inputs else ""
+
+
+def refuse_written_by_initializers(
+    index: GraphIndex, outputs: list[str], initializers: Iterable[str], definitions: dict[str, dict]
+) -> None:
+    """Raises Problem (unsupported_op) where what fills the tables writes to a variable that the outputs need.
+
+    Such a variable is a constant in a frozen graph, which nothing changes. Other state it keeps, and changes likewise.
+    Args:
+      index: of the graph with its inputs cut.
+      outputs: names of the output nodes.
+    """
+    changes, body = Changes(index.graph_def.library, definitions), Body(index.graph_def.node)
+    own = [index.nodes[name] for name in sorted(needed(index, outputs, with_colocated=False))]
+    called = [node for f in needed_functions(own, index.graph_def.library) for node in f.node_def]
+    seeing = Seeing([node for node in [*own, *called] if node.op in VARIABLE_OPS])
+    running = [index.nodes[name] for name in sorted(index.reach(initializers))]
+    found = [(node, changes.of(node, body)) for node in running]
+    # A function may have got the handle of any variable.
+    found += [(node, change) for _, node, change in changes.in_functions(running)]
+    for node, change in found:
+        if change and (change.names or change.is_hidden) and (seen := seeing.sees(change)):
+            raise Problem(
+                "unsupported_op",
+                f"node {node.name!r} ({node.op}) writes to variable {seen!r} when the lookup tables are filled",
+            )
+
+
+def _init_op(meta_graph) -> str:
+    """The node that the loader of a SavedModel runs after the restore; "" where there is none."""
+    if not meta_graph.meta_info_def.tags:
+        return ""
+    if _INIT_OP_SIGNATURE in meta_graph.signature_def:
+        outputs = meta_graph.signature_def[_INIT_OP_SIGNATURE].outputs
+        names = [outputs[_INIT_OP_SIGNATURE].name] if _INIT_OP_SIGNATURE in outputs else []
+    else:
+        keys = [key for key in _INIT_OP_COLLECTIONS if key in meta_graph.collection_def]
+        names = meta_graph.collection_def[keys[0]].node_list.value if keys else []
+    return tensor_name(names[0])[0] if len(names) == 1 else ""

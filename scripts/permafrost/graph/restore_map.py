@@ -1,0 +1,156 @@
+"""Which checkpoint tensor belongs to which variable: what the graph's own restore ops say.
+
+Names alone are wrong for renamed, averaged (EMA) and partitioned variables, so the walk goes from the SaverDef's
+restore op over its control inputs to each Assign, and from the assigned value back to the restoring op, whose inputs
+name the key and the slice (`shape_and_slice`, parsed as tensorflow/core/util/saved_tensor_slice_util.cc does).
+"""
+
+from dataclasses import dataclass
+
+from google.protobuf.message import DecodeError
+
+from permafrost.graph.index import GraphIndex, tensor_name
+from permafrost.graph.protos import variable_pb2
+from permafrost.graph.variable_ops import VARIABLE_OPS
+from permafrost.outcome import Problem
+
+_VARIABLES = "variables"  # tf.GraphKeys.GLOBAL_VARIABLES
+_ASSIGNS = ("Assign", "AssignVariableOp")
+_PASS_THROUGH = ("Identity", "Reshape")
+
+
+@dataclass(frozen=True)
+class Source:
+    """The checkpoint tensor, or the box of it (start and extent of each dimension), that a variable restores."""
+
+    key: str
+    start: tuple[int, ...] | None = None
+    extent: tuple[int, ...] | None = None
+    reshaped: bool = False
+
+
+def restore_map(meta_graph, index: GraphIndex) -> dict[str, Source]:
+    """Variable node name -> Source, for each variable that the meta graph's saver restores.
+
+    A meta graph without a SaverDef gives an empty map. Raises Problem (bad_meta_graph) where the SaverDef names a
+    node that the graph lacks, a restore op is not as TensorFlow's savers write it, or two of them fill one variable
+    with different tensors.
+    """
+    restore_op = meta_graph.saver_def.restore_op_name.partition(":")[0]
+    if not restore_op:
+        return {}
+    if restore_op not in index.nodes:
+        raise Problem("bad_meta_graph", f"the SaverDef names the restore op {restore_op!r}, which the graph lacks")
+    sources = {}
+    for name in index.reach([restore_op]):
+        node = index.nodes[name]
+        if node.op in _ASSIGNS:
+            variable = _variable_of(node, index)
+            source = _source_of(node, index)
+            if variable and source and sources.setdefault(variable, source) != source:
+                raise Problem(
+                    "bad_meta_graph",
+                    f"variable {variable!r} is restored both from {sources[variable].key!r} and from "
+                    f"{source.key!r}, in no certain order",
+                )
+    return sources
+
+
+def saved_slices(meta_graph) -> dict[str, Source]:
+    """Variable node name -> Source, for each variable that its graph's collection says is a part of a saved tensor.
+
+    A Saver that is made for the graph goes by this, where another variable is restored by its name (op_list_to_dict in
+    tensorflow/python/training/saving/saveable_object_util.py). A VariableDef that cannot be read says nothing. Raises
+    Problem (bad_meta_graph) for a part that is none.
+    """
+    found = {}
+    # Asking a map field for a key that it lacks would add it.
+    held = _VARIABLES in meta_graph.collection_def
+    for content in meta_graph.collection_def[_VARIABLES].bytes_list.value if held else ():
+        try:
+            variable = variable_pb2.VariableDef.FromString(content)
+        except DecodeError:
+            continue
+        part = variable.save_slice_info_def
+        if part.full_name:
+            name, start, extent = tensor_name(variable.variable_name)[0], tuple(part.var_offset), tuple(part.var_shape)
+            if len(start) != len(extent) or min(*start, *extent, 0) < 0:
+                raise Problem(
+                    "bad_meta_graph", f"variable {name!r} is saved as a slice of {part.full_name!r} that is none"
+                )
+            found[name] = Source(part.full_name, start, extent)
+    return found
+
+
+def _variable_of(assign, index: GraphIndex) -> str | None:
+    inputs = index.inputs_of(assign)
+    if not inputs:
+        raise Problem("bad_meta_graph", f"node {assign.name!r} ({assign.op}) lacks its inputs")
+    name, _, _ = _upstream(index, *inputs[0], ("Identity",))
+    return name if name in index.nodes and index.nodes[name].op in VARIABLE_OPS else None
+
+
+def _upstream(index: GraphIndex, name: str, output: int, through: tuple[str, ...]) -> tuple[str, int, set[str]]:
+    """Follows first inputs through ops of the types `through`; gives the node and output, and the op types passed."""
+    passed: set[str] = set()
+    for _ in range(len(index.nodes)):
+        node = index.nodes.get(name)
+        if node is None or node.op not in through or not index.inputs_of(node):
+            break
+        passed.add(node.op)
+        name, output = index.inputs_of(node)[0]
+    return name, output, passed
+
+
+def _source_of(assign, index: GraphIndex) -> Source | None:
+    inputs = index.inputs_of(assign)
+    if len(inputs) < 2:
+        raise Problem("bad_meta_graph", f"node {assign.name!r} ({assign.op}) lacks its inputs")
+    name, output, passed = _upstream(index, *inputs[1], _PASS_THROUGH)
+    node = index.nodes.get(name)
+    if node is None or node.op not in ("RestoreV2", "RestoreSlice", "Restore"):
+        return None
+    keys = _strings(index, node, 1)
+    slices = _strings(index, node, 2) if node.op != "Restore" else [b""] * len(keys)
+    if output >= len(keys) or output >= len(slices):
+        raise Problem("bad_meta_graph", f"node {node.name!r} ({node.op}) restores fewer tensors than are used")
+    key = keys[output].decode("utf-8", "surrogateescape")
+    start, extent = parse_slice(slices[output].decode("ascii", "replace"), node.name)
+    return Source(key, start, extent, "Reshape" in passed)
+
+
+def _strings(index: GraphIndex, node, position: int) -> list[bytes]:
+    inputs = index.inputs_of(node)
+    constant = None
+    if position < len(inputs):
+        constant = index.nodes.get(_upstream(index, *inputs[position], ("Identity",))[0])
+    if constant is None or constant.op != "Const":
+        raise Problem("bad_meta_graph", f"node {node.name!r} ({node.op}) takes its tensor names from no constant")
+    tensor = constant.attr["value"].tensor
+    values = list(tensor.string_val)
+    elements = 1
+    for dimension in tensor.tensor_shape.dim:
+        elements *= dimension.size
+    # A TensorProto may leave out the end of its values where they repeat the last one.
+    return values + values[-1:] * (min(elements, 1 << 20) - len(values))
+
+
+def parse_slice(text: str, node: str = "") -> tuple[tuple[int, ...] | None, tuple[int, ...] | None]:
+    """(start, extent) of a `shape_and_slice` like `10 4 0,5:-`; (None, None) for the empty text, the whole tensor.
+
+    Raises Problem (bad_meta_graph), naming `node`, for a text that is none.
+    """
+    if not text:
+        return None, None
+    try:
+        *shape, box = text.split()
+        start, extent = [], []
+        for size, span in zip(map(int, shape), box.split(":"), strict=True):
+            first, length = (0, size) if span == "-" else map(int, span.split(","))
+            if first < 0 or length < 0 or first + length > size:
+                raise ValueError
+            start.append(first)
+            extent.append(length)
+    except ValueError as error:
+        raise Problem("bad_meta_graph", f"node {node!r} restores the slice {text!r}, which is none") from error
+    return tuple(start), tuple(extent)

@@ -1,0 +1,34 @@
+"""Ops that may give something else each time: by drawing numbers, by a clock, or by a memory."""
+
+import re
+
+from permafrost.graph.op_registry import registered
+from permafrost.graph.variable_ops import VARIABLE_OPS
+
+RANDOM = re.compile(r"^(Random|Stateless(Random|Truncated)|TruncatedNormal|ParameterizedTruncated|Multinomial).*")
+# Stateful ops that give the same in each run: they read what a restore or an initializer has put there, hold tensors
+# within a run, call functions (whose nodes are looked at by themselves), or are there for what they do on the side.
+# Whether what a write of a variable leaves behind matters is for who looks at the variable's readers to say.
+_SAME_EACH_TIME = {
+    *VARIABLE_OPS, "ReadVariableOp", "ResourceGather", "ResourceGatherNd", "VariableShape", "VarIsInitializedOp",
+    "IsVariableInitialized", "Assert", "Print", "PrintV2", "If", "While", "Case", "StatefulPartitionedCall",
+    "StackV2", "StackPushV2", "StackPopV2", "StackCloseV2", "Stack", "StackPush", "StackPop", "StackClose",
+    "HashTable", "HashTableV2", "LookupTableFind", "LookupTableFindV2", "LookupTableSize", "LookupTableSizeV2",
+    "InitializeTable", "InitializeTableV2", "InitializeTableFromTextFile", "InitializeTableFromTextFileV2",
+    "MutableHashTable", "MutableHashTableV2", "MutableHashTableOfTensors", "MutableHashTableOfTensorsV2",
+    "MutableDenseHashTable", "MutableDenseHashTableV2", "LookupTableImport", "LookupTableImportV2",
+    "Restore", "RestoreSlice", "RestoreV2", "AssignVariableOp", "AssignAddVariableOp", "AssignSubVariableOp",
+}  # fmt: skip
+
+
+def changes_by_itself(op: str) -> bool:
+    """Whether an op may give something else in another run, on the same inputs and variables: by a clock or a memory.
+
+    Random ops are not meant, whose seeds decide. An op that TensorFlow does not know does not count.
+    """
+    if op in _SAME_EACH_TIME or op.startswith("TensorArray") or RANDOM.match(op):
+        return False
+    definition = registered(op)
+    if definition is None or not definition.is_stateful:
+        return False
+    return not {"seed", "seed2"} <= {attr.name for attr in definition.attr}

@@ -1,0 +1,237 @@
+"""The judge: TensorFlow says whether a frozen graph is the same function as its checkpoint.
+
+Runs in a limited child process (sandbox.runner), since a stranger's graph is a program. Four layers, each able
+to fail: every node is the meta graph's own; every constant made from a variable is what TensorFlow restores; the
+outputs of both sides are equal on the same feeds, each trial in fresh sessions; and after a change of one variable
+they are not, since a judge that cannot say no proves nothing.
+"""
+
+import numpy as np
+
+from permafrost.graph.index import tensor_name
+from permafrost.graph.pruning import PLACEHOLDERS
+from permafrost.graph.tensorflow_import import evaluated_unsafe, refuse
+from permafrost.graph.unsafe_ops import unsafe_to_restore, unsafe_to_run
+from permafrost.judge import behaviour, comparison, devices, negative_control
+from permafrost.judge.mending import BATCHES
+from permafrost.judge.pair import Pair
+from permafrost.judge.sides import RunFailed, saver_nodes
+from permafrost.judge.structure import nodes, untold_state
+from permafrost.outcome import Problem
+from permafrost.signature import feeds
+
+# How often a graph is run again before its outputs are said to be always the same.
+_RUNS_OF_THE_UNSTEADY = 4
+
+
+def judge(imported: dict, provenance: dict, frozen_graph: str, settings: dict, directory: str) -> dict:
+    """Compares a model's checkpoint with the frozen graph that was made of it here.
+
+    Args:
+      imported, provenance: the model's records.
+      frozen_graph: path of the .pb.
+      settings: trials, seed, tolerance, output_tolerance, allow_ops.
+      directory: where relative `file:` inputs are looked up.
+    Returns a JSON-able dict: weights, nodes_checked, random_ops, match (`` unless all trials match), behaviour (of the
+      outputs, see judge.behaviour), trials, batches, max_abs_diff, tolerance_used, rows (one for each tensor and
+      trial, with comparison.VERIFICATION_COLUMNS), control (which change was noticed, where the outputs match), and
+      finding ({cause, message}: outputs_differ, random, unordered or insensitive) where the model is not verified.
+    Raises Problem with a cause that says what was found before there was anything to compare (permafrost.outcome).
+      The weights have been compared before the outputs' part of the graph is looked at or run.
+    """
+    pair = Pair(imported, provenance, frozen_graph)
+    checked = _check_structure(pair, imported, provenance)
+    _refuse_untold_state(pair)
+    devices.check(pair.index.nodes, pair.frozen.graph_def, provenance["options"]["clear_devices"])
+    return {"nodes_checked": checked} | _compare(pair, provenance["frozen_variables"], settings, directory)
+
+
+def judge_foreign(imported: dict, provenance: dict, frozen_graph: str, settings: dict, directory: str) -> dict:
+    """As `judge`, for a frozen graph that another tool made of the checkpoint.
+
+    Another tool may have changed the graph in ways of its own, so a difference of structure is told, and not judged:
+    the dict has `structure`, `same` or the first difference, in place of nodes_checked.
+    Args:
+      provenance: as signature.foreign.provenance makes it.
+    Raises Problem: not_frozen for a variable that the outputs need and that is not a constant, structure_differs where
+    the file lacks what a restore, a loader or what fills a table leaves behind.
+    """
+    pair = Pair(imported, provenance, frozen_graph)
+    if pair.kept:
+        name = pair.kept[0]
+        op = pair.frozen.index.nodes[name].op
+        raise Problem("not_frozen", f"node {name!r} is still a variable ({op}), and the file has no value for it")
+    try:
+        _check_structure(pair, imported, provenance)
+        structure_found = "same"
+    except Problem as problem:
+        structure_found = problem.message
+    _refuse_untold_state(pair)
+    fed = {f"{name}:0" for name, node in pair.frozen.index.nodes.items() if node.op in PLACEHOLDERS}
+    refuse(unsafe_to_run(pair.frozen.index, pair.fetched, fed, pair.frozen.initializers, set(settings["allow_ops"])))
+    return {"structure": structure_found} | _compare(pair, len(pair.constants), settings, directory)
+
+
+def _check_structure(pair: Pair, imported: dict, provenance: dict) -> int:
+    restored = {variable["variable"] for variable in imported["variables"] if variable["key"]}
+    cuts, outputs = provenance["cuts"], imported["outputs"]
+    return nodes.check(pair.meta_graph, pair.frozen.graph_def, cuts, outputs, restored)
+
+
+def _refuse_untold_state(pair: Pair) -> None:
+    frozen = pair.frozen
+    untold_state.refuse(pair.meta_graph, pair.graph_def, frozen.graph_def, pair.outputs, frozen.initializers)
+
+
+def _compare(pair: Pair, frozen_variables: int, settings: dict, directory: str) -> dict:
+    """Weights, then outputs, then the negative control; nothing is run before it is known to be safe."""
+    allowed = set(settings["allow_ops"])
+    _refuse_unsafe_restore(pair, allowed)
+    unsafe = unsafe_to_run(pair.index, pair.fetched, pair.fed, pair.initializers, allowed)
+    unsafe += evaluated_unsafe(pair.frozen.graph_def, allowed)
+    pair.load(not unsafe, allowed)
+    weights = _compare_weights(pair, frozen_variables)
+    refuse(unsafe)
+    for name in pair.outputs:
+        if not pair.original.has(name):
+            raise Problem("unknown_output", f"the graph has no tensor {name!r}, which is to be an output")
+    pair.give_kept()
+    return {"weights": weights, "random_ops": pair.random_ops} | _compare_outputs(pair, settings, directory)
+
+
+def _refuse_unsafe_restore(pair: Pair, allowed: set[str]) -> None:
+    """Nothing that touches files, processes or the network is run, but for the saver's own restore ops."""
+    restore_op, filename = saver_nodes(pair.meta_graph)
+    if not restore_op:
+        return
+    if restore_op not in pair.index.nodes:
+        raise Problem("not_restorable", f"the graph lacks the node {restore_op!r}, which its saver runs to restore")
+    refuse(unsafe_to_restore(pair.index, restore_op, filename, allowed))
+
+
+def _compare_weights(pair: Pair, expected_number: int) -> int:
+    """Compares each Const that was a variable with what TensorFlow restores, byte for byte; returns their number."""
+    with pair.original.restored() as session:
+        for name in pair.constants:
+            if not comparison.same_bytes(pair.original.value(session, name), pair.frozen.constant(name)):
+                raise Problem("weights_differ", f"constant {name!r} is not what the checkpoint holds")
+    if len(pair.constants) != expected_number:
+        raise Problem(
+            "weights_differ",
+            f"{len(pair.constants)} constants of the frozen graph are variables of the meta graph, but provenance.json "
+            f"says {expected_number}",
+        )
+    return len(pair.constants)
+
+
+def _compare_outputs(pair: Pair, settings: dict, directory: str) -> dict:
+    rows, batches, feeds_tried, finding = [], [], [], None
+    tolerances = _tolerances(pair, settings)
+    for trial, batch in enumerate(_batches(pair, settings["trials"])):
+        seed = settings["seed"] + trial
+        feed = pair.feed(seed, batch, directory)
+        expected, *again = _expected(pair, feed)
+        batches.append(batch)
+        feeds_tried.append(feed)
+        if (not trial or pair.original.ordered.is_open) and (tensor := pair.lost_order(feed, expected)):
+            finding = ("unordered", _unordered(pair, tensor, trial))
+            break
+        try:
+            actual = pair.run_frozen(pair.fetched, feed)
+        except RunFailed as failed:
+            if pair.is_foreign and failed.cause == "bad_feed":
+                raise Problem(
+                    "bad_feed", f"the frozen graph does not take what its checkpoint takes: {failed}"
+                ) from None
+            finding = ("outputs_differ", f"the checkpoint's graph runs, but the frozen graph does not: {failed}")
+            break
+        behaviours = behaviour.of_outputs(pair, expected, again)
+        for name, a, b in zip(pair.fetched, expected, actual, strict=True):
+            row = {"output": name, "trial": trial, "seed": seed, "batch": batch, "behaviour": behaviours[name]}
+            rows.append(row | comparison.compare(a, b, tolerances[name]))
+            if not rows[-1]["match"] and finding is None:
+                finding = _difference(pair, rows[-1], feed, expected)
+    if finding is None and (unseen := pair.unseen_races(feeds_tried)):
+        finding = ("unordered", _unseen(*unseen[0]))
+    if finding is None and (tensor := pair.not_given(feeds_tried[0])):
+        finding = ("unordered", _unordered(pair, tensor, 0))
+    matches = [row["match"] for row in rows]
+    facts = {
+        "match": "" if finding else "bitwise" if all(match == "bitwise" for match in matches) else "tolerance",
+        "behaviour": behaviour.worst({row["behaviour"] for row in rows}),
+        "trials": len(batches),
+        "batches": batches,
+        "max_abs_diff": _largest(rows, "max_abs_diff"),
+        "tolerance_used": _largest(rows, "tolerance_used"),
+        "rows": rows,
+    }
+    if finding is None:
+        facts["control"] = negative_control.change_variables(pair, feed, expected, tolerances)
+        if not facts["control"]["variable"]:
+            finding = ("insensitive", negative_control.sentence(facts["control"]))
+    if finding is not None:
+        facts["finding"] = dict(zip(("cause", "message"), finding, strict=True))
+    return facts
+
+
+def _tolerances(pair: Pair, settings: dict) -> dict[str, dict | None]:
+    """The tolerance of each fetched tensor: what goes into a head has that of the head."""
+    own = {"{}:{}".format(*tensor_name(name)): given for name, given in settings["output_tolerance"].items()}
+    if unknown := own.keys() - set(pair.outputs):
+        names = ", ".join(pair.outputs[:10])
+        raise Problem("bad_setting", f"`output_tolerance:` names {min(unknown)}, which is none of the outputs {names}")
+    return {name: own.get(pair.before_heads.get(name, name), settings["tolerance"]) for name in pair.fetched}
+
+
+def _unordered(pair: Pair, tensor: str, trial: int) -> str:
+    if not pair.original.ordered.is_open:
+        return (
+            f"{tensor} depends on the order of a read and a write of one variable, and in trial {trial}, or on larger "
+            "inputs, most of TensorFlow's runs do not keep it once its optimisers have changed the graph"
+        )
+    return (
+        f"{tensor} depends on a read and a write of one variable whose order the graph leaves open, and in trial "
+        f"{trial}, or on larger inputs, most of TensorFlow's runs give something else than where reads come first"
+    )
+
+
+def _unseen(read: str, write: str) -> str:
+    return (
+        f"node {read!r} reads a variable that {write!r} writes to, in no order, and in no trial did both of them run, "
+        "so that what TensorFlow makes of it was not seen"
+    )
+
+
+def _largest(rows: list[dict], column: str) -> float | None:
+    return max((row[column] for row in rows if row[column] is not None), default=None)
+
+
+def _expected(pair: Pair, feed: dict) -> list[list[np.ndarray] | None]:
+    try:
+        return pair.run_original_again(pair.fetched, feed)
+    except RunFailed as failed:
+        raise Problem(failed.cause, f"the checkpoint's graph does not run on these inputs: {failed}") from failed
+
+
+def _difference(pair: Pair, row: dict, feed: dict, expected: list) -> tuple[str, str]:
+    """The finding (cause, message) for an output that does not match: what is random by itself tells nothing."""
+    if pair.original.ordered.is_open:
+        return "unordered", _unordered(pair, row["output"], row["trial"])
+    for _ in range(_RUNS_OF_THE_UNSTEADY):
+        again, *_ = _expected(pair, feed)
+        for name, first, second in zip(pair.fetched, expected, again, strict=True):
+            if not comparison.match(first, second):
+                return "random", (
+                    f"{name} differs between two runs of the checkpoint's own graph, op seeds set: "
+                    f"{comparison.said(comparison.first_unequal(first, second))}"
+                )
+    return "outputs_differ", (
+        f"output {row['output']} differs in trial {row['trial']}: {row['unequal']} elements unequal, largest "
+        f"difference {row['max_abs_diff']}, {comparison.said(row)}"
+    )
+
+
+def _batches(pair: Pair, trials: int) -> list[int]:
+    """The batch size of each trial: the sizes on which the model ran when it was imported, in turn."""
+    sizes = pair.batches or (BATCHES[:2] if feeds.has_batch(pair.inputs) else BATCHES[:1])
+    return [sizes[trial % len(sizes)] for trial in range(trials)]

@@ -1,0 +1,118 @@
+"""What to feed instead, when TensorFlow has refused to run a graph on what was fed: from the numbers it complains of.
+
+A graph often fixes more than it declares: a batch size, a length, an image's size. TensorFlow's error names the node
+that the sizes do not suit, and the sizes.
+"""
+
+import re
+from collections.abc import Iterator
+from math import isqrt
+
+from permafrost.graph.static import element_count
+from permafrost.signature import feeds
+
+# Many graphs hide a fixed batch size. These are tried in this order.
+BATCHES = (2, 3, 1, 4, 8, 16, 32, 64, 100, 128, 256, 10, 20, 50)
+_IMAGE_SIZES = (28, 32, 64, 128, 224, 256, 299, 512)
+_RANKS = ([None], [None, 28, 28, 1], [None, 32, 32, 3], [None, 224, 224, 3])
+_NUMBER = re.compile(r"(?<![\w/.'-])\d{1,5}(?![\w/.'])")
+_CHANGED = "; changed until it ran"
+_LARGEST_BATCH = 4096
+_LARGEST = 1 << 24  # elements of an input that is made larger
+_NODE = re.compile(r"^node '([^']*)': ")
+# An index that is too large, and the first number that is so.
+_BOUNDS = (
+    (re.compile(r"not in (?:the )?(?:range )?\[0, ?(\d+)\)"), 0),
+    (re.compile(r"<= (\d+)"), 1),
+    (re.compile(r"(?:out of range|must be less than|should be less than)\D*(\d+)"), 0),
+)
+
+
+def failing_node(message: str) -> str:
+    """The node that an error message of judge.sides begins with; empty where it names none."""
+    found = _NODE.match(message)
+    return found[1] if found else ""
+
+
+def alternatives(
+    specs: dict[str, dict], batch: int, message: str, suspects: set[str]
+) -> Iterator[tuple[dict[str, dict], int]]:
+    """Other (descriptions, batch size) to try after a run failed with `message`, the likeliest first.
+
+    Only what the graph and the settings leave open is changed: sizes of dimensions in `open` of a description, which
+    those from the settings lack, and how far integers go.
+    Args:
+      specs: tensor name -> description, as signature.inputs.describe gives it.
+      suspects: the names in `specs` on which the failing node depends.
+    """
+    text = _NODE.sub("", message)
+    numbers = sorted({int(number) for number in _NUMBER.findall(text)} - {0})
+    for name in sorted(suspects):
+        for changed in _other_ranges(specs[name], text):
+            yield _with(specs, name, changed), batch
+    for name in sorted(suspects):
+        for shape in _other_shapes(specs[name], batch, numbers):
+            count = element_count(batch if size is None else size for size in shape)
+            if count is not None and count <= _LARGEST:
+                yield _with(specs, name, {"shape": shape}), batch
+    if feeds.has_batch(specs):
+        yield from ((specs, other) for other in dict.fromkeys([*_other_batches(numbers, batch), *BATCHES]))
+    for name in sorted(suspects):
+        for shape in _usual_shapes(specs[name]):
+            yield _with(specs, name, {"shape": shape}), batch
+
+
+def _with(specs: dict[str, dict], name: str, changed: dict) -> dict[str, dict]:
+    why = specs[name]["why"].removesuffix(_CHANGED) + _CHANGED
+    return specs | {name: specs[name] | changed | {"why": why}}
+
+
+def _other_batches(numbers: list[int], batch: int) -> list[int]:
+    """Sizes of the batch that a message names, or that would make one count of elements into another."""
+    scaled = {b * batch // a for a in numbers for b in numbers if b * batch % a == 0}
+    return sorted(size for size in {*numbers, *scaled} if 0 < size <= _LARGEST_BATCH and size != batch)
+
+
+def _other_ranges(spec: dict, text: str) -> Iterator[dict]:
+    if spec["kind"] != "integers" or "open" not in spec:
+        return
+    for pattern, beyond in _BOUNDS:
+        for found in pattern.findall(text):
+            high = int(found) + beyond
+            if spec["low"] < high and (spec["high"] is None or high < spec["high"]):
+                yield {"high": high}
+    if spec["high"] is None or spec["high"] > spec["low"] + 1:
+        yield {"high": spec["low"] + 1}
+
+
+def _other_shapes(spec: dict, batch: int, numbers: list[int]) -> Iterator[list]:
+    """Shapes with sizes that the message names, or whose number of elements it names."""
+    shape, open_sizes = spec["shape"], spec.get("open")
+    if open_sizes == "rank":
+        yield from ([None, number] for number in numbers if number > 1)
+        return
+    if not open_sizes:
+        return
+    sizes = (size if size is not None else batch for at, size in enumerate(shape) if at not in open_sizes)
+    known = element_count(sizes)
+    if not known:
+        return
+    for number in numbers:
+        sizes = {number}
+        for elements in (number // known, number * batch // known):
+            if elements:
+                sizes |= {elements, isqrt(elements)} if len(open_sizes) == 2 else {elements}
+        for size in sorted(sizes):
+            yield [size if at in open_sizes else old for at, old in enumerate(shape)]
+            if len(open_sizes) > 1:
+                for one in open_sizes:
+                    yield [size if at == one else old for at, old in enumerate(shape)]
+
+
+def _usual_shapes(spec: dict) -> Iterator[list]:
+    shape, open_sizes = spec["shape"], spec.get("open")
+    if open_sizes == "rank":
+        yield from (list(rank) for rank in _RANKS)
+    elif open_sizes:
+        for size in _IMAGE_SIZES:
+            yield [size if at in open_sizes else old for at, old in enumerate(shape)]

@@ -1,0 +1,150 @@
+"""The negative control: outputs have to change when a variable does, or their equality shows nothing."""
+
+import itertools
+from collections.abc import Iterator
+
+import numpy as np
+
+from permafrost.graph.index import tensor_name
+from permafrost.judge import comparison
+from permafrost.judge.pair import Pair
+from permafrost.judge.sides import RunFailed
+
+_MOST_PERTURBED = 12  # variables
+_MOST_RUNS = 60
+
+
+def change_variables(pair: Pair, feed: dict, expected: list[np.ndarray], tolerances: dict[str, dict | None]) -> dict:
+    """Changes whole variables of the frozen graph, nearest the outputs first, until an output changes.
+
+    Each is changed in one way first, and all of them in others, by more and the other way, only where that changes
+    nothing: a saturated cell, a clip or a comparison hides what pushes it further.
+    Args:
+      feed: the arrays of one trial, by the names of the import record.
+      expected: what the checkpoint's side gives for `pair.fetched` on it.
+      tolerances: of each of these.
+    Returns `variable` and `output`, the first pair of which one changes the other, and `tried`, the number of
+      variables changed; a tensor before a head stands in for outputs that no change reaches. `variable` is None where
+      nothing changed.
+    """
+    control, tried = {"variable": None, "output": None, "tried": 0}, set()
+    for name, changed in itertools.islice(_in_turn(pair), _MOST_RUNS):
+        if name in tried and control["variable"] is not None:
+            break
+        tried.add(name)
+        control["tried"] = len(tried)
+        try:
+            actual = pair.run_frozen(pair.fetched, feed, (name, changed))
+        except RunFailed:
+            continue  # The change made the graph fail, as an index out of range does; that shows nothing.
+        for tensor, a, b in zip(pair.fetched, expected, actual, strict=True):
+            if not comparison.match(a, b, tolerances[tensor]) and not _overflows(a, b):
+                if tensor in pair.outputs:
+                    return control | {"variable": name, "output": tensor}
+                if control["variable"] is None:
+                    control |= {"variable": name, "output": tensor}
+    return control
+
+
+def _overflows(expected: np.ndarray, actual: np.ndarray) -> bool:
+    """Whether numbers have become infinite or none, as 0 times what is too large does: that shows no dependence."""
+    if expected.shape != actual.shape or expected.dtype.kind not in "fcV":
+        return False
+    return bool((np.isfinite(expected) & ~np.isfinite(actual)).any())
+
+
+def sentence(control: dict) -> str:
+    """What a control without a variable shows."""
+    if not control["tried"]:
+        return "there is no variable whose change could change an output, so the comparison shows nothing"
+    return f"changing {control['tried']} variables changed no output on these inputs, so the comparison shows nothing"
+
+
+def _in_turn(pair: Pair) -> Iterator[tuple[str, np.ndarray]]:
+    """(variable, value): the first change of each variable, nearest the outputs first, then the second, and so on."""
+    names = []
+    for name in _nearest_first(pair):
+        if (changed := _changed(_value(pair, name), 0)) is not None:
+            yield name, changed
+            names.append(name)
+            if len(names) == _MOST_PERTURBED:
+                break
+    for number in range(1, max(map(len, _CHANGES.values()))):
+        for name in names:
+            if (changed := _changed(_value(pair, name), number)) is not None:
+                yield name, changed
+
+
+def _value(pair: Pair, name: str) -> np.ndarray:
+    given = pair.frozen.values().get(name)
+    return pair.frozen.constant(name) if given is None else given
+
+
+def _changed(value: np.ndarray, number: int) -> np.ndarray | None:
+    """`value` after a change, by its number among those of its kind; None where there is none, or nothing changes."""
+    changes = _CHANGES.get(value.dtype.kind, _CHANGES["f"])[number:]
+    if not changes or not value.size:
+        return None
+    with np.errstate(all="ignore"):
+        changed = np.asarray(changes[0](value)).astype(value.dtype).reshape(value.shape)
+    return None if np.array_equal(changed, value) else changed
+
+
+def _larger(value: np.ndarray) -> np.ndarray:
+    # Uneven, so that neither a softmax nor a normalisation takes it back.
+    uneven = np.linspace(0.5, 1.5, value.size).reshape(value.shape)
+    return value.astype(np.complex128 if value.dtype.kind == "c" else np.float64) * (1 + uneven) + uneven
+
+
+def _reversed(value: np.ndarray) -> np.ndarray:
+    """What is in another order stays what it is to be: numbers of rows, words of a vocabulary, some of them true."""
+    return value.reshape(-1)[::-1]
+
+
+def _filled(value: np.ndarray, element) -> np.ndarray:
+    return np.full(value.shape, element, value.dtype)
+
+
+_FLOATS = (
+    _larger,
+    lambda value: -_larger(value),
+    lambda value: _larger(value) / 1000,
+    _reversed,
+    lambda value: _larger(value) * 1000,
+    lambda value: _larger(value) * -1000,
+)
+_INTEGERS = (
+    lambda value: value + value.dtype.type(1),
+    lambda value: value - value.dtype.type(1),
+    _reversed,
+    lambda value: np.roll(value, 1),
+    np.zeros_like,
+    lambda value: _filled(value, np.iinfo(value.dtype).max),
+    lambda value: _filled(value, np.iinfo(value.dtype).min),
+)
+_BOOLEANS = (np.logical_not, np.ones_like, np.zeros_like, _reversed)
+_STRINGS = (
+    lambda value: value + _filled(value, b"~"),
+    _reversed,
+    lambda value: np.roll(value, 1),
+    # What may be taken for a number, or for nothing.
+    lambda value: _filled(value, b"0"),
+    lambda value: _filled(value, b"1"),
+    lambda value: _filled(value, b""),
+)
+# Kind of a numpy dtype -> the changes of its values, first the one that is enough for most.
+_CHANGES = {"f": _FLOATS, "c": _FLOATS, "i": _INTEGERS, "u": _INTEGERS, "b": _BOOLEANS, "O": _STRINGS}
+
+
+def _nearest_first(pair: Pair) -> list[str]:
+    """The variables, constants now or not, by their distance from the outputs."""
+    index = pair.frozen.index
+    waiting = [name for name in dict.fromkeys(tensor_name(output)[0] for output in pair.outputs) if name in index.nodes]
+    seen = set(waiting)
+    for name in waiting:
+        for source, _ in index.inputs_of(index.nodes[name]):
+            if source not in seen and source in index.nodes:
+                seen.add(source)
+                waiting.append(source)
+    variables = {*pair.constants, *pair.frozen.values()}
+    return [name for name in waiting if name in variables]

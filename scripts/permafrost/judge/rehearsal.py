@@ -1,0 +1,202 @@
+"""A trial run before a model is frozen: its outputs on its inputs, which are changed until TensorFlow takes them.
+
+Runs in a limited child process (sandbox.runner), since a stranger's graph is a program.
+"""
+
+import json
+import re
+import time
+
+import tensorflow as tf
+
+from permafrost.graph import graph_sources, pruning
+from permafrost.graph.feed_points import needed
+from permafrost.graph.index import GraphIndex, tensor_name
+from permafrost.graph.metagraph import producer_ops
+from permafrost.graph.tensorflow_import import import_to_look_at
+from permafrost.graph.unsafe_ops import unsafe_to_restore, unsafe_to_run
+from permafrost.judge import comparison
+from permafrost.judge.mending import BATCHES, alternatives, failing_node
+from permafrost.judge.seeds import seed_random_ops
+from permafrost.judge.sides import CheckpointSide, RunFailed, saver_nodes
+from permafrost.signature import feeds
+
+# What graph_constructor.cc in tensorflow/core/common_runtime says of shapes that it does not infer, or that are none.
+_STALE = re.compile(r"Node '([^' ]*)'? has an (_output_shapes attribute inconsistent with|invalid _output_shapes)")
+_MOST_RUNS = 80
+_SEARCH_SHARE = 0.5  # of the time limit
+
+
+def rehearse(imported: dict, settings: dict, directory: str, is_named: bool) -> dict:
+    """Runs the checkpoint's graph, and finds inputs on which it runs.
+
+    Args:
+      imported: the import record so far.
+      settings: `seed`, `timeout` and `allow_ops`.
+      directory: where relative `file:` inputs are looked up.
+      is_named: whether the settings name the outputs, so that none of them may be left out.
+    Returns a JSON-able dict:
+      inputs: tensor name -> description, changed where they had to be.
+      batches: the sizes of the batch on which the graph ran, one or two; empty where it did not run.
+      failure: what TensorFlow said, where it did not run; else empty.
+      left_out: output -> why, for outputs that do not run, or not the same twice, where others do.
+      stale_shapes: the first node whose `_output_shapes` TensorFlow refuses, since it infers others; else empty.
+    Raises Problem as graph_files.read and CheckpointSide do, and bad_feed for a setting that cannot be fed.
+    """
+    stage = _Stage(imported, settings, directory)
+    if stage.unsafe:
+        return nothing_found(imported["inputs"], "it was not run: node {!r} ({}) {}".format(*stage.unsafe[0]))
+    found = nothing_found(imported["inputs"])
+    found["stale_shapes"] = stage.load()
+    outputs = stage.outputs
+    specs, batch, failure = stage.search(imported["inputs"], list(outputs))
+    if failure and not is_named and len(outputs) > 1:
+        alone = {name: stage.attempt(specs, batch, [name]) for name in outputs}
+        if not all(alone.values()):
+            found["left_out"] = {outputs[name]: why for name, why in alone.items() if why}
+            outputs = {name: given for name, given in outputs.items() if not alone[name]}
+            failure = ""
+    if failure:
+        return found | {"failure": failure}
+    if not is_named:
+        unsteady = stage.unsteady(specs, batch, list(outputs))
+        if len(unsteady) < len(outputs):
+            found["left_out"] |= {outputs[name]: "differs between two runs of the same graph" for name in unsteady}
+            outputs = {name: given for name, given in outputs.items() if name not in unsteady}
+    if found["left_out"]:
+        specs = stage.needed_inputs(list(outputs.values()), specs)
+    return found | {"inputs": specs, "batches": stage.sizes(specs, batch, list(outputs))}
+
+
+def nothing_found(inputs: dict[str, dict], failure: str = "") -> dict:
+    """What `rehearse` returns where it has not changed anything."""
+    return {"inputs": inputs, "batches": [], "failure": failure, "left_out": {}, "stale_shapes": ""}
+
+
+def _largest(specs: dict[str, dict]) -> dict[str, dict]:
+    """The same descriptions, with each integer as large as it can be."""
+    bounded = {name: spec for name, spec in specs.items() if spec["kind"] == "integers" and spec["high"] is not None}
+    return specs | {name: spec | {"low": spec["high"] - 1} for name, spec in bounded.items()}
+
+
+class _Stage:
+    """The checkpoint's side of one model, ready to be run. `outputs` maps each tensor to fetch to its given name."""
+
+    def __init__(self, imported: dict, settings: dict, directory: str):
+        self._imported, self._seed, self._directory = imported, settings["seed"], directory
+        self._deadline = time.monotonic() + _SEARCH_SHARE * settings["timeout"]
+        self._meta_graph = graph_sources.read(imported["graph"])
+        self._graph_def, cuts = pruning.cut_inputs(
+            self._meta_graph.graph_def, list(imported["inputs"]), imported["outputs"]
+        )
+        self._names = {name: cuts.get(name, name) for name in imported["inputs"]}
+        self.outputs = {"{}:{}".format(*tensor_name(name)): name for name in imported["outputs"]}
+        self._index = GraphIndex(self._graph_def)
+        nodes = [tensor_name(name)[0] for name in self.outputs]
+        self._kept = pruning.needed(self._index, nodes, with_colocated=False)
+        self._initializers = pruning.table_initializers(self._index, self._kept)
+        fed = {self._names[name] for name, spec in imported["inputs"].items() if spec["kind"] != "default"}
+        self._allowed = set(settings["allow_ops"])
+        self.unsafe = unsafe_to_run(self._index, self.outputs, fed, self._initializers, self._allowed)
+        self.unsafe += unsafe_to_restore(self._index, *saver_nodes(self._meta_graph), self._allowed)
+
+    def load(self) -> str:
+        """Imports the graph; returns the first node whose `_output_shapes` TensorFlow refuses. Raises Problem."""
+        seed_random_ops(self._graph_def)
+        tensors = [*self.outputs, *self._names.values()]
+        self._side = CheckpointSide(
+            self._graph_def, self._meta_graph, self._imported, tensors, [], self._initializers, self._allowed
+        )
+        return self._stale_shapes()
+
+    def _stale_shapes(self) -> str:
+        graph_def = pruning.extract(self._index, self._kept)
+        if not any("_output_shapes" in node.attr for node in graph_def.node):
+            return ""
+        pruning.drop_foreign_colocation(graph_def)
+        for node in graph_def.node:
+            node.device = ""
+        try:
+            with tf.Graph().as_default():
+                import_to_look_at(graph_def, producer_ops(self._meta_graph))
+        except ValueError as error:
+            found = _STALE.search(str(error))
+            return found[1] if found else ""
+        return ""
+
+    def unsteady(self, specs: dict, batch: int, outputs: list[str]) -> set[str]:
+        """The outputs of nodes that do not give the same twice, op seeds set."""
+        try:
+            first, second = (self._run(specs, batch, outputs) for _ in range(2))
+        except RunFailed:
+            return set()
+        differing = {
+            tensor_name(name)[0]
+            for name, a, b in zip(outputs, first, second, strict=True)
+            if not comparison.match(a, b)
+        }
+        return {name for name in outputs if tensor_name(name)[0] in differing}
+
+    def attempt(self, specs: dict, batch: int, outputs: list[str]) -> str:
+        """Runs the tensors `outputs`; returns what TensorFlow says where they do not run. Raises Problem (bad_feed)."""
+        try:
+            self._run(specs, batch, outputs)
+            # Whether a graph runs depends on the values of integers, which index and count.
+            if (largest := _largest(specs)) != specs:
+                self._run(largest, batch, outputs)
+        except RunFailed as failed:
+            return str(failed) or failed.cause
+        return ""
+
+    def _run(self, specs: dict, batch: int, outputs: list[str]) -> list:
+        made = feeds.make(specs, self._seed, batch, self._directory)
+        return self._side.run(outputs, {self._names[name]: value for name, value in made.items()})
+
+    def search(self, specs: dict, outputs: list[str]) -> tuple[dict, int, str]:
+        """Descriptions and batch size on which the outputs run, and ``; or the last tried, and what TensorFlow said.
+
+        A change is kept where another node fails than before it: the error has moved on.
+        """
+        batch, tried = BATCHES[0], set()
+        failure = self.attempt(specs, batch, outputs)
+        while failure:
+            better = self._better(specs, batch, failure, outputs, tried)
+            if better is None:
+                break
+            specs, batch, failure = better
+        return specs, batch, failure
+
+    def _better(
+        self, specs: dict, batch: int, failure: str, outputs: list[str], tried: set[str]
+    ) -> tuple[dict, int, str] | None:
+        """The first alternative with which the outputs run or another node fails; None where there is none in time."""
+        for other, size in alternatives(specs, batch, failure, self._suspects(specs, failing_node(failure))):
+            key = json.dumps([other, size], sort_keys=True)
+            if key in tried:
+                continue
+            if len(tried) == _MOST_RUNS or time.monotonic() > self._deadline:
+                return None
+            tried.add(key)
+            outcome = self.attempt(other, size, outputs)
+            if not outcome or failing_node(outcome) not in ("", failing_node(failure)):
+                return other, size, outcome
+        return None
+
+    def _suspects(self, specs: dict, node: str) -> set[str]:
+        if node not in self._index.nodes:
+            return set(specs)
+        before = self._index.reach([node])
+        return {name for name in specs if tensor_name(self._names[name])[0] in before}
+
+    def sizes(self, specs: dict, batch: int, outputs: list[str]) -> list[int]:
+        """Batch sizes on which the outputs run: `batch`, and another, where there are two."""
+        if not feeds.has_batch(specs):
+            return [batch]
+        other = next(size for size in BATCHES if size != batch)
+        return [batch] if self.attempt(specs, other, outputs) else [batch, other]
+
+    def needed_inputs(self, outputs: list[str], specs: dict[str, dict]) -> dict[str, dict]:
+        """Those of the inputs `specs` that the outputs need."""
+        chosen = [tensor_name(name) for name in specs]
+        wanted = set(needed(GraphIndex(self._meta_graph.graph_def), outputs, chosen))
+        return {name: spec for name, spec in specs.items() if tensor_name(name) in wanted}

@@ -1,0 +1,186 @@
+"""The judge's word on state: what a restore, a loader or what fills a table leaves behind, and a frozen graph lacks.
+
+Found by TensorFlow's op registry, and by the judge itself: it does not ask the freezer. Feeds that happen to see
+nothing of such state would show no difference.
+"""
+
+from collections.abc import Iterable, Iterator
+
+from tensorflow.python.framework import op_def_registry
+
+from permafrost.flow.body import PASSING, Body
+from permafrost.graph.calls import needed_functions
+from permafrost.graph.protos import types_pb2
+from permafrost.graph.pruning import TABLE_INITIALIZERS, TABLES
+from permafrost.graph.variable_ops import VARIABLE_OPS, resource_name
+from permafrost.outcome import Problem
+
+_QUIET = {
+    "Assert", "Case", "If", "IsVariableInitialized", "LookupTableExport", "LookupTableExportV2", "LookupTableFind",
+    "LookupTableFindV2", "LookupTableSize", "LookupTableSizeV2", "PartitionedCall", "Print", "PrintV2", "QueueIsClosed",
+    "QueueIsClosedV2", "QueueSize", "QueueSizeV2", "ReadVariableOp", "RefEnter", "RefExit", "RefIdentity", "RefMerge",
+    "RefNextIteration", "RefSelect", "RefSwitch", "ResourceGather", "ResourceGatherNd", "Restore", "RestoreSlice",
+    "RestoreV2", "StatefulPartitionedCall", "VarIsInitializedOp", "VariableShape", "While",
+}  # fmt: skip
+_INIT_OPS = ("saved_model_main_op", "legacy_init_op")
+_INIT_SIGNATURE = "__saved_model_init_op"
+
+
+def refuse(meta_graph, cut, frozen, outputs: list[str], initializers: list[str]) -> None:
+    """Compares what is done before the first run with what a frozen GraphDef can have of it.
+
+    Args:
+      cut: the meta graph's GraphDef with its inputs cut, as the frozen one has them.
+      outputs: names of the output nodes or tensors.
+      initializers: the nodes of the frozen graph that are run before its first use.
+    Raises Problem (structure_differs) naming the first node that changes what the frozen graph uses, where that does
+    not have it changed.
+    """
+    body, part, library = Body(meta_graph.graph_def.node), Body(cut.node), meta_graph.graph_def.library
+    kept = [part.nodes[node.name] for node in frozen.node if node.name in part.nodes]
+    seeing = [*kept, *_inside(kept, library)]
+    restoring, loading = (_run(body, [name]) for name in (meta_graph.saver_def.restore_op_name, _init_op(meta_graph)))
+    filling = {node.name for node in _run(body, initializers) if node.op in TABLE_INITIALIZERS and node.input}
+    assigning = {node.name for node in restoring if _is_restored(node, body)}
+    _refuse_changes(_changing(restoring, body, library, assigning | filling), body, seeing, "in the restore")
+    _refuse_changes(_changing(loading, body, library, filling), body, seeing, "in the loader")
+    _refuse_fillings(body, kept, seeing, filling)
+    _refuse_written(part, library, outputs, initializers)
+
+
+def _refuse_changes(changing: Iterator[tuple[Body, object]], graph: Body, seeing: list, when: str) -> None:
+    for body, node in changing:
+        seen = _seen(node, body, seeing) if body is graph else "the state of a function"
+        if seen:
+            raise _differs(node, f"changes {seen!r} {when}")
+
+
+def _inside(nodes: list, library) -> list:
+    return [node for function in needed_functions(nodes, library) for node in function.node_def]
+
+
+def _differs(node, how: str) -> Problem:
+    return Problem("structure_differs", f"node {node.name!r} ({node.op}) {how}, which the frozen graph does not have")
+
+
+def _run(body: Body, starts: Iterable[str]) -> list:
+    found, waiting = {}, [body.source(text) for text in starts]
+    while waiting:
+        name = waiting.pop()
+        if name in body.nodes and name not in found:
+            found[name] = body.nodes[name]
+            waiting.extend(map(body.source, found[name].input))
+    return [found[name] for name in sorted(found)]
+
+
+def _is_restored(node, body: Body) -> bool:
+    """Whether a node assigns to a variable of the graph, whose value the comparison of weights tells."""
+    if node.op not in ("Assign", "AssignVariableOp") or not node.input:
+        return False
+    variable = body.nodes.get(body.origin(node.input[0]))
+    return variable is not None and variable.op in VARIABLE_OPS
+
+
+def _changing(running: list, body: Body, library, plain: set[str]) -> Iterator[tuple[Body, object]]:
+    """The nodes that change something by themselves, each with the body that it is in: the graph, or a function."""
+    names = {function.signature.name for function in library.function}
+    yield from ((body, node) for node in running if node.name not in plain and _is_changing(node.op, names))
+    for function in needed_functions(running, library):
+        inside = Body(function.node_def, function)
+        yield from ((inside, node) for node in function.node_def if _is_changing(node.op, names))
+
+
+def _is_changing(op: str, functions: set[str]) -> bool:
+    definition = op_def_registry.get(op)
+    if definition is None:
+        return op not in functions
+    if op in _QUIET or _gives_handle(definition):
+        return False
+    return definition.is_stateful or any(arg.is_ref for arg in definition.input_arg)
+
+
+def _gives_handle(definition) -> bool:
+    """Whether an op takes nothing and gives a reference or a handle: that of a variable, a table, a queue."""
+    results = definition.output_arg
+    handles = all(arg.is_ref or arg.type == types_pb2.DT_RESOURCE for arg in results)
+    return bool(results) and handles and not definition.input_arg
+
+
+def _handles_above(node, body: Body) -> tuple[set, bool]:
+    """The resources whose handles a node may get, and whether it may get others, too."""
+    names, hidden, seen = set(), op_def_registry.get(node.op) is None, set()
+    waiting = _handle_inputs(node)
+    while waiting:
+        source = body.nodes.get(body.source(waiting.pop()))
+        definition = op_def_registry.get(source.op) if source is not None else None
+        if definition is None:
+            hidden = True
+        elif _gives_handle(definition):
+            names.add(resource_name(source))
+        elif source.op not in (*PASSING, "Merge") and not any(arg.is_ref for arg in definition.output_arg):
+            hidden = True
+        elif source.name not in seen:
+            seen.add(source.name)
+            waiting.extend(text for text in source.input if not text.startswith("^"))
+    return names, hidden
+
+
+def _handle_inputs(node) -> list[str]:
+    """The inputs of a node that are references or handles; all, where a list of inputs before them hides which."""
+    definition = op_def_registry.get(node.op)
+    args = definition.input_arg if definition is not None else ()
+    texts = [text for text in node.input if not text.startswith("^")]
+    handles = [at for at, arg in enumerate(args) if arg.is_ref or arg.type == types_pb2.DT_RESOURCE]
+    lists = [at for at, arg in enumerate(args) if arg.number_attr or arg.type_list_attr]
+    if handles and lists and lists[0] <= handles[-1]:
+        return texts
+    return [texts[at] for at in handles if at < len(texts)]
+
+
+def _seen(node, body: Body, seeing: list) -> str:
+    """A node of `seeing` that could tell what `node` changes; "" where there is none."""
+    names, hidden = _handles_above(node, body)
+    if names and not hidden:
+        made = (other for other in seeing if (d := op_def_registry.get(other.op)) is not None and _gives_handle(d))
+        return next((other.name for other in made if resource_name(other) in names), "")
+    return next((other.name for other in seeing if _could_tell(other.op, hidden)), "")
+
+
+def _could_tell(op: str, hidden: bool) -> bool:
+    """Whether an op may see a change through a handle that is not known (`hidden`), or one without a handle."""
+    definition = op_def_registry.get(op)
+    if definition is None or not definition.is_stateful:
+        return definition is None or any(arg.is_ref for arg in definition.input_arg)
+    return hidden or op not in (*VARIABLE_OPS, *TABLES, *TABLE_INITIALIZERS, *_QUIET)
+
+
+def _refuse_fillings(body: Body, kept: list, seeing: list, filling: set[str]) -> None:
+    """A table that is filled by a node which the frozen graph does not have filling it."""
+    filled = {body.origin(body.nodes[name].input[0]) for name in filling}
+    tables = [node for node in kept if node.name not in filled] + seeing[len(kept) :]
+    wanting = {resource_name(node): node.name for node in tables if node.op in TABLES}
+    for node in body.nodes.values():
+        if node.op in TABLE_INITIALIZERS and node.name not in filling and node.input:
+            table = body.nodes.get(body.origin(node.input[0]))
+            if table is not None and resource_name(table) in wanting:
+                raise _differs(node, f"fills the table {wanting[resource_name(table)]!r}")
+
+
+def _refuse_written(body: Body, library, outputs: list[str], initializers: list[str]) -> None:
+    """A variable that the outputs need, and that what fills a table writes to."""
+    own = _run(body, outputs)
+    variables = [node for node in [*own, *_inside(own, library)] if node.op in VARIABLE_OPS]
+    for where, node in _changing(_run(body, initializers), body, library, set(initializers)):
+        if variables and _handle_inputs(node) and (_handles_above(node, where)[1] or _seen(node, where, variables)):
+            raise _differs(node, f"may write to the variable {variables[0].name!r} when the tables are filled")
+
+
+def _init_op(meta_graph) -> str:
+    """The op that TensorFlow's loader runs in the end (tensorflow/python/saved_model/loader_impl.py)."""
+    if not meta_graph.meta_info_def.tags:
+        return ""
+    if _INIT_SIGNATURE in meta_graph.signature_def:
+        outputs = meta_graph.signature_def[_INIT_SIGNATURE].outputs
+        return outputs[_INIT_SIGNATURE].name if _INIT_SIGNATURE in outputs else ""
+    lists = [meta_graph.collection_def[key].node_list.value for key in _INIT_OPS if key in meta_graph.collection_def]
+    return lists[0][0] if lists and len(lists[0]) == 1 else ""

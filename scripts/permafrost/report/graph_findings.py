@@ -1,0 +1,196 @@
+"""What a careful colleague would warn about after a look at a graph: things that are right in it, and surprise."""
+
+import re
+from collections.abc import Iterator
+
+from permafrost.graph.calls import called_functions
+from permafrost.graph.index import GraphIndex
+from permafrost.graph.op_registry import registered
+from permafrost.graph.stateful_ops import RANDOM
+from permafrost.graph.static import constant
+from permafrost.outcome import INFO, SEVERITIES, WARNING
+from permafrost.signature import feeds
+
+_TRAINING = re.compile(r"train|phase|learning|drop_?out|batch_?norm|(^|/)bn(_\d+)?/", re.IGNORECASE)
+_MOMENTS = re.compile(r"(^|/)moments(_\d+)?/(.*/)?(mean|mean_ss)$")
+_PATH = re.compile(
+    r"(^|[\s'\"=:])(/(home|Users|root|mnt|data|tmp|var|usr|opt|workspace)/[^\s'\"]+|[A-Za-z]:[\\/][^\s'\"]+)"
+)
+_USER = re.compile(r"[\w.+-]+@[\w-]+\.[\w.-]+")
+_SIDES = ("Switch", "RefSwitch", "Merge", "RefMerge")
+_HOPS = 4  # from a random op or a mean to where it takes effect
+_INTERFACE = "api_implements"
+_SHOWN = 120  # characters of a string in the graph
+
+# Op types that runtimes other than TensorFlow's own lack, or have under conditions, by what they are for.
+_RARE = {
+    "conds and loops of TensorFlow 1": "Switch RefSwitch Merge RefMerge Enter RefEnter Exit RefExit "
+    "NextIteration LoopCond",
+    "arrays of tensors": "TensorArrayV2 TensorArrayV3 TensorArrayReadV3 TensorArrayWriteV3 TensorArrayScatterV3 "
+    "TensorArrayGatherV3 TensorArraySizeV3",
+    "lookup tables": "HashTable HashTableV2 LookupTableFind LookupTableFindV2 MutableHashTable MutableHashTableV2",
+    "parsing of records": "ParseExample ParseExampleV2 ParseSingleExample DecodeRaw DecodeCSV DecodeJpeg DecodePng "
+    "DecodeImage DecodeWav",
+    "strings": "StringSplit StringSplitV2 StringJoin RegexReplace Substr AsString StringToNumber "
+    "StringToHashBucketFast",
+    "sparse tensors": "SparseTensorDenseMatMul SparseToDense SparseReorder SparseReshape "
+    "SparseFillEmptyRows SparseConcat",
+    "CTC": "CTCGreedyDecoder CTCBeamSearchDecoder CTCLoss",
+    "sampling": "Multinomial RandomUniform RandomStandardNormal TruncatedNormal RandomShuffle",
+}  # fmt: skip
+
+
+def finding(severity: str, name: str, node: str, advice: str) -> dict:
+    """One row of findings.csv, without its model."""
+    return {"severity": severity, "finding": name, "node": node, "advice": advice}
+
+
+def of_record(imported: dict) -> Iterator[dict]:
+    """What the import record says: variables without a value, averages not used, a batch size, and what else it notes.
+
+    Args:
+      imported: an import record; keys that a failed import lacks are passed over.
+    """
+    for note in imported.get("findings", ()):
+        yield finding(INFO, "note", "", note)
+    unsaved = [row["variable"] for row in imported.get("variables", ()) if not row["key"]]
+    if unsaved:
+        advice = f"the checkpoint has no value for {len(unsaved)} variables; outputs that need them cannot be frozen"
+        yield finding(INFO, "variable_not_saved", unsaved[0], advice)
+    open_batch = feeds.has_batch(imported.get("inputs", {}))
+    if open_batch and len(imported.get("batches", ())) == 1:
+        size = imported["batches"][0]
+        advice = f"it runs with a batch of {size}, and with no other that was tried; feed batches of {size}"
+        yield finding(WARNING, "fixed_batch", "", advice)
+    if imported.get("rehearsal"):
+        yield finding(WARNING, "did_not_run", "", imported["rehearsal"])
+
+
+def of_repairs(provenance: dict) -> Iterator[dict]:
+    """What the freezer decided that the graph leaves open: reads that have no order with a write come first."""
+    for repair in provenance.get("repairs", ()):
+        if repair["repair"].endswith("in no order of the graph"):
+            advice = f"it {repair['repair']}; TensorFlow may give the value written as well, from run to run"
+            yield finding(WARNING, "unordered_read", repair["node"], advice)
+
+
+def of_strings(graph_def) -> Iterator[dict]:
+    """Constants of the meta graph's graph that look like paths or addresses, which are somebody's own."""
+    for node in graph_def.node:
+        values = node.attr["value"].tensor.string_val if node.op == "Const" and "value" in node.attr else ()
+        for value in values:
+            text = value[:4096].decode("utf-8", "replace")
+            if _PATH.search(text) or _USER.search(text):
+                shown = text if len(text) <= _SHOWN else text[:_SHOWN] + "..."
+                yield finding(
+                    INFO, "private_string", node.name, f"the graph holds {shown!r}; look before you publish it"
+                )
+                break
+
+
+def of_frozen(graph_def, switches: set[str]) -> Iterator[dict]:
+    """What is active in a frozen graph: random ops, batch statistics, training flags, and ops that are old or rare.
+
+    Args:
+      switches: the tensors, such as a keep_prob, that are fed one value, or have a default.
+    """
+    index = GraphIndex(graph_def)
+    nodes = [*graph_def.node, *(node for function in graph_def.library.function for node in function.node_def)]
+    for node in nodes:
+        if RANDOM.match(node.op):
+            yield _depending(index, node, switches, "random_op", "the outputs are random at inference")
+        is_fused = node.op.startswith("FusedBatchNorm") and "Grad" not in node.op and _is_training(node)
+        if is_fused or (_MOMENTS.search(node.name) and node.op in ("Mean", "Sum") and _over_batch(index, node)):
+            what = "it normalises with the statistics of the batch, so that each row's outputs depend on the other rows"
+            yield _depending(index, node, switches, "batch_statistics", what)
+        if node.op in ("Switch", "If", "StatelessIf") and (flag := _flag(index, node)):
+            yield finding(WARNING, "training_flag", flag, "it is true in the graph, and looks like a training flag")
+    yield from _replaceable(graph_def)
+    yield from _old_and_rare(nodes)
+
+
+def _replaceable(graph_def) -> Iterator[dict]:
+    """Calls of functions of which TensorFlow's optimiser may run another one in their place.
+
+    Those are the ones with the same interface `api_implements` (function_api_info.cc and implementation_selector.cc in
+    tensorflow/core/grappler/optimizers); Keras has such for its LSTM and GRU.
+    """
+    library = graph_def.library.function
+    interfaces = {
+        f.signature.name: f.attr[_INTERFACE].s.decode("utf-8", "replace") for f in library if _INTERFACE in f.attr
+    }
+    inner = (node for function in library for node in function.node_def)
+    for node in (*graph_def.node, *inner) if interfaces else ():
+        for name in sorted(set(called_functions(node)) & interfaces.keys()):
+            advice = (
+                f"it calls one of the functions that do what {interfaces[name]!r} says; TensorFlow's optimisers may "
+            )
+            yield finding(
+                WARNING, "replaceable_function", node.name, advice + "run another of them, the judge does not"
+            )
+
+
+def _old_and_rare(nodes: list) -> Iterator[dict]:
+    first = {}
+    for node in nodes:
+        first.setdefault(node.op, node.name)
+    for op, name in first.items():
+        definition = registered(op)
+        if definition is not None and definition.HasField("deprecation"):
+            since = definition.deprecation
+            advice = f"{op}, since GraphDef version {since.version}: {since.explanation}"
+            yield finding(INFO, "deprecated_op", name, advice)
+    for family, members in _RARE.items():
+        ops = sorted(first.keys() & set(members.split()))
+        if ops:
+            advice = f"{', '.join(ops)} ({family}): missing or limited in runtimes other than TensorFlow's own"
+            yield finding(INFO, "rare_op", first[ops[0]], advice)
+
+
+def _depending(index: GraphIndex, node, switches: set[str], name: str, what: str) -> dict:
+    """A finding about a node that may be switched off: by what is fed, or on one side of a cond."""
+    near, waiting = {node.name} & index.nodes.keys(), [node.name]
+    for _ in range(_HOPS):
+        waiting = [consumer for name in waiting for consumer in index.consumers.get(name, ())]
+        near.update(waiting)
+    before = set(near)
+    for _ in range(_HOPS):
+        points = {point for name in before for point in index.inputs[name]}
+        if switch := sorted(switches & {"{}:{}".format(*point) for point in points}):
+            return finding(INFO, name, node.name, f"{what}, unless {switch[0]} is fed what switches it off")
+        before |= {source for source, _ in points if source in index.nodes}
+    if any(index.nodes[name].op in _SIDES for name in near) or any("switch_" in text for text in node.input):
+        return finding(INFO, name, node.name, f"{what}, where its side of a cond runs")
+    return finding(WARNING, name, node.name, what)
+
+
+def _is_training(node) -> bool:
+    return node.attr["is_training"].b if "is_training" in node.attr else True
+
+
+def _over_batch(index: GraphIndex, node) -> bool:
+    axes = constant(index.source_of(node, 1))
+    return axes is not None and 0 in axes.reshape(-1).tolist()
+
+
+def _flag(index: GraphIndex, node) -> str:
+    """The constant true that decides a cond which has to do with training; empty where there is none."""
+    source = index.source_of(node, 1 if node.op == "Switch" else 0)
+    while source is not None and source.op == "Identity":
+        source = index.source_of(source, 0)
+    if source is None or source.op != "Const" or not _TRAINING.search(f"{source.name} {node.name}"):
+        return ""
+    value = constant(source)
+    return source.name if value is not None and value.dtype == bool and value.size == 1 and value.item() else ""
+
+
+def worst_first(rows: list[dict]) -> list[dict]:
+    """Rows of findings, errors before warnings before infos; nodes of which the same is said share the first one's."""
+    nodes: dict[tuple, dict[str, None]] = {}
+    for row in rows:
+        nodes.setdefault((SEVERITIES.index(row["severity"]), row["finding"], row["advice"]), {})[row["node"]] = None
+    found = []
+    for (severity, name, advice), (first, *others) in sorted(nodes.items(), key=lambda item: item[0]):
+        further = f" ({len(others)} more such nodes, {others[-1]} last)" if others else ""
+        found.append(finding(SEVERITIES[severity], name, first, advice + further))
+    return found

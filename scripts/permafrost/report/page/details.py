@@ -1,0 +1,155 @@
+"""What the page shows of one model beyond its row of summary.csv: from its records and its own CSV files.
+
+Whatever is missing or cannot be read is left out, since the page must be written whatever became of the models.
+"""
+
+import csv
+import heapq
+import json
+import math
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+from permafrost import records
+from permafrost.report import columns
+
+MOST_ROWS = 16  # of each table
+_COUNT = re.compile("[0-9]{1,19}")  # Python reads no number of any number of digits.
+
+
+def detail(frozen: str | Path, reports: str | Path, model: str, hidden: tuple[Callable, Callable]) -> dict:
+    """The details of a model as a JSON-able dict, tables as {columns, rows, of}, where `of` counts all rows.
+
+    Args:
+      hidden: two functions that shorten the paths in a text: for findings, and for all else (hidden_paths.hider).
+    """
+    of_findings, of_all = hidden
+    directory = Path(reports, "models", model)
+    imported, verified, listed = (_record(directory / name) for name in ("import.json", "verify.json", "list_ops.json"))
+    provenance = _record(Path(frozen, model, "provenance.json"))
+    shown = {
+        "inputs": _inputs(imported, provenance),
+        "ranking": _table(directory / "outputs.csv"),
+        "op_types": _op_types(imported, provenance),
+        "variables": _table(directory / "variables.csv", largest="bytes"),
+        "verification": _table(directory / "verification.csv"),
+        "control": _mapping(verified, "control"),
+        "repairs": _listing(provenance, "repairs"),
+        "initializers": _listing(provenance, "initializers"),
+        "provenance": _provenance(provenance, verified),
+        "timings": _timings(imported, provenance, verified, listed),
+    }
+    shown = _shown(shown, of_all)
+    shown["findings"] = _shown(_table(directory / "findings.csv", left_out="model"), of_findings)
+    shown["graph"] = of_all(_text(directory / "graph.svg"))
+    return {key: value for key, value in shown.items() if value}
+
+
+def _record(path: Path) -> dict:
+    try:
+        return records.load(path)
+    except (OSError, ValueError):
+        return {}
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except (OSError, ValueError):
+        return ""
+
+
+def _mapping(record: dict, key: str) -> dict:
+    value = record.get(key)
+    return value if isinstance(value, dict) else {}
+
+
+def _listing(record: dict, key: str) -> list[str]:
+    """The first texts of a list, and how many more there are; mappings as their values."""
+    value = record.get(key)
+    value = value if isinstance(value, list) else []
+    texts = [": ".join(map(str, item.values())) if isinstance(item, dict) else str(item) for item in value]
+    return texts[:MOST_ROWS] + ([f"and {len(texts) - MOST_ROWS} more"] if len(texts) > MOST_ROWS else [])
+
+
+def _table(path: Path, largest: str = "", left_out: str = "") -> dict:
+    """The first rows of a CSV file, or those with the largest values in a column; `total` sums that column up."""
+    try:
+        with path.open(encoding="utf-8", newline="") as file:
+            header, *rows = csv.reader(file)
+    except (OSError, ValueError, csv.Error):
+        return {}
+    rows = [row for row in rows if len(row) == len(header)]
+    found = {"of": len(rows)}
+    if largest in header:
+        place = header.index(largest)
+        rows = [(int(row[place]) if _COUNT.fullmatch(row[place]) else 0, row) for row in rows]
+        found["total"] = sum(size for size, _ in rows)
+        rows = [row for _, row in heapq.nlargest(MOST_ROWS, rows, key=lambda item: item[0])]
+    rows = [[_value(name, cell) for name, cell in zip(header, row, strict=True)] for row in rows[:MOST_ROWS]]
+    if left_out in header:
+        place = header.index(left_out)
+        header, *rows = ([*row[:place], *row[place + 1 :]] for row in (header, *rows))
+    return {"columns": header, "rows": rows, **found} if rows else {}
+
+
+def _value(column: str, cell: str) -> str | int | float:
+    """A cell as a number where its column holds numbers that JSON has, else as text."""
+    if columns.type_of(column) == columns.TEXT:
+        return cell
+    try:
+        number = int(cell) if cell.lstrip("-").isdecimal() else float(cell)
+    except ValueError:
+        return cell
+    return number if abs(number) < 2**53 else cell  # false for NaN too
+
+
+def _inputs(imported: dict, provenance: dict) -> dict:
+    fed = _mapping(provenance, "inputs")
+    rows = []
+    for name, spec in _mapping(imported, "inputs").items():
+        spec = spec if isinstance(spec, dict) else {}
+        shape = spec.get("shape")
+        sizes = (
+            f"[{', '.join('?' if size is None else str(size) for size in shape)}]" if isinstance(shape, list) else ""
+        )
+        rows.append([name, str(spec.get("dtype", "")), sizes, str(spec.get("why", "")), str(fed.get(name, ""))])
+    header = ["input", "dtype", "shape", "why", "fed as"]
+    return {"columns": header, "rows": rows[:MOST_ROWS], "of": len(rows)} if rows else {}
+
+
+def _op_types(imported: dict, provenance: dict) -> dict:
+    before, after = _mapping(imported, "op_types"), _mapping(provenance, "op_types")
+    rows = [[op, before.get(op, 0 if before else ""), after.get(op, 0 if after else "")] for op in {*before, *after}]
+    rows.sort(key=lambda row: (-(row[2] or 0), -(row[1] or 0), row[0]) if _are_counts(row) else (0, 0, row[0]))
+    return {"columns": ["op_type", "nodes", "frozen_nodes"], "rows": rows[:MOST_ROWS], "of": len(rows)} if rows else {}
+
+
+def _are_counts(row: list) -> bool:
+    return all(isinstance(count, int) or count == "" for count in row[1:])
+
+
+def _provenance(provenance: dict, verified: dict) -> list[list[str]]:
+    facts = [(f"sha256 of {name}", value) for name, value in sorted(_mapping(provenance, "sha256").items())]
+    facts += [(f"option {name}", value) for name, value in sorted(_mapping(provenance, "options").items())]
+    facts += [(f"made with {name}", value) for name, value in sorted(_mapping(provenance, "versions").items())]
+    facts += [(f"judged with {name}", value) for name, value in sorted(_mapping(verified, "environment").items())]
+    return [[name, value if isinstance(value, str) else json.dumps(value)] for name, value in facts]
+
+
+def _timings(*found: dict) -> dict:
+    keys = ("stage", "seconds", "cpu_seconds", "peak_mb")
+    rows = [[timing.get(key, "") for key in keys] for record in found if (timing := _mapping(record, "timing"))]
+    return {"columns": list(keys), "rows": rows, "of": len(rows)} if rows else {}
+
+
+def _shown(value, hidden: Callable):
+    """`value` with all texts in it shortened by `hidden`, and as text what JSON has no number for."""
+    if isinstance(value, str):
+        return hidden(value)
+    if isinstance(value, list):
+        return [_shown(item, hidden) for item in value]
+    if isinstance(value, dict):
+        return {key: _shown(item, hidden) for key, item in value.items()}
+    return str(value) if isinstance(value, float) and not math.isfinite(value) else value

@@ -1,0 +1,195 @@
+"""Chooses a model's outputs and inputs, and looks for what stands in the way of freezing what lies between them.
+
+What the settings name is taken or refused. Of the outputs that were found in the graph, those that cannot be frozen
+are left out where others can.
+"""
+
+from collections.abc import Callable
+
+from permafrost.graph import node_checks, op_registry, pruning
+from permafrost.graph.calls import CALLS, needed_functions, recursive_function
+from permafrost.graph.index import GraphIndex, data_inputs, missing_input, node_in_cycle, tensor_name
+from permafrost.outcome import Problem
+from permafrost.signature import inputs, outputs
+
+_LONGEST_NAME = 100  # characters of one that a message shows
+
+
+def choose(
+    meta_graph,
+    index: GraphIndex,
+    variables: list[dict],
+    settings: dict,
+    run_before: set[str],
+    try_to_freeze: Callable[[dict], None],
+) -> dict:
+    """The outputs and inputs of a model, from its settings or found in its graph, and the ops between them.
+
+    Args:
+      variables: as signature.importing.describe_variables gives them.
+      settings: `outputs` and `inputs`.
+      run_before: the op types that a saver or a loader runs.
+      try_to_freeze: raises Problem where `outputs`, `inputs` and `op_definitions` cannot be frozen.
+    Returns `outputs`, `outputs_why`, `outputs_ranking`, `inputs` (tensor name -> description) and `op_definitions`,
+      which also has the ops inside the library functions that the outputs need, and those that a saver runs.
+    Raises Problem: no_output, unknown_output, unknown_input, unknown_op, bad_meta_graph (a needed node is not as its
+      op demands, or an input of it is not in the graph) or bad_setting.
+    """
+    is_named = settings["outputs"] != "auto"
+    names = {variable["variable"] for variable in variables}
+    choice = outputs.choose(meta_graph, index, names, settings["outputs"] if is_named else None)
+    configured = {} if settings["inputs"] == "auto" else settings["inputs"]
+    between = _Between(meta_graph, index, variables, configured, run_before)
+    if is_named:
+        return _described(choice) | between.describe(choice.outputs)
+    facts = _described(choice)
+    try:
+        found = between.describe(choice.outputs)
+        try_to_freeze(found)
+    except Problem:
+        reasons = {name: reason for name in choice.outputs if (reason := between.hindrance(name, try_to_freeze))}
+        if not leave_out(facts, reasons):
+            raise
+        found = between.describe(facts["outputs"])
+    return facts | found
+
+
+def _described(choice: outputs.Choice) -> dict:
+    return {"outputs": choice.outputs, "outputs_why": choice.why, "outputs_ranking": choice.ranking}
+
+
+def leave_out(facts: dict, reasons: dict[str, str]) -> bool:
+    """Takes the outputs that `reasons` names out of `outputs`, `outputs_why` and `outputs_ranking` of `facts`.
+
+    Args:
+      reasons: output -> the sentence that says why it cannot be one.
+    Returns whether any output is left; nothing is changed where none is, or where `reasons` is empty.
+    """
+    left = [name for name in facts["outputs"] if name not in reasons]
+    if not left or not reasons:
+        return False
+    for entry in facts["outputs_ranking"]:
+        if entry["name"] in reasons:
+            entry["chosen"] = False
+            entry["reasons"].append(f"left out: {reasons[entry['name']]}")
+    facts["outputs"] = left
+    if facts["outputs_ranking"]:
+        facts["outputs_why"] = outputs.sentence(facts["outputs_ranking"])
+    return True
+
+
+class _Between:
+    """A graph with the inputs that the settings describe, and what lies between them and any outputs."""
+
+    def __init__(
+        self, meta_graph, index: GraphIndex, variables: list[dict], configured_inputs: dict, run_before: set[str]
+    ):
+        self._meta_graph, self._index = meta_graph, index
+        self._configured = configured_inputs
+        self._run_before = op_registry.look_up(run_before)
+        self._shapes = {v["variable"]: v["shape"] for v in variables if v["shape"] is not None}
+
+    def hindrance(self, output: str, try_to_freeze: Callable[[dict], None]) -> str:
+        """Why an output cannot be frozen; empty where it can."""
+        try:
+            try_to_freeze(self.describe([output]))
+        except Problem as problem:
+            return problem.message
+        return ""
+
+    def describe(self, chosen: list[str]) -> dict:
+        """`outputs`, `inputs` and `op_definitions` for the outputs `chosen`; raises Problem as choose does."""
+        fed = inputs.describe(self._index, chosen, self._configured, self._shapes)
+        cut, cuts = pruning.cut_inputs(self._meta_graph.graph_def, list(fed), chosen)
+        for name in chosen:
+            point = "{}:{}".format(*tensor_name(name))
+            if cuts.get(point, point) != point:
+                raise Problem("unknown_output", f"output {name!r} is fed as an input, so nothing computes it")
+        definitions = _checked_definitions(self._index.of(cut), chosen) | self._run_before
+        return {"outputs": chosen, "inputs": fed, "op_definitions": dict(sorted(definitions.items()))}
+
+
+def _checked_definitions(cut_index: GraphIndex, chosen: list[str]) -> dict:
+    """The definitions of the ops that a frozen graph of the outputs `chosen` holds; the graph has its inputs cut.
+
+    Raises Problem (unknown_op, unsupported_op, bad_meta_graph) for what TensorFlow could not import or run.
+    """
+    output_nodes = [tensor_name(name)[0] for name in chosen]
+    own = pruning.needed(cut_index, output_nodes, with_colocated=False)
+    own |= pruning.needed(cut_index, pruning.table_initializers(cut_index, own), with_colocated=False)
+    names = sorted(own)
+    if missing := missing_input(cut_index, names):
+        node, source = missing
+        shown = source if len(source) <= _LONGEST_NAME else f"{source[:_LONGEST_NAME]}..."
+        raise Problem("bad_meta_graph", f"the graph lacks the node {shown!r}, which node {node!r} takes from")
+    if name := node_in_cycle(cut_index, own):
+        raise Problem("bad_meta_graph", f"node {name!r} depends on itself, and no while loop is around it")
+    nodes, library = [cut_index.nodes[name] for name in names], cut_index.graph_def.library
+    functions = needed_functions(nodes, library)
+    if name := recursive_function(functions):
+        raise Problem("bad_meta_graph", f"function {name!r} calls itself, which TensorFlow cannot run")
+    callable_ = {function.signature.name: function for function in library.function}
+    _check_nodes("", nodes, callable_)
+    for function in functions:
+        _check_nodes(f"{function.signature.name}/", function.node_def, callable_)
+    _check_kernels([*nodes, *(node for function in functions for node in function.node_def)])
+    _check_sources(cut_index, nodes)
+    kept = own | pruning.needed(cut_index, output_nodes)
+    ops = {cut_index.ops[name] for name in kept} | {n.op for function in functions for n in function.node_def}
+    definitions = op_registry.look_up(ops)
+    beside = [cut_index.nodes[name] for name in sorted(kept - own)]
+    _check_nodes("", [node for node in beside if node.op in definitions], callable_)
+    return definitions
+
+
+def _check_nodes(where: str, nodes, functions: dict) -> None:
+    """Raises Problem (unknown_op, bad_meta_graph) for nodes that this TensorFlow could not import."""
+    for node in nodes:
+        definition = op_registry.registered(node.op)
+        if definition is not None:
+            node_checks.check(node, definition)
+            _check_calls(node, functions)
+        elif node.op not in functions:
+            raise Problem("unknown_op", f"node {where + node.name!r} has op {node.op}, which this TensorFlow lacks")
+
+
+def _check_calls(node, functions: dict) -> None:
+    """Raises Problem (bad_meta_graph) where the graph lacks a function that a node calls, or it takes other inputs."""
+    if node.op not in CALLS:
+        return
+    first, _, attributes = CALLS[node.op]
+    arguments = len(data_inputs(node)) - first
+    for attribute in attributes:
+        value = node.attr[attribute]
+        for called in value.list.func or [value.func]:
+            if called.name not in functions and not value.placeholder:
+                raise Problem("bad_meta_graph", f"the graph lacks function {called.name!r}, which {node.name!r} calls")
+            if called.name in functions and len(functions[called.name].signature.input_arg) != arguments:
+                raise Problem(
+                    "bad_meta_graph",
+                    f"node {node.name!r} ({node.op}) calls function {called.name!r} with {arguments} inputs, "
+                    f"which takes {len(functions[called.name].signature.input_arg)}",
+                )
+
+
+def _check_kernels(nodes) -> None:
+    """Raises Problem (unsupported_op) for an op that TensorFlow knows but cannot run here, on a CPU."""
+    from tensorflow.python.framework import kernels
+
+    for op in sorted(op for op in {node.op for node in nodes} if op_registry.registered(op) is not None):
+        devices = {kernel.device_type for kernel in kernels.get_registered_kernels_for_op(op).kernel}
+        if not devices & {"CPU", "DEFAULT"}:
+            name = next(node.name for node in nodes if node.op == op)
+            raise Problem(
+                "unsupported_op", f"node {name!r} has op {op}, for which this TensorFlow has no kernel on a CPU"
+            )
+
+
+def _check_sources(index: GraphIndex, nodes) -> None:
+    """Raises Problem (bad_meta_graph) where one of `nodes` takes an output that its source does not have."""
+    for node in nodes:
+        for name, output in index.inputs_of(node):
+            source = index.nodes[name]
+            definition = op_registry.registered(source.op) if output else None
+            if definition is not None and output >= node_checks.output_count(source, definition):
+                raise Problem("bad_meta_graph", f"node {node.name!r} takes {name}:{output}, which {source.op} lacks")

@@ -1,0 +1,143 @@
+"""What a meta graph says about a checkpoint: who wrote it, its ops, its variables and their checkpoint keys."""
+
+from collections import Counter
+from math import prod
+
+from permafrost.graph import pruning
+from permafrost.graph.index import GraphIndex
+from permafrost.graph.protos import types_pb2
+from permafrost.graph.restore_map import Source, restore_map, saved_slices
+from permafrost.graph.variable_ops import VARIABLE_OPS, static_shape
+from permafrost.outcome import Problem
+from permafrost.signature import averages
+
+
+def describe_graph(meta_graph) -> dict:
+    """The facts of a meta graph that need no checkpoint: who wrote it, and its nodes by op type."""
+    graph_def = meta_graph.graph_def
+    return {
+        "tensorflow_version": meta_graph.meta_info_def.tensorflow_version,
+        "producer": graph_def.versions.producer,
+        "nodes": len(graph_def.node),
+        "op_types": dict(sorted(Counter(node.op for node in graph_def.node).items())),
+        "placeholders": [node.name for node in graph_def.node if node.op in pruning.PLACEHOLDERS],
+    }
+
+
+def describe_variables(
+    path: str, meta_graph, index: GraphIndex, tensors: dict, weights: str, is_named: bool = False
+) -> list[dict]:
+    """One dict for each variable node: variable, op, dtype, shape, bytes, key, slice, box, restored.
+
+    `restored` is the key that the graph's own saver restores, where `key` is another: that of the variable's average.
+
+    `key` is empty for a variable that the meta graph's saver does not restore; a meta graph without a saver is taken
+    to restore each variable as a Saver made for it would: by its name, or as the part of a tensor that its collection
+    says it is.
+    Args:
+      path: of the meta graph, for messages.
+      tensors: key -> checkpoint.reader.Tensor.
+      weights: "raw", or "ema" for the averages of the variables that have one.
+      is_named: whether the settings name a graph without a saver, whose variables then go by their names.
+    Raises Problem: foreign_meta_graph where the saver restores keys that the checkpoint lacks, shape_mismatch where
+      dtype or shape of a variable is not that of its tensor.
+    """
+    sources = restore_map(meta_graph, index)
+    variable_nodes = [node for node in index.graph_def.node if node.op in VARIABLE_OPS]
+    if not sources:
+        parts = saved_slices(meta_graph)
+        sources = {node.name: parts.get(node.name, Source(node.name)) for node in variable_nodes}
+        sources = {name: source for name, source in sources.items() if source.key in tensors}
+        averaged = [name for name in sources if f"{name}/{averages.NAME}" in tensors]
+        if averaged and weights == "raw" and not is_named:
+            raise Problem(
+                "bad_meta_graph",
+                f"{path} has no saver, and the checkpoint holds {averaged[0]!r} as well as its average: nothing says "
+                "which of the two belongs to the graph",
+                "copy the .meta file again; or set `weights: ema`, or `restore_op_name:`, if this is all there is",
+            )
+    _refuse_foreign(path, sources, tensors)
+    rows = [_variable(node, sources.get(node.name), tensors) for node in variable_nodes]
+    if weights == "ema" and not averages.take_averages(rows, index, tensors):
+        raise Problem(
+            "bad_setting",
+            f"`weights: ema` asks for averages, but the checkpoint has none: no variable of {path} is updated as an "
+            f"average and restored, and no tensor is named <variable>/{averages.NAME}",
+        )
+    return rows
+
+
+def _refuse_foreign(path: str, sources: dict[str, Source], tensors: dict) -> None:
+    wanted = {source.key for source in sources.values()}
+    missing, unused = sorted(wanted - set(tensors)), sorted(set(tensors) - wanted)
+    if missing or (tensors and not wanted):
+        raise Problem(
+            "foreign_meta_graph",
+            f"the checkpoint lacks {len(missing)} of the {len(wanted)} tensors that {path} restores "
+            f"({_some(missing)}), and has {len(unused)} that it does not restore ({_some(unused)})",
+        )
+
+
+def _some(names: list[str]) -> str:
+    return ", ".join(names[:5]) + (", ..." if len(names) > 5 else "") if names else "none"
+
+
+def _variable(node, source: Source | None, tensors: dict) -> dict:
+    dtype = node.attr["dtype"].type
+    if dtype not in types_pb2.DataType.values():
+        raise Problem("bad_meta_graph", f"variable {node.name!r} has the unknown dtype number {dtype}")
+    declared = static_shape(node)
+    row = {
+        "variable": node.name,
+        "op": node.op,
+        "dtype": types_pb2.DataType.Name(dtype).removeprefix("DT_").lower(),
+        "dtype_enum": dtype,
+        "shape": list(declared) if declared is not None else None,
+        "bytes": None,
+        "key": "",
+        "slice": "",
+        "box": None,
+    }
+    if source is None:
+        return row
+    tensor = tensors[source.key]
+    shape = tensor.shape if source.extent is None else source.extent
+    if tensor.dtype != dtype:
+        stored = types_pb2.DataType.Name(tensor.dtype).removeprefix("DT_").lower()
+        raise Problem(
+            "shape_mismatch", f"variable {node.name!r} is {row['dtype']}, but tensor {source.key!r} is {stored}"
+        )
+    if source.extent is not None and (
+        len(source.extent) != len(tensor.shape)
+        or any(s + e > size for s, e, size in zip(source.start, source.extent, tensor.shape, strict=True))
+    ):
+        raise Problem(
+            "shape_mismatch",
+            f"variable {node.name!r} is a slice that tensor {source.key!r} of shape {list(tensor.shape)} does not have",
+        )
+    if source.reshaped and declared is not None and min(declared, default=0) >= 0:
+        shape_fits, shape = prod(declared) == prod(shape), declared
+    else:
+        shape_fits = declared is None or _compatible(declared, shape)
+    if not shape_fits:
+        raise Problem(
+            "shape_mismatch",
+            f"variable {node.name!r} has shape {list(declared)}, but tensor {source.key!r} has {list(shape)}",
+        )
+    whole = max(1, prod(tensor.shape))
+    row |= {
+        "shape": list(shape),
+        "bytes": tensor.nbytes if prod(shape) == prod(tensor.shape) else tensor.nbytes * prod(shape) // whole,
+        "key": source.key,
+    }
+    if source.extent is not None and (any(source.start) or tuple(source.extent) != tuple(tensor.shape)):
+        row["box"] = [list(source.start), list(source.extent)]
+        row["slice"] = ":".join(f"{first},{length}" for first, length in zip(source.start, source.extent, strict=True))
+    return row
+
+
+def _compatible(declared: tuple[int, ...], shape: tuple[int, ...]) -> bool:
+    # TF 0.x wrote no dimensions for a shape that it did not know.
+    return not declared or (
+        len(declared) == len(shape) and all(a in (-1, b) for a, b in zip(declared, shape, strict=True))
+    )

@@ -1,0 +1,298 @@
+"""Describes what is to be fed to a graph: which tensors, of which dtype and shape, with which values.
+
+Settings win. What they leave open comes from the graph: from what it declares, and from the ops that use a tensor,
+which bound its values (a table's rows) and fix its dimensions (a weight's).
+"""
+
+import re
+from collections import deque
+from collections.abc import Callable, Iterator
+
+from permafrost.graph.feed_points import feed_points, needed, nodes_between
+from permafrost.graph.index import GraphIndex, tensor_name
+from permafrost.graph.pruning import PLACEHOLDERS, declared_dtype, declared_shape
+from permafrost.graph.static import constant, dtype_name, element_count, output_shape
+from permafrost.outcome import Problem, maybe_meant
+from permafrost.signature import sparse_inputs, string_inputs
+
+# Ops that hand on a tensor's values, maybe in another shape or order.
+_VALUE_KEEPING = {
+    "Identity", "Cast", "Reshape", "ExpandDims", "Squeeze", "Transpose", "StridedSlice", "Slice", "Concat", "ConcatV2",
+    "Pack", "Unpack", "Split", "SplitV", "Enter", "RefEnter", "Switch", "Merge", "Exit", "NextIteration", "Tile",
+    "TensorArrayScatter", "TensorArrayScatterV2", "TensorArrayScatterV3", "StopGradient", "Fill", "ReverseV2",
+    "ReverseSequence", "PlaceholderWithDefault", "ReadVariableOp", "Snapshot", "CheckNumerics", "Unique", "Maximum",
+    "TensorArrayReadV3", "Where", "Select", "Minimum",
+}  # fmt: skip
+_SHAPE_KEEPING = {"Identity", "Cast", "CheckNumerics", "StopGradient", "Enter", "RefEnter", "Snapshot"}
+_SHAPE_KEEPING_PAIRS = {"Add", "AddV2", "Sub", "Mul", "RealDiv", "Div", "BiasAdd", "Maximum", "Minimum"}
+_SHAPED = {"RandomUniform", "RandomStandardNormal", "TruncatedNormal", "Fill"}  # by their first input
+_IMAGE_SIZE = 32
+
+_KEEP = re.compile(r"keep|(?<!no)dropout_(input|output|prob)|(^|_)kp(_|$)", re.IGNORECASE)
+_RATE = re.compile(r"rate|drop", re.IGNORECASE)
+_LENGTH = re.compile(
+    r"(seq|sequence|source|target|sentence|word|input|x|y)\w*_?len|(^|_)lens?(gth)?s?(_|$)|seq_?len", re.I
+)
+
+
+def describe(
+    index: GraphIndex, outputs: list[str], configured: dict, variable_shapes: dict[str, list[int]]
+) -> dict[str, dict]:
+    """What to feed so that `outputs` can be computed: tensor name `x:0` -> a JSON-able description.
+
+    A description has `dtype`, `shape` (None for a dimension that each trial chooses), `open` (the positions in `shape`
+    that are no more than a guess, or `rank`), `kind` and `why`, and by kind: `uniform` and `integers` have `low` and
+    `high` (exclusive; None for integers up to the dimension that the trial chooses), `value` has `value` (with shape
+    None it is fed as it is), `file` has `file` and `key`, `indices` and `sizes` have `size`, a dense shape
+    (signature.sparse_inputs), `strings` has `content` (signature.string_inputs); `default` is not fed.
+
+    Args:
+      configured: node or tensor name -> a value, {shape, range} or {file, key}, from the model's settings.
+      variable_shapes: variable node name -> shape.
+    Raises Problem: unknown_input for a configured name that the graph lacks, bad_setting for a setting that is none.
+    """
+    settings = {}
+    for name, setting in configured.items():
+        node, output = tensor_name(name)
+        if node not in index.nodes:
+            known = [point for point, _ in feed_points(index)] or index.nodes
+            hint = maybe_meant(node, known, cutoff=0.4)
+            raise Problem("unknown_input", f"the graph has no node {node!r}, which `inputs:` names", hint)
+        settings[node, output] = setting
+    uses = _Uses(index, nodes_between(index, outputs, settings), variable_shapes)
+    specs = {}
+    for point in needed(index, outputs, settings):
+        guess = uses.guess(*point)
+        specs[f"{point[0]}:{point[1]}"] = _configured(point, settings[point], guess) if point in settings else guess
+    _bound_lengths(specs)
+    sparse_inputs.fit(index, uses.own, specs, uses.weight_shape)
+    return specs
+
+
+def _configured(point: tuple[str, int], setting, guess: dict) -> dict:
+    base = {"dtype": guess["dtype"], "shape": guess["shape"], "why": "from the settings"}
+    if not isinstance(setting, dict):
+        return base | {"shape": None, "kind": "value", "value": setting}
+    name = f"inputs: {point[0]}"
+    unknown = set(setting) - {"shape", "range", "file", "key", "value"}
+    if unknown or not setting:
+        raise Problem(
+            "bad_setting", f"{name}: {sorted(unknown) or 'an empty setting'} is not shape, range, value, file or key"
+        )
+    if "file" in setting:
+        return base | {"kind": "file", "file": str(setting["file"]), "key": setting.get("key")}
+    shape = setting.get("shape", guess["shape"])
+    if shape is not None and (
+        not isinstance(shape, list)
+        or any(s is not None and (not isinstance(s, int) or isinstance(s, bool)) for s in shape)
+    ):
+        raise Problem("bad_setting", f"{name}: shape {shape!r} is not a list of numbers")
+    shape = None if shape is None else [None if size is None or size < 0 else size for size in shape]
+    if "value" in setting:
+        return base | {"kind": "value", "shape": setting.get("shape") and shape, "value": setting["value"]}
+    if "range" not in setting:
+        return guess | {"shape": shape, "open": [], "why": f"shape from the settings, {guess['why']}"}
+    bounds = setting["range"]
+    if not isinstance(bounds, list) or len(bounds) != 2 or not all(isinstance(b, int | float) for b in bounds):
+        raise Problem("bad_setting", f"{name}: range {bounds!r} is not a list of two numbers")
+    integral = "int" in guess["dtype"] or guess["dtype"] == "bool"
+    low, high = (int(bounds[0]), int(bounds[1]) + 1) if integral else bounds
+    return base | {"shape": shape, "kind": "integers" if integral else "uniform", "low": low, "high": high}
+
+
+def _bound_lengths(specs: dict[str, dict]) -> None:
+    """Lets lengths go no further than the second dimension of the inputs that they go with."""
+    times = [s["shape"][1] for s in specs.values() if s["shape"] and len(s["shape"]) > 1 and s["kind"] != "value"]
+    for spec in specs.values():
+        if spec.get("length") and spec["kind"] == "integers":
+            known = [time for time in times if time is not None]
+            spec["high"] = min(known) + 1 if known and None not in times else None
+    for spec in specs.values():
+        spec.pop("length", None)
+
+
+class _Uses:
+    """Reads from the ops that use a tensor which shapes and values it can have."""
+
+    def __init__(self, index: GraphIndex, own: set[str], variable_shapes: dict[str, list[int]]):
+        self.index, self.own, self.variable_shapes = index, own, variable_shapes
+
+    def guess(self, name: str, output: int) -> dict:
+        node = self.index.nodes[name]
+        dtype = dtype_name(declared_dtype(node, output))
+        shape, shape_why = self._shape(name, output)
+        spec = {"dtype": dtype, "shape": shape, "open": self._open(node, output)}
+        if node.op == "PlaceholderWithDefault":
+            return spec | {"kind": "default", "why": "has a default"}
+        leaf = name.rpartition("/")[2][-100:]
+        if dtype == "bool":
+            return spec | {"kind": "value", "value": False, "why": "a flag: false" + shape_why}
+        if dtype == "string":
+            content = string_inputs.content(self.index, self._along(name, output, self._hands_on_values))
+            return spec | {"kind": "strings", "content": content, "why": string_inputs.WHY[content["form"]] + shape_why}
+        if "int" in dtype:
+            return spec | self._integers(name, output, leaf, shape, shape_why)
+        if shape == [] or (shape is None):
+            spec["shape"] = []
+            if self._drops_out(name, output) or _KEEP.search(leaf):
+                rate = _RATE.search(leaf) and not _KEEP.search(leaf) and not self._divides(name, output)
+                return spec | {"kind": "value", "value": 0.0 if rate else 1.0, "why": "dropout: nothing is dropped"}
+            if _RATE.search(leaf):
+                return spec | {"kind": "value", "value": 0.0, "why": "a rate: 0"}
+        return spec | {"kind": "uniform", "low": 0.0, "high": 1.0, "why": "floats from 0 to 1" + shape_why}
+
+    def _open(self, node, output: int) -> list[int] | str:
+        """What the graph leaves open of a shape beside the batch: dimensions, or `rank` where it declares nothing."""
+        declared = self._declared_here(node, output)
+        return "rank" if declared is None else [at for at, size in enumerate(declared) if size < 0 and at > 0]
+
+    def _consumers(self, name: str, output: int) -> list:
+        """(consumer, position) for each use of a tensor on the way to the outputs."""
+        return [use for use in self.index.uses.get((name, output), ()) if use[0].name in self.own]
+
+    def _along(self, name: str, output: int, hands_on: Callable) -> Iterator[tuple[object, int]]:
+        """The (NodeDef, position) that take a tensor, and those that take what these hand on of it, breadth first.
+
+        `hands_on(node, position)` gives the outputs by which a node hands on what it takes.
+        """
+        seen, waiting = set(), deque([(name, output)])
+        while waiting:
+            tensor = waiting.popleft()
+            if tensor in seen:
+                continue
+            seen.add(tensor)
+            for node, position in self._consumers(*tensor):
+                yield node, position
+                waiting.extend((node.name, further) for further in hands_on(node, position))
+
+    def _hands_on_values(self, node, position: int) -> set[int]:
+        keeps = node.op in _VALUE_KEEPING and not (node.op == "Reshape" and position == 1)
+        return self.index.used_outputs(node.name) if keeps else set()
+
+    def _integers(self, name: str, output: int, leaf: str, shape: list | None, shape_why: str) -> dict:
+        bounds, length = [], bool(_LENGTH.search(leaf))
+        for node, position in self._along(name, output, self._hands_on_values):
+            if (bound := self._bound(node, position)) is not None:
+                bounds.append(bound)
+            if node.op in _SHAPED and position == 0 and not shape:
+                return {"kind": "sizes", "shape": [1], "size": [None], "open": [], "why": f"the shape of {node.name}"}
+            length = length or (node.op == "ReverseSequence" and position == 1)
+            length = length or (node.op.startswith("CTC") and node.op != "CTCLoss" and position == 1)
+        if bounds:
+            return {"kind": "integers", "low": 0, "high": min(bounds), "why": f"indexes {min(bounds)} rows{shape_why}"}
+        if length:
+            return {"kind": "integers", "low": 1, "high": None, "length": True, "why": f"lengths{shape_why}"}
+        if re.search(r"batch_?size", leaf, re.IGNORECASE):
+            return {"kind": "integers", "low": 1, "high": 2, "why": "a batch size: 1"}
+        return {"kind": "integers", "low": 0, "high": 2, "why": f"0 or 1{shape_why}"}
+
+    def _bound(self, node, position: int) -> int | None:
+        """The number of values that an op takes from 0 on at one of its inputs, None where it sets no bound."""
+        if (node.op in ("Gather", "ResourceGather") and position == 1) or (node.op == "GatherV2" and position == 1):
+            rows = self.weight_shape(self.index.source_of(node, 0))
+            return rows[0] if rows and rows[0] > 0 else None
+        if node.op == "OneHot" and position == 0:
+            depth = constant(self.index.source_of(node, 1))
+            is_number = depth is not None and depth.size == 1 and depth.dtype.kind in "iu"
+            return depth.item() if is_number and depth.item() > 0 else None
+        if node.op == "SparseSoftmaxCrossEntropyWithLogits" and position == 1:
+            logits = output_shape(self.index.source_of(node, 0))
+            return logits[-1] if logits and logits[-1] > 0 else None
+        return None
+
+    def weight_shape(self, node) -> list[int] | None:
+        """The shape of the weight that a NodeDef reads, seen through the ops that read it."""
+        for _ in range(8):
+            if node is None:
+                return None
+            if node.name in self.variable_shapes:
+                return list(self.variable_shapes[node.name])
+            if (value := constant(node)) is not None:
+                return list(value.shape)
+            if node.op not in _SHAPE_KEEPING and node.op not in ("ReadVariableOp", "Switch", "RefSwitch"):
+                declared = output_shape(node)
+                return list(declared) if declared else None
+            node = self.index.source_of(node, 0)
+        return None
+
+    def _shape(self, name: str, output: int) -> tuple[list[int | None] | None, str]:
+        """The shape to feed, and what it was inferred from; None for an unknown rank that no use tells."""
+        node = self.index.nodes[name]
+        declared = self._declared_here(node, output)
+        known = [None if size < 0 else size for size in declared] if declared is not None else None
+        if known is not None and (None not in known[1:] or not known):
+            return known, ""
+        inferred, why = self._inferred(name, output)
+        if known is None:
+            return inferred, why
+        if inferred is not None and len(inferred) == len(known):
+            merged = [k if k is not None else i for k, i in zip(known, inferred, strict=True)]
+            return merged, why if merged != known else ""
+        return known, ""
+
+    def _declared_here(self, node, output: int) -> tuple[int, ...] | None:
+        shape = declared_shape(self.index, node.name, output)
+        if node.op not in PLACEHOLDERS or "shape" not in node.attr:
+            return shape
+        own = node.attr["shape"].shape
+        sizes = None if own.unknown_rank else tuple(dimension.size for dimension in own.dim)
+        # Before GraphDef version 24, a shape without dimensions also stood for an unknown one.
+        if sizes == () and self.index.graph_def.versions.producer < 24:
+            return shape
+        return sizes if sizes is not None else shape
+
+    def _inferred(self, name: str, output: int) -> tuple[list[int | None] | None, str]:
+        """Walks along ops that keep the shape, to one that fixes it."""
+
+        def hands_on(node, position: int) -> tuple[int, ...]:
+            pair = node.op in _SHAPE_KEEPING_PAIRS and self._is_small(self.index.source_of(node, 1 - position))
+            return (0,) if node.op in _SHAPE_KEEPING or pair else ()
+
+        for node, position in self._along(name, output, hands_on):
+            shape = self._fixed_by(node, position)
+            if shape is not None:
+                return shape, f"; shape from {node.name} ({node.op})"
+        return None, ""
+
+    def _is_small(self, node) -> bool:
+        value = constant(node)
+        return value is not None and value.ndim < 2
+
+    def _fixed_by(self, node, position: int) -> list[int | None] | None:
+        weight = self.weight_shape(self.index.source_of(node, 1)) if position == 0 else None
+        if node.op == "MatMul" and weight and len(weight) == 2:
+            return [None, weight[1] if node.attr["transpose_b"].b else weight[0]]
+        if node.op == "Conv2D" and weight and len(weight) == 4:
+            first = node.attr["data_format"].s == b"NCHW"
+            return [None, weight[2], _IMAGE_SIZE, _IMAGE_SIZE] if first else [None, _IMAGE_SIZE, _IMAGE_SIZE, weight[2]]
+        if node.op == "DepthwiseConv2dNative" and weight and len(weight) == 4:
+            return [None, _IMAGE_SIZE, _IMAGE_SIZE, weight[2]]
+        if node.op == "Reshape" and position == 0:
+            target = constant(self.index.source_of(node, 1))
+            if target is not None and target.ndim == 1 and target.size > 1 and target[0] == -1 and min(target[1:]) > 0:
+                return [None, element_count(map(int, target[1:]))]
+        if node.op in ("Mul", "Add", "AddV2") and position in (0, 1):
+            other = self.weight_shape(self.index.source_of(node, 1 - position))
+            if other is not None and len(other) == 1 and other[0] > 1:
+                return [None, other[0]]
+        return None
+
+    def _drops_out(self, name: str, output: int) -> bool:
+        """Whether a scalar goes into dropout's floor(keep_prob + uniform), or into what decides on it."""
+        for node, _ in self._consumers(name, output):
+            if node.op in ("Add", "AddV2", "Sub", "GreaterEqual", "Less") and any(
+                self._comes_from_uniform(source) for source, _ in self.index.inputs_of(node)
+            ):
+                return True
+        return False
+
+    def _comes_from_uniform(self, name: str, depth: int = 5) -> bool:
+        node = self.index.nodes.get(name)
+        if node is None or depth == 0 or node.op not in ("RandomUniform", "Mul", "Add", "AddV2", "Sub", "Identity"):
+            return False
+        return node.op == "RandomUniform" or any(
+            self._comes_from_uniform(source, depth - 1) for source, _ in self.index.inputs_of(node)
+        )
+
+    def _divides(self, name: str, output: int) -> bool:
+        return any(node.op in ("RealDiv", "Div") and position == 1 for node, position in self._consumers(name, output))

@@ -1,0 +1,96 @@
+"""Sparse tensors among the inputs: their three parts, fed apart, have to fit together.
+
+A SparseTensor is fed as indices (int64, [n, rank]), values ([n]) and a dense shape (int64, [rank]). Which three belong
+together is what an op that takes all three says in its definition, or what tf.sparse_placeholder has named them.
+"""
+
+from collections.abc import Callable, Iterator
+
+from permafrost.graph.index import GraphIndex, tensor_name
+from permafrost.graph.op_registry import registered
+
+_PARTS = ("indices", "values", "shape")
+# On the way from a part to the op: ops that hand on what they take first, such as those of a dropout on sparse values.
+_HANDING_ON = {"Identity", "Cast", "Gather", "GatherV2", "Reshape", "Mul", "RealDiv", "StopGradient", "Relu"}
+
+
+def fit(index: GraphIndex, own: set[str], specs: dict[str, dict], weight_shape: Callable) -> None:
+    """Changes, in place, the descriptions of inputs that are the parts of one sparse tensor.
+
+    The indices get the kind `indices` and the dense shape the kind `sizes`, both with `size`, the dense shape (None for
+    the batch); the values get the shape [n] of the batch, with one entry in each row.
+    Args:
+      own: the nodes between the inputs and the outputs.
+      specs: tensor name -> description; those whose values the settings give are left alone.
+      weight_shape: gives the shape of the weight that a NodeDef reads, or None.
+    """
+    found = [*_of_ops(index, own, specs, weight_shape), *((parts, None) for parts in _named(specs))]
+    for parts, columns in sorted(found, key=lambda found: found[1] is None):
+        if any(specs[name]["kind"] in ("value", "file") or "size" in specs[name] for name in parts):
+            continue
+        indices, values, shape = (specs[name] for name in parts)
+        rank = indices["shape"][1] if indices["shape"] and len(indices["shape"]) == 2 else None
+        rank = rank or (shape["shape"][0] if shape["shape"] else None) or 2
+        size = [None] * (rank - 1) + [columns] if rank > 1 else [None]
+        why = f"a sparse tensor with {parts[1]}"
+        indices.update({"kind": "indices", "shape": [None, rank], "size": size, "open": [], "why": why})
+        shape.update({"kind": "sizes", "shape": [rank], "size": size, "open": [], "why": why})
+        values.update({"shape": [None], "open": []})
+
+
+def _of_ops(
+    index: GraphIndex, own: set[str], specs: dict[str, dict], weight_shape: Callable
+) -> Iterator[tuple[tuple[str, str, str], int | None]]:
+    """(indices, values, shape) and the number of columns, where a weight tells it, for each op that takes all three."""
+    for name in sorted(own):
+        node, op = index.nodes[name], index.ops[name]
+        definition = registered(op) if "Sparse" in op else None
+        if definition is None or any(argument.number_attr for argument in definition.input_arg):
+            continue
+        arguments = [argument.name for argument in definition.input_arg]
+        for start in sorted({argument.removesuffix("indices") for argument in arguments if "indices" in argument}):
+            positions = [_position(arguments, start, part) for part in _PARTS]
+            if None in positions:
+                continue
+            parts = tuple(_origin(index, node, position, specs) for position in positions)
+            if all(parts) and len(set(parts)) == 3:
+                yield parts, _columns(index, node, weight_shape)
+
+
+def _position(arguments: list[str], start: str, part: str) -> int | None:
+    others = ("dense_shape", "output_shape") if part == "shape" else ()
+    return next((arguments.index(name) for name in (start + part, *others) if name in arguments), None)
+
+
+def _origin(index: GraphIndex, node, position: int, specs: dict[str, dict]) -> str:
+    """The input of the model that comes to an op at `position`; empty where another op has made it."""
+    for _ in range(10):
+        sources = index.inputs_of(node)
+        if position >= len(sources):
+            return ""
+        name = "{}:{}".format(*sources[position])
+        if name in specs:
+            return name
+        node, position = index.nodes[sources[position][0]], 0
+        if node.op not in _HANDING_ON:
+            return ""
+    return ""
+
+
+def _columns(index: GraphIndex, node, weight_shape: Callable) -> int | None:
+    if node.op != "SparseTensorDenseMatMul" or node.attr["adjoint_a"].b:
+        return None
+    weight = weight_shape(index.nodes[index.inputs_of(node)[3][0]])
+    if not weight or len(weight) != 2:
+        return None
+    columns = weight[1] if node.attr["adjoint_b"].b else weight[0]
+    return columns if columns > 0 else None
+
+
+def _named(specs: dict[str, dict]) -> Iterator[tuple[str, str, str]]:
+    """The parts that tf.sparse_placeholder names `x/indices`, `x/values` and `x/shape`."""
+    for name in specs:
+        scope, _, part = tensor_name(name)[0].rpartition("/")
+        parts = tuple(f"{scope}/{part}:0" for part in _PARTS)
+        if part == "values" and all(other in specs for other in parts):
+            yield parts

@@ -1,0 +1,117 @@
+"""What the strings are that a graph takes: words, keys of a lookup table, serialized examples, images, sounds, numbers.
+
+The op that a string goes into tells. Sources: the ops' definitions in TensorFlow's registry, and
+tensorflow/core/example/example.proto.
+"""
+
+from collections.abc import Iterable
+
+from permafrost.graph.index import GraphIndex
+from permafrost.graph.pruning import TABLE_INITIALIZERS
+from permafrost.graph.static import constant, dtype_name, element_count
+
+# What the forms are called in reports.
+WHY = {
+    "words": "words",
+    "example": "serialized tf.train.Examples",
+    "image": "PNG images",
+    "wav": "WAV sounds",
+    "raw": "raw bytes",
+    "csv": "lines of numbers",
+    "number": "numbers as text",
+}
+_MOST_KEYS = 32
+_MOST_NUMBERS = 1 << 20  # in one string
+_IMAGES = {"DecodeJpeg", "DecodePng", "DecodeImage", "DecodeBmp", "DecodeAndCropJpeg"}
+_PARSERS = {"ParseExample", "ParseExampleV2", "ParseSingleExample"}
+
+
+def content(index: GraphIndex, uses: Iterable[tuple]) -> dict:
+    """The content of the strings that are used as `uses` says, for signature.string_feeds; `form` says which.
+
+    Args:
+      uses: (NodeDef, position) for each op that takes the strings, the nearest first.
+    Returns {"form": "words"} where no op tells more.
+    """
+    for node, position in uses:
+        if node.op in _PARSERS and position == 0:
+            return {"form": "example", "features": _features(index, node)}
+        if node.op in _IMAGES:
+            return {"form": "image", "channels": node.attr["channels"].i or 3}
+        if node.op == "DecodeWav":
+            samples = node.attr["desired_samples"].i if "desired_samples" in node.attr else -1
+            return {"form": "wav", "samples": samples if samples > 0 else 16000}
+        if node.op == "DecodeRaw":
+            return {"form": "raw", "bytes": _elements(index, node) * _itemsize(node)}
+        if node.op == "DecodeCSV" and position == 0:
+            return {"form": "csv", "fields": len(node.attr["OUT_TYPE"].list.type)}
+        if node.op == "StringToNumber":
+            return {"form": "number"}
+        if node.op.startswith("LookupTableFind") and position == 1 and (keys := _keys(index, node)):
+            return {"form": "words", "words": keys}
+    return {"form": "words"}
+
+
+def _strings(node) -> list[str]:
+    """The values of a Const of strings that are UTF-8."""
+    if node is None or node.op != "Const":
+        return []
+    values = []
+    for value in node.attr["value"].tensor.string_val:
+        try:
+            values.append(value.decode("utf-8"))
+        except UnicodeDecodeError:
+            continue
+    return values
+
+
+def _keys(index: GraphIndex, find) -> list[str]:
+    """Keys of the table that a LookupTableFind looks into, from the constants that fill it."""
+    table = index.source_of(find, 0)
+    for name in index.consumers.get(table.name, []) if table is not None else []:
+        if index.ops[name] in TABLE_INITIALIZERS:
+            return _strings(index.source_of(index.nodes[name], 1))[:_MOST_KEYS]
+    return []
+
+
+def _features(index: GraphIndex, parser) -> list[list]:
+    """[key, dtype, number of values] of each feature that a parsing op asks for."""
+    dense_types = [dtype_name(number) for number in parser.attr["Tdense"].list.type]
+    sparse_types = [dtype_name(number) for number in parser.attr["sparse_types"].list.type]
+    if parser.op == "ParseSingleExample":
+        dense, sparse = _listed(parser, "dense_keys"), _listed(parser, "sparse_keys")
+    elif parser.op == "ParseExampleV2":
+        sparse, dense = _strings(index.source_of(parser, 2)), _strings(index.source_of(parser, 3))
+    else:
+        count = parser.attr["Nsparse"].i
+        sparse = [key for at in range(count) for key in _strings(index.source_of(parser, 2 + at))[:1]]
+        positions = range(2 + count, 2 + count + parser.attr["Ndense"].i)
+        dense = [key for at in positions for key in _strings(index.source_of(parser, at))[:1]]
+    shapes = parser.attr["dense_shapes"].list.shape
+    # Of a shape that is no tensor's, one number: TensorFlow refuses the op.
+    sizes = [element_count(max(1, dimension.size) for dimension in shape.dim) or 1 for shape in shapes]
+    features = [list(feature) for feature in zip(dense, dense_types, sizes, strict=False)]
+    return features + [[key, dtype, 1] for key, dtype in zip(sparse, sparse_types, strict=False)]
+
+
+def _listed(node, attribute: str) -> list[str]:
+    return [value.decode("utf-8", "replace") for value in node.attr[attribute].list.s]
+
+
+def _itemsize(decoder) -> int:
+    name = dtype_name(decoder.attr["out_type"].type)
+    return {"float64": 8, "int64": 8, "float32": 4, "int32": 4, "half": 2, "int16": 2, "uint16": 2}.get(name, 1)
+
+
+def _elements(index: GraphIndex, node) -> int:
+    """How many numbers are decoded of one string, by the constant shape that they are given next; else 784."""
+    for _ in range(4):
+        consumers = index.consumers.get(node.name)
+        if not consumers:
+            break
+        node = index.nodes[consumers[0]]
+        target = constant(index.source_of(node, 1)) if node.op == "Reshape" else None
+        if target is not None and target.size:
+            sizes = (int(size) for size in target.reshape(-1) if size > 0)
+            return min(element_count(sizes) or _MOST_NUMBERS, _MOST_NUMBERS)
+    return 784

@@ -1,0 +1,104 @@
+"""Which records do not hold any more: each gets another token, a parameter of its job, so that the job runs again.
+
+That is the record of a fault that has passed (a full disk, a killed process), one that is not whole or is another
+model's, that of a frozen graph which is not there or is another one, and what was made of a corrupt checkpoint that
+has other files now. Nothing is deleted or marked: a job writes its token into its record, and where that holds, the
+record's own token is the parameter from then on. So what failed for now is tried in each run, and what was made stays.
+"""
+
+import hashlib
+import os
+from pathlib import Path
+
+from permafrost import records
+from permafrost.checkpoint.unchanged import stamp_of
+
+_PROVENANCE = "provenance.json"
+_RECORDS = {"import_meta": "import.json", "verify": "verify.json", "judge": "judged.json", "list_ops": "list_ops.json"}
+
+
+class Attempts:
+    """The tokens of all jobs of a run, each found out once.
+
+    Args:
+      frozen, reports: the directories.
+    """
+
+    def __init__(self, frozen: str, reports: str):
+        self._frozen, self._reports = Path(frozen), Path(reports)
+        self._found: dict[tuple[str, str], str] = {}
+        self._mended_of: dict[str, list] = {}
+
+    def of(self, stage: str, model: str) -> str:
+        """The token of a stage's job: empty where there is no record, or one that was made at the first attempt.
+
+        Args:
+          stage: import_meta, freeze, verify, judge or list_ops.
+          model: its id.
+        """
+        if (stage, model) not in self._found:
+            self._found[stage, model] = self._token(stage, model)
+        return self._found[stage, model]
+
+    def _token(self, stage: str, model: str) -> str:
+        provenance = self._frozen / model / _PROVENANCE
+        path = provenance if stage == "freeze" else self._reports / "models" / model / _RECORDS[stage]
+        try:
+            record = records.load(path)
+        except FileNotFoundError:
+            return ""
+        except (OSError, ValueError):
+            return _digest(path)
+        if record["transient"] or record.get("model") != model:
+            return _digest(path)
+        others = []
+        if stage == "freeze":
+            others += _other_graph(path.with_name("frozen_graph.pb"), record)
+        if stage in ("import_meta", "freeze"):
+            others += self._mended(model)
+        return _digest(path, others) if others else record.get("attempt", "")
+
+    def _mended(self, model: str) -> list:
+        # import_meta and freeze both ask, and a provenance is large.
+        if model not in self._mended_of:
+            self._mended_of[model] = _mended(self._frozen / model / _PROVENANCE)
+        return self._mended_of[model]
+
+
+def _digest(path: Path, others: list = ()) -> str:
+    """A digest, in hexadecimal, of a record's content and of what else there is beside it now."""
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        content = str(error.errno).encode()
+    return hashlib.sha256(content + repr(others).encode(errors="surrogateescape")).hexdigest()[:16]
+
+
+def _other_graph(frozen_graph: Path, provenance: dict) -> list:
+    """What is there instead of the frozen graph that its provenance describes; nothing where it is that one.
+
+    It is known by its size and the time of its last change: to read the graphs of a zoo takes longer than all else.
+    """
+    if "frozen_bytes" not in provenance:
+        return []
+    try:
+        found = os.stat(frozen_graph)
+    except OSError as error:
+        return [error.errno]
+    written = provenance.get("frozen_stamp") or [0, 0, 0]
+    is_it = (found.st_size, found.st_mtime_ns) == (provenance["frozen_bytes"], written[1])
+    return [] if is_it else [found.st_size, found.st_mtime_ns]
+
+
+def _mended(provenance: Path) -> list:
+    """The stamps of files in which the freezer found what their checksums do not match, once these are other ones.
+
+    Their content is in no fingerprint of the model, as that of an index or a meta graph is.
+    """
+    try:
+        corrupt = records.load(provenance).get("corrupt")
+    except (OSError, ValueError):
+        return []
+    corrupt = corrupt if isinstance(corrupt, dict) else {}
+    now = {path: stamp_of(path) for path in corrupt}
+    return sorted(now.items()) if now != corrupt else []

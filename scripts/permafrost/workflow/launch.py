@@ -1,0 +1,57 @@
+"""How the rules' shell commands start the stages, and how the main process hands them what it found.
+
+The commands name environment variables rather than paths, so that they, by which Snakemake tells whether a rule has
+changed, are the same wherever Permafrost and its Python lie. A process that Snakemake starts on a node parses the
+Snakefile, too, and so sets them anew.
+"""
+
+import hashlib
+import os
+import subprocess
+import sys
+
+from permafrost.outcome import Problem
+from permafrost.workflow.pipeline import Pipeline
+
+_PYTHON, _SCRIPT, _RUN, _PID = "PERMAFROST_PYTHON", "PERMAFROST_WARM", "PERMAFROST_RUN", "PERMAFROST_RUN_PID"
+
+
+def warm(command: str) -> str:
+    """The shell command of a stage that needs TensorFlow: it runs in a child of a process that has it loaded.
+
+    That worker ends with the run; on a cluster the run is the Snakemake process of the node's job.
+    """
+    return f'"${_PYTHON}" -I -S "${_SCRIPT}" {command}'
+
+
+def plain(command: str) -> str:
+    """The shell command of another stage: where the worker runs, it starts sooner there."""
+    return warm(f"--if-running {command}")
+
+
+def prepare(home: str) -> None:
+    """Sets the variables that the commands name, for the Permafrost in the directory `home`.
+
+    Raises Problem (bad_setting) where another one serves the same process already.
+    """
+    own, script = str(os.getpid()), os.path.join(home, "scripts", "warm.py")
+    if os.environ.get(_PID) == own and os.environ[_SCRIPT] != script:
+        raise Problem(
+            "bad_setting",
+            f"{os.environ[_SCRIPT]} and {script} are two copies of Permafrost in one workflow",
+            "name the Snakefile of one of them in all modules",
+        )
+    os.environ.update({_PYTHON: sys.executable, _SCRIPT: script, _RUN: own, _PID: own})
+
+
+def hand_over(run: Pipeline) -> str:
+    """Sets a variable to the path where jobs of this machine find what this process found, and gives it for a shell."""
+    name = f"PERMAFROST_ZOO_{hashlib.sha256(os.fsencode(run.reports)).hexdigest()[:8]}"
+    os.environ[name] = run.handed
+    return f'"${name}"'
+
+
+def start_worker() -> None:
+    """Has the worker load TensorFlow while the first jobs begin. Where that fails, the first job says why."""
+    command = [sys.executable, "-I", "-S", os.environ[_SCRIPT], "--start"]
+    subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)

@@ -1,0 +1,267 @@
+"""What the Snakefile asks while it is parsed: which models there are, and what each job gets.
+
+The main process looks at the zoo, hands what it found to its jobs on this machine, and keeps it at `begin` for the
+processes that Snakemake starts for jobs elsewhere (on a cluster). Nothing is written before that. All that a job
+depends on is in its parameters, by content: the checkpoint's fingerprint, the settings of its stage, the code of its
+stage, and a token where what it made before does not hold any more.
+"""
+
+import errno
+import fcntl
+import json
+import os
+import sys
+from pathlib import Path
+
+from permafrost import settings
+from permafrost.outcome import Problem
+from permafrost.sandbox import landlock
+from permafrost.workflow import resources
+from permafrost.workflow.attempts import Attempts
+from permafrost.workflow.code_version import code_version
+from permafrost.zoo import overrides, state_file
+
+_LIMITS = ("timeout", "memory_mb", "file_mb", "processes", "allow_ops", "allow_paths")
+_STAGE_SETTINGS = {
+    "import_meta": ("outputs", "inputs", "weights", "checkpoint_version", "seed", *_LIMITS),
+    "freeze": (
+        *("clear_devices", "variable_names_allowlist", "variable_names_denylist", "initializer_nodes"),
+        *("timeout", "memory_mb"),
+    ),
+    "verify": ("trials", "seed", "tolerance", "output_tolerance", *_LIMITS),
+    "list_ops": ("timeout", "memory_mb", "file_mb", "processes"),
+}
+_STAGE_SETTINGS["judge"] = ("judge", *dict.fromkeys(_STAGE_SETTINGS["import_meta"] + _STAGE_SETTINGS["verify"]))
+_SCRIPTS = Path(__file__).parents[2]
+_LONGEST_ARGUMENT = 100_000  # characters; the kernel allows 128 KiB for an argument of a command
+
+
+class Pipeline:
+    """The models of a run, and the parameters of their jobs.
+
+    `zoo` is a digest of all that discovery found and of what is expected of each model, `seen` one of the times of the
+    files as well. `handed` is the path at which this process hands its state to its jobs on this machine.
+    Args:
+      config: Snakemake's config.
+      scans: whether to look at the zoo, rather than to read what the run's main process found and kept at `begin`.
+      taken: the directories that other zoos of the same workflow write to; this one's are added.
+    Raises Problem (bad_setting, unreadable, io_error) for what the user has to mend before anything can run.
+    """
+
+    def __init__(self, config: dict, scans: bool, taken: list[str]):
+        self.config = settings.validate(dict(config))
+        self.frozen, self.reports = (os.path.normpath(self.config[key]) for key in ("frozen", "reports"))
+        _refuse_shared(self.frozen, self.reports, taken)
+        _refuse_unwritable(self.frozen)
+        _refuse_unwritable(self.reports)
+        self.state_file = f"{self.reports}/.zoo.json"
+        self._lock = None
+        self._settings = settings.ModelSettings(self.config)
+        self._attempts = Attempts(self.frozen, self.reports)
+        self._passed: dict[tuple, str] = {}
+        self.zoos = settings.zoos(self.config)
+        state = self._scan() if scans else state_file.read(self.state_file)
+        self.models = {model["id"]: model for model in state["models"]}
+        self._unfollowed = [candidate for candidate in state["candidates"] if not candidate["series"]]
+        self.zoo, self.seen = state_file.digests(state)
+        self.handed = state_file.handed(state)
+        self.stale = self._stale() if scans else []
+
+    def _scan(self) -> dict:
+        def rule_for(series: str, zoo: str):
+            return self._settings.of(self._settings.patterns(series, series, zoo))["checkpoints"]
+
+        made = [self.frozen, self.reports]
+        state = state_file.scan(self.zoos, made, self.state_file, rule_for, self.config["follow_links"])
+        self._settings.refuse_unmatched(state["models"])
+        for model in state["models"]:
+            chosen = self._settings_of(model)
+            model |= {key: chosen[key] for key in ("expect", "judge")}
+        return state
+
+    def begin(self) -> None:
+        """Takes the lock of the reports directory, which ends with this process, and keeps the state for its nodes.
+
+        Raises Problem (bad_setting) where another run has it, io_error where it cannot be made.
+        """
+        try:
+            Path(self.reports).mkdir(parents=True, exist_ok=True)
+            self._lock = open(f"{self.reports}/.lock", "w")  # noqa: SIM115 - held until the process ends
+            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            state_file.keep(self.handed, self.state_file)
+        except BlockingIOError as error:
+            raise Problem(
+                "bad_setting", f"another run is writing to {self.reports}; wait for it or choose another `reports`"
+            ) from error
+        except OSError as error:
+            raise _unwritable(error.filename or self.reports, error.strerror) from error
+
+    def _stale(self) -> list[str]:
+        """The directories of models that the zoo no longer has, below the frozen and reports directories."""
+        stale = []
+        for root in (self.frozen, f"{self.reports}/models"):
+            for directory, _, files in os.walk(root):
+                is_model = {"provenance.json", "import.json"} & set(files)
+                if is_model and os.path.relpath(directory, root) not in self.models:
+                    stale.append(directory)
+        return sorted(stale)
+
+    def source(self, wildcards) -> str:
+        """What discovery found of the model, as JSON; it holds the fingerprint of its files."""
+        model = self.models[wildcards.model]
+        model = overrides.apply(model, self._settings_of(model))
+        keys = ("prefix", "meta", "graph", "step", "format", "shards", "bytes", "fingerprint", "problem", "findings")
+        return json.dumps({key: model[key] for key in keys if key in model}, sort_keys=True)
+
+    def _settings_of(self, model: dict) -> dict:
+        return self._settings.of(self._patterns_of(model))
+
+    def _patterns_of(self, model: dict) -> settings.Patterns:
+        return self._settings.patterns(model["id"], model["series"], model["zoo"])
+
+    def settings(self, stage: str):
+        """A function of the wildcards that gives the model's settings for a stage, as JSON."""
+
+        def of_model(wildcards) -> str:
+            model = self.models[wildcards.model]
+            key = (stage, self._patterns_of(model))
+            if key not in self._passed:
+                self._passed[key] = self._settings_text(stage, self._settings.of(key[1]), model["id"])
+            return self._passed[key]
+
+        return of_model
+
+    def _settings_text(self, stage: str, chosen: dict, model: str) -> str:
+        passed = {key: chosen[key] for key in _STAGE_SETTINGS[stage]}
+        if stage in ("import_meta", "verify", "judge"):
+            files = [spec["file"] for spec in _files(chosen["inputs"])]
+            files += [*chosen["allow_paths"], *filter(None, [passed.get("judge")])]
+            passed["files"] = [overrides.stamp(path) for path in files]
+        text = json.dumps(passed, sort_keys=True)
+        if len(text) > _LONGEST_ARGUMENT:
+            raise Problem(
+                "bad_setting",
+                f"the settings of {model} are longer than {_LONGEST_ARGUMENT} characters",
+                "put the values of its inputs into an .npz file",
+            )
+        return text
+
+    def code(self, stage: str) -> str:
+        """A digest of the code that a stage runs, so that changed code, and only that, runs its jobs again."""
+        return code_version(_SCRIPTS, stage)
+
+    def for_all(self, *patterns: str) -> list[str]:
+        """Each of the patterns for each model, with `{model}` in them replaced."""
+        return [pattern.replace("{model}", model) for pattern in patterns for model in self.models]
+
+    def judged(self, pattern: str) -> list[str]:
+        """The pattern for each model whose settings name a frozen graph to judge, with `{model}` in it replaced.
+
+        Raises Problem (bad_setting) where there is none.
+        """
+        named = [id for id, model in self.models.items() if model["judge"]]
+        if not named:
+            hint = "say `models: {<id>: {judge: <file.pb>}}` in a config file, and name that with --configfile"
+            raise Problem("bad_setting", "no model's settings name a frozen graph to judge", hint)
+        return [pattern.replace("{model}", model) for model in named]
+
+    def model_targets(self, arguments) -> dict[str, str]:
+        """The arguments of a command line that are the directory of a frozen model, with the model's id."""
+        models = {target: os.path.relpath(target, self.frozen) for target in arguments}
+        return {target: model for target, model in models.items() if model in self.models}
+
+    def mem_mb(self, wildcards) -> int:
+        """The memory (MB) that a stage of the model is to ask for."""
+        model = self.models[wildcards.model]
+        return resources.mem_mb(model["bytes"], self._own_limit(model, "memory_mb"))
+
+    def runtime(self, stage: str):
+        """A function of the wildcards that gives the time (minutes) that a model's job is to ask for."""
+
+        def of_model(wildcards) -> int:
+            model = self.models[wildcards.model]
+            return resources.runtime(stage, model["bytes"], self._own_limit(model, "timeout"))
+
+        return of_model
+
+    def group(self, wildcards) -> str:
+        """The group of a model's jobs: one for the many, and another for those that ask for more than the default."""
+        return "models" if self.mem_mb(wildcards) <= resources.DEFAULT_MB else "large"
+
+    def _own_limit(self, model: dict, key: str) -> float | None:
+        return self._settings.said(self._patterns_of(model), key)
+
+    def attempt(self, stage: str):
+        """A function of the wildcards that gives the token of a model's job (workflow.attempts)."""
+        return lambda wildcards: self._attempts.of(stage, wildcards.model)
+
+    @property
+    def zoo_settings(self) -> str:
+        """The option that tells page of settings in an entry of `zoo`; empty where there are none."""
+        return "--zoo-settings" if settings.say_more_of_a_zoo(self.config) else ""
+
+    def expected(self, model: str) -> list[str]:
+        """What a model is expected to end as, as in settings.meets."""
+        return self.models[model]["expect"]
+
+    def announce(self) -> None:
+        """Says on stderr what a person should know before the jobs start."""
+        if not self.models:
+            print("No checkpoint was found in the zoo; the reports will be empty.", file=sys.stderr)
+        version = landlock.abi()
+        if left_open := landlock.left_open(version):
+            known = f"has Landlock of version {version} only" if version else "lacks Landlock"
+            print(
+                f"The kernel {known}: it does not keep a stranger's graph from {', '.join(left_open)} "
+                "(see `How the judge works` in README.md).",
+                file=sys.stderr,
+            )
+        if self._unfollowed:
+            first = self._unfollowed[0]["problem"]
+            print(
+                f"{first['message']}; it is not followed, nor are other links out of the zoo, which zoo.csv lists "
+                f"({first['hint']}).",
+                file=sys.stderr,
+            )
+        if self.stale:
+            print(
+                f"{len(self.stale)} directories are of models that the zoo no longer has, {self.stale[0]} first; "
+                "`snakemake prune` deletes them.",
+                file=sys.stderr,
+            )
+
+
+def _refuse_shared(frozen: str, reports: str, taken: list[str]) -> None:
+    """Raises Problem (bad_setting) where this and another zoo of the same workflow would write to the same place."""
+    own = [os.path.abspath(path) for path in (frozen, reports)]
+    for path in own:
+        for other in taken:
+            if os.path.commonpath([path, other]) in (path, other):
+                raise Problem(
+                    "bad_setting",
+                    f"config: {path} and {other} belong to two zoos of one workflow, and one holds the other",
+                    "give each zoo `frozen` and `reports` of its own, beside the other's",
+                )
+    taken += own
+
+
+def _refuse_unwritable(directory: str) -> None:
+    """Raises Problem (io_error) where what a directory would be made in is none, or may not be written to."""
+    existing = os.path.abspath(directory)
+    while not os.path.lexists(existing):
+        existing = os.path.dirname(existing)
+    if not os.path.isdir(existing) or not os.access(existing, os.W_OK | os.X_OK):
+        code = errno.EACCES if os.path.isdir(existing) else errno.ENOTDIR
+        raise _unwritable(directory, os.strerror(code))
+
+
+def _unwritable(path: str, why: str) -> Problem:
+    return Problem(
+        "io_error",
+        f"{path} cannot be written: {why}",
+        "make room, or name other directories as `frozen` and `reports`, and run again",
+    )
+
+
+def _files(inputs: dict) -> list[dict]:
+    return [spec for _, spec in sorted(inputs.items()) if isinstance(spec, dict) and "file" in spec]

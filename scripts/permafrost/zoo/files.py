@@ -1,0 +1,275 @@
+"""What the files of a directory are, by their first and last bytes, and what they say; each is read once.
+
+What was found out of a file is kept for as long as its stamp is the same (checkpoint.unchanged).
+"""
+
+import hashlib
+import os
+import re
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from permafrost.checkpoint.unchanged import stamp
+from permafrost.graph.metagraph import no_graph_of
+from permafrost.outcome import Problem
+from permafrost.zoo.listing import Listing
+from permafrost.zoo.names import named_prefixes, printable
+
+DATA_SHARD = re.compile(r"(.*)\.data-[0-9]{5}-of-([0-9]{5})", re.DOTALL)
+
+_TABLE_MAGIC = bytes.fromhex("57fb808b247547db")  # tensorflow/core/lib/io/format.h, kTableMagicNumber
+_LFS_POINTER = b"version https://git-lfs"
+_LARGEST_POINTER = 1024  # bytes; the Git LFS specification's limit
+_LONGEST_CHECKPOINT_FILE = 4 << 20
+_LARGEST_HASHED = 1 << 31  # bytes
+_END = 1 << 20  # bytes of a larger file that are looked at, at its start and at its end
+_SETTLED_NS = 2_000_000_000
+_DAMAGE = "damage"  # the fact that is found out by reading all of a shard
+
+# What a file turns out to be that should be a checkpoint or a meta graph: cause and the rest of the sentence.
+_UNUSABLE = {
+    "gone": ("unreadable", "is a link to a file that is not there"),
+    "unreadable": ("unreadable", "cannot be read"),
+    "deleted": ("changed", "was deleted while the zoo was looked at"),
+    "empty": ("truncated", "is empty"),
+    "lfs": ("lfs_pointer", "is a Git LFS pointer, not the file itself"),
+    "outside": ("outside_zoo", "is a link that leads out of the zoo, to"),
+}
+_NO_TABLE = {
+    "cut": ("truncated", "begins like a V1 checkpoint, but does not end like one"),
+    "pickle": ("not_a_checkpoint", "is a Python pickle, such as PyTorch writes, not a TensorFlow checkpoint"),
+    "zip": ("not_a_checkpoint", "is a zip archive, such as PyTorch and Keras write, not a TensorFlow checkpoint"),
+    "hdf5": ("not_a_checkpoint", "is an HDF5 file, such as Keras writes, not a TensorFlow checkpoint"),
+    "other": ("not_a_checkpoint", "is not a TensorFlow checkpoint; it lacks the mark at its end"),
+    "unity": ("not_a_checkpoint", "belongs to a Unity asset"),
+}
+
+
+class Facts:
+    """What was learnt by opening files, kept for as long as their stamps are the same.
+
+    {path: [stamp, {fact: value}]}, all of it JSON; `known` is what to_keep gave.
+    """
+
+    def __init__(self, known: dict):
+        self._known = dict(known)
+        self._current = {}
+        self._started_ns = time.time_ns()
+
+    def of(self, path: str, information: os.stat_result, fact: str, find_out: Callable[[], object]):
+        """The value of `fact`; find_out gives it where it is not known. What find_out raises is not kept."""
+        facts = self._entry(path, information)[1]
+        if fact not in facts:
+            facts[fact] = find_out()
+        return facts[fact]
+
+    def learn(self, path: str, information: os.stat_result, fact: str, value: object) -> None:
+        """Keeps the value of `fact`, in the place of what was known."""
+        self._entry(path, information)[1][fact] = value
+
+    def _entry(self, path: str, information: os.stat_result) -> list:
+        if path not in self._current:
+            seen, facts = self._known.get(path, (None, {}))
+            now = stamp(information)
+            self._current[path] = [now, dict(facts) if now == seen else {}]
+        return self._current[path]
+
+    def is_other(self, path: str, information: os.stat_result) -> bool:
+        """Whether a file that was known before is not the same now."""
+        return path in self._known and self._known[path][0] != stamp(information)
+
+    def to_keep(self) -> dict:
+        """What to give to the next Facts: all that was asked for; of files that were written just now, what is dear.
+
+        A file that changes twice within a tick of the clock keeps its times, so that a fresh one is read again; but not
+        a large one.
+        """
+        kept = {}
+        for path, (seen, facts) in self._current.items():
+            is_settled = seen[2] < self._started_ns - _SETTLED_NS
+            kept[path] = [seen, facts if is_settled else {fact: facts[fact] for fact in facts if fact == _DAMAGE}]
+        return kept
+
+
+class Files:
+    """The regular files of one directory; `names` are theirs, sorted.
+
+    No method raises OSError: what cannot be read is of the kind "unreadable".
+    """
+
+    def __init__(self, listing: Listing, facts: Facts):
+        self._listing, self._facts = listing, facts
+        self.names = sorted(listing.files)
+
+    def path(self, name: str) -> str:
+        """The path of a file, which need not be there."""
+        return self._listing.path_of(name)
+
+    def shown(self, name: str) -> str:
+        """The path of a file as messages have it."""
+        return printable(self.path(name))
+
+    def is_there(self, name: str) -> bool:
+        """Whether a file of this name is there, and is no link to nothing."""
+        return self._listing.files.get(name) is not None
+
+    def size(self, name: str) -> int:
+        """The size of a file in bytes; 0 for a link to nothing."""
+        return self._listing.files[name].st_size if self.is_there(name) else 0
+
+    def kind(self, name: str) -> str:
+        """What a file is by its first and last bytes: "table", or a key of _UNUSABLE or _NO_TABLE."""
+        if name in self._listing.outside:
+            return "outside"
+        if not self.is_there(name):
+            return "gone"
+        if not self.size(name):
+            return "empty"
+        try:
+            return self._fact(name, "kind", lambda: _kind(self.path(name), self.size(name)))
+        except FileNotFoundError:
+            return "deleted"
+        except OSError:
+            return "unreadable"
+
+    def shard_kind(self, name: str) -> str:
+        """What a file is that is taken for a shard: "data", or what `kind` says of a small one.
+
+        Shards are large and many: only what could be a pointer is opened. An empty one is as TensorFlow writes it for
+        a device that holds no variables; whether a tensor should be in it is for the index to say.
+        """
+        if name in self._listing.outside or not self.is_there(name) or 0 < self.size(name) < _LARGEST_POINTER:
+            return self.kind(name)
+        return "data" if os.access(self.path(name), os.R_OK) else "unreadable"
+
+    def problem(self, name: str, as_table: bool = False) -> Problem | None:
+        """Why a file cannot be used, or None; with `as_table`, why not as a V1 checkpoint."""
+        kinds = _UNUSABLE | _NO_TABLE if as_table else _UNUSABLE
+        kind = self.shard_kind(name) if DATA_SHARD.fullmatch(name) else self.kind(name)
+        if kind not in kinds:
+            return None
+        cause, text = kinds[kind]
+        target = f" {printable(self._listing.outside[name])}" if kind == "outside" else ""
+        return Problem(cause, f"{self.shown(name)} {text}{target}")
+
+    def graph_problem(self, name: str) -> Problem | None:
+        """Why a file cannot be used as the one that holds the graph, or None."""
+        size = 0 if name in self._listing.outside else self.size(name)
+        return no_graph_of(self.shown(name), size) or self.problem(name)
+
+    def first_problem(self, names: list[str], as_table: bool = False) -> Problem | None:
+        """The problem of the first file that has one, as `problem` gives it."""
+        return next(filter(None, (self.problem(name, as_table) for name in names)), None)
+
+    def sha256(self, name: str) -> str:
+        """The digest of a file's content, in hexadecimal; '' where it cannot be read.
+
+        Where a file has more than 2 GiB, as a V1 checkpoint may, it is that of its stamp and its first and last MiB:
+        to read all of it would hold up the plan of the whole zoo. So the copy of such a file has another one.
+        """
+        if not self.is_there(name) or name in self._listing.outside:
+            return ""
+        try:
+            return self._fact(name, "sha256", lambda: _sha256(self.path(name), self._listing.files[name]))
+        except OSError:
+            return ""
+
+    def named_prefixes(self) -> tuple[list[str], list[list[str]]]:
+        """What the file `checkpoint` names, as zoo.names.named_prefixes gives it, or two empty lists."""
+        if "checkpoint" not in self.names or self.kind("checkpoint") in _UNUSABLE:
+            return [], []
+        try:
+            newest, every = self._fact("checkpoint", "names", lambda: _named_prefixes(self.path("checkpoint")))
+        except OSError:
+            return [], []
+        return newest, every
+
+    def index_header(self, name: str) -> tuple[int, bool]:
+        """The number of shards that an index names, and whether it is of an object-based checkpoint.
+
+        Raises Problem as checkpoint.reader.read_index_header does.
+        """
+
+        def read() -> list | dict:
+            from permafrost.checkpoint.reader import read_index_header  # only now: it is slow to import
+
+            try:
+                return list(read_index_header(self.path(name)))
+            except Problem as problem:
+                if problem.cause in ("unreadable", "changed", "io_error"):
+                    raise
+                return vars(problem)
+            except MemoryError as error:
+                raise Problem("killed", f"{self.shown(name)} was not read, for lack of memory") from error
+            except OSError as error:
+                raise Problem("unreadable", f"{self.shown(name)} cannot be read: {error.strerror}") from error
+
+        header = self._fact(name, "header", read)
+        if isinstance(header, dict):
+            raise Problem(**header)
+        shards, is_object_based = header
+        return shards, is_object_based
+
+    def damage(self, name: str, shards: list[str]) -> Problem | None:
+        """What is wrong with what is in the shards of the V2 checkpoint `name`, or None.
+
+        No digest of theirs is kept, since they are large; so they are read, against the checksums that the index holds,
+        where one of them is not the same file as in the scan before. Freezing them reads them in any case.
+        """
+        there = [(self.path(shard), self._listing.files[shard]) for shard in shards]
+        if any(self._facts.is_other(*file) for file in there):
+            try:
+                found = _damage(self.path(name))
+            except (Problem, OSError, MemoryError):
+                return None  # What it is, the stages say; the next scan looks again.
+            for file in there:
+                self._facts.learn(*file, _DAMAGE, found)
+        known = [self._facts.of(*file, _DAMAGE, lambda: None) for file in there]
+        return next((Problem(**problem) for problem in known if problem), None)
+
+    def _fact(self, name: str, fact: str, find_out: Callable[[], object]):
+        return self._facts.of(self.path(name), self._listing.files[name], fact, find_out)
+
+
+def _kind(path: str, size: int) -> str:
+    with Path(path).open("rb") as file:
+        head = file.read(64)
+        file.seek(max(0, size - len(_TABLE_MAGIC)))
+        tail = file.read(len(_TABLE_MAGIC))
+    if size < _LARGEST_POINTER and head.startswith(_LFS_POINTER):
+        return "lfs"
+    if tail == _TABLE_MAGIC:
+        return "table"
+    starts = {b"\0\0": "cut", b"\x80": "pickle", b"PK\3\4": "zip", b"\x89HDF": "hdf5", b"fileFormatVersion:": "unity"}
+    return next((kind for start, kind in starts.items() if head.startswith(start)), "other")
+
+
+def _damage(prefix: str) -> dict | None:
+    """The fields of the Problem with the content of a checkpoint, or None. Raises Problem where it cannot be read."""
+    from permafrost.checkpoint.reader import open_checkpoint  # only now: it is slow to import
+
+    try:
+        with open_checkpoint(prefix) as checkpoint:
+            checkpoint.check_content()
+    except Problem as problem:
+        # Sizes are in the fingerprint: that a shard is cut off needs no look at its content, and the stages say it.
+        if problem.cause not in ("corrupt", "truncated"):
+            raise
+        return vars(problem) if problem.cause == "corrupt" else None
+    return None
+
+
+def _sha256(path: str, information: os.stat_result) -> str:
+    with Path(path).open("rb") as file:
+        if information.st_size <= _LARGEST_HASHED:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+        digest = hashlib.sha256(repr(stamp(information)).encode("ascii") + file.read(_END))
+        file.seek(information.st_size - _END)
+        digest.update(file.read(_END))
+        return digest.hexdigest()
+
+
+def _named_prefixes(path: str) -> list:
+    with Path(path).open("rb") as file:
+        return list(named_prefixes(file.read(_LONGEST_CHECKPOINT_FILE)))
