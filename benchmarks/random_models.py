@@ -3,9 +3,9 @@
     python benchmarks/random_models.py [--first SEED] [--graphs N]
 
 Each seed gives a small graph of variables (references, resources), aliases, reads, writes, conds, loops, functions and
-control edges (tests/random_graphs.py). It is saved, imported, frozen and judged in this process, and where the judge
+control edges (tests/support/random_graphs.py). It is saved, imported, frozen and judged in this process, and where the judge
 verifies it, the frozen graph's values on feeds of its own are looked for among those of up to eight plain sessions of
-the untouched meta graph (tests/comparing.py). The table counts how the graphs ended, `open order` being those whose row
+the untouched meta graph (tests/support/comparing.py). The table counts how the graphs ended, `open order` being those whose row
 tells of a read and a write in no order; the exit status is 1 where a verified graph differs.
 """
 
@@ -17,7 +17,7 @@ from pathlib import Path
 
 os.environ["CUDA_VISIBLE_DEVICES"] = "-1"
 os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
-sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
+sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "support"))
 sys.path.insert(0, str(Path(__file__).parents[1] / "scripts"))
 
 import pandas as pd

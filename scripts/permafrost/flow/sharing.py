@@ -2,7 +2,7 @@
 
 A reference variable is memory, and TensorFlow copies it as late as it can: an Identity, a Reshape, a Sum over no axes,
 a Slice of aligned rows and many more give tensors in the variable's own buffer. Which do so depends on shapes, so an op
-is taken to share unless it is listed here; tests/test_sharing.py asks TensorFlow about each that is.
+is taken to share unless it is listed here; tests/flow/test_sharing.py asks TensorFlow about each that is.
 """
 
 from permafrost.flow.body import PASSING

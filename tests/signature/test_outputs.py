@@ -20,7 +20,7 @@ from permafrost.outcome import Problem
 from permafrost.signature import feeds, inputs, outputs
 
 v1 = tf.compat.v1
-ZOO = Path(os.environ.get("PERMAFROST_ZOO") or Path(__file__).parents[2] / "shared" / "zoo")
+ZOO = Path(os.environ.get("PERMAFROST_ZOO") or Path(__file__).parents[3] / "shared" / "zoo")
 
 
 def variable(name, *shape):

@@ -4,12 +4,12 @@ import shutil
 
 import pandas as pd
 import pytest
+from test_gate import write
 
 import changes
 import gate
 from permafrost.outcome import CHANGE_COLUMNS, STATUSES, SUMMARY_COLUMNS
 from permafrost.report import csv_files
-from test_gate import write
 
 
 def row(model: str, status: str = "verified", **facts) -> dict:

@@ -3,12 +3,12 @@
 import re
 
 import pytest
+from test_kinds import saved
+from test_rehearsal import rehearse
 
 import training_graphs
 from permafrost.graph.index import tensor_name
 from stages import imported
-from test_kinds import saved
-from test_rehearsal import rehearse
 
 NEVER = re.compile(
     r"(^|/)(gradients|save|Adam|global_step|learning_rate|loss_summary|.*loss(es)?|.*accuracy|cost|report_\w+"

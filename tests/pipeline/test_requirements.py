@@ -62,7 +62,9 @@ def imported(*directories: str) -> set[str]:
 
 def own_modules() -> set[str]:
     """The names of the repository's own modules and packages."""
-    places = [HOME / name for name in ("scripts", "tests", "tests/slurm", "benchmarks", "models", "docs")]
+    places = [
+        HOME / name for name in ("scripts", "tests", "tests/support", "tests/slurm", "benchmarks", "models", "docs")
+    ]
     return {path.stem for place in places for path in place.glob("*.py")} | {"permafrost"}
 
 

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import tensorflow as tf
+from test_kinds import check_judgement, saved, usable
 
 import import_meta
 import kinds
@@ -14,7 +15,6 @@ from permafrost.judge import mending
 from permafrost.outcome import Problem
 from permafrost.sandbox import runner
 from stages import default_settings, frozen, imported
-from test_kinds import check_judgement, saved, usable
 
 v1 = tf.compat.v1
 

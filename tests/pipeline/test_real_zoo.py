@@ -26,7 +26,7 @@ def manifest(real_zoo) -> pd.DataFrame:
 @pytest.mark.timeout(900)  # Forty models of strangers, on a machine that does other things as well.
 def test_every_directory_ends_in_a_true_status(real_zoo, manifest, tmp_path):
     workspace = Workspace(tmp_path)
-    run = workspace.run("--configfile", str(HOME / "tests" / "real_zoo.yaml"), zoo=str(real_zoo))
+    run = workspace.run("--configfile", str(HOME / "tests" / "support" / "real_zoo.yaml"), zoo=str(real_zoo))
     assert run.status == 0, run.output
     summary = workspace.summary().reset_index()
     summary["directory"] = summary["model"].str.partition("/")[0]

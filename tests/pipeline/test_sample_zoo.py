@@ -16,7 +16,7 @@ from google.protobuf import text_format
 from tensorflow.python.training.checkpoint_state_pb2 import CheckpointState
 
 v1 = tf.compat.v1
-MODELS = Path(__file__).parents[1] / "models"
+MODELS = Path(__file__).parents[2] / "models"
 
 X = np.linspace(-1, 1, 24, dtype=np.float32)
 

@@ -5,6 +5,7 @@ from functools import partial
 import numpy as np
 import pytest
 import tensorflow as tf
+from test_kinds import verified
 
 import kinds
 from fresh_process import in_fresh_process
@@ -12,7 +13,6 @@ from permafrost.graph import pruning
 from permafrost.graph.calls import needed_functions
 from permafrost.graph.index import GraphIndex
 from stages import frozen, imported, problem_of, sources
-from test_kinds import verified
 
 v1 = tf.compat.v1
 

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+from test_summarize import records_of, write_zoo
 
 import page
 from pages import data_of, failed, mixed_zoo, write_page, write_tables
@@ -17,7 +18,6 @@ from permafrost.report import columns, csv_files
 from permafrost.report.page import details, overview, plots
 from permafrost.report.page.hidden_paths import hider
 from permafrost.workflow.code_version import code_version
-from test_summarize import records_of, write_zoo
 
 
 def as_is(text: str) -> str:

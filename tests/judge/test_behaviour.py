@@ -8,10 +8,10 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 import pandas as pd
 import pytest
 import tensorflow as tf
+from test_judging import Model, features, weights
 
 from kinds import control_flow
 from permafrost.judge.behaviour import BEHAVIOURS, worst
-from test_judging import Model, features, weights
 
 v1 = tf.compat.v1
 

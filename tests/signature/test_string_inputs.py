@@ -3,6 +3,8 @@
 import numpy as np
 import pytest
 import tensorflow as tf
+from test_kinds import check_judgement, saved
+from test_rehearsal import rehearse
 
 import kinds
 from permafrost.graph.index import GraphIndex
@@ -10,8 +12,6 @@ from permafrost.graph.protos import graph_pb2, node_def_pb2
 from permafrost.outcome import Problem
 from permafrost.signature import feeds, string_inputs
 from stages import frozen, imported, problem_of
-from test_kinds import check_judgement, saved
-from test_rehearsal import rehearse
 
 v1 = tf.compat.v1
 

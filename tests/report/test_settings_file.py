@@ -6,12 +6,12 @@ import pandas as pd
 import pytest
 import tensorflow as tf
 import yaml
+from test_kinds import saved
 
 import kinds
 from conftest import SAMPLE_ZOO
 from permafrost.report import settings_file
 from stages import frozen, imported
-from test_kinds import saved
 from zoo_runs import Workspace
 
 v1 = tf.compat.v1

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import tensorflow as tf
+from test_kinds import saved
 
 import kinds
 import list_ops
@@ -10,7 +11,6 @@ from permafrost.graph.metagraph import read_meta_graph
 from permafrost.graph.protos import graph_pb2
 from permafrost.report import graph_findings, state_findings
 from stages import frozen, imported
-from test_kinds import saved
 
 v1 = tf.compat.v1
 
