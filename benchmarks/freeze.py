@@ -19,6 +19,8 @@ from pathlib import Path
 
 import pandas as pd
 
+from permafrost.stages import freeze_model
+
 HOME = Path(__file__).parents[1]
 SCRIPTS = HOME / "scripts"
 QUIET = os.environ | {"CUDA_VISIBLE_DEVICES": "-1", "TF_CPP_MIN_LOG_LEVEL": "3"}
@@ -120,7 +122,6 @@ def serve(pipe) -> None:
     sys.path.insert(0, str(SCRIPTS))
     import tensorflow as tf
 
-    import freeze
     from permafrost import records
 
     v1 = tf.compat.v1
@@ -129,7 +130,7 @@ def serve(pipe) -> None:
         begin = time.perf_counter()
         if peer == "permafrost in process":
             imported = records.load(directory / "import.json")
-            freeze.provenance(imported, OPTIONS, directory / "out" / "frozen_graph.pb", {})
+            freeze_model.provenance(imported, OPTIONS, directory / "out" / "frozen_graph.pb", {})
         else:
             with tf.Graph().as_default() as graph, v1.Session(graph=graph) as session:
                 saver = v1.train.import_meta_graph(str(directory / "model.ckpt.meta"), clear_devices=True)

@@ -3,9 +3,8 @@
 import sys
 from pathlib import Path
 
-import freeze
-import import_meta
 from permafrost.outcome import Problem
+from permafrost.stages import freeze_model, import_model
 
 
 def frozen_model(source: dict, settings: dict, path: Path) -> tuple[dict, dict] | None:
@@ -18,9 +17,9 @@ def frozen_model(source: dict, settings: dict, path: Path) -> tuple[dict, dict] 
     """
     record, provenance = {"status": "ok"}, {"status": "ok"}
     try:
-        import_meta.import_model(source, settings, record)
-        import_meta.rehearse(settings, record)
-        freeze.provenance(record, settings, path, provenance)
+        import_model.import_model(source, settings, record)
+        import_model.rehearse(settings, record)
+        freeze_model.provenance(record, settings, path, provenance)
     except Problem as problem:
         print(f"{source['id']} cannot be frozen: {problem.message}", file=sys.stderr)
         return None

@@ -13,16 +13,14 @@ from collections.abc import Callable
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "scripts"))
-sys.path[:0] = [str(Path(__file__).parents[1] / name) for name in ("tests", "tests/support")]
+sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "support"))
 
-import freeze
-import import_meta
-import list_ops
 from permafrost import records
 from permafrost.graph import graph_sources
 from permafrost.graph.metagraph import producer_ops, read_meta_graph
 from permafrost.graph.protos import types_pb2
 from permafrost.sandbox import limits
+from permafrost.stages import freeze_model, import_model, list_model
 from stages import default_settings, sources
 
 HOME = Path(__file__).parents[1]
@@ -106,18 +104,18 @@ def measured(source: dict, directory: Path) -> dict[str, float]:
     record: dict = {"status": records.OK}
     provenance: dict = {"status": records.OK}
     pb = directory / "frozen_graph.pb"
-    seconds = {"import_meta": took(limits.held, chosen, import_meta.import_model, source, chosen, record)}
-    seconds["freeze"] = took(freeze.provenance, record, chosen, pb, provenance)
+    seconds = {"import_meta": took(limits.held, chosen, import_model.import_model, source, chosen, record)}
+    seconds["freeze"] = took(freeze_model.provenance, record, chosen, pb, provenance)
     seconds["list_ops"] = took(limits.held, chosen, list_everything, record, provenance, pb)
     return seconds
 
 
 def list_everything(record: dict, provenance: dict, pb: Path) -> None:
-    meta_graph, frozen = graph_sources.read(record["graph"]), list_ops.frozen_graph_of(provenance, pb)
-    list_ops.findings(record, provenance, meta_graph, frozen, [])
-    list_ops.picture(provenance, frozen)
-    list_ops.prepared(meta_graph.graph_def, producer_ops(meta_graph))
-    list_ops.prepared(frozen)
+    meta_graph, frozen = graph_sources.read(record["graph"]), list_model.frozen_graph_of(provenance, pb)
+    list_model.findings(record, provenance, meta_graph, frozen, [])
+    list_model.picture(provenance, frozen)
+    list_model.prepared(meta_graph.graph_def, producer_ops(meta_graph))
+    list_model.prepared(frozen)
 
 
 def took(work: Callable, *args) -> float:

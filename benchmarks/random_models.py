@@ -3,10 +3,10 @@
     python benchmarks/random_models.py [--first SEED] [--graphs N]
 
 Each seed gives a small graph of variables (references, resources), aliases, reads, writes, conds, loops, functions and
-control edges (tests/support/random_graphs.py). It is saved, imported, frozen and judged in this process, and where the judge
-verifies it, the frozen graph's values on feeds of its own are looked for among those of up to eight plain sessions of
-the untouched meta graph (tests/support/comparing.py). The table counts how the graphs ended, `open order` being those whose row
-tells of a read and a write in no order; the exit status is 1 where a verified graph differs.
+control edges (tests/support/random_graphs.py). It is saved, imported, frozen and judged in this process, and where the
+judge verifies it, the frozen graph's values on feeds of its own are looked for among those of up to eight plain
+sessions of the untouched meta graph (tests/support/comparing.py). The table counts how the graphs ended, `open order`
+being those whose row tells of a read and a write in no order; the exit status is 1 where a verified graph differs.
 """
 
 import argparse

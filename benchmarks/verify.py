@@ -17,6 +17,8 @@ import time
 from multiprocessing import get_context
 from pathlib import Path
 
+from permafrost.stages import freeze_model, import_model
+
 os.environ["CUDA_VISIBLE_DEVICES"] = "-1"
 os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
 sys.path.insert(0, str(Path(__file__).parents[1] / "scripts"))
@@ -29,16 +31,14 @@ TRIALS = 3
 
 def model(directory: Path) -> tuple[dict, dict, Path, dict]:
     """Import record, provenance, frozen graph and settings of the one model in `directory`."""
-    import freeze
-    import import_meta
     from permafrost import settings
     from permafrost.zoo import discovery
 
     (source,) = discovery.select(discovery.scan([str(directory)], [], {}), lambda series, zoo: "latest")
     chosen = settings.for_model(settings.validate({"models": {"*": {"outputs": ["out"]}}}), source["id"], "any")
     record, provenance, path = {"status": "ok"}, {"status": "ok"}, directory / "frozen_graph.pb"
-    import_meta.import_model(source, chosen, record)
-    freeze.provenance(record, chosen, path, provenance)
+    import_model.import_model(source, chosen, record)
+    freeze_model.provenance(record, chosen, path, provenance)
     return record, provenance, path, chosen
 
 

@@ -8,47 +8,8 @@ import argparse
 import sys
 from pathlib import Path
 
-import pandas as pd
-
-from permafrost.outcome import CHANGE_COLUMNS, CHANGES, FAILED, MISMATCH, UNVERIFIABLE, VERIFIED, Problem
-from permafrost.report import csv_files
-
-# From the best to the worst: a graph that computes something else is worse than none.
-_RANK = {status: rank for rank, status in enumerate((VERIFIED, UNVERIFIABLE, FAILED, MISMATCH))}
-
-
-def compare(before: pd.DataFrame, after: pd.DataFrame) -> list[tuple]:
-    """Rows of CHANGE_COLUMNS, in the order of contract.CHANGES, then by model, then in the order of the columns.
-
-    Args:
-      before, after: two summaries, all strings, with a column `model`. Columns that one of them lacks are left out.
-    """
-    old, new = (frame.set_index("model").to_dict("index") for frame in (before, after))
-    columns = [column for column in after.columns if column in before.columns and column != "model"]
-    rows = [(model, "new", "status", "", new[model]["status"]) for model in sorted(new.keys() - old.keys())]
-    rows += [(model, "gone", "status", old[model]["status"], "") for model in sorted(old.keys() - new.keys())]
-    for model in sorted(new.keys() & old.keys()):
-        for column in columns:
-            was, is_now = old[model][column], new[model][column]
-            if was != is_now:
-                rows.append((model, _kind(column, was, is_now), column, was, is_now))
-    return sorted(rows, key=lambda row: CHANGES.index(row[1]))
-
-
-def _kind(column: str, before: str, after: str) -> str:
-    if column != "status":
-        return "changed"
-    return "worse" if _RANK.get(after, 0) > _RANK.get(before, 0) else "better"
-
-
-def read_kept(path: Path, columns: list[str]) -> pd.DataFrame:
-    """The summary of the last finished run; one of no models where there is none, or what is there is no summary."""
-    try:
-        kept = csv_files.read(path, ("model", "status"))
-    except Problem as problem:
-        print(f"compared with nothing: {problem.message}", file=sys.stderr)
-        return pd.DataFrame(columns=columns, dtype=str)
-    return kept.drop_duplicates("model")
+from permafrost.outcome import Problem
+from permafrost.report import changes
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -59,9 +20,7 @@ def main(argv: list[str] | None = None) -> int:
     args = parser.parse_args(argv)
 
     try:
-        after = csv_files.read(args.summary, ("model", "status"))
-        before = read_kept(args.kept, list(after.columns))
-        csv_files.write(args.changes, csv_files.table(compare(before, after), CHANGE_COLUMNS, set(), set()))
+        changes.write(args.kept, args.summary, args.changes)
     except Problem as problem:
         print(f"changes: {problem.message} ({problem.hint})", file=sys.stderr)
         return 1

@@ -6,51 +6,8 @@ has a row for each output and trial.
 
 import argparse
 import json
-import os
-import time
 
-from import_meta import import_model, rehearse
-from permafrost import records
-from permafrost.checkpoint import unchanged
-from permafrost.graph import graph_sources
-from permafrost.graph.index import GraphIndex
-from permafrost.judge import judging, verdict
-from permafrost.outcome import VERIFIED, Problem
-from permafrost.report import judgement
-from permafrost.sandbox import limits
-from permafrost.signature import foreign
-
-
-def judge(frozen_graph: str, source: dict, settings: dict, facts: dict) -> dict:
-    """Judges the file `frozen_graph`, adds what was found to `facts`, and returns how it ended.
-
-    Args:
-      source: the model as discovery describes it (zoo.discovery).
-      settings: of the model, as for import_meta and verify together.
-    Raises Problem for whatever keeps the two from being compared.
-    """
-    imported: dict = {"status": records.OK}
-    facts["frozen_graph"] = frozen_graph
-    if source["problem"]:
-        return import_model(source, settings, imported)
-    began = time.monotonic()
-    try:
-        index = limits.held(settings, foreign.read, frozen_graph)
-    except Problem as problem:
-        return records.failure("judge", problem, verdict.status(problem.cause))
-
-    def import_both() -> tuple:
-        meta_graph = graph_sources.read(source.get("graph") or graph_sources.describe(source["meta"]))
-        own = foreign.settings_for(frozen_graph, index, GraphIndex(meta_graph.graph_def), settings)
-        import_model(source, own, imported)
-        return meta_graph, own
-
-    meta_graph, settings = limits.held(limits.left(settings, began), import_both)
-    rehearse(limits.left(settings, began), imported)
-    facts.update({key: imported[key] for key in ("prefix", "inputs", "outputs", "transient") if key in imported})
-    provenance = limits.held(limits.left(settings, began), foreign.provenance, index, meta_graph, imported)
-    model = (graph_sources.absolute(imported), provenance, os.path.abspath(frozen_graph))
-    return verdict.reach("judge", judging.judge_foreign, model, settings, facts)
+from permafrost.stages import judge_file
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -63,15 +20,7 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("table", help="judged.csv, to be written")
     args = parser.parse_args(argv)
 
-    def work(facts: dict) -> dict:
-        named = filter(os.path.exists, [args.settings["judge"]])
-        with unchanged.watched([*graph_sources.seen(args.source), *named]) as refuse_changed:
-            outcome = judge(args.settings["judge"], args.source, args.settings, facts)
-            if outcome["status"] != VERIFIED and not args.source["problem"]:
-                refuse_changed()
-        return outcome
-
-    judgement.write("judge", args.model, args.record, args.table, work, args.attempt)
+    judge_file.run(args.model, args.attempt, args.source, args.settings, args.record, args.table)
     return 0
 
 

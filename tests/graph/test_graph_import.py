@@ -12,9 +12,6 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-import import_meta
-import list_ops
-import verify
 from conftest import HOME
 from fresh_process import in_fresh_process
 from permafrost.graph import tensorflow_import
@@ -22,6 +19,7 @@ from permafrost.graph.metagraph import read_meta_graph
 from permafrost.graph.protos import graph_pb2
 from permafrost.judge import judging
 from permafrost.signature import foreign
+from permafrost.stages import import_model, list_model, verify_model
 from stages import default_settings, frozen, imported, problem_of, sources
 
 v1 = tf.compat.v1
@@ -329,11 +327,11 @@ def staged(zoo: Path, directory: Path, **changes) -> tuple[dict, str, str]:
     settings = default_settings(outputs=["out"], inputs={"extra": 1.0}, timeout=60, **changes)
     (source,) = sources(zoo).values()
     record = imported(source, outputs=["out"], inputs={"extra": 1.0}, **changes)
-    import_meta.rehearse(settings, record)
+    import_model.rehearse(settings, record)
     provenance, path = frozen(record, directory, outputs=["out"])
     facts: dict = {}
-    end = verify.verify(record, provenance, path, settings, facts)
-    rows = [*list_ops.ops(list_ops.meta_graph_of(record, []), list_ops.frozen_graph_of(provenance, path))]
+    end = verify_model.verify(record, provenance, path, settings, facts)
+    rows = [*list_model.ops(list_model.meta_graph_of(record, []), list_model.frozen_graph_of(provenance, path))]
     shapes = {row["shapes"] for row in rows[0] + rows[1] if row["name"] == "shaped"}
     return end, record["rehearsal"], "".join(shapes)
 

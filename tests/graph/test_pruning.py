@@ -5,10 +5,10 @@ from functools import partial
 import numpy as np
 import pytest
 import tensorflow as tf
-from test_kinds import verified
 
 import kinds
 from fresh_process import in_fresh_process
+from judged import verified
 from permafrost.graph import pruning
 from permafrost.graph.calls import needed_functions
 from permafrost.graph.index import GraphIndex

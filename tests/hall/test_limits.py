@@ -18,6 +18,7 @@ from permafrost import outcome, records, settings
 from permafrost.graph.metagraph import read_meta_graph
 from permafrost.graph.protos import types_pb2
 from permafrost.sandbox import limits
+from permafrost.stages import freeze_model, import_model, list_model, verify_model
 from stages import default_settings, frozen, imported, problem_of, sources
 
 pytestmark = pytest.mark.forks
@@ -106,7 +107,7 @@ def model(tmp_path_factory):
 
 def test_choosing_that_does_not_end(model, tmp_path, monkeypatch):
     source, _ = model
-    monkeypatch.setattr(import_meta.choosing, "choose", endless)
+    monkeypatch.setattr(import_model.choosing, "choose", endless)
     chosen = default_settings(timeout=1)
     path = str(tmp_path / "import.json")
     arguments = ["--model", "a", "--source", json.dumps(source), "--settings", json.dumps(chosen)]
@@ -119,7 +120,7 @@ def test_choosing_that_does_not_end(model, tmp_path, monkeypatch):
 
 def test_planning_that_does_not_end(model, tmp_path, monkeypatch):
     _, directory = model
-    monkeypatch.setattr(freeze.freezing, "plan", endless)
+    monkeypatch.setattr(freeze_model.freezing, "plan", endless)
     arguments = ["--model", "a", "--import-record", str(directory / "import.json")]
     arguments += ["--options", json.dumps(default_settings(timeout=1))]
     assert freeze.main([*arguments, str(tmp_path / "provenance.json")]) == 0
@@ -135,7 +136,7 @@ def test_the_limits_are_no_option_of_the_freezer(model):
 
 def test_comparing_files_that_does_not_end(model, tmp_path, monkeypatch):
     _, directory = model
-    monkeypatch.setattr(verify.records, "checksum", endless)
+    monkeypatch.setattr(verify_model.records, "checksum", endless)
     arguments = ["--model", "a", "--import-record", str(directory / "import.json")]
     arguments += ["--provenance", str(directory / "provenance.json")]
     arguments += ["--settings", json.dumps(default_settings(timeout=1))]
@@ -184,7 +185,7 @@ def listed(directory, tmp_path, chosen):
 )
 def test_listing_that_does_not_end_is_left_out_and_told(model, tmp_path, monkeypatch, capsys, module, function, empty):
     _, directory = model
-    monkeypatch.setattr(getattr(list_ops, module), function, endless)
+    monkeypatch.setattr(getattr(list_model, module), function, endless)
     rows, graph = listed(directory, tmp_path, {"timeout": 1})
     told = [row for row in rows["findings"] if row["finding"] == "limit_reached"]
     assert [row["severity"] for row in told] == ["warning"] and "within 1 s" in told[0]["advice"]

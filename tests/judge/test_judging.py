@@ -12,8 +12,6 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-import list_ops
-import verify
 from fresh_process import in_fresh_process
 from kinds import control_flow
 from permafrost import records
@@ -22,6 +20,7 @@ from permafrost.judge import first_difference, judging, negative_control
 from permafrost.judge.sides import RunFailed
 from permafrost.judge.structure import nodes
 from permafrost.outcome import MISMATCH, UNVERIFIABLE, VERIFIED
+from permafrost.stages import list_model, verify_model
 from stages import default_settings, frozen, imported, problem_of, sources
 
 v1 = tf.compat.v1
@@ -68,7 +67,7 @@ def _verify(record, provenance, path, settings, prepare) -> dict:
     if prepare:
         prepare()
     facts: dict = {}
-    return facts | verify.verify(record, provenance, path, settings, facts) | facts
+    return facts | verify_model.verify(record, provenance, path, settings, facts) | facts
 
 
 def weights(name: str = "w", resource: bool = False):
@@ -434,7 +433,7 @@ def test_the_frozen_graph_is_the_file_of_its_provenance(content, tmp_path):
     changed = bytearray(model.path.read_bytes())
     changed[-1] ^= 1
     model.path.write_bytes(bytes(changed) + content)
-    problem = problem_of(verify.verify, model.record, model.provenance, model.path, model.settings, {})
+    problem = problem_of(verify_model.verify, model.record, model.provenance, model.path, model.settings, {})
     assert problem.cause == "changed"
     assert records.failure("verify", problem)["transient"]
 
@@ -472,7 +471,7 @@ def test_nothing_is_read_to_find_out_a_shape(tmp_path):
 
 
 def listed(record: dict) -> list[dict]:
-    return list_ops.ops(list_ops.meta_graph_of(record, []), None)[0]
+    return list_model.ops(list_model.meta_graph_of(record, []), None)[0]
 
 
 @pytest.mark.parametrize("dtype", [tf.qint8, tf.quint8, tf.qint32, tf.string])

@@ -11,9 +11,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-import import_meta
 import kinds
-import verify
 from fresh_process import in_fresh_process
 from kinds import features, weights
 from permafrost.checkpoint.reader import open_checkpoint
@@ -21,6 +19,7 @@ from permafrost.graph import graph_sources
 from permafrost.graph.metagraph import read_meta_graph
 from permafrost.judge import model_files
 from permafrost.sandbox import landlock
+from permafrost.stages import import_model, verify_model
 from permafrost.workflow.pipeline import Pipeline
 from permafrost.zoo import discovery
 from stages import default_settings, frozen, imported, problem_of, sources
@@ -38,8 +37,8 @@ def judged(record: dict, directory: Path, **settings) -> dict:
 
 def _judged(record: dict, provenance: dict, path: Path, settings: dict) -> dict:
     facts: dict = {}
-    import_meta.rehearse(settings, record)
-    return facts | verify.verify(record, provenance, path, settings, facts) | {"rehearsal": record["rehearsal"]}
+    import_model.rehearse(settings, record)
+    return facts | verify_model.verify(record, provenance, path, settings, facts) | {"rehearsal": record["rehearsal"]}
 
 
 def check(record: dict, directory: Path, **settings) -> None:

@@ -3,17 +3,16 @@
 import numpy as np
 import pytest
 import tensorflow as tf
-from test_kinds import check_judgement, saved, usable
 
-import import_meta
 import kinds
-from fresh_process import in_fresh_process
+from judged import check_judgement, rehearse, saved, usable
 from permafrost import records
 from permafrost.graph import graph_sources
 from permafrost.graph.metagraph import read_meta_graph
 from permafrost.judge import mending
 from permafrost.outcome import Problem
 from permafrost.sandbox import runner
+from permafrost.stages import import_model
 from stages import default_settings, frozen, imported
 
 v1 = tf.compat.v1
@@ -22,15 +21,6 @@ v1 = tf.compat.v1
 def rehearsed(build, directory, **changes) -> dict:
     """The import record of a model after its trial run."""
     return rehearse(imported(saved(build, directory), **changes), **changes)
-
-
-def rehearse(record: dict, **changes) -> dict:
-    return in_fresh_process(_rehearse, record, default_settings(timeout=120, **changes))
-
-
-def _rehearse(record: dict, settings: dict) -> dict:
-    import_meta.rehearse(settings, record)
-    return record
 
 
 def hidden_batch() -> None:
@@ -176,7 +166,7 @@ def endless() -> None:
 
 def test_a_graph_that_does_not_end_is_frozen_none_the_less(tmp_path):
     record = imported(saved(endless, tmp_path), outputs=["out"])
-    record = in_fresh_process(_rehearse, record, default_settings(timeout=5, outputs=["out"]))
+    record = rehearse(record, timeout=5, outputs=["out"])
     assert "within 5 s" in record["rehearsal"]
     assert record["outputs"] == ["out"]
     assert frozen(record, tmp_path / "frozen")[1].exists()
@@ -247,7 +237,7 @@ def test_a_trial_run_that_the_machine_ended_is_tried_again(monkeypatch, tmp_path
         facts.update(dict.fromkeys(records.WHOLE["import.json", "ok"]), inputs={}, outputs=["out"], files=[])
         facts["graph"] = graph_sources.describe("model.ckpt.meta")
         facts["prefix"] = "model.ckpt"
-        import_meta.rehearse(default_settings(), facts)
+        import_model.rehearse(default_settings(), facts)
 
     records.write_record("import_meta", "m", tmp_path / "import.json", work)
     found = records.load(tmp_path / "import.json")

@@ -11,11 +11,11 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-import verify
 from conftest import SAMPLE_ZOO
 from fresh_process import in_fresh_process
 from permafrost.judge import sides
 from permafrost.outcome import MISMATCH, UNVERIFIABLE, VERIFIED
+from permafrost.stages import verify_model
 from stages import default_settings, frozen, imported, sources
 
 GOOD = {id: source for id, source in sources(SAMPLE_ZOO).items() if not id.startswith("broken_")}
@@ -34,7 +34,7 @@ def judged(record: dict, provenance: dict, path: Path, **settings) -> dict:
 
 def outcome_of_verify(*args) -> dict:
     facts: dict = {}
-    outcome = verify.verify(*args, facts)
+    outcome = verify_model.verify(*args, facts)
     return facts | outcome
 
 

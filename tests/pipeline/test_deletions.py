@@ -9,11 +9,8 @@ from pathlib import Path
 
 import pytest
 
-import freeze
-import import_meta
 import judge
 import stages
-import verify
 from conftest import SAMPLE_ZOO
 from permafrost import records
 from permafrost.checkpoint import sstable
@@ -22,6 +19,7 @@ from permafrost.judge import sides
 from permafrost.outcome import TRANSIENT
 from permafrost.sandbox import confinement
 from permafrost.signature import foreign
+from permafrost.stages import freeze_model, import_model, verify_model
 from permafrost.zoo import overrides
 from zoo_runs import Workspace
 
@@ -54,8 +52,10 @@ class Model:
     def run(self, stage: str) -> dict:
         """The record of a stage; those before it have been run."""
         work = {
-            "import_meta": lambda facts: import_meta.import_and_rehearse(self.source, self._settings, facts),
-            "freeze": lambda facts: freeze.provenance(self.load("import_meta"), self._settings, self._frozen, facts),
+            "import_meta": lambda facts: import_model.import_and_rehearse(self.source, self._settings, facts),
+            "freeze": lambda facts: freeze_model.provenance(
+                self.load("import_meta"), self._settings, self._frozen, facts
+            ),
             "verify": self._verify,
         }[stage]
         return records.write_record(stage, "m", f"{stage}.json", work)
@@ -64,7 +64,7 @@ class Model:
         return records.load(f"{stage}.json")
 
     def _verify(self, facts: dict) -> dict:
-        return verify.verify(self.load("import_meta"), self.load("freeze"), self._frozen, self._settings, facts)
+        return verify_model.verify(self.load("import_meta"), self.load("freeze"), self._frozen, self._settings, facts)
 
 
 def is_to_be_tried_again(record: dict) -> bool:
@@ -105,7 +105,7 @@ class Counter:
 
 @pytest.mark.parametrize("stage", ["import_meta", "freeze"])
 def test_files_that_are_deleted_at_any_moment(model, stage, monkeypatch, tmp_path):
-    monkeypatch.setattr(import_meta, "rehearse", lambda settings, facts: None)
+    monkeypatch.setattr(import_model, "rehearse", lambda settings, facts: None)
     if stage == "freeze":
         model.run("import_meta")
     shutil.copytree("zoo", "kept")
@@ -202,7 +202,7 @@ def test_what_is_wrong_with_files_that_the_settings_name_is_no_change(tmp_path, 
     source = overrides.apply(source, chosen)
     assert all(os.path.exists(path) for path in graph_sources.seen(source))
     record = records.write_record(
-        "m", "m", "r.json", lambda facts: import_meta.import_and_rehearse(source, chosen, facts)
+        "m", "m", "r.json", lambda facts: import_model.import_and_rehearse(source, chosen, facts)
     )
     assert record["cause"] not in ("", "changed") and not record["transient"]
 

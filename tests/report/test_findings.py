@@ -3,13 +3,13 @@
 import numpy as np
 import pytest
 import tensorflow as tf
-from test_kinds import saved
 
 import kinds
-import list_ops
+from judged import saved
 from permafrost.graph.metagraph import read_meta_graph
 from permafrost.graph.protos import graph_pb2
 from permafrost.report import graph_findings, state_findings
+from permafrost.stages import list_model
 from stages import frozen, imported
 
 v1 = tf.compat.v1
@@ -20,7 +20,7 @@ def found(build, directory, **settings) -> dict[str, list[tuple[str, str]]]:
     record = imported(saved(build, directory), **settings)
     provenance, path = frozen(record, directory / "frozen")
     graph_def = graph_pb2.GraphDef.FromString(path.read_bytes())
-    rows = list_ops.findings(record, provenance, list_ops.meta_graph_of(record, []), graph_def, [])
+    rows = list_model.findings(record, provenance, list_model.meta_graph_of(record, []), graph_def, [])
     grouped: dict[str, list] = {}
     for row in rows:
         assert row["advice"]
@@ -205,11 +205,11 @@ def test_a_variable_that_the_checkpoint_lacks(tmp_path):
 def test_what_the_trial_run_found(tmp_path):
     record = imported(saved(kinds.plain(False), tmp_path), outputs=["out"])
     record |= {"batches": [64], "rehearsal": ""}
-    (row,) = list_ops.findings(record, {"status": "failed"}, None, None, [])
+    (row,) = list_model.findings(record, {"status": "failed"}, None, None, [])
     assert (row["severity"], row["finding"]) == ("warning", "fixed_batch")
     assert "64" in row["advice"]
     record |= {"batches": [2, 3], "rehearsal": "node 'a': bad"}
-    (row,) = list_ops.findings(record, {"status": "failed"}, None, None, [])
+    (row,) = list_model.findings(record, {"status": "failed"}, None, None, [])
     assert row["finding"] == "did_not_run"
 
 

@@ -18,6 +18,7 @@ from permafrost.graph.protos import graph_pb2, meta_graph_pb2
 from permafrost.outcome import FINDING_COLUMNS, OP_COLUMNS, VARIABLE_COLUMNS, Problem
 from permafrost.report import op_listing
 from permafrost.report.op_listing import Graph
+from permafrost.stages import list_model
 
 pytestmark = pytest.mark.only_imports
 
@@ -274,7 +275,7 @@ def test_the_tables(model):
 
 
 def test_how_long_it_took_is_in_its_record(model, monkeypatch):
-    monkeypatch.setattr(list_ops, "variables", lambda *args: time.sleep(0.3) or [])
+    monkeypatch.setattr(list_model, "variables", lambda *args: time.sleep(0.3) or [])
     assert list_ops.main(arguments(model)) == 0
     timing = records.load(model / "list_ops.json")["timing"]
     assert timing["stage"] == "list_ops" and timing["seconds"] >= 0.3
@@ -339,14 +340,14 @@ def test_a_table_that_cannot_be_written_is_told_and_leaves_the_rest(model, monke
     [
         ("op_listing", "Graph", "ops.csv"),
         ("op_listing", "list_ops", "ops.csv"),
-        ("list_ops", "variables", "variables.csv"),
+        ("list_model", "variables", "variables.csv"),
     ],
 )
 def test_a_part_that_fails_is_told_and_leaves_the_rest(model, monkeypatch, module, function, empty):
     def failing(*args, **options):
         raise AssertionError if function == "Graph" else LookupError
 
-    monkeypatch.setattr({"op_listing": op_listing, "list_ops": list_ops}[module], function, failing)
+    monkeypatch.setattr({"op_listing": op_listing, "list_model": list_model}[module], function, failing)
     assert list_ops.main(arguments(model)) == 0
     assert len(pd.read_csv(model / empty)) == 0
     found = pd.read_csv(model / "findings.csv")["finding"].tolist()

@@ -9,15 +9,15 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from test_summarize import records_of, write_zoo
 
 import page
 from pages import data_of, failed, mixed_zoo, write_page, write_tables
 from permafrost.outcome import CHANGE_COLUMNS, FINDING_COLUMNS, SUMMARY_COLUMNS
 from permafrost.report import columns, csv_files
-from permafrost.report.page import details, overview, plots
+from permafrost.report.page import content, details, overview, plots
 from permafrost.report.page.hidden_paths import hider
-from permafrost.workflow.code_version import code_version
+from permafrost.workflow.code_digest import code_digest
+from written_records import records_of, write_zoo
 
 
 def as_is(text: str) -> str:
@@ -111,7 +111,7 @@ def test_machine_paths_alone_are_shortened_in_findings():
     ],
 )
 def test_commands_name_no_directory_from_the_root(zoos, frozen, reports, config):
-    made = page.commands(zoos, frozen, reports)
+    made = content.commands(zoos, frozen, reports)
     assert made["config"] == config and "/data" not in json.dumps(made)
 
 
@@ -124,7 +124,7 @@ def test_commands_name_no_directory_from_the_root(zoos, frozen, reports, config)
     ],
 )
 def test_commands_do_not_name_a_zoo_again_that_has_settings_of_its_own(zoos, frozen, config, note):
-    made = page.commands(zoos, frozen, "reports", has_settings=True)
+    made = content.commands(zoos, frozen, "reports", has_settings=True)
     assert (made["config"], made["note"]) == (config, note)
 
 
@@ -142,7 +142,7 @@ def test_what_is_gravest_comes_first():
     assert overview.worst_first(summary) == ["d", "a", "f", "b", "c", "e"]
     counted = [(row["models"], row["expected"]) for row in overview.answer(summary)]
     assert counted == [(1, 1), (1, 0), (1, 0), (3, 2)]
-    assert page.verdict(summary) == "1 of 6 models are verified, and 3 are not as expected"
+    assert content.verdict(summary) == "1 of 6 models are verified, and 3 are not as expected"
 
 
 @pytest.mark.parametrize(
@@ -160,7 +160,7 @@ def test_what_is_gravest_comes_first():
 )
 def test_the_verdict(statuses, said):
     rows = [{"model": str(n), "status": status, "expect": expect} for n, (status, expect) in enumerate(statuses)]
-    assert page.verdict(summary_of(*rows)) == said
+    assert content.verdict(summary_of(*rows)) == said
 
 
 def test_texts_that_repeat_are_there_once():
@@ -332,8 +332,8 @@ def test_a_changed_style_is_changed_code(tmp_path):
     scripts = Path(page.__file__).parent
     shutil.copytree(scripts, tmp_path / "one")
     shutil.copytree(scripts, tmp_path / "two")
-    (tmp_path / "two" / "page" / "page.css").write_text("body {}")
-    of_page, of_gate = ([code_version(tmp_path / copy, stage) for copy in ("one", "two")] for stage in ("page", "gate"))
+    (tmp_path / "two" / "permafrost" / "report" / "page" / "assets" / "page.css").write_text("body {}")
+    of_page, of_gate = ([code_digest(tmp_path / copy, stage) for copy in ("one", "two")] for stage in ("page", "gate"))
     assert of_page[0] != of_page[1] and of_gate[0] == of_gate[1]
 
 

@@ -3,7 +3,6 @@
 import time
 
 import pytest
-from test_summarize import records_of
 
 import page as page_stage
 from pages import browser, failed, mixed_zoo, write_page, write_tables  # noqa: F401 - browser is a fixture
@@ -11,6 +10,7 @@ from permafrost.judge.comparison import VERIFICATION_COLUMNS
 from permafrost.outcome import CHANGE_COLUMNS, FINDING_COLUMNS, OP_TYPE_COLUMNS, SUMMARY_COLUMNS, TIMING_COLUMNS
 from permafrost.report import csv_files
 from permafrost.report.page import overview
+from written_records import records_of
 
 HOSTILE = [
     "<script>window.hacked = 1<\\script>",

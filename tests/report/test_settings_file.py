@@ -6,10 +6,10 @@ import pandas as pd
 import pytest
 import tensorflow as tf
 import yaml
-from test_kinds import saved
 
 import kinds
 from conftest import SAMPLE_ZOO
+from judged import saved
 from permafrost.report import settings_file
 from stages import frozen, imported
 from zoo_runs import Workspace

@@ -3,10 +3,9 @@
 import numpy as np
 import pytest
 import tensorflow as tf
-from test_kinds import check_judgement, saved
-from test_rehearsal import rehearse
 
 import kinds
+from judged import check_judgement, rehearse, saved
 from permafrost.graph.index import GraphIndex
 from permafrost.graph.protos import graph_pb2, node_def_pb2
 from permafrost.outcome import Problem

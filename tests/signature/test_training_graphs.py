@@ -3,10 +3,9 @@
 import re
 
 import pytest
-from test_kinds import saved
-from test_rehearsal import rehearse
 
 import training_graphs
+from judged import rehearse, saved
 from permafrost.graph.index import tensor_name
 from stages import imported
 

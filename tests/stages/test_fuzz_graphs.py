@@ -12,9 +12,6 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-import freeze
-import import_meta
-import list_ops
 from conftest import SAMPLE_ZOO
 from permafrost import records
 from permafrost import settings as config_settings
@@ -23,6 +20,7 @@ from permafrost.graph.index import tensor_name
 from permafrost.graph.metagraph import read_meta_graph
 from permafrost.outcome import CAUSES, Problem
 from permafrost.sandbox import limits
+from permafrost.stages import freeze_model, import_model, list_model
 from stages import default_settings, sources
 
 EXAMPLES = os.environ.get("PERMAFROST_FUZZ_EXAMPLES")
@@ -56,16 +54,16 @@ def ended(work) -> dict:
 
 def import_and_freeze(source: dict, chosen: dict) -> dict:
     """The last record of importing and freezing a model, with what the trial run adds to the first put in its place."""
-    record = ended(lambda facts: import_meta.import_model(source, chosen, facts))
+    record = ended(lambda facts: import_model.import_model(source, chosen, facts))
     if record["status"] != records.OK:
         return record
-    import_meta.ranking(record)
+    import_model.ranking(record)
     record |= {"batches": [], "rehearsal": "", "stale_shapes": ""}
     pb = Path(os.environ["PYTEST_DIRECTORY"], "frozen_graph.pb")
-    provenance = ended(lambda facts: freeze.provenance(record, chosen, pb, facts))
-    frozen = list_ops.frozen_graph_of(provenance, pb)
-    list_ops.findings(record, provenance, graph_sources.read(record["graph"]), frozen, [])
-    list_ops.picture(provenance, frozen)
+    provenance = ended(lambda facts: freeze_model.provenance(record, chosen, pb, facts))
+    frozen = list_model.frozen_graph_of(provenance, pb)
+    list_model.findings(record, provenance, graph_sources.read(record["graph"]), frozen, [])
+    list_model.picture(provenance, frozen)
     return provenance
 
 

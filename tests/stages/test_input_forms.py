@@ -11,11 +11,11 @@ from tensorflow.core.framework import variable_pb2
 from tensorflow.python.tools import freeze_graph, saved_model_utils
 
 import kinds
-import verify
 from conftest import sparse
 from fresh_process import in_fresh_process
 from permafrost.graph.graph_sources import describe, read
 from permafrost.graph.metagraph import read_meta_graph
+from permafrost.stages import verify_model
 from permafrost.zoo import overrides
 from stages import default_settings, frozen, imported, problem_of, sources
 
@@ -35,7 +35,7 @@ def frozen_graph(zoo: Path, directory: Path, **chosen) -> tuple[dict, dict, Path
 
 def verified(record, provenance, path, chosen) -> dict:
     facts: dict = {}
-    return verify.verify(record, provenance, path, default_settings(timeout=120, **chosen), facts) | facts
+    return verify_model.verify(record, provenance, path, default_settings(timeout=120, **chosen), facts) | facts
 
 
 def check_verified(record, provenance, path, **chosen) -> None:

@@ -14,12 +14,12 @@ import pytest
 import tensorflow as tf
 import yaml
 
-import judge
 import kinds
 from conftest import SAMPLE_ZOO
 from fresh_process import in_fresh_process
 from frozen_by_tensorflow import frozen_by_tensorflow
 from permafrost.outcome import Problem
+from permafrost.stages import judge_file
 from stages import default_settings, sources
 from zoo_runs import Workspace
 
@@ -33,7 +33,7 @@ def judged(path: Path, source: dict, **settings) -> dict:
 
 def _judged(path: str, source: dict, settings: dict) -> dict:
     facts: dict = {}
-    outcome = judge.judge(path, source, settings, facts)
+    outcome = judge_file.judge(path, source, settings, facts)
     return facts | outcome
 
 

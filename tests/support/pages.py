@@ -5,7 +5,6 @@ import shutil
 from pathlib import Path
 
 import pytest
-from test_summarize import TABLES, records_of, write_zoo
 
 import changes
 import page
@@ -14,6 +13,7 @@ from permafrost.judge.comparison import VERIFICATION_COLUMNS
 from permafrost.outcome import FINDING_COLUMNS, VARIABLE_COLUMNS, Problem
 from permafrost.records import failure
 from permafrost.report import csv_files
+from written_records import TABLES, records_of, write_zoo
 
 
 def failed(model: str, cause: str, message: str, hint: str = "") -> dict[str, dict]:

@@ -2,10 +2,9 @@
 
 from pathlib import Path
 
-import freeze
-import import_meta
 from permafrost import settings
 from permafrost.outcome import Problem
+from permafrost.stages import freeze_model, import_model
 from permafrost.zoo import discovery
 
 
@@ -24,7 +23,7 @@ def sources(zoo: Path) -> dict[str, dict]:
 def imported(source: dict, **changes) -> dict:
     """The import record of a model that discovery found whole; raises Problem as the stage's functions do."""
     facts = {"status": "ok", "model": source["id"]}
-    assert import_meta.import_model(source, default_settings(**changes), facts) is None
+    assert import_model.import_model(source, default_settings(**changes), facts) is None
     return facts
 
 
@@ -32,7 +31,7 @@ def frozen(record: dict, directory: Path, **changes) -> tuple[dict, Path]:
     """The provenance of a model and the path of its frozen graph."""
     path = Path(directory) / "frozen_graph.pb"
     facts = {"status": "ok"}
-    freeze.provenance(record, default_settings(**changes), path, facts)
+    freeze_model.provenance(record, default_settings(**changes), path, facts)
     return facts, path
 
 

@@ -18,7 +18,7 @@ from permafrost.outcome import Problem
 from permafrost.sandbox import landlock
 from permafrost.workflow import resources
 from permafrost.workflow.attempts import Attempts
-from permafrost.workflow.code_version import code_version
+from permafrost.workflow.code_digest import code_digest
 from permafrost.zoo import overrides, state_file
 
 _LIMITS = ("timeout", "memory_mb", "file_mb", "processes", "allow_ops", "allow_paths")
@@ -148,7 +148,7 @@ class Pipeline:
 
     def code(self, stage: str) -> str:
         """A digest of the code that a stage runs, so that changed code, and only that, runs its jobs again."""
-        return code_version(_SCRIPTS, stage)
+        return code_digest(_SCRIPTS, stage)
 
     def for_all(self, *patterns: str) -> list[str]:
         """Each of the patterns for each model, with `{model}` in them replaced."""

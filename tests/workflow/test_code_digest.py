@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from conftest import HOME
-from permafrost.workflow import code_version
+from permafrost.workflow import code_digest
 
 STAGES = ("discover", "import_meta", "freeze", "verify", "list_ops", "summarize", "page", "judge")
 
@@ -18,13 +18,13 @@ def digests(monkeypatch):
 
     def of(upgraded: dict[str, str], scripts: Path = HOME / "scripts") -> dict[str, str]:
         installed = metadata.version
-        monkeypatch.setattr(code_version.metadata, "version", lambda name: upgraded.get(name) or installed(name))
-        for function in (code_version.code_version, code_version._version):
+        monkeypatch.setattr(code_digest.metadata, "version", lambda name: upgraded.get(name) or installed(name))
+        for function in (code_digest.code_digest, code_digest._version):
             function.cache_clear()
-        found = {stage: code_version.code_version(scripts, stage) for stage in STAGES}
-        monkeypatch.setattr(code_version.metadata, "version", installed)
-        code_version._version.cache_clear()
-        code_version.code_version.cache_clear()
+        found = {stage: code_digest.code_digest(scripts, stage) for stage in STAGES}
+        monkeypatch.setattr(code_digest.metadata, "version", installed)
+        code_digest._version.cache_clear()
+        code_digest.code_digest.cache_clear()
         return found
 
     return of
@@ -53,11 +53,11 @@ def test_an_upgraded_requirement_concerns_the_stages_that_import_it(package, unc
 def test_a_stage_that_another_imports_counts_too(tmp_path, digests):
     (tmp_path / "judge.py").write_text("from import_meta import rehearse\n")
     (tmp_path / "import_meta.py").write_text("def rehearse():\n    return 1\n")
-    before = code_version.code_version(tmp_path, "judge")
+    before = code_digest.code_digest(tmp_path, "judge")
     (tmp_path / "import_meta.py").write_text("def rehearse():\n    return 2\n")
-    for function in (code_version.code_version, code_version._compiled, code_version._digest, code_version._imports):
+    for function in (code_digest.code_digest, code_digest.imports):
         function.cache_clear()
-    assert code_version.code_version(tmp_path, "judge") != before
+    assert code_digest.code_digest(tmp_path, "judge") != before
 
 
 def imported_by_syntax(path: Path) -> set[str]:
@@ -71,10 +71,11 @@ def imported_by_syntax(path: Path) -> set[str]:
 
 
 def test_imports_are_those_that_the_source_states(tmp_path):
-    many = tmp_path / "many.py"  # More names than an instruction of one byte can tell apart.
-    many.write_text(
-        "\n".join(f"a{n} = b{n}" for n in range(400)) + "\ndef f():\n    from c.d import e, f\n    import g.h"
+    odd = tmp_path / "odd.py"
+    odd.write_text(
+        "def f():\n    from c.d import e, f as g  # from x import y\n    import g.h as i, j\n"
+        "from k import (\n    l,  # because, of (this\n    m as n,\n)\n"
     )
-    assert imported_by_syntax(many) == {"c.d", "c.d.e", "c.d.f", "g.h"}
-    for path in (many, *(HOME / "scripts").rglob("*.py")):
-        assert code_version._imports(path) == imported_by_syntax(path), path
+    assert imported_by_syntax(odd) == {"c.d", "c.d.e", "c.d.f", "g.h", "j", "k", "k.l", "k.m"}
+    for path in (odd, *(HOME / "scripts").rglob("*.py")):
+        assert code_digest.imports(path) >= imported_by_syntax(path), path

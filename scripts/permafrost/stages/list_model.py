@@ -1,0 +1,265 @@
+"""Lists a model's ops before and after it was frozen, its variables, and what to warn about, as CSV files.
+
+A table for which there is nothing has its header alone. The frozen graph is drawn as well, in a few boxes. What takes
+more time or memory than the model's settings allow, or cannot be made, is left out, and findings.csv says so.
+list_ops.json says how long it took; where the machine failed it says that, and the next run makes all of it again.
+"""
+
+import sys
+import time
+import traceback
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeVar
+
+import pandas as pd
+from google.protobuf.message import DecodeError
+
+from permafrost import records
+from permafrost.checkpoint.reader import open_checkpoint
+from permafrost.graph import graph_sources, op_registry
+from permafrost.graph.metagraph import producer_ops
+from permafrost.graph.protos import graph_pb2
+from permafrost.outcome import CAUSES, FINDING_COLUMNS, OP_COLUMNS, TRANSIENT, VARIABLE_COLUMNS, WARNING, Problem
+from permafrost.report import csv_files, graph_findings, state_findings, weight_findings
+from permafrost.report.picture import drawing
+from permafrost.sandbox import limits
+
+# What a stranger's graph brings about must not keep the reports of the whole zoo from being written.
+_BROUGHT_ABOUT = (ValueError, TypeError, OverflowError, LookupError, RecursionError)
+
+T = TypeVar("T")
+
+
+class Limited:
+    """Runs the parts of the stage within a model's limits, all of them together, and none stops the others.
+
+    `told` has a row of contract.FINDING_COLUMNS without the model for each part that reached one, or that failed;
+    `faults` has the problems that are the machine's, so that another run may do better.
+    Args:
+      settings: `timeout`, `memory_mb`, `file_mb` and `processes`, or limits.DEFAULTS.
+    """
+
+    def __init__(self, settings: dict):
+        self._settings, self._began = limits.DEFAULTS | settings, time.monotonic()
+        self.told: list[dict] = []
+        self.faults: list[Problem] = []
+
+    def part(self, name: str, otherwise: T, work: Callable[..., T], *args) -> T:
+        """work(*args), or `otherwise` where it reaches a limit or fails, which is then told of the part `name`."""
+        try:
+            return limits.held(self.left(), work, *args)
+        except Problem as problem:
+            self.tell(name, problem)
+        except OSError:
+            raise  # What cannot be written is no matter of the graph.
+        except Exception as error:
+            self.fail(name, error)
+        return otherwise
+
+    def table(self, name: str, rows: list[dict], columns: tuple[str, ...], path: str | Path) -> None:
+        """Writes a CSV file; its header alone where a row cannot be written. Raises OSError."""
+        try:
+            write_table(rows, columns, path)
+        except OSError:
+            raise
+        except Exception as error:
+            self.fail(name, error)
+            write_table([], columns, path)
+
+    def left(self) -> dict:
+        """The settings with the time that is left."""
+        return limits.left(self._settings, self._began)
+
+    def tell(self, name: str, problem: Problem) -> None:
+        """Says on stderr, and in `told`, that a part is missing."""
+        print(f"{name} left out: {problem.message}", file=sys.stderr)
+        self.faults += [problem] if problem.cause in TRANSIENT else []
+        advice = f"{name} left out: {problem.message}; {problem.hint}"
+        self.told.append(graph_findings.finding(WARNING, "limit_reached", "", advice))
+
+    def fail(self, name: str, error: Exception) -> None:
+        """Says on stderr, with the traceback, and in `told` that a part is missing for an error."""
+        traceback.print_exception(error)
+        advice = f"{name} left out: {type(error).__name__}; {CAUSES['internal']}, list_ops.log"
+        self.told.append(graph_findings.finding(WARNING, "not_whole", "", advice))
+
+
+def meta_graph_of(imported: dict, faults: list[Problem]):
+    """The MetaGraphDef of an import record, or None where it cannot be read; adds to `faults` what is the machine's."""
+    if not imported.get("graph", {}).get("path"):
+        return None
+    try:
+        return graph_sources.read(imported["graph"])
+    except Problem as problem:
+        note(problem, faults)
+        return None
+
+
+def note(error: Problem | OSError, faults: list[Problem]) -> None:
+    """Says on stderr what went wrong, and adds it to `faults` where it is a fault of the machine."""
+    problem = Problem("io_error", str(error)) if isinstance(error, OSError) else error
+    print(problem.message, file=sys.stderr)
+    faults += [problem] if problem.cause in TRANSIENT else []
+
+
+def frozen_graph_of(provenance: dict, frozen_graph: Path):
+    """The frozen GraphDef, or None where the model could not be frozen, or its .pb cannot be read."""
+    if provenance["status"] != records.OK:
+        return None
+    try:
+        return graph_pb2.GraphDef.FromString(frozen_graph.read_bytes())
+    except (OSError, DecodeError) as error:
+        print(f"{frozen_graph} cannot be read: {error}", file=sys.stderr)
+        return None
+
+
+def prepared(graph_def, producer=None):
+    """The op_listing.Graph of a GraphDef, which is used up."""
+    from permafrost.report import op_listing  # Here, since what cannot be read needs no TensorFlow.
+
+    return op_listing.Graph(graph_def, producer)
+
+
+def ops(meta_graph, frozen, limited: Limited | None = None) -> list[list[dict]]:
+    """Rows of contract.OP_COLUMNS before and after; none where there is no graph. The graphs are used up.
+
+    Args:
+      meta_graph, frozen: the MetaGraphDef and the frozen GraphDef, or None.
+      limited: by default one without settings.
+    """
+    limited = limited or Limited({})
+    before = (meta_graph.graph_def, producer_ops(meta_graph)) if meta_graph is not None else None
+    graphs = [
+        limited.part("the ops were", None, prepared, *before) if before else None,
+        limited.part("the ops of the frozen graph were", None, prepared, frozen) if frozen is not None else None,
+    ]
+    if not any(graphs):
+        return [[], []]
+    from permafrost.report import op_listing
+
+    try:
+        listed = iter(op_listing.list_ops(*filter(None, graphs), settings=limited.left()))
+        rows = [next(listed) if graph else [] for graph in graphs]
+    except _BROUGHT_ABOUT as error:
+        limited.fail("the ops were", error)
+        return [[], []]
+    stopped = [graph.stopped_by for graph in graphs if graph and graph.stopped_by]
+    for problem in stopped[:1]:
+        limited.tell("the tensors of the ops were", problem)
+    return rows
+
+
+def findings(imported: dict, provenance: dict, meta_graph, frozen, faults: list[Problem]) -> list[dict]:
+    """Rows of contract.FINDING_COLUMNS without the model, the worst first; adds to `faults` what is the machine's.
+
+    Args:
+      meta_graph, frozen: the MetaGraphDef and the frozen GraphDef, or None.
+    """
+    found: list[dict] = []
+    try:
+        found += graph_findings.of_record(imported)
+        found += graph_findings.of_repairs(provenance)
+        if meta_graph is not None:
+            found += graph_findings.of_strings(meta_graph.graph_def)
+            found += state_findings.of_restore(meta_graph)
+        if frozen is not None:
+            named = provenance["inputs"]
+            switches = {named[n] for n, spec in imported["inputs"].items() if spec["kind"] in ("value", "default")}
+            found += graph_findings.of_frozen(frozen, switches)
+            found += state_findings.of_frozen(frozen)
+        if imported.get("variables"):
+            with open_checkpoint(imported["prefix"]) as checkpoint:
+                found += weight_findings.of_weights(imported["variables"], imported["weights"], checkpoint)
+    except (Problem, OSError) as error:
+        print("the weights were not looked at", file=sys.stderr)
+        note(error, faults)
+    except _BROUGHT_ABOUT:
+        traceback.print_exc()
+    return graph_findings.worst_first(found)
+
+
+def variables(imported: dict, provenance: dict) -> list[dict]:
+    """Rows of contract.VARIABLE_COLUMNS; `frozen` is `yes` for a variable whose value is in the frozen graph."""
+    frozen = {tensor["node"] for tensor in provenance.get("tensors", ()) if provenance["status"] == records.OK}
+    return [
+        {column: variable.get(column) for column in VARIABLE_COLUMNS}
+        | {"frozen": "yes" if variable["variable"] in frozen else "no"}
+        for variable in imported.get("variables", ())
+    ]
+
+
+def picture(provenance: dict, frozen) -> str:
+    """The frozen graph as an SVG; where there is none, or it cannot be drawn, an SVG that says so."""
+    if frozen is None:
+        return drawing.sentence("there is no frozen graph to draw")
+    try:
+        return drawing.picture(frozen, provenance["inputs"], provenance["outputs"])
+    except _BROUGHT_ABOUT:
+        traceback.print_exc()
+        return drawing.sentence("the graph cannot be drawn; list_ops.log says why")
+
+
+def write_table(rows: list[dict], columns: tuple[str, ...], path: str | Path) -> None:
+    """Writes a CSV file, whole or not at all. Raises OSError."""
+    # dtype object keeps integers whole in a column that has empty cells.
+    table = pd.DataFrame(rows, columns=list(columns), dtype=object)
+    with records.written_whole(path) as temporary:
+        table.to_csv(temporary, index=False, lineterminator="\n")
+
+
+def record_of(faults: list[Problem], model: str, attempt: str, stopwatch: records.Stopwatch) -> dict:
+    """The stage's record: a failure where there was a fault of the machine, whose first it names; else a success."""
+    outcome = records.failure("list_ops", faults[0]) if faults else records.success()
+    return records.framed(outcome, model, {}, stopwatch, attempt)
+
+
+def write_findings(model: str, found: list[dict], path: str | Path) -> None:
+    """Writes the findings of a model, whole or not at all. Raises OSError."""
+    rows = [tuple((row | {"model": model})[column] for column in FINDING_COLUMNS) for row in found]
+    csv_files.write(path, csv_files.table(rows, FINDING_COLUMNS, set(), set()))
+
+
+@dataclass(frozen=True)
+class Lists:
+    """The paths of the files that the stage writes."""
+
+    ops: str
+    frozen_ops: str
+    variables: str
+    findings: str
+    graph: str
+    record: str
+
+
+def run(
+    model: str, attempt: str, import_record: str, provenance: str, frozen_graph: Path, settings: dict, lists: Lists
+) -> None:
+    """Writes the lists of a model. Raises OSError and ValueError where a record cannot be read or a file written.
+
+    Args:
+      model, attempt: as records.write_record has them.
+      import_record, provenance: the paths of import.json and provenance.json.
+      frozen_graph: the path of frozen_graph.pb, which need not exist.
+      settings: as Limited has them.
+    """
+    stopwatch = records.Stopwatch("list_ops")
+    imported, frozen_record = records.load(import_record), records.load(provenance)
+    if imported.get("graph", {}).get("path"):
+        op_registry.load()
+    limited = Limited(settings)
+    held = limited.part("the variables were", [], variables, imported, frozen_record)
+    limited.table("the variables were", held, VARIABLE_COLUMNS, lists.variables)
+    meta_graph = limited.part("the meta graph was", None, meta_graph_of, imported, limited.faults)
+    frozen = limited.part("the frozen graph was", None, frozen_graph_of, frozen_record, frozen_graph)
+    both = (imported, frozen_record, meta_graph, frozen)
+    found = limited.part("the findings were", [], findings, *both, limited.faults)
+    unfinished = drawing.sentence("the graph was not drawn in time; list_ops.log says why")
+    drawn = limited.part("the picture was", unfinished, picture, frozen_record, frozen)
+    with records.written_whole(lists.graph) as temporary:
+        temporary.write_text(drawn, encoding="utf-8")
+    for rows, path in zip(ops(meta_graph, frozen, limited), (lists.ops, lists.frozen_ops), strict=True):
+        limited.table(f"the rows of {Path(path).name} were", rows, OP_COLUMNS, path)
+    write_findings(model, graph_findings.worst_first([*found, *limited.told]), lists.findings)
+    records.write_json(lists.record, record_of(limited.faults, model, attempt, stopwatch))

@@ -1,0 +1,72 @@
+"""Models of the kinds: saved, tried, and judged, each by the function that its stage calls."""
+
+import tensorflow as tf
+
+import kinds
+from fresh_process import in_fresh_process
+from frozen_by_tensorflow import frozen_by_tensorflow
+from permafrost.outcome import VERIFIED
+from permafrost.stages import import_model, verify_model
+from stages import default_settings, sources
+
+VARIABLES = {"Variable", "VariableV2", "VarHandleOp", "ReadVariableOp", "ResourceGather", "ResourceGatherNd"}
+# They wait for what the training program's other threads put in, some of them without an end.
+PIPELINES = {"QueueDequeueManyV2", "QueueDequeueV2", "IteratorGetNext", "Unstage"}
+
+
+def saved(build, directory, **options):
+    """The source of a model of one of the kinds, as discovery describes it."""
+    kinds.save(build, directory, **options)
+    (source,) = sources(directory).values()
+    return source
+
+
+def verified(record, provenance, path) -> dict:
+    facts: dict = {}
+    return verify_model.verify(record, provenance, path, default_settings(timeout=120), facts) | facts
+
+
+def check_judgement(record, provenance, path) -> None:
+    found = in_fresh_process(verified, record, provenance, path)
+    assert found["status"] == VERIFIED, found
+    assert found["match"] == "bitwise"
+
+
+def usable(record) -> bool:
+    """Whether TensorFlow's own frozen graph can be run as it is, without what only its checkpoint knows."""
+    try:
+        theirs = frozen_by_tensorflow(record["prefix"], record["meta"], ["out"])
+    except (ValueError, AttributeError, KeyError, tf.errors.OpError):
+        return False
+    graph_def = tf.compat.v1.GraphDef.FromString(theirs)
+    functions = [node for function in graph_def.library.function for node in function.node_def]
+    if (VARIABLES | PIPELINES) & {node.op for node in [*graph_def.node, *functions]}:
+        return False
+    with tf.Graph().as_default() as graph:
+        try:
+            tf.import_graph_def(graph_def, name="")
+        except ValueError:
+            return False
+        feed = {}
+        for node in graph_def.node:
+            if node.op == "Placeholder":
+                tensor = graph.get_tensor_by_name(f"{node.name}:0")
+                value = {tf.string: b"ice", tf.bool: True}.get(tensor.dtype, 1)
+                feed[tensor] = tf.make_ndarray(
+                    tf.make_tensor_proto(value, tensor.dtype, [size or 2 for size in tensor.shape.as_list()])
+                )
+        with tf.compat.v1.Session(graph=graph) as session:
+            try:
+                session.run("out:0", feed)
+            except tf.errors.OpError:
+                return False
+    return True
+
+
+def rehearse(record: dict, **changes) -> dict:
+    return in_fresh_process(_rehearse, record, default_settings(**{"timeout": 120} | changes))
+
+
+def _rehearse(record: dict, settings: dict) -> dict:
+    import_model.rehearse(settings, record)
+    return record
