@@ -24,6 +24,7 @@ lint: $(READY_TO_TEST)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/snakefmt --check Snakefile rules
+	PYTHONPATH=scripts $(BIN)/lint-imports --no-cache --no-logo
 
 models: $(READY)
 	$(BIN)/python models/make_models.py

@@ -10,10 +10,10 @@ import os
 
 from google.protobuf.message import DecodeError, Message
 
+from permafrost.graph.graph_files import SAVED_MODEL_FILES
 from permafrost.graph.metagraph import checked, content_of, read_meta_graph
 from permafrost.graph.protos import graph_pb2, meta_graph_pb2, saved_model_pb2, saver_pb2
 from permafrost.outcome import Problem
-from permafrost.zoo.listing import SAVED_MODEL_FILES
 
 META_GRAPH, SAVED_MODEL, GRAPH_DEF = "meta_graph", "saved_model", "graph_def"
 _SERVING = "serve"

@@ -5,10 +5,10 @@ from pathlib import Path
 
 from google.protobuf.message import DecodeError
 
+from permafrost.graph.graph_files import no_graph_of
 from permafrost.graph.protos import meta_graph_pb2
 from permafrost.outcome import Problem
 
-LARGEST_GRAPH = (1 << 31) - 1  # bytes; no protocol buffer has more
 _LFS_POINTER = b"version https://git-lfs"
 
 
@@ -81,11 +81,3 @@ def producer_ops(meta_graph):
     """The OpList of the TensorFlow that wrote a meta graph, for the ops in it; None where it is not there."""
     info = meta_graph.meta_info_def
     return info.stripped_op_list if info.HasField("stripped_op_list") else None
-
-
-def no_graph_of(path: str, size: int) -> Problem | None:
-    """The problem (bad_meta_graph) of a file that is too large, in bytes, for a graph to be in it, or None."""
-    if size <= LARGEST_GRAPH:
-        return None
-    why = f"{path} is no meta graph: it has {size} bytes, and a protocol buffer has less than 2 GiB"
-    return Problem("bad_meta_graph", why)

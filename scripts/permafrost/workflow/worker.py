@@ -48,8 +48,8 @@ LIBC = ctypes.CDLL(None)
 STAGES = ("import_meta", "freeze", "verify", "list_ops", "judge")
 # What they and pandas import only when they need it.
 LATE = (
-    "permafrost.judge.rehearsal", "permafrost.judge.judging", "permafrost.judge.verdict", "permafrost.report.op_listing",
-    "pandas.io.formats.csvs", "encodings.ascii",
+    "permafrost.judge.rehearsal", "permafrost.judge.judging", "permafrost.judge.verdict",
+    "permafrost.report.op_listing", "pandas.io.formats.csvs", "encodings.ascii",
 )  # fmt: skip
 CODE: dict[str, CodeType] = {}  # of the stages' scripts, by path
 

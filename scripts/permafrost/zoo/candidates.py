@@ -17,9 +17,10 @@ from collections import defaultdict
 from dataclasses import dataclass, field
 from functools import cached_property
 
+from permafrost.graph.graph_files import SAVED_MODEL_FILES
 from permafrost.outcome import Problem
 from permafrost.zoo.files import DATA_SHARD, Facts, Files
-from permafrost.zoo.listing import SAVED_MODEL_FILES, Listing
+from permafrost.zoo.listing import Listing
 from permafrost.zoo.names import model_id, printable, split_step
 
 _LONGEST_NAME = 255  # bytes, on every file system

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from permafrost.checkpoint.unchanged import stamp
-from permafrost.graph.metagraph import no_graph_of
+from permafrost.graph.graph_files import no_graph_of
 from permafrost.outcome import Problem
 from permafrost.zoo.listing import Listing
 from permafrost.zoo.names import named_prefixes, printable

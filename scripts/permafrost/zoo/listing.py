@@ -10,10 +10,9 @@ from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
+from permafrost.graph.graph_files import SAVED_MODEL_FILES
 from permafrost.outcome import Problem
 from permafrost.zoo.names import printable
-
-SAVED_MODEL_FILES = ("saved_model.pb", "saved_model.pbtxt")
 
 
 @dataclass

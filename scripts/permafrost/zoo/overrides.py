@@ -4,8 +4,8 @@ import os
 from pathlib import Path
 
 from permafrost.checkpoint import unchanged
+from permafrost.graph.graph_files import SAVED_MODEL_FILES
 from permafrost.outcome import Problem
-from permafrost.zoo.listing import SAVED_MODEL_FILES
 
 # freeze_graph's options that say where the graph and the checkpoint are; config.schema.yaml describes them.
 OPTIONS = (
