@@ -14,7 +14,7 @@ from conftest import HOME
 
 # What is called by name, and imported by none of our code: as an executor, and by the Makefile and pyproject.toml.
 CALLED = {"snakemake-executor-plugin-slurm"}
-CALLED_BESIDES = {"pytest-timeout", "pytest-xdist", "ruff", "snakefmt"}
+CALLED_BESIDES = {"import-linter", "mypy", "pytest-timeout", "pytest-xdist", "ruff", "snakefmt"}
 TENSORFLOW = {"tensorflow", "tensorflow-cpu"}  # One of them is for this machine.
 
 
