@@ -62,10 +62,8 @@ def imported(*directories: str) -> set[str]:
 
 def own_modules() -> set[str]:
     """The names of the repository's own modules and packages."""
-    places = [
-        HOME / name for name in ("scripts", "tests", "tests/support", "tests/slurm", "benchmarks", "models", "docs")
-    ]
-    return {path.stem for place in places for path in place.glob("*.py")} | {"permafrost"}
+    directories = ("scripts", "tests", "benchmarks", "models", "docs")
+    return {path.stem for name in directories for path in (HOME / name).rglob("*.py")} | {"permafrost"}
 
 
 def test_all_are_pinned_and_stand_in_one_list():
