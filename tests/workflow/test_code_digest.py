@@ -55,7 +55,7 @@ def test_a_stage_that_another_imports_counts_too(tmp_path, digests):
     (tmp_path / "import_meta.py").write_text("def rehearse():\n    return 1\n")
     before = code_digest.code_digest(tmp_path, "judge")
     (tmp_path / "import_meta.py").write_text("def rehearse():\n    return 2\n")
-    for function in (code_digest.code_digest, code_digest.imports):
+    for function in (code_digest.code_digest, code_digest._imported_files, code_digest.imports, code_digest._content):
         function.cache_clear()
     assert code_digest.code_digest(tmp_path, "judge") != before
 

@@ -23,9 +23,11 @@ def code_digest(scripts: Path, stage: str) -> str:
     """
     digest = hashlib.sha256()
     files = sorted(_files(scripts, scripts / f"{stage}.py"))
-    assets = {asset for path in files for asset in (path.parent / "assets").glob("*")}
-    for path in [*files, *sorted(assets)]:
-        digest.update(f"{path.relative_to(scripts)}\n".encode() + path.read_bytes())
+    assets = [
+        asset for room in sorted({path.parent for path in files}) for asset in sorted((room / "assets").glob("*"))
+    ]
+    for path in [*files, *assets]:
+        digest.update(f"{path.relative_to(scripts)}\n".encode() + _content(path))
     for module in sorted({module.partition(".")[0] for path in files for module in imports(path)}):
         digest.update(f"{module} {_version(module)}\n".encode())
     return digest.hexdigest()[:16]
@@ -36,10 +38,21 @@ def _files(scripts: Path, first: Path) -> set[Path]:
     found, waiting = set(), [first]
     while waiting:
         path = waiting.pop()
-        if path not in found and path.exists():
+        if path not in found:
             found.add(path)
-            waiting += [scripts / f"{module.replace('.', '/')}.py" for module in imports(path)]
+            waiting += _imported_files(scripts, path)
     return found
+
+
+@cache
+def _imported_files(scripts: Path, path: Path) -> list[Path]:
+    files = [scripts / f"{module.replace('.', '/')}.py" for module in imports(path)]
+    return [file for file in files if file.exists()]
+
+
+@cache
+def _content(path: Path) -> bytes:
+    return path.read_bytes()
 
 
 @cache
@@ -49,7 +62,7 @@ def imports(path: Path) -> set[str]:
     Raises OSError.
     """
     found = set()
-    for module, names in _IMPORT.findall(path.read_text(encoding="utf-8")):
+    for module, names in _IMPORT.findall(_content(path).decode("utf-8")):
         taken = _NAME.findall(_COMMENT.sub("", names))
         found |= {module, *(f"{module}.{name}" for name in taken)} if module else set(taken)
     return found

@@ -19,14 +19,11 @@ The stages' modules are loaded before a fork too: a worker runs the code that wa
 start another one where that has changed. No TensorFlow op is run, since its threads would not survive a fork.
 """
 
-import atexit
-import builtins
 import contextlib
 import ctypes
 import fcntl
 import gc
 import importlib
-import io
 import math
 import os
 import select
@@ -35,12 +32,11 @@ import socket
 import struct
 import sys
 import tempfile
-import threading
 import time
 import traceback
 import warnings
 from pathlib import Path
-from types import CodeType, ModuleType
+from typing import NoReturn
 
 PR_SET_PDEATHSIG = 1  # linux/prctl.h
 FIRST_IDLE_SECONDS = 10  # However short WARM_IDLE is, the client that started the worker has to reach it.
@@ -51,7 +47,6 @@ LATE = (
     "permafrost.judge.rehearsal", "permafrost.judge.judging", "permafrost.judge.verdict",
     "permafrost.report.op_listing", "pandas.io.formats.csvs", "encodings.ascii",
 )  # fmt: skip
-CODE: dict[str, CodeType] = {}  # of the stages' scripts, by path
 
 
 def start_time(pid: str) -> bytes | None:
@@ -241,8 +236,8 @@ class Worker:
                 self._forget(job)
 
 
-def run_request(streams: bytes, request: int, directory: int, *given: int) -> None:
-    """Makes this process what `python SCRIPT ARG ...` would be, and runs the script. Does not return."""
+def run_request(streams: bytes, request: int, directory: int, *given: int) -> NoReturn:
+    """Makes this process what `python SCRIPT ARG ...` would be, and runs the script's main function."""
     with open(request, "rb") as file:
         file.seek(0)
         umask, script, count, *fields = file.read().split(b"\0")
@@ -250,7 +245,10 @@ def run_request(streams: bytes, request: int, directory: int, *given: int) -> No
     for number, descriptor in zip(streams, given, strict=True):
         os.dup2(descriptor, number)
         os.close(descriptor)
-    open_standard_streams(streams)
+    closed = {0, 1, 2}.difference(streams)
+    for number in closed:
+        os.close(number)
+        os.open(os.devnull, os.O_RDWR)
     os.fchdir(directory)
     os.close(directory)
     os.umask(int(umask, 8))
@@ -260,92 +258,32 @@ def run_request(streams: bytes, request: int, directory: int, *given: int) -> No
     time.tzset()
     tempfile.tempdir = None
     sys.modules["numpy"].random.seed()
-    run_script(os.fsdecode(script), [os.fsdecode(argument) for argument in arguments])
+    run_stage(os.fsdecode(script), [os.fsdecode(argument) for argument in arguments])
 
 
-def open_standard_streams(streams: bytes) -> None:
-    """Opens sys.stdin, stdout and stderr anew, the way Python does when it starts (Python/pylifecycle.c)."""
-    for number, name in enumerate(("stdin", "stdout", "stderr")):
-        old, stream = getattr(sys, name), None
-        if number in streams:
-            raw = io.FileIO(number, "wb" if number else "rb", closefd=False)
-            raw.name = f"<{name}>"
-            unbuffered = old.write_through  # python -u, PYTHONUNBUFFERED
-            buffer = raw if unbuffered else io.BufferedWriter(raw) if number else io.BufferedReader(raw)
-            stream = io.TextIOWrapper(
-                buffer,
-                encoding=old.encoding,
-                errors=old.errors,
-                newline="\n",
-                line_buffering=name == "stderr" or raw.isatty(),
-                write_through=unbuffered,
-            )
-            stream.mode = "w" if number else "r"
-        else:
-            os.close(number)
-        setattr(sys, name, stream)
-        setattr(sys, f"__{name}__", stream)
-
-
-def run_script(script: str, arguments: list[str]) -> None:
-    """Runs a script as __main__ and ends the process with the status that Python itself would end with."""
+def run_stage(script: str, arguments: list[str]) -> NoReturn:
+    """Calls the main function of a script and ends the process with the status that it returns."""
     sys.argv = [script, *arguments]
-    sys.path.insert(0, os.path.dirname(script))
-    # Not runpy, which takes __main__ away again before threads and exit functions have ended.
-    main_module = sys.modules["__main__"] = ModuleType("__main__")
-    main_module.__file__, main_module.__builtins__ = script, builtins
-    interrupted, status = False, 0
+    directory, name = os.path.split(script)
+    sys.path.insert(0, directory)
+    status = 1
     try:
         signal.signal(signal.SIGINT, signal.default_int_handler)
-        code = CODE.get(script) or compiled(script)
-        exec(code, vars(main_module))
+        status = importlib.import_module(name.removesuffix(".py")).main(arguments)
     except SystemExit as end:
-        status = exit_status(end.code)
-    except BaseException as error:
-        interrupted, status = isinstance(error, KeyboardInterrupt), 1
-        shown = error.__traceback__
-        while shown and shown.tb_frame.f_code.co_filename == __file__:  # Python itself would not show this program.
-            shown = shown.tb_next
-        sys.excepthook(type(error), error.with_traceback(shown), shown)
-    finish(main_module)
-    if not all([flushed(sys.stdout), flushed(sys.stderr)]):
-        status = 120
-    LIBC.fflush(None)
-    if interrupted:
+        status = end.code if isinstance(end.code, int) else 1
+    except KeyboardInterrupt:
+        traceback.print_exc()
         signal.signal(signal.SIGINT, signal.SIG_DFL)
         os.kill(os.getpid(), signal.SIGINT)
-    os._exit(status)
-
-
-def finish(main_module: ModuleType) -> None:
-    """Does what Python does at its end (Py_FinalizeEx), but for taking TensorFlow apart, which is slow."""
-    threading._shutdown()
-    atexit._run_exitfuncs()
-    # One by one: a file that was left open is written out only if it goes before the garbage collector comes.
-    for name in [name for name in vars(main_module) if not name.startswith("__")]:
-        setattr(main_module, name, None)
-    gc.collect()
-
-
-def exit_status(code: object) -> int:
-    """The exit status for SystemExit's code; a code that is neither None nor a number is printed."""
-    if code is None:
-        return 0
-    if isinstance(code, int):
-        return code & 0xFF
-    if sys.stderr is not None:
-        print(code, file=sys.stderr)
-    return 1
-
-
-def flushed(stream) -> bool:
-    """Flushes a standard stream; False where that fails. A stream that is not there or closed is left alone."""
+    except BaseException:
+        traceback.print_exc()
     try:
-        if stream is not None and not stream.closed:
-            stream.flush()
-    except (OSError, ValueError):
-        return False
-    return True
+        sys.stdout.flush()
+        sys.stderr.flush()
+    except OSError:
+        status = status or 120  # as Python ends where it cannot write what was printed
+    os._exit(status)
 
 
 def preload() -> None:
@@ -361,16 +299,6 @@ def preload() -> None:
     with contextlib.suppress(Exception, SystemExit):
         importlib.import_module("permafrost.sandbox.working_directory").delete_left_behind()
     del sys.path[0]
-    for name in STAGES:
-        script = os.path.join(scripts, f"{name}.py")
-        with contextlib.suppress(Exception):
-            CODE[script] = compiled(script)
-
-
-def compiled(script: str) -> CodeType:
-    """The code of a script. Raises OSError or SyntaxError."""
-    with io.open_code(script) as file:
-        return compile(file.read(), script, "exec", dont_inherit=True)
 
 
 def main(name: str, directory: int, lock: int, ready: int) -> None:
