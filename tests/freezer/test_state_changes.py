@@ -23,6 +23,7 @@ from permafrost.freezer.beginning import Beginning
 from permafrost.graph.metagraph import read_meta_graph
 from permafrost.judge import judging
 from permafrost.judge.structure import untold_state
+from permafrost.stages import judge_file
 from stages import default_settings, frozen, imported, problem_of, sources
 
 v1, raw = tf.compat.v1, tf.raw_ops
@@ -242,6 +243,19 @@ def test_what_a_restore_leaves_behind_is_refused(build, tmp_path):
     found = in_fresh_process(words_about, saved(build, tmp_path), tmp_path / "frozen")
     assert (found[0], found[2], found[4]) == ("unsupported_op", "structure_differs", True), found
     assert "while the saver restores" in found[1] and "in the restore" in found[3]
+
+
+def word_on_the_file_alone(source: dict, directory: Path) -> tuple[str, str]:
+    """How the frozen graph of another tool that leaves the same out is judged."""
+    *_, path = frozen_against_the_rules(source, directory)
+    outcome = judge_file.judge(str(path), source, default_settings(timeout=120), {})
+    return outcome["status"], outcome["cause"]
+
+
+@pytest.mark.parametrize("build", CHANGED)
+def test_what_a_restore_leaves_behind_is_missed_in_other_tools_files(build, tmp_path):
+    found = in_fresh_process(word_on_the_file_alone, saved(build, tmp_path), tmp_path / "frozen")
+    assert found == ("mismatch", "structure_differs")
 
 
 def verified_and_same(source: dict, directory: Path) -> tuple[str, bool]:
