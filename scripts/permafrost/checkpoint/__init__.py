@@ -1,0 +1,1 @@
+"""A checkpoint's tensors and their bytes, in either format, without TensorFlow."""

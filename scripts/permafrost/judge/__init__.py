@@ -1,0 +1,1 @@
+"""TensorFlow runs the checkpoint's graph and the frozen one, and the two are compared."""

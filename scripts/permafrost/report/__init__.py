@@ -1,0 +1,1 @@
+"""Tables, findings, pictures and settings, for people and their programs."""

@@ -1,0 +1,1 @@
+"""What Snakemake is told, and how its jobs are started."""

@@ -1,0 +1,1 @@
+"""The page: all the reports as one file of HTML."""

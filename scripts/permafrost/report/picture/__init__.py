@@ -1,0 +1,1 @@
+"""A picture of a frozen graph, as an SVG of a few boxes."""
