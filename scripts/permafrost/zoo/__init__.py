@@ -1,1 +1,1 @@
-"""Which checkpoints there are, and which of them are the models: directories, files, names, and what the settings say instead."""
+"""Which checkpoints there are, and which of them are the models: directories, files, names, and other files named."""
