@@ -120,7 +120,7 @@ def test_choosing_that_does_not_end(model, tmp_path, monkeypatch):
 
 def test_planning_that_does_not_end(model, tmp_path, monkeypatch):
     _, directory = model
-    monkeypatch.setattr(freeze_model.freezing, "plan", endless)
+    monkeypatch.setattr(freeze_model.planning, "plan", endless)
     arguments = ["--model", "a", "--import-record", str(directory / "import.json")]
     arguments += ["--options", json.dumps(default_settings(timeout=1))]
     assert freeze.main([*arguments, str(tmp_path / "provenance.json")]) == 0

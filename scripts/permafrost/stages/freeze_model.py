@@ -13,7 +13,7 @@ import google.protobuf
 from permafrost import records
 from permafrost.checkpoint.reader import open_checkpoint
 from permafrost.checkpoint.unchanged import stamp_of, watched
-from permafrost.freezer import freezing
+from permafrost.freezer import freezing, planning
 from permafrost.graph import graph_sources
 from permafrost.graph.index import GraphIndex
 from permafrost.outcome import Problem
@@ -24,7 +24,8 @@ def provenance(imported: dict, options: dict, frozen_graph: Path, facts: dict) -
     """Freezes the model of an import record to `frozen_graph`, and adds what was done to `facts`.
 
     Returns the failure to pass on where the import had failed, else None.
-    Raises Problem and OSError as freezer.freezing does, and Problem (timeout, memory) by the limits in `options`.
+    Raises Problem and OSError as freezer.planning and freezer.freezing do, and Problem (timeout, memory) by the limits
+    in `options`.
     """
     frozen_graph.unlink(missing_ok=True)
     if imported["status"] != records.OK:
@@ -45,7 +46,7 @@ def freeze(imported: dict, options: dict, frozen_graph: Path, facts: dict) -> No
 def _freeze(imported: dict, options: dict, frozen_graph: Path, facts: dict) -> None:
     meta_graph = graph_sources.read(imported["graph"])
     facts["outputs"] = [name if ":" in name else f"{name}:0" for name in imported["outputs"]]
-    plan = freezing.plan(meta_graph, GraphIndex(meta_graph.graph_def), imported, options)
+    plan = planning.plan(meta_graph, GraphIndex(meta_graph.graph_def), imported, options)
     with open_checkpoint(imported["prefix"]) as checkpoint:
         graph = [path for path in (imported["graph"]["path"], imported["graph"]["saver"]) if path]
         hashed = [*graph, *(path for path in checkpoint.files if ".data-" not in os.path.basename(path))]

@@ -13,7 +13,7 @@ import pandas as pd
 from permafrost import records
 from permafrost.checkpoint import unchanged
 from permafrost.checkpoint.reader import open_checkpoint
-from permafrost.freezer import freezing
+from permafrost.freezer import planning
 from permafrost.freezer.beginning import Beginning
 from permafrost.graph import graph_sources, op_registry
 from permafrost.graph.index import GraphIndex
@@ -55,7 +55,7 @@ def import_model(source: dict, settings: dict, facts: dict) -> dict | None:
             facts["graph"]["path"], meta_graph, index, checkpoint.tensors, settings["weights"], "graph" in source
         )
     run_before = Beginning(meta_graph, index).ops()
-    try_to_freeze = freezing.trial(meta_graph, index, facts["variables"])
+    try_to_freeze = planning.trial(meta_graph, index, facts["variables"])
     facts.update(choosing.choose(meta_graph, index, facts["variables"], settings, run_before, try_to_freeze))
     return None
 
