@@ -15,7 +15,7 @@ from permafrost.judge import comparison
 from permafrost.judge.seeds import seed_random_ops
 from permafrost.judge.sides import CheckpointSide, FrozenSide, RunFailed
 from permafrost.signature import feeds
-from permafrost.signature.forward import HEADS, STRUCTURAL
+from permafrost.signature.training.marks import HEADS, STRUCTURAL
 
 # The sessions in which a graph that leaves an order open is asked for a value: as the judge's, and as people's.
 _EXACT = [{"threads": threads} for threads in (1, 2, 8, 16) * 10]

@@ -15,7 +15,8 @@ from permafrost.graph.protos import types_pb2
 from permafrost.graph.variable_ops import VARIABLE_OPS
 from permafrost.outcome import Problem, maybe_meant
 from permafrost.signature import subnetworks
-from permafrost.signature.forward import HEADS, INTERNAL, STRUCTURAL, Forward
+from permafrost.signature.training.forward import Forward
+from permafrost.signature.training.marks import HEADS, INTERNAL, STRUCTURAL
 
 _TOLD = re.compile(
     r"(^|[/_])(predict\w*|outputs?|logits?|prob\w*|scores?|softmax|sigmoid|action|value\w*|classes|embeddings?|y_pred)"
