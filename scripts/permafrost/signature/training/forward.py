@@ -19,17 +19,16 @@ STEPS: tuple[Callable[[Survey], None], ...] = (
     # Before anything is followed: gradients, savers and summaries depend on weights and inputs as the network does.
     steps.leave_out_learning,
     steps.leave_out_sinks,
-    # Updates that something takes are still there for these: a moving mean goes into the layer by way of its update.
+    # By these three the next step tells the layers; among themselves they may change places.
     steps.find_weighted,
     steps.find_fed,
     steps.find_reduced,
-    # A layer is where the weighted meets the fed; losses, that are reduced, carry no parameters on.
+    # A layer is where what depends on a weight meets what is fed; a single number made of weights is their penalty.
     steps.find_joins,
-    # After `find_joins`: arithmetic that only updates use is taken away, but no layer.
+    # After `find_joins`, since no layer is taken away. Before what is told by who takes a result: an update is no use.
     steps.leave_out_updates,
-    # Without the updates, which depend on a loss where they wait for it.
+    # A tail is a loss, or leads to nothing else, back to the layers; so losses and layers are to be known.
     steps.find_losses,
-    # Backwards from losses and metrics up to the layers, so it needs both.
     steps.find_tails,
     # A feed point is a label by where it meets the weights: in a tail alone, or also before.
     steps.tell_labels_from_inputs,
