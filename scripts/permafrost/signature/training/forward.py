@@ -1,4 +1,4 @@
-"""The forward graph of a training graph: what is left of it without all that is there for training and watching.
+"""Finds the forward graph of a training graph, in an ordered list of steps.
 
 A training graph holds far more than the network: gradients, optimizers, savers, summaries, losses and metrics. A label
 is an input that meets the network only where nothing but a loss or a metric comes after.
