@@ -61,9 +61,8 @@ def checkpoint_side(record: dict, provenance: dict, path: Path, settings: dict) 
 def frozen_side(record: dict, provenance: dict, path: Path, settings: dict) -> None:
     from permafrost.judge import sides
 
-    side = sides.FrozenSide.read(str(path), {row["variable"] for row in record["variables"]}, [])
-    side.load(set())
-    run(side, record, settings)
+    file = sides.FrozenFile(str(path), {row["variable"] for row in record["variables"]}, [])
+    run(sides.FrozenSide(file, set()), record, settings)
 
 
 def run(side, record: dict, settings: dict) -> None:

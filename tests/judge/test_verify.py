@@ -13,7 +13,7 @@ import tensorflow as tf
 
 from conftest import SAMPLE_ZOO
 from fresh_process import in_fresh_process
-from permafrost.judge import sides
+from permafrost.judge import sessions
 from permafrost.outcome import MISMATCH, UNVERIFIABLE, VERIFIED
 from permafrost.stages import verify_model
 from stages import default_settings, frozen, imported, sources
@@ -53,7 +53,7 @@ def test_an_undamaged_graph_is_verified(id, tmp_path):
 
 def in_threads(record: dict, provenance: dict, path: Path, threads: int) -> dict:
     pools = ("intra_op_parallelism_threads", "inter_op_parallelism_threads")
-    sides.ENVIRONMENT.update(dict.fromkeys(pools, threads))
+    sessions.ENVIRONMENT.update(dict.fromkeys(pools, threads))
     return outcome_of_verify(record, provenance, path, default_settings(trials=20))
 
 

@@ -4,7 +4,7 @@ import os
 from collections.abc import Callable
 
 from permafrost import records
-from permafrost.judge import first_difference, model_files, sides
+from permafrost.judge import first_difference, model_files, sessions
 from permafrost.outcome import MISMATCH, TRANSIENT, UNVERIFIABLE, VERIFIED, Problem
 from permafrost.sandbox import runner
 
@@ -22,7 +22,7 @@ def reach(stage: str, judge: Callable, model: tuple, settings: dict, facts: dict
       model: import record and provenance, both with absolute paths, and the path of the frozen graph.
       settings: of the model; the limits among them.
     """
-    facts["environment"] = sides.ENVIRONMENT
+    facts["environment"] = sessions.ENVIRONMENT
     try:
         found = runner.run(judge, *model, settings, os.getcwd(), **_bounds(model, settings))
     except Problem as problem:

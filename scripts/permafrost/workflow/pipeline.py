@@ -6,6 +6,7 @@ depends on is in its parameters, by content: the checkpoint's fingerprint, the s
 stage, and a token where what it made before does not hold any more.
 """
 
+import contextlib
 import errno
 import fcntl
 import json
@@ -55,7 +56,7 @@ class Pipeline:
         _refuse_unwritable(self.frozen)
         _refuse_unwritable(self.reports)
         self.state_file = f"{self.reports}/.zoo.json"
-        self._lock = None
+        self._held = contextlib.ExitStack()  # what stays open as long as the pipeline is there
         self._settings = settings.ModelSettings(self.config)
         self._attempts = Attempts(self.frozen, self.reports)
         self._passed: dict[tuple, str] = {}
@@ -86,8 +87,8 @@ class Pipeline:
         """
         try:
             Path(self.reports).mkdir(parents=True, exist_ok=True)
-            self._lock = open(f"{self.reports}/.lock", "w")  # noqa: SIM115 - held until the process ends
-            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            lock = self._held.enter_context(open(f"{self.reports}/.lock", "w"))  # noqa: SIM115 - held by the stack
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             state_file.keep(self.handed, self.state_file)
         except BlockingIOError as error:
             raise Problem(
