@@ -7,6 +7,7 @@ from permafrost.freezer.beginning import Beginning
 from permafrost.freezer.writer import Constant
 from permafrost.graph import effects
 from permafrost.graph.index import GraphIndex, tensor_name
+from permafrost.graph.protos import graph_pb2, meta_graph_pb2
 
 
 @dataclass(frozen=True)
@@ -21,7 +22,7 @@ class Request:
     The others are settings of the model.
     """
 
-    meta_graph: object
+    meta_graph: meta_graph_pb2.MetaGraphDef
     fetched: list[str]
     fed: list[str]
     sources: dict[str, dict]
@@ -55,7 +56,7 @@ class Draft:
     beginning: Beginning
     acts: Callable[[object], bool]
     source: GraphIndex
-    graph_def: object
+    graph_def: graph_pb2.GraphDef
     cuts: dict[str, str] = field(default_factory=dict)
     initializers: list[str] = field(default_factory=list)
     constants: dict[str, Constant] = field(default_factory=dict)

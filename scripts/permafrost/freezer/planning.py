@@ -10,6 +10,7 @@ from permafrost.freezer import passes
 from permafrost.freezer.draft import Draft, Request
 from permafrost.freezer.writer import Constant
 from permafrost.graph.index import GraphIndex
+from permafrost.graph.protos import graph_pb2
 
 PASSES: tuple[Callable[[Draft], None], ...] = (
     # First: a placeholder has no inputs, so that the input pipeline behind it is not kept.
@@ -55,7 +56,7 @@ class Plan:
     repairs: what was changed, as entries of the provenance.
     """
 
-    graph_def: object
+    graph_def: graph_pb2.GraphDef
     constants: dict[str, Constant]
     cuts: dict[str, str]
     initializers: list[str]

@@ -7,7 +7,8 @@ from permafrost.signature.training.marks import REDUCTIONS
 
 def single_numbers(index: GraphIndex) -> set[str]:
     """The single numbers that were made of tensors of more elements, and the single numbers computed from them."""
-    scalar, reduced = set(), set()
+    scalar: set[str] = set()
+    reduced: set[str] = set()
     for name, node in index.nodes.items():
         sources, size = [source for source, _ in index.inputs[name]], _size(node)
         is_whole = size == 1 or (index.ops[name] in REDUCTIONS and _reduces_all(index, node))

@@ -44,7 +44,7 @@ class Results:
             return True
         if self._index.ops[name] not in FOLLOWING and not self._normalizes(name):
             return self._is_head(name)
-        source = self._index.inputs[name][0][0] if self._index.inputs[name] else None
+        source = self._index.inputs[name][0][0] if self._index.inputs[name] else ""
         return False if source not in self._index.nodes or self.are_reshaped_for_loss(name, source) else source
 
     def _normalizes(self, name: str) -> bool:
