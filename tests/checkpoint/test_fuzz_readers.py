@@ -13,12 +13,13 @@ import pytest
 import tensorflow as tf
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from test_checkpoint_readers import block, entry, handle, read_table, save, sealed, table, values
 
+from made_tables import block, entry, handle, read_table, sealed, table
 from permafrost.checkpoint.reader import ITEM_SIZES, open_checkpoint, read_index_header
 from permafrost.checkpoint.sstable import MAGIC
 from permafrost.graph.protos import saved_tensor_slice_pb2, tensor_bundle_pb2, types_pb2
 from permafrost.outcome import CAUSES, Problem
+from saved_checkpoints import save, values
 
 EXAMPLES = os.environ.get("PERMAFROST_FUZZ_EXAMPLES")
 fuzz = settings(
