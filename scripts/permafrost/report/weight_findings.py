@@ -6,8 +6,9 @@ from collections.abc import Iterator
 import numpy as np
 
 from permafrost.graph.static import dtype_name
-from permafrost.outcome import ERROR, INFO, WARNING, Problem
+from permafrost.outcome import Problem
 from permafrost.report.graph_findings import finding
+from permafrost.report.tables.findings import ERROR, INFO, WARNING
 from permafrost.signature.feeds import numpy_dtype
 
 _MEAN, _VARIANCE = re.compile(r"moving_mean(/|$)"), re.compile(r"moving_var(iance)?(/|$)")

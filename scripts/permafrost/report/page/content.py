@@ -10,10 +10,16 @@ from pathlib import Path
 import pandas as pd
 
 from permafrost import outcome, records
-from permafrost.report import columns, csv_files
+from permafrost.report import csv_files, reference
+from permafrost.report.columns import Table
 from permafrost.report.page import overview, plots, template
 from permafrost.report.page.details import detail
 from permafrost.report.page.hidden_paths import hider
+from permafrost.report.tables.changes import CHANGES, KINDS
+from permafrost.report.tables.findings import FINDINGS
+from permafrost.report.tables.op_types import OP_TYPES
+from permafrost.report.tables.summary import SUMMARY
+from permafrost.report.tables.timings import TIMINGS
 
 _SOURCE = Path(__file__).parent / "assets"
 _MEANINGS = {
@@ -27,13 +33,7 @@ _OF_MODEL = (
     "list_ops.json", "verify.json", "verification.csv", "import_meta.log", "freeze.log", "verify.log", "list_ops.log",
 )  # fmt: skip
 _OF_ZOO = ("summary.csv", "changes.csv", "findings.csv", "zoo.csv", "op_types.csv", "timings.csv")
-_TABLES = {
-    "summary": outcome.SUMMARY_COLUMNS,
-    "changes": outcome.CHANGE_COLUMNS,
-    "findings": outcome.FINDING_COLUMNS,
-    "timings": outcome.TIMING_COLUMNS,
-    "op_types": outcome.OP_TYPE_COLUMNS,
-}
+_TABLES = {"summary": SUMMARY, "changes": CHANGES, "findings": FINDINGS, "timings": TIMINGS, "op_types": OP_TYPES}
 
 
 def verdict(summary: pd.DataFrame) -> str:
@@ -91,12 +91,12 @@ def content(
         "details": overview.details(
             overview.worst_first(summary), lambda model: detail(frozen, reports, model, (of_findings, of_all))
         ),
-        "types": {column: columns.type_of(column) for table in columns.TABLES for column in table.columns},
-        "meanings": columns.TABLES[0].sentences(),
+        "types": reference.TYPES,
+        "meanings": SUMMARY.sentences(),
         "commands": commands(zoos, frozen, reports, has_settings),
         "model_files": [f"models/{{model}}/{name}" for name in _OF_MODEL] + named,
     }
-    described = {os.path.basename(table.path): table.rows for table in columns.TABLES}
+    described = {os.path.basename(table.path): table.rows for table in reference.TABLES}
     return {
         "verdict": verdict(summary),
         "models": len(summary),
@@ -109,12 +109,18 @@ def content(
             for row in changes[: overview.MOST_CHANGES]
         ],
         "changes_in_all": len(changes),
-        "change_counts": [(kind, count) for kind in outcome.CHANGES if (count := kinds.count(kind))],
+        "change_counts": [(kind, count) for kind in KINDS if (count := kinds.count(kind))],
         "all_new": bool(kinds) and kinds.count("new") == len(kinds) == len(summary),
         "plots": list(plots.plots(summary, read["timings"], read["op_types"])),
         "files": [(name, described[name]) for name in _OF_ZOO],
         "data": data,
     }
+
+
+def frame(path: str, table: Table) -> pd.DataFrame:
+    """A table on the disk, all strings. Raises Problem where it cannot be read, or lacks a column of `table`."""
+    header, rows = csv_files.read(path, table.header)
+    return pd.DataFrame(rows, columns=header, dtype=str)
 
 
 def write(frozen: str, reports: str, path: Path, zoos: list[str], has_settings: bool) -> None:
@@ -124,7 +130,7 @@ def write(frozen: str, reports: str, path: Path, zoos: list[str], has_settings: 
       frozen, reports, zoos: the directories that the page is about.
       has_settings: as for `commands`.
     """
-    read = {name: csv_files.read(f"{reports}/{name}.csv", needed) for name, needed in _TABLES.items()}
+    read = {name: frame(f"{reports}/{name}.csv", table) for name, table in _TABLES.items()}
     html = template.render(_SOURCE, content(read, frozen, reports, zoos, has_settings))
     with records.written_whole(path) as temporary:
         temporary.write_text(html, encoding="utf-8")

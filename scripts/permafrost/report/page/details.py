@@ -12,7 +12,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 from permafrost import records
-from permafrost.report import columns
+from permafrost.report.columns import TEXT
+from permafrost.report.reference import type_of
 
 MOST_ROWS = 16  # of each table
 _COUNT = re.compile("[0-9]{1,19}")  # Python reads no number of any number of digits.
@@ -96,7 +97,7 @@ def _table(path: Path, largest: str = "", left_out: str = "") -> dict:
 
 def _value(column: str, cell: str) -> str | int | float:
     """A cell as a number where its column holds numbers that JSON has, else as text."""
-    if columns.type_of(column) == columns.TEXT:
+    if type_of(column) == TEXT:
         return cell
     try:
         number = int(cell) if cell.lstrip("-").isdecimal() else float(cell)
