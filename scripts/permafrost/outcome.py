@@ -66,18 +66,6 @@ CAUSES = {
 # Faults of the machine, not of the model: the next run deletes such a record and tries again.
 TRANSIENT = {"disk_full", "io_error", "killed", "timeout", "changed"}
 
-# The names of all files that the pipeline writes.
-MADE_FILES = {
-    "frozen_graph.pb", "provenance.json", "import.json", "verify.json", "verification.csv",
-    "outputs.csv", "ops.csv", "frozen_ops.csv", "variables.csv", "findings.csv",
-    "zoo.csv", "summary.csv", "timings.csv", "op_types.csv", "gate.txt",
-    "judged.json", "judged.csv", "judged.txt", "judge.log", "list_judged.log",
-    "settings.yaml", "settings.log", ".zoo.json", ".zoo.cache.json", ".lock",
-    "import_meta.log", "freeze.log", "verify.log", "list_ops.log", "discover.log", "summarize.log",
-    "changes.csv", "changes.log", ".last_summary.csv", "graph.svg", "index.html", "page.log",
-    "list_ops.json", "gate.log", "judged.log",
-}  # fmt: skip
-
 
 class Problem(Exception):
     """Something about a model that the reports must say.

@@ -9,7 +9,8 @@ import sys
 import pytest
 
 from conftest import HOME, SAMPLE_ZOO
-from permafrost.outcome import CAUSES, MADE_FILES, STATUSES, TRANSIENT
+from permafrost.layout import MADE_FILES
+from permafrost.outcome import CAUSES, STATUSES, TRANSIENT
 from permafrost.report.tables.summary import SUMMARY
 from stages import frozen, imported, sources
 

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from permafrost import records
+from permafrost import layout, records
 from permafrost.outcome import VERIFIED, Problem
 
 
@@ -12,7 +12,7 @@ def row(model: dict, reports: str) -> dict:
     Args:
       model: as in the state file of discovery.
     """
-    path = Path(reports, "models", model["id"], "judged.json")
+    path = Path(layout.of_model(reports, model["id"], layout.JUDGED_VERDICT))
     try:
         found = records.load(path)
     except (OSError, ValueError) as error:

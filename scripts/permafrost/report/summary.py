@@ -6,7 +6,7 @@ summary.csv is the same bytes for the same zoo: times and memory are in timings.
 from dataclasses import dataclass
 from pathlib import Path
 
-from permafrost import records
+from permafrost import layout, records
 from permafrost.outcome import FAILED, STATUSES, Problem
 from permafrost.report import csv_files
 from permafrost.report.tables.findings import FINDINGS
@@ -30,9 +30,10 @@ def read_records(frozen: str | Path, reports: str | Path, model: str) -> tuple[l
 
     The sentence names the first file that is missing or is no record; it is empty where all are there.
     """
-    directory = f"{reports}/models/{model}"
+    verdict = layout.of_model(reports, model, layout.VERDICT)
+    provenance = layout.of_frozen(frozen, model, layout.PROVENANCE)
     found, wrong = [], ""
-    for path in (f"{directory}/import.json", f"{frozen}/{model}/provenance.json", f"{directory}/verify.json"):
+    for path in (layout.of_model(reports, model, layout.IMPORT), provenance, verdict):
         try:
             found.append(records.load(path))
         except (OSError, ValueError, RecursionError) as error:
@@ -41,7 +42,7 @@ def read_records(frozen: str | Path, reports: str | Path, model: str) -> tuple[l
             wrong = wrong or f"{path} cannot be read: {reason}"
     status = found[2].get("status", FAILED)
     if status not in STATUSES:
-        wrong = wrong or f"{directory}/verify.json has the status {status!r}, which is none of {', '.join(STATUSES)}"
+        wrong = wrong or f"{verdict} has the status {status!r}, which is none of {', '.join(STATUSES)}"
     return found, wrong
 
 
@@ -60,7 +61,7 @@ def result(model: dict, found: list[dict], wrong: str) -> Result:
 def listing_record(reports: str | Path, model: str) -> dict:
     """The record of a model's listing of ops, {} for one that cannot be read: only its timing is shown."""
     try:
-        return records.load(f"{reports}/models/{model}/list_ops.json")
+        return records.load(layout.of_model(reports, model, layout.LISTING))
     except (OSError, ValueError):
         return {}
 
@@ -91,7 +92,7 @@ def op_type_rows(model: str, found: list[dict]) -> list[dict]:
 def finding_rows(reports: str | Path, model: str) -> list[dict[str, str]]:
     """The rows of a model's own findings.csv; none without that file."""
     try:
-        return csv_files.read_rows(f"{reports}/models/{model}/findings.csv", FINDINGS.header)
+        return csv_files.read_rows(layout.of_model(reports, model, layout.MODEL_FINDINGS), FINDINGS.header)
     except Problem:
         return []
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from permafrost import outcome, records
+from permafrost import layout, outcome, records
 from permafrost.report import csv_files, reference
 from permafrost.report.columns import Table
 from permafrost.report.page import overview, plots, template
@@ -28,12 +28,14 @@ _MEANINGS = {
     "unverifiable": "frozen, but they could not be run or compared",
     "failed": "could not be frozen; there is no .pb",
 }
-_OF_MODEL = (
-    "import.json", "outputs.csv", "ops.csv", "frozen_ops.csv", "variables.csv", "findings.csv", "graph.svg",
-    "list_ops.json", "verify.json", "verification.csv", "import_meta.log", "freeze.log", "verify.log", "list_ops.log",
-)  # fmt: skip
-_OF_ZOO = ("summary.csv", "changes.csv", "findings.csv", "zoo.csv", "op_types.csv", "timings.csv")
-_TABLES = {"summary": SUMMARY, "changes": CHANGES, "findings": FINDINGS, "timings": TIMINGS, "op_types": OP_TYPES}
+_SHOWN = (layout.SUMMARY, layout.CHANGES, layout.FINDINGS, layout.ZOO, layout.OP_TYPES, layout.TIMINGS)
+_READ = {
+    layout.SUMMARY: SUMMARY,
+    layout.CHANGES: CHANGES,
+    layout.FINDINGS: FINDINGS,
+    layout.TIMINGS: TIMINGS,
+    layout.OP_TYPES: OP_TYPES,
+}
 
 
 def verdict(summary: pd.DataFrame) -> str:
@@ -77,24 +79,25 @@ def content(
     """All that the template shows, and `data`, all that its script shows.
 
     Args:
-      read: the tables of _TABLES, all strings.
+      read: the tables of _READ, all strings.
       has_settings: as for `commands`.
     """
-    summary = read["summary"]
+    summary = read[layout.SUMMARY]
     roots = [*zoos, frozen, reports, os.getcwd(), os.path.expanduser("~"), str(_SOURCE.parents[4])]
     of_all, of_findings = hider(roots), hider(roots, foreign=False)
-    named = [os.path.relpath(frozen, reports) + f"/{{model}}/{name}" for name in ("provenance.json", "frozen_graph.pb")]
-    changes = overview.told_changes(read["changes"])
+    beside = [f"{layout.MODELS}/{{model}}/{name}" for name in layout.OF_MODEL]
+    named = [layout.of_frozen(os.path.relpath(frozen, reports), "{model}", name) for name in layout.OF_FROZEN]
+    changes = overview.told_changes(read[layout.CHANGES])
     kinds = [row["change"] for row in changes]
     data = {
-        "models": overview.models_table(summary, read["findings"], of_all),
+        "models": overview.models_table(summary, read[layout.FINDINGS], of_all),
         "details": overview.details(
             overview.worst_first(summary), lambda model: detail(frozen, reports, model, (of_findings, of_all))
         ),
         "types": reference.TYPES,
         "meanings": SUMMARY.sentences(),
         "commands": commands(zoos, frozen, reports, has_settings),
-        "model_files": [f"models/{{model}}/{name}" for name in _OF_MODEL] + named,
+        "model_files": beside + named,
     }
     described = {os.path.basename(table.path): table.rows for table in reference.TABLES}
     return {
@@ -103,7 +106,7 @@ def content(
         "answer": overview.answer(summary),
         "meanings": _MEANINGS,
         "steps": [step | {"hint": of_all(step["hint"])} for step in overview.next_steps(summary)],
-        "warnings": [row | {"advice": of_findings(row["advice"])} for row in overview.warnings(read["findings"])],
+        "warnings": [row | {"advice": of_findings(row["advice"])} for row in overview.warnings(read[layout.FINDINGS])],
         "changes": [
             row | {"before": of_all(row["before"]), "after": of_all(row["after"])}
             for row in changes[: overview.MOST_CHANGES]
@@ -111,8 +114,8 @@ def content(
         "changes_in_all": len(changes),
         "change_counts": [(kind, count) for kind in KINDS if (count := kinds.count(kind))],
         "all_new": bool(kinds) and kinds.count("new") == len(kinds) == len(summary),
-        "plots": list(plots.plots(summary, read["timings"], read["op_types"])),
-        "files": [(name, described[name]) for name in _OF_ZOO],
+        "plots": list(plots.plots(summary, read[layout.TIMINGS], read[layout.OP_TYPES])),
+        "files": [(name, described[name]) for name in _SHOWN],
         "data": data,
     }
 
@@ -130,7 +133,7 @@ def write(frozen: str, reports: str, path: Path, zoos: list[str], has_settings: 
       frozen, reports, zoos: the directories that the page is about.
       has_settings: as for `commands`.
     """
-    read = {name: frame(f"{reports}/{name}.csv", table) for name, table in _TABLES.items()}
+    read = {name: frame(f"{reports}/{name}", table) for name, table in _READ.items()}
     html = template.render(_SOURCE, content(read, frozen, reports, zoos, has_settings))
     with records.written_whole(path) as temporary:
         temporary.write_text(html, encoding="utf-8")

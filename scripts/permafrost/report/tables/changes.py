@@ -1,12 +1,13 @@
 """changes.csv: what is other than in the last finished run."""
 
+from permafrost import layout
 from permafrost.report.columns import MODEL, Table, Text
 
 # In the order in which they matter.
 KINDS = WORSE, NEW, GONE, BETTER, CHANGED = "worse", "new", "gone", "better", "changed"
 
 CHANGES = Table(
-    "reports/changes.csv",
+    f"reports/{layout.CHANGES}",
     "what is other than in the last finished run, the worst first; without such a run all models are new",
     (
         Text("model", MODEL),

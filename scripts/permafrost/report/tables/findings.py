@@ -1,12 +1,14 @@
 """findings.csv: what a careful colleague would warn about."""
 
+from permafrost import layout
 from permafrost.report.columns import MODEL, Table, Text
 
 SEVERITIES = ERROR, WARNING, INFO = "error", "warning", "info"
 
 FINDINGS = Table(
-    "reports/findings.csv",
-    "what a careful colleague would warn about; each model has its own in reports/models/<model>/findings.csv",
+    f"reports/{layout.FINDINGS}",
+    "what a careful colleague would warn about; each model has its own in "
+    f"{layout.of_model('reports', '<model>', layout.MODEL_FINDINGS)}",
     (
         Text("model", MODEL),
         Text("severity", "`error`, `warning` or `info`"),

@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 
+from permafrost import layout
 from permafrost.report.columns import Column, Integer, Table, Text
 from permafrost.report.tables.summary import SUMMARY
 
@@ -11,7 +12,7 @@ def _as_in_summary(*names: str) -> list[Column]:
 
 
 JUDGED = Table(
-    "reports/judged.csv",
+    f"reports/{layout.JUDGED}",
     "a row for each frozen graph that `snakemake judge` judged, sorted by the model's id",
     (
         *_as_in_summary("model", "status", "stage", "cause", "message", "hint"),

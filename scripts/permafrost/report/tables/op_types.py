@@ -1,9 +1,10 @@
 """op_types.csv: how many ops of each type a model has, before and after."""
 
+from permafrost import layout
 from permafrost.report.columns import MODEL, Integer, Table, Text
 
 OP_TYPES = Table(
-    "reports/op_types.csv",
+    f"reports/{layout.OP_TYPES}",
     "a row for each op type of each model",
     (
         Text("op_type", "the op type"),

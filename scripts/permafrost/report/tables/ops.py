@@ -1,9 +1,10 @@
 """ops.csv and frozen_ops.csv: the ops of a model, before and after."""
 
+from permafrost import layout
 from permafrost.report.columns import Integer, Table, Text
 
 OPS = Table(
-    "reports/models/<model>/ops.csv, frozen_ops.csv",
+    f"{layout.of_model('reports', '<model>', layout.OPS)}, {layout.FROZEN_OPS}",
     "a row for each op of the meta graph, and of the frozen graph",
     (
         Text("name", "the node's name"),

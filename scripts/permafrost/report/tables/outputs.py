@@ -1,9 +1,10 @@
 """outputs.csv: all that could be an output of a model."""
 
+from permafrost import layout
 from permafrost.report.columns import Number, Table, Text
 
 OUTPUTS = Table(
-    "reports/models/<model>/outputs.csv",
+    layout.of_model("reports", "<model>", layout.OUTPUTS),
     "all that could be an output of the model, best first",
     (
         Text("output", "the tensor or node", lambda entry: entry["name"]),

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from permafrost import layout
 from permafrost.outcome import CAUSES, VERIFIED
 from permafrost.report.columns import MODEL, Integer, Number, Table, Text
 
@@ -77,7 +78,7 @@ def _repairs(result: Result) -> list[str]:
 
 
 SUMMARY = Table(
-    "reports/summary.csv",
+    f"reports/{layout.SUMMARY}",
     "a row for each model, sorted by id; the same bytes for the same zoo",
     (
         Text("model", MODEL, lambda result: result.model["id"]),

@@ -1,9 +1,10 @@
 """timings.csv: how long each stage took, and how much memory."""
 
+from permafrost import layout
 from permafrost.report.columns import MODEL, Number, Table, Text
 
 TIMINGS = Table(
-    "reports/timings.csv",
+    f"reports/{layout.TIMINGS}",
     "a row for each stage of each model",
     (
         Text("model", MODEL),

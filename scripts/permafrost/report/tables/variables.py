@@ -1,5 +1,6 @@
 """variables.csv: the variables of a model, and the checkpoint key of each."""
 
+from permafrost import layout
 from permafrost.report.columns import Integer, Table, Text
 
 
@@ -8,7 +9,7 @@ def _shape(variable: dict) -> str | None:
 
 
 VARIABLES = Table(
-    "reports/models/<model>/variables.csv",
+    layout.of_model("reports", "<model>", layout.VARIABLES),
     "a row for each variable of the meta graph",
     (
         Text("variable", "the variable's node"),

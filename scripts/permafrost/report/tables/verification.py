@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+from permafrost import layout
 from permafrost.report.columns import Integer, Number, Table, Text
 
 
@@ -13,7 +14,7 @@ class _Count(Number):
 
 
 VERIFICATION = Table(
-    "reports/models/<model>/verification.csv",
+    layout.of_model("reports", "<model>", layout.VERIFICATION),
     "a row for each output and trial",
     (
         Text("output", "the tensor that was compared"),

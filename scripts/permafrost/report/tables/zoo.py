@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from permafrost import layout
 from permafrost.report import csv_files
 from permafrost.report.columns import MODEL, Integer, Table, Text
 
@@ -35,7 +36,7 @@ def _problem(key: str):
 
 
 ZOO = Table(
-    "reports/zoo.csv",
+    f"reports/{layout.ZOO}",
     "a row for each checkpoint found below the zoo, also the unusable, and for links that lead out of it",
     (
         Text("model", f"{MODEL}; empty for a link that belongs to none", _of("model")),
