@@ -15,8 +15,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from test_checkpoint_readers import block, entry, handle, read_table, save, sealed, table, values
 
-from permafrost.checkpoint.reader import ITEM_SIZES, open_checkpoint, read_index_header
+from permafrost.checkpoint.reader import open_checkpoint, read_index_header
 from permafrost.checkpoint.sstable import MAGIC
+from permafrost.graph.dtypes import ITEM_SIZES
 from permafrost.graph.protos import saved_tensor_slice_pb2, tensor_bundle_pb2, types_pb2
 from permafrost.outcome import CAUSES, Problem
 

@@ -12,6 +12,7 @@ import tensorflow as tf
 from tensorflow.python.framework import op_def_registry
 
 from permafrost.graph.argument_types import argument_types
+from permafrost.graph.dtypes import dtype_of
 from permafrost.graph.static import element_count
 from permafrost.graph.tensorflow_import import import_to_look_at
 from permafrost.graph.variable_ops import VARIABLE_OPS, static_shape
@@ -139,13 +140,8 @@ def _bytes_held(node) -> int | None:
 def _tensor_bytes(shape, dtype: int) -> int | None:
     """The bytes of a tensor of a shape, None where nobody can tell or there are more than 64 bits count."""
     count = element_count(shape)
-    try:
-        dtype = tf.dtypes.as_dtype(dtype)
-    except TypeError:
-        return None
-    if count is None or dtype in (tf.string, tf.resource, tf.variant):
-        return None
-    return integer(count * dtype.size)
+    known = dtype_of(dtype)
+    return integer(count * known.size) if known and known.size and count is not None else None
 
 
 def _definitions(graph_def, producer_ops) -> dict:
