@@ -16,7 +16,8 @@ from crc32c import crc32c
 from conftest import HOME
 from permafrost.checkpoint import v2 as bundle_module
 from permafrost.checkpoint.reader import open_checkpoint, read_index_header
-from permafrost.checkpoint.sstable import MAGIC, StoredFile, Table, masked
+from permafrost.checkpoint.sstable import StoredFile, Table
+from permafrost.encoding import TABLE_MAGIC, masked
 from permafrost.graph.protos import saved_tensor_slice_pb2, tensor_bundle_pb2, types_pb2
 from permafrost.outcome import Problem
 
@@ -446,7 +447,7 @@ def table(data_blocks, handles=None):
         content += data
     meta, index = block([]), block(entries)
     footer = handle(len(content), meta) + handle(len(content + meta), index)
-    return content + meta + index + footer.ljust(40, b"\0") + MAGIC
+    return content + meta + index + footer.ljust(40, b"\0") + TABLE_MAGIC
 
 
 def bundle_of(tmp_path, entries, data, **header):
@@ -607,7 +608,7 @@ def test_real_checkpoints(real_zoo):
     compared = 0
     for path in sorted(real_zoo.rglob("*")):
         prefix = str(path.with_suffix("")) if path.suffix == ".index" else str(path)
-        if path.suffix != ".index" and not (path.is_file() and path.read_bytes()[-8:] == MAGIC):
+        if path.suffix != ".index" and not (path.is_file() and path.read_bytes()[-8:] == TABLE_MAGIC):
             continue
         try:
             open_checkpoint(prefix).close()

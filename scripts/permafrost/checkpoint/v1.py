@@ -14,8 +14,9 @@ from typing import NamedTuple
 
 from google.protobuf.message import DecodeError
 
-from permafrost.checkpoint.sstable import StoredFile, Table, read_varint
+from permafrost.checkpoint.sstable import StoredFile, Table
 from permafrost.checkpoint.v2 import CHUNK, Tensor, check_version, shape_of, slice_key, slice_of
+from permafrost.encoding import read_varint
 from permafrost.graph.dtypes import DTYPES, ITEM_SIZES, enum_name, has_field
 from permafrost.graph.protos import saved_tensor_slice_pb2, tensor_pb2
 from permafrost.outcome import Problem
@@ -126,9 +127,8 @@ class V1Checkpoint:
         value = self._value(name, piece)
         try:
             tensor = _joined(_fields(_joined(_fields(value, _SLICES_DATA)), _SLICE_DATA))
-            found = _fields(tensor, _TENSOR_FIELDS[DTYPES[dtype].field]) or _fields(
-                tensor, _TENSOR_FIELDS["tensor_content"]
-            )
+            typed, content = (_TENSOR_FIELDS[field] for field in (DTYPES[dtype].field, "tensor_content"))
+            found = _fields(tensor, typed) or _fields(tensor, content)
         except ValueError as error:
             raise Problem(
                 "corrupt", f"{self.files[piece.shard].path} has a garbled value of tensor {name!r}: {error}"

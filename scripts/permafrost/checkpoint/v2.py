@@ -18,7 +18,8 @@ from typing import NamedTuple
 from crc32c import crc32c
 from google.protobuf.message import DecodeError
 
-from permafrost.checkpoint.sstable import LARGEST_INDEX, StoredFile, Table, masked, read_varint
+from permafrost.checkpoint.sstable import LARGEST_INDEX, StoredFile, Table
+from permafrost.encoding import masked, read_varint
 from permafrost.graph.dtypes import ITEM_SIZES
 from permafrost.graph.protos import tensor_bundle_pb2, types_pb2
 from permafrost.outcome import Problem

@@ -7,12 +7,13 @@ fewer than two elements, and the dtypes that tensor_util.make_tensor_proto leave
 to the TensorProto's typed fields.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from math import prod
 
 from crc32c import crc32c
 
+from permafrost.encoding import varint
 from permafrost.graph.dtypes import DTYPES, enum_name, has_field
 from permafrost.graph.protos import graph_pb2, node_def_pb2, tensor_pb2, tensor_shape_pb2, types_pb2
 from permafrost.outcome import Problem
@@ -53,7 +54,7 @@ def frozen_bytes(graph_def, constants: dict[str, Constant]) -> int:
             size = node.ByteSize()
         else:
             size = _framed(constant)[1] if constant.streams else constant.nbytes + 64 + len(node.name)
-        total += 1 + len(_varint(size)) + size
+        total += 1 + len(varint(size)) + size
     if total > LARGEST_GRAPH:
         largest = sorted(constants.values(), key=lambda constant: -constant.nbytes)[:10]
         names = ", ".join(f"{constant.node} ({constant.nbytes} bytes)" for constant in largest)
@@ -90,7 +91,7 @@ def write(path, graph_def, constants: dict[str, Constant], checkpoint) -> tuple[
                 _put_node(put, node.SerializeToString(deterministic=True))
             elif constant.streams:
                 head, length = _framed(constant)
-                put(b"\x0a" + _varint(length) + head)
+                put(b"\x0a" + varint(length) + head)
                 checkpoint.stream(constant.key, put, constant.start, constant.extent)
             else:
                 _put_node(put, _small_constant(constant, checkpoint).SerializeToString(deterministic=True))
@@ -99,7 +100,7 @@ def write(path, graph_def, constants: dict[str, Constant], checkpoint) -> tuple[
 
 
 def _put_node(put: Callable[[bytes], None], node: bytes) -> None:
-    put(b"\x0a" + _varint(len(node)) + node)
+    put(b"\x0a" + varint(len(node)) + node)
 
 
 def _tail(graph_def) -> bytes:
@@ -121,10 +122,10 @@ def _framed(constant: Constant) -> tuple[bytes, int]:
     node = node_def_pb2.NodeDef(name=constant.node, op="Const")
     node.attr["dtype"].type = constant.dtype
     head = node.SerializeToString(deterministic=True)
-    content = _empty_tensor(constant).SerializeToString(deterministic=True) + b"\x22" + _varint(constant.nbytes)
+    content = _empty_tensor(constant).SerializeToString(deterministic=True) + b"\x22" + varint(constant.nbytes)
     length = len(content) + constant.nbytes
     for tag in (b"\x42", b"\x0a\x05value\x12", b"\x2a"):
-        prefix = tag + _varint(length)
+        prefix = tag + varint(length)
         content, length = prefix + content, len(prefix) + length
     return head + content, len(head) + length
 
@@ -152,14 +153,3 @@ def _small_constant(constant: Constant, checkpoint):
         raise Problem("unsupported_op", f"variable {constant.node!r} has dtype {name}, which no constant can hold")
     node.attr["value"].tensor.CopyFrom(tensor)
     return node
-
-
-def _varint(number: int) -> bytes:
-    return bytes(_varint_bytes(number))
-
-
-def _varint_bytes(number: int) -> Iterator[int]:
-    while number > 127:
-        yield number & 127 | 128
-        number >>= 7
-    yield number
