@@ -13,7 +13,8 @@ import traceback
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from permafrost.outcome import CAUSES, FAILED, MADE_FILES, TRANSIENT, VERIFIED, Problem
+from permafrost import layout
+from permafrost.outcome import CAUSES, FAILED, TRANSIENT, VERIFIED, Problem
 
 OK = "ok"
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
@@ -22,16 +23,16 @@ _TEMPORARY = re.compile(r"\.(.+)\.[0-9]+\.tmp")
 
 # What the readers of a record of this name and status find in it, whatever the model.
 WHOLE = {
-    ("import.json", OK): {
+    (layout.IMPORT, OK): {
         "prefix", "graph", "variables", "outputs", "inputs", "op_types", "checkpoint_bytes", "findings", "batches",
         "rehearsal",
     },
-    ("provenance.json", OK): {
+    (layout.PROVENANCE, OK): {
         "outputs", "inputs", "sha256", "frozen_bytes", "frozen_crc32c", "frozen_nodes", "frozen_variables", "op_types",
         "tensors", "initializers", "cuts", "repairs",
     },
-    ("verify.json", VERIFIED): {"match", "behaviour", "trials", "max_abs_diff"},
-    ("judged.json", VERIFIED): {"match", "behaviour", "trials", "max_abs_diff", "inputs", "outputs"},
+    (layout.VERDICT, VERIFIED): {"match", "behaviour", "trials", "max_abs_diff"},
+    (layout.JUDGED_VERDICT, VERIFIED): {"match", "behaviour", "trials", "max_abs_diff", "inputs", "outputs"},
 }  # fmt: skip
 
 
@@ -63,7 +64,7 @@ def sweep(path: Path) -> None:
 def is_temporary(name: str) -> bool:
     """Whether a file of this name is one of written_whole's for a file of the pipeline's, as a killed run leaves it."""
     match = _TEMPORARY.fullmatch(name)
-    return match is not None and match[1] in MADE_FILES
+    return match is not None and match[1] in layout.MADE_FILES
 
 
 def write_json(path: str | Path, content: dict) -> None:

@@ -11,7 +11,7 @@ import tensorflow as tf
 
 from conftest import HOME
 from permafrost.checkpoint.reader import open_checkpoint
-from permafrost.checkpoint.sstable import MAGIC
+from permafrost.encoding import TABLE_MAGIC
 from permafrost.outcome import Problem
 from saved_checkpoints import as_bytes, cause_of, compare_all, restored, save, values
 
@@ -177,7 +177,7 @@ def test_real_checkpoints(real_zoo):
     compared = 0
     for path in sorted(real_zoo.rglob("*")):
         prefix = str(path.with_suffix("")) if path.suffix == ".index" else str(path)
-        if path.suffix != ".index" and not (path.is_file() and path.read_bytes()[-8:] == MAGIC):
+        if path.suffix != ".index" and not (path.is_file() and path.read_bytes()[-8:] == TABLE_MAGIC):
             continue
         try:
             open_checkpoint(prefix).close()

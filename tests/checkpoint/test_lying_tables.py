@@ -9,7 +9,7 @@ from crc32c import crc32c
 from made_tables import block, entry, handle, read_table, sealed, table, varint
 from permafrost.checkpoint import v2 as bundle_module
 from permafrost.checkpoint.reader import open_checkpoint, read_index_header
-from permafrost.checkpoint.sstable import masked
+from permafrost.encoding import masked
 from permafrost.graph.protos import saved_tensor_slice_pb2, tensor_bundle_pb2, types_pb2
 from saved_checkpoints import cause_of, compare_all, read_everything, save, values
 

@@ -17,6 +17,7 @@ from conftest import SAMPLE_ZOO
 from permafrost import outcome, records, settings
 from permafrost.graph.metagraph import read_meta_graph
 from permafrost.graph.protos import types_pb2
+from permafrost.report.tables.outputs import OUTPUTS
 from permafrost.sandbox import limits
 from permafrost.stages import freeze_model, import_model, list_model, verify_model
 from stages import default_settings, frozen, imported, problem_of, sources
@@ -115,7 +116,7 @@ def test_choosing_that_does_not_end(model, tmp_path, monkeypatch):
     record = records.load(path)
     assert (record["stage"], record["cause"], record["transient"]) == ("import_meta", "timeout", True)
     assert record["nodes"] > 0
-    assert (tmp_path / "outputs.csv").read_text() == ",".join(outcome.RANKING_COLUMNS) + "\n"
+    assert (tmp_path / "outputs.csv").read_text() == ",".join(OUTPUTS.header) + "\n"
 
 
 def test_planning_that_does_not_end(model, tmp_path, monkeypatch):

@@ -12,7 +12,8 @@ import pytest
 from conftest import HOME, SAMPLE_ZOO
 from delete import delete
 from permafrost import records
-from permafrost.outcome import MADE_FILES, Problem
+from permafrost.layout import MADE_FILES
+from permafrost.outcome import Problem
 from permafrost.workflow.pipeline import Pipeline
 
 

@@ -3,7 +3,8 @@
 import cramjam
 from crc32c import crc32c
 
-from permafrost.checkpoint.sstable import MAGIC, StoredFile, Table, masked
+from permafrost.checkpoint.sstable import StoredFile, Table
+from permafrost.encoding import TABLE_MAGIC, masked
 
 
 def varint(number):
@@ -42,7 +43,7 @@ def table(data_blocks, handles=None):
         content += data
     meta, index = block([]), block(entries)
     footer = handle(len(content), meta) + handle(len(content + meta), index)
-    return content + meta + index + footer.ljust(40, b"\0") + MAGIC
+    return content + meta + index + footer.ljust(40, b"\0") + TABLE_MAGIC
 
 
 def read_table(path):

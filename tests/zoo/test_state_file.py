@@ -14,7 +14,8 @@ from made_checkpoints import (
     put,
     put_v2,
 )
-from permafrost.outcome import ZOO_COLUMNS, Problem
+from permafrost.outcome import Problem
+from permafrost.report.tables.zoo import ZOO
 from permafrost.zoo import state_file
 
 
@@ -63,7 +64,7 @@ def test_zoo_csv(tmp_path):
     assert discover.main(["--state", str(path), "--keep", str(tmp_path / "kept.json"), str(table_file)]) == 0
     assert state_file.read(tmp_path / "kept.json") == state_file.read(path)
     rows = pd.read_csv(table_file, dtype=str, keep_default_na=False)
-    assert tuple(rows.columns) == ZOO_COLUMNS
+    assert tuple(rows.columns) == ZOO.header
     assert list(rows.model) == ["%FF%0A.ckpt", "a %22b%22%2C c", "a %22b%22%2C c"]
     assert list(rows.step) == ["", "1", "2"] and list(rows.selected) == ["yes", "no", "yes"]
     assert list(rows.cause) == ["lfs_pointer", "", ""]
@@ -78,7 +79,7 @@ def test_zoo_csv_of_an_empty_zoo(tmp_path):
         state_file.handed(state_file.scan([f"{tmp_path}/zoo"], [], tmp_path / "s.json", latest)), tmp_path / "s.json"
     )
     assert discover.main(["--state", f"{tmp_path}/s.json", "--keep", f"{tmp_path}/k.json", f"{tmp_path}/zoo.csv"]) == 0
-    assert (tmp_path / "zoo.csv").read_text() == ",".join(ZOO_COLUMNS) + "\n"
+    assert (tmp_path / "zoo.csv").read_text() == ",".join(ZOO.header) + "\n"
 
 
 def test_discover_without_a_state_file(tmp_path, capsys):

@@ -36,7 +36,7 @@ def judge(imported: dict, provenance: dict, frozen_graph: str, settings: dict, d
       directory: where relative `file:` inputs are looked up.
     Returns a JSON-able dict: weights, nodes_checked, random_ops, match (`` unless all trials match), behaviour (of the
       outputs, see judge.behaviour), trials, batches, max_abs_diff, tolerance_used, rows (one for each tensor and
-      trial, with comparison.VERIFICATION_COLUMNS), control (which change was noticed, where the outputs match), and
+      trial, with what comparison.compare gives), control (which change was noticed, where the outputs match), and
       finding ({cause, message}: outputs_differ, random, unordered or insensitive) where the model is not verified.
     Raises Problem with a cause that says what was found before there was anything to compare (permafrost.outcome).
       The weights have been compared before the outputs' part of the graph is looked at or run.

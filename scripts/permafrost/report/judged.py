@@ -2,31 +2,29 @@
 
 from pathlib import Path
 
-import pandas as pd
-
-from permafrost import records
-from permafrost.outcome import JUDGED_COLUMNS, VERIFIED, Problem
-from permafrost.report import csv_files
-
-_NUMBERS = {"max_abs_diff", "tolerance_used"}
+from permafrost import layout, records
+from permafrost.outcome import VERIFIED, Problem
 
 
-def row(model: dict, reports: str) -> tuple:
-    """A model's row, with a value for each of JUDGED_COLUMNS.
+def row(model: dict, reports: str) -> dict:
+    """A model's row of judged.csv.
 
     Args:
       model: as in the state file of discovery.
     """
-    path = Path(reports, "models", model["id"], "judged.json")
+    path = Path(layout.of_model(reports, model["id"], layout.JUDGED_VERDICT))
     try:
         found = records.load(path)
     except (OSError, ValueError) as error:
         found = records.failure("judge", Problem("internal", f"{path} cannot be read: {error}"))
-    found |= {"model": model["id"], "expect": model.get("expect", VERIFIED), "inputs": list(found.get("inputs", ()))}
-    return tuple(found.get(column) for column in JUDGED_COLUMNS)
+    return found | {
+        "model": model["id"],
+        "expect": model.get("expect", VERIFIED),
+        "inputs": list(found.get("inputs", ())),
+    }
 
 
-def table(state: dict, reports: str) -> pd.DataFrame:
+def rows(state: dict, reports: str) -> list[dict]:
     """The rows of judged.csv, sorted by the model's id.
 
     Args:
@@ -34,5 +32,4 @@ def table(state: dict, reports: str) -> pd.DataFrame:
       reports: the directory of models/<model>/judged.json.
     """
     models = sorted(state["models"], key=lambda model: model["id"])
-    rows = [row(model, reports) for model in models if model["judge"]]
-    return csv_files.table(rows, JUDGED_COLUMNS, {"trials", "weights"}, _NUMBERS)
+    return [row(model, reports) for model in models if model["judge"]]

@@ -2,12 +2,9 @@
 
 from collections.abc import Callable
 
-import pandas as pd
-
 from permafrost import records
-from permafrost.judge.comparison import VERIFICATION_COLUMNS
 from permafrost.outcome import UNVERIFIABLE
-from permafrost.report import csv_files
+from permafrost.report.tables.verification import VERIFICATION
 
 
 def write(stage: str, model: str, record: str, table: str, judge: Callable[[dict], dict], attempt: str = "") -> None:
@@ -28,4 +25,4 @@ def write(stage: str, model: str, record: str, table: str, judge: Callable[[dict
         return outcome
 
     records.write_record(stage, model, record, work, attempt, failed=UNVERIFIABLE)
-    csv_files.write(table, pd.DataFrame(rows, columns=list(VERIFICATION_COLUMNS)))
+    VERIFICATION.write(table, rows)

@@ -10,7 +10,7 @@ from pathlib import Path
 import crc32c
 import google.protobuf
 
-from permafrost import records
+from permafrost import layout, records
 from permafrost.checkpoint.reader import open_checkpoint
 from permafrost.checkpoint.unchanged import stamp_of, watched
 from permafrost.freezer import freezing, planning
@@ -79,7 +79,7 @@ def run(model: str, attempt: str, import_record: str, options: dict, path: Path)
       options: as provenance has them.
     """
     imported = records.load_or_fail(import_record, "freeze")
-    frozen_graph = path.with_name("frozen_graph.pb")
+    frozen_graph = path.with_name(layout.FROZEN_GRAPH)
     records.reserve(path)
     records.sweep(frozen_graph)
 

@@ -8,8 +8,6 @@ import contextlib
 import os
 import time
 
-import pandas as pd
-
 from permafrost import records
 from permafrost.checkpoint import unchanged
 from permafrost.checkpoint.reader import open_checkpoint
@@ -18,8 +16,8 @@ from permafrost.freezer.beginning import Beginning
 from permafrost.graph import graph_sources, op_registry
 from permafrost.graph.index import GraphIndex
 from permafrost.judge import model_files
-from permafrost.outcome import RANKING_COLUMNS, TRANSIENT, Problem
-from permafrost.report import csv_files
+from permafrost.outcome import TRANSIENT, Problem
+from permafrost.report.tables.outputs import OUTPUTS
 from permafrost.sandbox import limits
 from permafrost.signature import choosing, importing
 
@@ -101,13 +99,15 @@ def import_and_rehearse(source: dict, settings: dict, facts: dict) -> dict | Non
     return failure
 
 
-def ranking(record: dict) -> pd.DataFrame:
-    """The table of all that could be an output of a model, best first, with the columns RANKING_COLUMNS."""
+def ranking(record: dict) -> list[dict]:
+    """All that could be an output of a model, best first: the rows of OUTPUTS."""
     entries = record.get("outputs_ranking", ())
-    rows = [(e["name"], "yes" if e["chosen"] else "no", e["score"], e["reasons"]) for e in entries]
     known = {entry["name"] for entry in entries}
-    rows += [(name, "yes", None, record["outputs_why"]) for name in record.get("outputs", ()) if name not in known]
-    return csv_files.table(rows, RANKING_COLUMNS, set(), {"score"})
+    named = [name for name in record.get("outputs", ()) if name not in known]
+    return [
+        *entries,
+        *({"name": name, "chosen": True, "score": None, "reasons": record["outputs_why"]} for name in named),
+    ]
 
 
 def run(model: str, attempt: str, source: dict, settings: dict, record: str, table: str) -> None:
@@ -122,4 +122,4 @@ def run(model: str, attempt: str, source: dict, settings: dict, record: str, tab
         return import_and_rehearse(source, settings, facts)
 
     found = records.write_record("import_meta", model, record, work, attempt)
-    csv_files.write(table, ranking(found))
+    OUTPUTS.write(table, ranking(found))

@@ -13,7 +13,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
-import pandas as pd
 from google.protobuf.message import DecodeError
 
 from permafrost import records
@@ -21,9 +20,13 @@ from permafrost.checkpoint.reader import open_checkpoint
 from permafrost.graph import graph_sources, op_registry
 from permafrost.graph.metagraph import producer_ops
 from permafrost.graph.protos import graph_pb2
-from permafrost.outcome import CAUSES, FINDING_COLUMNS, OP_COLUMNS, TRANSIENT, VARIABLE_COLUMNS, WARNING, Problem
-from permafrost.report import csv_files, graph_findings, state_findings, weight_findings
+from permafrost.outcome import CAUSES, TRANSIENT, Problem
+from permafrost.report import graph_findings, state_findings, weight_findings
+from permafrost.report.columns import Table
 from permafrost.report.picture import drawing
+from permafrost.report.tables.findings import FINDINGS, WARNING
+from permafrost.report.tables.ops import OPS
+from permafrost.report.tables.variables import VARIABLES
 from permafrost.sandbox import limits
 
 # What a stranger's graph brings about must not keep the reports of the whole zoo from being written.
@@ -35,7 +38,7 @@ T = TypeVar("T")
 class Limited:
     """Runs the parts of the stage within a model's limits, all of them together, and none stops the others.
 
-    `told` has a row of contract.FINDING_COLUMNS without the model for each part that reached one, or that failed;
+    `told` has a row of FINDINGS without the model for each part that reached one, or that failed;
     `faults` has the problems that are the machine's, so that another run may do better.
     Args:
       settings: `timeout`, `memory_mb`, `file_mb` and `processes`, or limits.DEFAULTS.
@@ -58,15 +61,15 @@ class Limited:
             self.fail(name, error)
         return otherwise
 
-    def table(self, name: str, rows: list[dict], columns: tuple[str, ...], path: str | Path) -> None:
+    def table(self, name: str, table: Table, rows: list[dict], path: str | Path) -> None:
         """Writes a CSV file; its header alone where a row cannot be written. Raises OSError."""
         try:
-            write_table(rows, columns, path)
+            table.write(path, rows)
         except OSError:
             raise
         except Exception as error:
             self.fail(name, error)
-            write_table([], columns, path)
+            table.write(path, [])
 
     def left(self) -> dict:
         """The settings with the time that is left."""
@@ -123,7 +126,7 @@ def prepared(graph_def, producer=None):
 
 
 def ops(meta_graph, frozen, limited: Limited | None = None) -> list[list[dict]]:
-    """Rows of contract.OP_COLUMNS before and after; none where there is no graph. The graphs are used up.
+    """Rows of OPS before and after; none where there is no graph. The graphs are used up.
 
     Args:
       meta_graph, frozen: the MetaGraphDef and the frozen GraphDef, or None.
@@ -152,7 +155,7 @@ def ops(meta_graph, frozen, limited: Limited | None = None) -> list[list[dict]]:
 
 
 def findings(imported: dict, provenance: dict, meta_graph, frozen, faults: list[Problem]) -> list[dict]:
-    """Rows of contract.FINDING_COLUMNS without the model, the worst first; adds to `faults` what is the machine's.
+    """Rows of FINDINGS without the model, the worst first; adds to `faults` what is the machine's.
 
     Args:
       meta_graph, frozen: the MetaGraphDef and the frozen GraphDef, or None.
@@ -181,11 +184,10 @@ def findings(imported: dict, provenance: dict, meta_graph, frozen, faults: list[
 
 
 def variables(imported: dict, provenance: dict) -> list[dict]:
-    """Rows of contract.VARIABLE_COLUMNS; `frozen` is `yes` for a variable whose value is in the frozen graph."""
+    """Rows of VARIABLES; `frozen` is `yes` for a variable whose value is in the frozen graph."""
     frozen = {tensor["node"] for tensor in provenance.get("tensors", ()) if provenance["status"] == records.OK}
     return [
-        {column: variable.get(column) for column in VARIABLE_COLUMNS}
-        | {"frozen": "yes" if variable["variable"] in frozen else "no"}
+        variable | {"frozen": "yes" if variable["variable"] in frozen else "no"}
         for variable in imported.get("variables", ())
     ]
 
@@ -201,14 +203,6 @@ def picture(provenance: dict, frozen) -> str:
         return drawing.sentence("the graph cannot be drawn; list_ops.log says why")
 
 
-def write_table(rows: list[dict], columns: tuple[str, ...], path: str | Path) -> None:
-    """Writes a CSV file, whole or not at all. Raises OSError."""
-    # dtype object keeps integers whole in a column that has empty cells.
-    table = pd.DataFrame(rows, columns=list(columns), dtype=object)
-    with records.written_whole(path) as temporary:
-        table.to_csv(temporary, index=False, lineterminator="\n")
-
-
 def record_of(faults: list[Problem], model: str, attempt: str, stopwatch: records.Stopwatch) -> dict:
     """The stage's record: a failure where there was a fault of the machine, whose first it names; else a success."""
     outcome = records.failure("list_ops", faults[0]) if faults else records.success()
@@ -217,8 +211,7 @@ def record_of(faults: list[Problem], model: str, attempt: str, stopwatch: record
 
 def write_findings(model: str, found: list[dict], path: str | Path) -> None:
     """Writes the findings of a model, whole or not at all. Raises OSError."""
-    rows = [tuple((row | {"model": model})[column] for column in FINDING_COLUMNS) for row in found]
-    csv_files.write(path, csv_files.table(rows, FINDING_COLUMNS, set(), set()))
+    FINDINGS.write(path, [row | {"model": model} for row in found])
 
 
 @dataclass(frozen=True)
@@ -250,7 +243,7 @@ def run(
         op_registry.load()
     limited = Limited(settings)
     held = limited.part("the variables were", [], variables, imported, frozen_record)
-    limited.table("the variables were", held, VARIABLE_COLUMNS, lists.variables)
+    limited.table("the variables were", VARIABLES, held, lists.variables)
     meta_graph = limited.part("the meta graph was", None, meta_graph_of, imported, limited.faults)
     frozen = limited.part("the frozen graph was", None, frozen_graph_of, frozen_record, frozen_graph)
     both = (imported, frozen_record, meta_graph, frozen)
@@ -260,6 +253,6 @@ def run(
     with records.written_whole(lists.graph) as temporary:
         temporary.write_text(drawn, encoding="utf-8")
     for rows, path in zip(ops(meta_graph, frozen, limited), (lists.ops, lists.frozen_ops), strict=True):
-        limited.table(f"the rows of {Path(path).name} were", rows, OP_COLUMNS, path)
+        limited.table(f"the rows of {Path(path).name} were", OPS, rows, path)
     write_findings(model, graph_findings.worst_first([*found, *limited.told]), lists.findings)
     records.write_json(lists.record, record_of(limited.faults, model, attempt, stopwatch))

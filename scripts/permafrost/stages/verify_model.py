@@ -8,7 +8,7 @@ import os
 import time
 from pathlib import Path
 
-from permafrost import records
+from permafrost import layout, records
 from permafrost.checkpoint import unchanged
 from permafrost.graph import graph_sources
 from permafrost.outcome import VERIFIED, Problem
@@ -61,7 +61,7 @@ def run(
       settings: as judge.judging has them.
     """
     imported, frozen = (records.load_or_fail(path, "verify") for path in (import_record, provenance))
-    frozen_graph = provenance.with_name("frozen_graph.pb")
+    frozen_graph = provenance.with_name(layout.FROZEN_GRAPH)
 
     def work(facts: dict) -> dict:
         return verify(imported, frozen, frozen_graph, settings, facts)

@@ -10,11 +10,8 @@ import hashlib
 import os
 from pathlib import Path
 
-from permafrost import records
+from permafrost import layout, records
 from permafrost.checkpoint.unchanged import stamp_of
-
-_PROVENANCE = "provenance.json"
-_RECORDS = {"import_meta": "import.json", "verify": "verify.json", "judge": "judged.json", "list_ops": "list_ops.json"}
 
 
 class Attempts:
@@ -41,8 +38,8 @@ class Attempts:
         return self._found[stage, model]
 
     def _token(self, stage: str, model: str) -> str:
-        provenance = self._frozen / model / _PROVENANCE
-        path = provenance if stage == "freeze" else self._reports / "models" / model / _RECORDS[stage]
+        at, directory = (layout.of_frozen, self._frozen) if stage == "freeze" else (layout.of_model, self._reports)
+        path = Path(at(directory, model, layout.RECORDS[stage]))
         try:
             record = records.load(path)
         except FileNotFoundError:
@@ -53,7 +50,7 @@ class Attempts:
             return _digest(path)
         others = []
         if stage == "freeze":
-            others += _other_graph(path.with_name("frozen_graph.pb"), record)
+            others += _other_graph(path.with_name(layout.FROZEN_GRAPH), record)
         if stage in ("import_meta", "freeze"):
             others += self._mended(model)
         return _digest(path, others) if others else record.get("attempt", "")
@@ -61,7 +58,7 @@ class Attempts:
     def _mended(self, model: str) -> list:
         # import_meta and freeze both ask, and a provenance is large.
         if model not in self._mended_of:
-            self._mended_of[model] = _mended(self._frozen / model / _PROVENANCE)
+            self._mended_of[model] = _mended(Path(layout.of_frozen(self._frozen, model, layout.PROVENANCE)))
         return self._mended_of[model]
 
 

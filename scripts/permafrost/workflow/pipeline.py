@@ -14,7 +14,7 @@ import os
 import sys
 from pathlib import Path
 
-from permafrost import settings
+from permafrost import layout, settings
 from permafrost.outcome import Problem
 from permafrost.sandbox import landlock
 from permafrost.workflow import resources
@@ -55,7 +55,7 @@ class Pipeline:
         _refuse_shared(self.frozen, self.reports, taken)
         _refuse_unwritable(self.frozen)
         _refuse_unwritable(self.reports)
-        self.state_file = f"{self.reports}/.zoo.json"
+        self.state_file = f"{self.reports}/{layout.STATE}"
         self._held = contextlib.ExitStack()  # what stays open as long as the pipeline is there
         self._settings = settings.ModelSettings(self.config)
         self._attempts = Attempts(self.frozen, self.reports)
@@ -87,7 +87,7 @@ class Pipeline:
         """
         try:
             Path(self.reports).mkdir(parents=True, exist_ok=True)
-            lock = self._held.enter_context(open(f"{self.reports}/.lock", "w"))  # noqa: SIM115 - held by the stack
+            lock = self._held.enter_context(open(f"{self.reports}/{layout.LOCK}", "w"))  # noqa: SIM115 - held by the stack
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             state_file.keep(self.handed, self.state_file)
         except BlockingIOError as error:
@@ -100,9 +100,9 @@ class Pipeline:
     def _stale(self) -> list[str]:
         """The directories of models that the zoo no longer has, below the frozen and reports directories."""
         stale = []
-        for root in (self.frozen, f"{self.reports}/models"):
+        for root in (self.frozen, f"{self.reports}/{layout.MODELS}"):
             for directory, _, files in os.walk(root):
-                is_model = {"provenance.json", "import.json"} & set(files)
+                is_model = {layout.PROVENANCE, layout.IMPORT} & set(files)
                 if is_model and os.path.relpath(directory, root) not in self.models:
                     stale.append(directory)
         return sorted(stale)

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from snakemake_interface_logger_plugins.common import LogEvent
 
-from permafrost import records, settings
+from permafrost import layout, records, settings
 
 _SECONDS = 5  # between two lines on a terminal
 _SECONDS_IN_A_FILE = 60
@@ -48,7 +48,7 @@ class Progress(logging.Handler):
 
     def _say_if_bad(self, model: str) -> None:
         try:
-            verdict = records.load(self._reports / "models" / model / "verify.json")
+            verdict = records.load(layout.of_model(self._reports, model, layout.VERDICT))
         except (OSError, ValueError):
             return  # What is wrong with it, the summary says.
         status, cause = verdict["status"], verdict["cause"]

@@ -11,8 +11,9 @@ import re
 from collections.abc import Callable
 from pathlib import Path
 
-from permafrost import records
-from permafrost.report import columns
+from permafrost import layout, records
+from permafrost.report.columns import TEXT
+from permafrost.report.reference import type_of
 
 MOST_ROWS = 16  # of each table
 _COUNT = re.compile("[0-9]{1,19}")  # Python reads no number of any number of digits.
@@ -25,15 +26,15 @@ def detail(frozen: str | Path, reports: str | Path, model: str, hidden: tuple[Ca
       hidden: two functions that shorten the paths in a text: for findings, and for all else (hidden_paths.hider).
     """
     of_findings, of_all = hidden
-    directory = Path(reports, "models", model)
-    imported, verified, listed = (_record(directory / name) for name in ("import.json", "verify.json", "list_ops.json"))
-    provenance = _record(Path(frozen, model, "provenance.json"))
+    directory = Path(layout.of_model(reports, model, ""))
+    imported, verified, listed = (_record(directory / n) for n in (layout.IMPORT, layout.VERDICT, layout.LISTING))
+    provenance = _record(Path(layout.of_frozen(frozen, model, layout.PROVENANCE)))
     shown = {
         "inputs": _inputs(imported, provenance),
-        "ranking": _table(directory / "outputs.csv"),
+        "ranking": _table(directory / layout.OUTPUTS),
         "op_types": _op_types(imported, provenance),
-        "variables": _table(directory / "variables.csv", largest="bytes"),
-        "verification": _table(directory / "verification.csv"),
+        "variables": _table(directory / layout.VARIABLES, largest="bytes"),
+        "verification": _table(directory / layout.VERIFICATION),
         "control": _mapping(verified, "control"),
         "repairs": _listing(provenance, "repairs"),
         "initializers": _listing(provenance, "initializers"),
@@ -41,8 +42,8 @@ def detail(frozen: str | Path, reports: str | Path, model: str, hidden: tuple[Ca
         "timings": _timings(imported, provenance, verified, listed),
     }
     shown = _shown(shown, of_all)
-    shown["findings"] = _shown(_table(directory / "findings.csv", left_out="model"), of_findings)
-    shown["graph"] = of_all(_text(directory / "graph.svg"))
+    shown["findings"] = _shown(_table(directory / layout.MODEL_FINDINGS, left_out="model"), of_findings)
+    shown["graph"] = of_all(_text(directory / layout.PICTURE))
     return {key: value for key, value in shown.items() if value}
 
 
@@ -96,7 +97,7 @@ def _table(path: Path, largest: str = "", left_out: str = "") -> dict:
 
 def _value(column: str, cell: str) -> str | int | float:
     """A cell as a number where its column holds numbers that JSON has, else as text."""
-    if columns.type_of(column) == columns.TEXT:
+    if type_of(column) == TEXT:
         return cell
     try:
         number = int(cell) if cell.lstrip("-").isdecimal() else float(cell)
