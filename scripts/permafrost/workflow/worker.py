@@ -24,7 +24,6 @@ import ctypes
 import fcntl
 import gc
 import importlib
-import io
 import math
 import os
 import select
@@ -263,24 +262,7 @@ def run_request(streams: bytes, request: int, directory: int, *given: int) -> No
     time.tzset()
     tempfile.tempdir = None
     sys.modules["numpy"].random.seed()
-    reopen_output()
     run_stage(os.fsdecode(script), [os.fsdecode(argument) for argument in arguments])
-
-
-def reopen_output() -> None:
-    """Opens sys.stdout and sys.stderr anew, since a stream is asked only when it is opened whether it is a terminal."""
-    for number, name in ((1, "stdout"), (2, "stderr")):
-        old, raw = getattr(sys, name), io.FileIO(number, "wb", closefd=False)
-        unbuffered = old.write_through  # python -u, PYTHONUNBUFFERED
-        stream = io.TextIOWrapper(
-            raw if unbuffered else io.BufferedWriter(raw),
-            encoding=old.encoding,
-            errors=old.errors,
-            newline="\n",
-            line_buffering=number == 2 or raw.isatty(),
-            write_through=unbuffered,
-        )
-        setattr(sys, name, stream)
 
 
 def run_stage(script: str, arguments: list[str]) -> NoReturn:
