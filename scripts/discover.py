@@ -8,8 +8,8 @@ import sys
 from pathlib import Path
 
 from permafrost.outcome import Problem
-from permafrost.records import written_whole
 from permafrost.report import zoo_table
+from permafrost.whole_files import written_whole
 from permafrost.zoo import state_file
 
 

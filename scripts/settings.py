@@ -4,7 +4,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from permafrost import records
+from permafrost import records, whole_files
 from permafrost.report import settings_file
 from permafrost.zoo import state_file
 
@@ -19,7 +19,7 @@ def main(argv: list[str] | None = None) -> int:
     models = sorted(model["id"] for model in state_file.read(args.state)["models"])
     found = [records.load_or_fail(f"{args.reports}/models/{model}/import.json", "settings") for model in models]
     content = settings_file.text(str(args.file), list(zip(models, found, strict=True)))
-    with records.written_whole(args.file) as temporary:
+    with whole_files.written_whole(args.file) as temporary:
         temporary.write_text(content, encoding="ascii")
     print(f"{args.file} has the settings of {len(models)} models", file=sys.stderr)
     return 0

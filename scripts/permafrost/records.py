@@ -1,24 +1,21 @@
-"""A stage's record: the JSON file that says how the stage ended, and files that appear whole or not at all."""
+"""A stage's record: the JSON file that says how the stage ended, what it found, and how long it took."""
 
-import contextlib
 import errno
-import hashlib
 import json
 import os
-import re
 import resource
 import sys
 import time
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
-from permafrost.outcome import CAUSES, FAILED, MADE_FILES, TRANSIENT, VERIFIED, Problem
+from permafrost.outcome import CAUSES, FAILED, TRANSIENT, VERIFIED, Problem
+from permafrost.whole_files import overwrite, write_json, written_whole
 
 OK = "ok"
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _RESERVED = 1 << 13  # bytes
-_TEMPORARY = re.compile(r"\.(.+)\.[0-9]+\.tmp")
 
 # What the readers of a record of this name and status find in it, whatever the model.
 WHOLE = {
@@ -33,43 +30,6 @@ WHOLE = {
     ("verify.json", VERIFIED): {"match", "behaviour", "trials", "max_abs_diff"},
     ("judged.json", VERIFIED): {"match", "behaviour", "trials", "max_abs_diff", "inputs", "outputs"},
 }  # fmt: skip
-
-
-@contextlib.contextmanager
-def written_whole(path: str | Path) -> Iterator[Path]:
-    """Gives a temporary path beside `path`; renames it to `path` at the end, or deletes it on any exception.
-
-    What a killed process has begun to write for `path` goes.
-    """
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    sweep(path)
-    temporary = path.with_name(f".{path.name[:200]}.{os.getpid()}.tmp")
-    try:
-        yield temporary
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
-
-
-def sweep(path: Path) -> None:
-    """Deletes what killed processes have begun to write for the file at `path`, which one process writes at a time."""
-    for name in os.listdir(path.parent):
-        match = _TEMPORARY.fullmatch(name)
-        if match and match[1] == path.name[:200]:
-            path.with_name(name).unlink(missing_ok=True)
-
-
-def is_temporary(name: str) -> bool:
-    """Whether a file of this name is one of written_whole's for a file of the pipeline's, as a killed run leaves it."""
-    match = _TEMPORARY.fullmatch(name)
-    return match is not None and match[1] in MADE_FILES
-
-
-def write_json(path: str | Path, content: dict) -> None:
-    """Writes `content` to `path` as JSON, whole or not at all. Raises OSError."""
-    with written_whole(path) as temporary:
-        temporary.write_text(json.dumps(content, indent=1, ensure_ascii=True) + "\n", encoding="utf-8")
 
 
 def reserve(path: str | Path) -> None:
@@ -90,11 +50,8 @@ def _write_in_place(path: str | Path, record: dict, room: OSError) -> None:
     """
     problem = Problem("disk_full", f"{path}: {os.strerror(room.errno)}")
     short = {**failure(record["timing"]["stage"], problem), "model": record["model"], "timing": record["timing"]}
-    text, size = json.dumps(short).encode("ascii"), os.path.getsize(path)
-    if len(text) > size:
+    if not overwrite(path, json.dumps(short)):
         raise room
-    with open(path, "r+b") as file:
-        file.write(text.ljust(size))
 
 
 def load(path: str | Path) -> dict:
@@ -125,29 +82,6 @@ def load_or_fail(path: str | Path, stage: str) -> dict:
     except ValueError as error:
         reason = str(error)
     return failure(stage, Problem("io_error", f"{path} cannot be read: {reason}", "run again"))
-
-
-def stamp(path: str | Path) -> list[int]:
-    """Inode, and times of change of content and of state in ns, by which a file is known again. Raises OSError."""
-    found = os.stat(path)
-    return [found.st_ino, found.st_mtime_ns, found.st_ctime_ns]
-
-
-def checksum(path: str | Path) -> str:
-    """The CRC32C of a file's content, in hexadecimal. Raises OSError."""
-    from crc32c import crc32c
-
-    value = 0
-    with open(path, "rb") as file:
-        while chunk := file.read(1 << 20):
-            value = crc32c(chunk, value)
-    return f"{value:08x}"
-
-
-def sha256(path: str | Path) -> str:
-    """The SHA-256 of a file's content, in hexadecimal. Raises OSError."""
-    with open(path, "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def failure(stage: str, problem: Problem, status: str = FAILED) -> dict:

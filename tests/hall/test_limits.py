@@ -14,7 +14,7 @@ import import_meta
 import list_ops
 import verify
 from conftest import SAMPLE_ZOO
-from permafrost import outcome, records, settings
+from permafrost import outcome, records, settings, whole_files
 from permafrost.graph.metagraph import read_meta_graph
 from permafrost.graph.protos import types_pb2
 from permafrost.sandbox import limits
@@ -100,8 +100,8 @@ def model(tmp_path_factory):
     source = next(iter(sources(SAMPLE_ZOO / "linear").values()))
     record = imported(source) | {"batches": [2], "rehearsal": "", "stale_shapes": ""}
     provenance, _ = frozen(record, directory)
-    records.write_json(directory / "import.json", records.success() | record)
-    records.write_json(directory / "provenance.json", records.success() | provenance)
+    whole_files.write_json(directory / "import.json", records.success() | record)
+    whole_files.write_json(directory / "provenance.json", records.success() | provenance)
     return source, directory
 
 

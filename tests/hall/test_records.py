@@ -11,7 +11,7 @@ import pytest
 
 from conftest import HOME, SAMPLE_ZOO
 from delete import delete
-from permafrost import records
+from permafrost import records, whole_files
 from permafrost.outcome import MADE_FILES, Problem
 from permafrost.workflow.pipeline import Pipeline
 
@@ -148,10 +148,10 @@ def test_a_record_that_does_not_fit_into_its_place_is_not_cut(tmp_path, no_room)
 def test_a_record_that_lacks_what_its_readers_need_is_none(tmp_path, name, status):
     path = tmp_path / name
     whole = records.success(status) | dict.fromkeys(records.WHOLE[name, status])
-    records.write_json(path, whole)
+    whole_files.write_json(path, whole)
     assert records.load(path) == whole == records.load_or_fail(path, "verify")
     for fact in records.WHOLE[name, status]:
-        records.write_json(path, {key: value for key, value in whole.items() if key != fact})
+        whole_files.write_json(path, {key: value for key, value in whole.items() if key != fact})
         with pytest.raises(ValueError, match=f"not a whole record, it lacks '{fact}'"):
             records.load(path)
         found = records.load_or_fail(path, "verify")
@@ -164,7 +164,7 @@ def test_a_record_that_lacks_what_its_readers_need_is_none(tmp_path, name, statu
 def test_a_file_is_written_whole_or_not_at_all(tmp_path):
     path = tmp_path / "table.csv"
     path.write_text("old")
-    with pytest.raises(Problem), records.written_whole(path) as temporary:
+    with pytest.raises(Problem), whole_files.written_whole(path) as temporary:
         temporary.write_text("half")
         raise Problem("io_error", "interrupted")
     assert path.read_text() == "old" and list(tmp_path.iterdir()) == [path]
@@ -174,7 +174,7 @@ def test_only_what_was_made_is_deleted(tmp_path):
     for name in MADE_FILES:
         folder = tmp_path / "all" / name
         folder.mkdir(parents=True)
-        with records.written_whole(folder / name) as temporary:
+        with whole_files.written_whole(folder / name) as temporary:
             temporary.write_text("")
         temporary.write_text("half")  # as a killed run leaves it
     foreign = [

@@ -14,7 +14,7 @@ import tensorflow as tf
 
 from fresh_process import in_fresh_process
 from kinds import control_flow
-from permafrost import records
+from permafrost import records, whole_files
 from permafrost.graph.metagraph import read_meta_graph
 from permafrost.judge import first_difference, judging, negative_control
 from permafrost.judge.sides import RunFailed
@@ -52,7 +52,7 @@ class Model:
             graph_def = v1.GraphDef.FromString(self.path.read_bytes())
             damage(graph_def)
             self.path.write_bytes(graph_def.SerializeToString(deterministic=True))
-            size, checksum = self.path.stat().st_size, records.checksum(self.path)
+            size, checksum = self.path.stat().st_size, whole_files.checksum(self.path)
             self.provenance |= {"frozen_bytes": size, "frozen_crc32c": checksum}
 
     def judged(self) -> dict:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from permafrost import records
+from permafrost import records, whole_files
 from permafrost.checkpoint.unchanged import stamp_of
 from permafrost.outcome import VERIFIED, Problem
 from permafrost.workflow.attempts import Attempts
@@ -26,11 +26,11 @@ def make(model: str) -> None:
     graph = Path("frozen", model, "frozen_graph.pb")
     graph.parent.mkdir(parents=True)
     graph.write_bytes(f"graph of {model}".encode())
-    described = {"frozen_bytes": graph.stat().st_size, "frozen_crc32c": records.checksum(graph)}
-    described["frozen_stamp"] = records.stamp(graph)
-    records.write_json(graph.with_name("provenance.json"), whole("provenance.json", model) | described)
+    described = {"frozen_bytes": graph.stat().st_size, "frozen_crc32c": whole_files.checksum(graph)}
+    described["frozen_stamp"] = whole_files.stamp(graph)
+    whole_files.write_json(graph.with_name("provenance.json"), whole("provenance.json", model) | described)
     for name in ("import.json", "verify.json"):
-        records.write_json(Path("reports", "models", model, name), whole(name, model))
+        whole_files.write_json(Path("reports", "models", model, name), whole(name, model))
 
 
 def whole(name: str, model: str) -> dict:
@@ -48,7 +48,7 @@ def tokens() -> dict[tuple[str, str], str]:
 
 def fail_for_now(model: str) -> str:
     path = Path("reports", "models", model, "import.json")
-    records.write_json(path, records.load(path) | {"transient": True})
+    whole_files.write_json(path, records.load(path) | {"transient": True})
     return "import_meta"
 
 
@@ -62,7 +62,7 @@ def lose_a_fact(model: str) -> str:
     path = Path("frozen", model, "provenance.json")
     record = records.load(path)
     del record["frozen_crc32c"]
-    records.write_json(path, record)
+    whole_files.write_json(path, record)
     return "freeze"
 
 
@@ -96,7 +96,7 @@ def fail_to_list_for_now(model: str) -> str:
 
 def fail_with(problem: Problem, stage: str, name: str, model: str) -> str:
     path = Path("reports", "models", model, name)
-    records.write_json(path, records.failure(stage, problem) | {"model": model})
+    whole_files.write_json(path, records.failure(stage, problem) | {"model": model})
     return stage
 
 
@@ -138,7 +138,7 @@ def made_again(model: str, stage: str, token: str) -> None:
     record = records.load(path) if path.exists() else records.success() | {"model": model}
     if stage == "judge":
         record = whole("judged.json", model)
-    records.write_json(path, record | ({"attempt": token} if token else {}))
+    whole_files.write_json(path, record | ({"attempt": token} if token else {}))
 
 
 def test_what_fails_again_gets_another_token():
@@ -146,7 +146,7 @@ def test_what_fails_again_gets_another_token():
     fail_for_now("b")
     first = tokens()["import_meta", "b"]
     path = Path("reports/models/b/import.json")
-    records.write_json(path, records.load(path) | {"attempt": first})
+    whole_files.write_json(path, records.load(path) | {"attempt": first})
     assert tokens()["import_meta", "b"] not in ("", first)
 
 
@@ -181,7 +181,7 @@ def test_a_corrupt_checkpoint_is_tried_again_once_its_files_are_other_ones():
     shard = Path("model.data-00000-of-00001")
     shard.write_bytes(b"wrong")
     failed = records.failure("freeze", Problem("corrupt", "")) | {"model": "b"}
-    records.write_json(Path("frozen/b/provenance.json"), failed | {"corrupt": {str(shard): stamp_of(shard)}})
+    whole_files.write_json(Path("frozen/b/provenance.json"), failed | {"corrupt": {str(shard): stamp_of(shard)}})
     assert tokens() == {}
     mtime = shard.stat().st_mtime_ns
     shard.write_bytes(b"right")
@@ -190,7 +190,7 @@ def test_a_corrupt_checkpoint_is_tried_again_once_its_files_are_other_ones():
     assert first.keys() == {("import_meta", "b"), ("freeze", "b")}
     # It is corrupt still: what the freezer then says holds until the files change again.
     again = failed | {"corrupt": {str(shard): stamp_of(shard)}, "attempt": first["freeze", "b"]}
-    records.write_json(Path("frozen/b/provenance.json"), again)
+    whole_files.write_json(Path("frozen/b/provenance.json"), again)
     assert tokens() == {("freeze", "b"): first["freeze", "b"]}
 
 
@@ -199,6 +199,6 @@ def test_what_a_killed_process_has_begun_to_write_goes_and_nothing_else(tmp_path
     others = [tmp_path / name for name in (".mine.12.tmp", ".ops.csv.tmp", "ops.csv.9.tmp", ".frozen_ops.csv.9.tmp")]
     for path in (*begun, *others):
         path.touch()
-    with records.written_whole(tmp_path / "ops.csv") as temporary:
+    with whole_files.written_whole(tmp_path / "ops.csv") as temporary:
         temporary.touch()
     assert not any(path.exists() for path in begun) and all(path.exists() for path in others)

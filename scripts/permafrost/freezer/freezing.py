@@ -20,7 +20,7 @@ from permafrost.graph.index import GraphIndex, tensor_name
 from permafrost.graph.metagraph import producer_ops
 from permafrost.graph.variable_ops import VARIABLE_OPS
 from permafrost.outcome import Problem, maybe_meant
-from permafrost.records import written_whole
+from permafrost.whole_files import written_whole
 
 
 @dataclass

@@ -6,7 +6,7 @@ from pathlib import Path
 import pandas as pd
 
 from permafrost.outcome import Problem
-from permafrost.records import written_whole
+from permafrost.whole_files import written_whole
 from permafrost.zoo.names import printable
 
 # Surrogates that do not stand for a byte of a file name.

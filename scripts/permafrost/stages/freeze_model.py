@@ -10,7 +10,7 @@ from pathlib import Path
 import crc32c
 import google.protobuf
 
-from permafrost import records
+from permafrost import records, whole_files
 from permafrost.checkpoint.reader import open_checkpoint
 from permafrost.checkpoint.unchanged import stamp_of, watched
 from permafrost.freezer import freezing
@@ -49,14 +49,14 @@ def _freeze(imported: dict, options: dict, frozen_graph: Path, facts: dict) -> N
     with open_checkpoint(imported["prefix"]) as checkpoint:
         graph = [path for path in (imported["graph"]["path"], imported["graph"]["saver"]) if path]
         hashed = [*graph, *(path for path in checkpoint.files if ".data-" not in os.path.basename(path))]
-        facts["sha256"] = {os.path.basename(path): records.sha256(path) for path in hashed}
+        facts["sha256"] = {os.path.basename(path): whole_files.sha256(path) for path in hashed}
         try:
             facts.update(freezing.freeze(plan, checkpoint, frozen_graph))
         except Problem as problem:
             if problem.cause == "corrupt":
                 facts["corrupt"] = {path: stamp_of(path) for path in checkpoint.files}
             raise
-        facts["frozen_stamp"] = records.stamp(frozen_graph)
+        facts["frozen_stamp"] = whole_files.stamp(frozen_graph)
     facts["inputs"] = {name: plan.cuts.get(name, name) for name in imported["inputs"]}
 
 
@@ -80,7 +80,7 @@ def run(model: str, attempt: str, import_record: str, options: dict, path: Path)
     imported = records.load_or_fail(import_record, "freeze")
     frozen_graph = path.with_name("frozen_graph.pb")
     records.reserve(path)
-    records.sweep(frozen_graph)
+    whole_files.sweep(frozen_graph)
 
     def work(facts: dict) -> dict | None:
         return provenance(imported, options, frozen_graph, facts)

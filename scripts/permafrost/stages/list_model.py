@@ -16,7 +16,7 @@ from typing import TypeVar
 import pandas as pd
 from google.protobuf.message import DecodeError
 
-from permafrost import records
+from permafrost import records, whole_files
 from permafrost.checkpoint.reader import open_checkpoint
 from permafrost.graph import graph_sources, op_registry
 from permafrost.graph.metagraph import producer_ops
@@ -205,7 +205,7 @@ def write_table(rows: list[dict], columns: tuple[str, ...], path: str | Path) ->
     """Writes a CSV file, whole or not at all. Raises OSError."""
     # dtype object keeps integers whole in a column that has empty cells.
     table = pd.DataFrame(rows, columns=list(columns), dtype=object)
-    with records.written_whole(path) as temporary:
+    with whole_files.written_whole(path) as temporary:
         table.to_csv(temporary, index=False, lineterminator="\n")
 
 
@@ -257,9 +257,9 @@ def run(
     found = limited.part("the findings were", [], findings, *both, limited.faults)
     unfinished = drawing.sentence("the graph was not drawn in time; list_ops.log says why")
     drawn = limited.part("the picture was", unfinished, picture, frozen_record, frozen)
-    with records.written_whole(lists.graph) as temporary:
+    with whole_files.written_whole(lists.graph) as temporary:
         temporary.write_text(drawn, encoding="utf-8")
     for rows, path in zip(ops(meta_graph, frozen, limited), (lists.ops, lists.frozen_ops), strict=True):
         limited.table(f"the rows of {Path(path).name} were", rows, OP_COLUMNS, path)
     write_findings(model, graph_findings.worst_first([*found, *limited.told]), lists.findings)
-    records.write_json(lists.record, record_of(limited.faults, model, attempt, stopwatch))
+    whole_files.write_json(lists.record, record_of(limited.faults, model, attempt, stopwatch))

@@ -8,7 +8,7 @@ import os
 import time
 from pathlib import Path
 
-from permafrost import records
+from permafrost import records, whole_files
 from permafrost.checkpoint import unchanged
 from permafrost.graph import graph_sources
 from permafrost.outcome import VERIFIED, Problem
@@ -42,11 +42,11 @@ def verify(imported: dict, provenance: dict, frozen_graph: Path, settings: dict,
 
 def _refuse_changed(imported: dict, provenance: dict, frozen_graph: Path) -> None:
     """Raises Problem (changed) where a graph or the index is not what was frozen; weights are the judge's matter."""
-    if not frozen_graph.exists() or records.checksum(frozen_graph) != provenance["frozen_crc32c"]:
+    if not frozen_graph.exists() or whole_files.checksum(frozen_graph) != provenance["frozen_crc32c"]:
         raise Problem("changed", f"{frozen_graph} is not the file that its provenance.json describes", _FREEZE_AGAIN)
     for path in (imported["graph"]["path"], imported["graph"]["saver"], f"{imported['prefix']}.index"):
         hashed = provenance["sha256"].get(os.path.basename(path)) if path else None
-        if hashed and (not os.path.exists(path) or records.sha256(path) != hashed):
+        if hashed and (not os.path.exists(path) or whole_files.sha256(path) != hashed):
             raise Problem("changed", f"{path} is not what it was when the model was frozen")
 
 

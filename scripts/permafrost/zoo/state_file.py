@@ -12,7 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from permafrost.outcome import Problem
-from permafrost.records import written_whole
+from permafrost.whole_files import written_whole
 from permafrost.zoo import discovery
 
 _VERSION = 1

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from permafrost import outcome, records
+from permafrost import outcome, whole_files
 from permafrost.report import columns, csv_files
 from permafrost.report.page import overview, plots, template
 from permafrost.report.page.details import detail
@@ -126,5 +126,5 @@ def write(frozen: str, reports: str, path: Path, zoos: list[str], has_settings: 
     """
     read = {name: csv_files.read(f"{reports}/{name}.csv", needed) for name, needed in _TABLES.items()}
     html = template.render(_SOURCE, content(read, frozen, reports, zoos, has_settings))
-    with records.written_whole(path) as temporary:
+    with whole_files.written_whole(path) as temporary:
         temporary.write_text(html, encoding="utf-8")
