@@ -4,7 +4,8 @@ import argparse
 import sys
 from pathlib import Path
 
-from permafrost import records, whole_files
+from permafrost import recording, whole_files
+from permafrost.records import ImportRecord
 from permafrost.report import settings_file
 from permafrost.zoo import state_file
 
@@ -16,8 +17,11 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("file", type=Path, help="the config file, to be written")
     args = parser.parse_args(argv)
 
-    models = sorted(model["id"] for model in state_file.read(args.state)["models"])
-    found = [records.load_or_fail(f"{args.reports}/models/{model}/import.json", "settings") for model in models]
+    models = sorted(model.id for model in state_file.read(args.state).models)
+    found = [
+        recording.load_or_fail(f"{args.reports}/models/{model}/import.json", ImportRecord, "settings")
+        for model in models
+    ]
     content = settings_file.text(str(args.file), list(zip(models, found, strict=True)))
     with whole_files.written_whole(args.file) as temporary:
         temporary.write_text(content, encoding="ascii")

@@ -7,6 +7,7 @@ import difflib
 from collections.abc import Iterable
 
 VERIFIED, MISMATCH, UNVERIFIABLE, FAILED = "verified", "mismatch", "unverifiable", "failed"
+OK = "ok"  # of a stage that does not judge
 STATUSES = (VERIFIED, MISMATCH, UNVERIFIABLE, FAILED)
 
 STAGES = ("discover", "import_meta", "freeze", "verify", "list_ops", "judge")

@@ -20,6 +20,7 @@ import jsonschema
 import yaml
 
 from permafrost.outcome import CAUSES, VERIFIED, Problem
+from permafrost.records import Model
 
 _SCHEMA_FILE = Path(__file__).parents[2] / "config.schema.yaml"
 _LONGEST_NUMBER = 10_000  # bits, about 3,000 digits
@@ -126,7 +127,7 @@ class ModelSettings:
         saying = (self._models[zoo][name] for zoo, name in reversed(patterns) if key in self._models[zoo][name])
         return next((chosen[key] for chosen in saying), None)
 
-    def refuse_unmatched(self, models: Iterable[dict]) -> None:
+    def refuse_unmatched(self, models: Iterable[Model]) -> None:
         """Raises Problem (bad_setting) for the first pattern that matches no model, naming the closest id.
 
         A pattern of a zoo's entry is to match a model of that directory, one at the top a model of any.
@@ -135,7 +136,7 @@ class ModelSettings:
         """
         models = list(models)
         for group in self._groups:
-            there = [model for model in models if group.zoo in ("", model["zoo"])]
+            there = [model for model in models if group.zoo in ("", model.zoo)]
             unmatched(group.models, there, group.path, group.zoo)
 
 
@@ -146,7 +147,7 @@ def for_model(config: dict, model_id: str, series_id: str, zoo: str = "") -> dic
 
 
 def unmatched(
-    patterns: Iterable[str], models: Iterable[str | dict], path: tuple = ("models",), directory: str = ""
+    patterns: Iterable[str], models: Iterable[str | Model], path: tuple = ("models",), directory: str = ""
 ) -> None:
     """Raises Problem (bad_setting) for the first pattern that matches none of the models, naming the closest id.
 
@@ -155,7 +156,7 @@ def unmatched(
       path: of the patterns in the config.
       directory: the zoo that the models are of, where these are not all.
     """
-    ids = {name for model in models for name in ([model] if isinstance(model, str) else (model["id"], model["series"]))}
+    ids = {name for model in models for name in ([model] if isinstance(model, str) else (model.id, model.series))}
     of_zoo, zoo = (f" below {_quoted(directory)}", _quoted(directory)) if directory else ("", "the zoo")
     patterns = tuple(patterns)
     globs = dict(_globs(patterns))

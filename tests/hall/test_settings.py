@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from permafrost import settings
 from permafrost.outcome import CAUSES, Problem
+from written_records import model_of
 
 
 def message(text: str) -> str:
@@ -310,7 +311,7 @@ def test_a_pattern_that_matches_nothing_names_the_closest_id():
 
 
 def test_a_pattern_of_a_zoo_is_for_the_models_of_that_directory_alone():
-    models = [{"id": name, "series": name, "zoo": zoo} for name, zoo in (("lenet/m", "one"), ("vgg/m", "two"))]
+    models = [model_of(name, zoo=zoo) for name, zoo in (("lenet/m", "one"), ("vgg/m", "two"))]
 
     def refuse_unmatched(text: str) -> None:
         settings.ModelSettings(config(text)).refuse_unmatched(models)
@@ -326,7 +327,7 @@ def test_a_pattern_of_a_zoo_is_for_the_models_of_that_directory_alone():
 
 
 def test_a_pattern_may_match_a_series():
-    models = [{"id": "run/m-100", "series": "run/m"}]
+    models = [model_of("run/m-100", series="run/m")]
     settings.unmatched(["run/m", "run/m-1*"], models)
     with pytest.raises(Problem):
         settings.unmatched(["run/x"], models)

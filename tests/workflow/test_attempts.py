@@ -1,15 +1,18 @@
 """What does not hold any more gets a token, which stays the same until it is tried again; what holds has none."""
 
+import json
 import os
 import shutil
 from pathlib import Path
 
 import pytest
 
-from permafrost import records, whole_files
+from permafrost import whole_files
 from permafrost.checkpoint.unchanged import stamp_of
-from permafrost.outcome import VERIFIED, Problem
+from permafrost.outcome import Problem
+from permafrost.records import ImportRecord, JudgedFile, Provenance, Record, Verdict, failure
 from permafrost.workflow.attempts import Attempts
+from written_records import said, whole
 
 MODELS = ("a/one", "a/two", "b")
 STAGES = ("import_meta", "freeze", "verify", "judge", "list_ops")
@@ -28,15 +31,13 @@ def make(model: str) -> None:
     graph.write_bytes(f"graph of {model}".encode())
     described = {"frozen_bytes": graph.stat().st_size, "frozen_crc32c": whole_files.checksum(graph)}
     described["frozen_stamp"] = whole_files.stamp(graph)
-    whole_files.write_json(graph.with_name("provenance.json"), whole("provenance.json", model) | described)
-    for name in ("import.json", "verify.json"):
-        whole_files.write_json(Path("reports", "models", model, name), whole(name, model))
+    whole_files.write_json(graph.with_name("provenance.json"), whole(Provenance, model=model) | described)
+    for name, kind in {"import.json": ImportRecord, "verify.json": Verdict}.items():
+        whole_files.write_json(Path("reports", "models", model, name), whole(kind, model=model))
 
 
-def whole(name: str, model: str) -> dict:
-    """A record of that file name of a model with which all went well."""
-    status = VERIFIED if name in ("verify.json", "judged.json") else records.OK
-    return records.success(status) | dict.fromkeys(records.WHOLE[name, status]) | {"model": model}
+def read(path: Path) -> dict:
+    return json.loads(path.read_text())
 
 
 def tokens() -> dict[tuple[str, str], str]:
@@ -48,7 +49,7 @@ def tokens() -> dict[tuple[str, str], str]:
 
 def fail_for_now(model: str) -> str:
     path = Path("reports", "models", model, "import.json")
-    whole_files.write_json(path, records.load(path) | {"transient": True})
+    whole_files.write_json(path, read(path) | {"transient": True})
     return "import_meta"
 
 
@@ -60,7 +61,7 @@ def cut_record(model: str) -> str:
 
 def lose_a_fact(model: str) -> str:
     path = Path("frozen", model, "provenance.json")
-    record = records.load(path)
+    record = read(path)
     del record["frozen_crc32c"]
     whole_files.write_json(path, record)
     return "freeze"
@@ -96,7 +97,7 @@ def fail_to_list_for_now(model: str) -> str:
 
 def fail_with(problem: Problem, stage: str, name: str, model: str) -> str:
     path = Path("reports", "models", model, name)
-    whole_files.write_json(path, records.failure(stage, problem) | {"model": model})
+    whole_files.write_json(path, said(failure(stage, problem)) | {"model": model})
     return stage
 
 
@@ -135,9 +136,9 @@ def made_again(model: str, stage: str, token: str) -> None:
     names = {"import_meta": "import.json", "verify": "verify.json", "judge": "judged.json", "list_ops": "list_ops.json"}
     path = Path("reports", "models", model, names.get(stage, ""))
     path = Path("frozen", model, "provenance.json") if stage == "freeze" else path
-    record = records.load(path) if path.exists() else records.success() | {"model": model}
+    record = read(path) if path.exists() else whole(Record, model=model)
     if stage == "judge":
-        record = whole("judged.json", model)
+        record = whole(JudgedFile, model=model)
     whole_files.write_json(path, record | ({"attempt": token} if token else {}))
 
 
@@ -146,7 +147,7 @@ def test_what_fails_again_gets_another_token():
     fail_for_now("b")
     first = tokens()["import_meta", "b"]
     path = Path("reports/models/b/import.json")
-    whole_files.write_json(path, records.load(path) | {"attempt": first})
+    whole_files.write_json(path, read(path) | {"attempt": first})
     assert tokens()["import_meta", "b"] not in ("", first)
 
 
@@ -180,7 +181,7 @@ def test_a_corrupt_checkpoint_is_tried_again_once_its_files_are_other_ones():
         make(model)
     shard = Path("model.data-00000-of-00001")
     shard.write_bytes(b"wrong")
-    failed = records.failure("freeze", Problem("corrupt", "")) | {"model": "b"}
+    failed = said(failure("freeze", Problem("corrupt", ""))) | {"model": "b"}
     whole_files.write_json(Path("frozen/b/provenance.json"), failed | {"corrupt": {str(shard): stamp_of(shard)}})
     assert tokens() == {}
     mtime = shard.stat().st_mtime_ns

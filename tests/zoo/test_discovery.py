@@ -100,8 +100,8 @@ def scan(zoo: Path, cache: dict | None = None) -> list[discovery.Candidate]:
 
 def models(zoo: Path, rule="latest") -> dict[str, dict]:
     found = discovery.select(scan(zoo), lambda series, zoo: rule)
-    assert len({model["id"] for model in found}) == len(found)
-    return {model["id"]: model for model in found}
+    assert len({model.id for model in found}) == len(found)
+    return {model.id: model for model in found}
 
 
 def only(zoo: Path) -> discovery.Candidate:
@@ -110,7 +110,7 @@ def only(zoo: Path) -> discovery.Candidate:
 
 
 def cause(candidate: discovery.Candidate) -> str:
-    return candidate.problem["cause"] if candidate.problem else ""
+    return candidate.problem.cause if candidate.problem else ""
 
 
 def test_a_v2_checkpoint(tmp_path):
@@ -189,8 +189,8 @@ def test_what_cannot_be_used_is_a_row_with_its_cause(tmp_path, files, expected, 
     put(tmp_path, **files)
     found = only(tmp_path)
     assert cause(found) == expected
-    assert f"{tmp_path}/{named} " in found.problem["message"] + " "
-    assert found.problem["hint"]
+    assert f"{tmp_path}/{named} " in found.problem.message + " "
+    assert found.problem.hint
 
 
 def test_a_damaged_index_is_a_row(tmp_path):
@@ -250,15 +250,15 @@ def test_the_newest_is_what_checkpoint_names(tmp_path, path):
         put_v2(tmp_path, f"m-{step}")
     says(tmp_path, path)
     model = models(tmp_path)["m"]
-    assert model["step"] == 2 and model["prefix"] == f"{tmp_path}/m-2"
-    assert "m-10 is there too" in model["findings"][0]
+    assert model.step == 2 and model.prefix == f"{tmp_path}/m-2"
+    assert "m-10 is there too" in model.findings[0]
 
 
 def test_the_newest_without_a_checkpoint_file(tmp_path):
     for name in ("m", "m-9", "m-10"):
         put_v2(tmp_path, name)
     model = models(tmp_path)["m"]
-    assert model["step"] == 10 and "this is the highest" in model["findings"][0]
+    assert model.step == 10 and "this is the highest" in model.findings[0]
 
 
 def test_the_newest_where_the_named_step_is_gone(tmp_path):
@@ -266,7 +266,7 @@ def test_the_newest_where_the_named_step_is_gone(tmp_path):
     put_v2(tmp_path, "m-2")
     says(tmp_path, "m-3")
     model = models(tmp_path)["m"]
-    assert model["step"] == 2 and "m-3, which is not there" in model["findings"][0]
+    assert model.step == 2 and "m-3, which is not there" in model.findings[0]
 
 
 @pytest.mark.parametrize(
@@ -278,7 +278,7 @@ def test_a_named_but_broken_step_is_not_replaced(tmp_path, left, expected):
     put(tmp_path, **{left: index()})
     says(tmp_path, "m-3", "m-2")
     model = models(tmp_path)["m"]
-    assert model["step"] == 3 and model["problem"]["cause"] == expected
+    assert model.step == 3 and model.problem.cause == expected
 
 
 def test_a_series_of_which_nothing_is_left_is_one_row(tmp_path):
@@ -286,7 +286,7 @@ def test_a_series_of_which_nothing_is_left_is_one_row(tmp_path):
     says(tmp_path, "/x/gone-3", "/x/gone-1", "/x/gone-2", "../here")
     found = models(tmp_path)
     assert set(found) == {"here", "gone"}
-    assert found["gone"]["step"] == 3 and found["gone"]["problem"]["cause"] == "missing_checkpoint"
+    assert found["gone"].step == 3 and found["gone"].problem.cause == "missing_checkpoint"
 
 
 @pytest.mark.parametrize(
@@ -295,9 +295,9 @@ def test_a_series_of_which_nothing_is_left_is_one_row(tmp_path):
 def test_a_checkpoint_file_of_garbage_hides_nothing(tmp_path, content):
     put_v2(tmp_path, "m-1")
     put(tmp_path, checkpoint=content)
-    assert models(tmp_path)["m"]["problem"] is None
+    assert models(tmp_path)["m"].problem is None
     (tmp_path / "m-1.index").unlink()
-    assert models(tmp_path)["m"]["problem"]["cause"] == "no_index"
+    assert models(tmp_path)["m"].problem.cause == "no_index"
 
 
 @pytest.mark.parametrize("size", [300 << 20, 10**12])
@@ -307,8 +307,8 @@ def test_an_index_with_a_huge_block_is_a_row_and_takes_no_memory(tmp_path, size)
     sparse(tmp_path / "m.index", size, footer(0, 8, 0, size - 53))
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     found = models(tmp_path)
-    assert found["good"]["problem"] is None and found["m"]["problem"]["cause"] == "corrupt"
-    assert "m.index is corrupt: the block at byte 0 claims" in found["m"]["problem"]["message"]
+    assert found["good"].problem is None and found["m"].problem.cause == "corrupt"
+    assert "m.index is corrupt: the block at byte 0 claims" in found["m"].problem.message
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 50 << 10
 
 
@@ -318,7 +318,7 @@ def test_an_index_that_is_larger_than_any_is_a_row(tmp_path):
     size = 300 << 20
     last = block((b"~", handle(0, 8)))
     sparse(tmp_path / "m.index", size, last + footer(0, 8, size - 48 - len(last), len(last) - 5))
-    assert cause(only(tmp_path)) == "corrupt" and f"m.index has {size} bytes" in only(tmp_path).problem["message"]
+    assert cause(only(tmp_path)) == "corrupt" and f"m.index has {size} bytes" in only(tmp_path).problem.message
 
 
 def test_an_index_for_which_there_is_no_memory_is_a_row_until_there_is(tmp_path, monkeypatch):
@@ -327,7 +327,7 @@ def test_an_index_for_which_there_is_no_memory_is_a_row_until_there_is(tmp_path,
     with monkeypatch.context() as patch:
         patch.setattr(reader, "read_index_header", lambda path: bytearray(1 << 62))
         (candidate,) = scan(tmp_path, cache)
-    assert cause(candidate) == "killed" and "m.index" in candidate.problem["message"]
+    assert cause(candidate) == "killed" and "m.index" in candidate.problem.message
     assert scan(tmp_path, cache)[0].problem is None
 
 
@@ -338,7 +338,7 @@ def test_a_graph_larger_than_any_protocol_buffer_is_a_row_and_is_not_read(tmp_pa
     sparse(tmp_path / name, 40 * 10**9)
     wrong = [c for c in scan(tmp_path) if c.meta.endswith(name)]
     assert [cause(c) for c in wrong] == ["bad_meta_graph"]
-    assert f"{name} is no meta graph: it has {40 * 10**9} bytes" in wrong[0].problem["message"]
+    assert f"{name} is no meta graph: it has {40 * 10**9} bytes" in wrong[0].problem.message
 
 
 def test_a_huge_v1_checkpoint_is_told_apart_without_reading_it(tmp_path, settled):
@@ -373,17 +373,17 @@ def test_names_of_which_nothing_is_there_are_a_few_rows(tmp_path):
     lines = (tmp_path / "checkpoint").read_text().splitlines(keepends=True)
     (tmp_path / "checkpoint").write_text("".join(lines[2:] + lines[:1]))  # the newest one's name comes last
     found = models(tmp_path)
-    missing = {name: model["problem"] for name, model in found.items() if model["problem"]}
-    assert {problem["cause"] for problem in missing.values()} == {"missing_checkpoint"}
-    assert len(missing) == 21 and {"newest", "alone"} < set(missing) and found["here"]["problem"] is None
-    said = [problem["message"] for problem in missing.values() if "more models" in problem["message"]]
+    missing = {name: model.problem for name, model in found.items() if model.problem}
+    assert {problem.cause for problem in missing.values()} == {"missing_checkpoint"}
+    assert len(missing) == 21 and {"newest", "alone"} < set(missing) and found["here"].problem is None
+    said = [problem.message for problem in missing.values() if "more models" in problem.message]
     assert len(said) == 1 and said[0].endswith("and 19981 more models of which nothing is there")
 
 
 def test_as_many_names_as_become_rows_are_rows_and_no_more_is_said(tmp_path):
     put(tmp_path, checkpoint=b"".join(b'all_model_checkpoint_paths: "gone%d-1"\n' % number for number in range(20)))
     found = models(tmp_path)
-    assert len(found) == 20 and not any("more" in model["problem"]["message"] for model in found.values())
+    assert len(found) == 20 and not any("more" in model.problem.message for model in found.values())
 
 
 def test_a_name_that_no_file_can_have_is_left_out(tmp_path):
@@ -431,7 +431,7 @@ def test_a_rule_of_its_own_for_each_series(tmp_path):
     for name in ("a-1", "a-2", "b-1", "b-2"):
         put_v2(tmp_path, name)
     found = discovery.select(scan(tmp_path), {"a": "all", "b": "latest"}.get)
-    assert [model["id"] for model in found] == ["a-1", "a-2", "b"]
+    assert [model.id for model in found] == ["a-1", "a-2", "b"]
 
 
 def test_a_step_and_a_series_of_the_same_spelling(tmp_path):
@@ -466,8 +466,8 @@ def test_symbolic_links(tmp_path):
     assert [c.series for c in found] == ["other/m", "real/m"]
     unfollowed, model = scan(zoo)
     assert model.series == "real/m" and unfollowed.prefix == f"{zoo}/other" and cause(unfollowed) == "outside_zoo"
-    assert f"{zoo}/other leads out of the zoo, to {outside}" in unfollowed.problem["message"]
-    assert "`follow_links: true`" in unfollowed.problem["hint"] and "`zoo:`" in unfollowed.problem["hint"]
+    assert f"{zoo}/other leads out of the zoo, to {outside}" in unfollowed.problem.message
+    assert "`follow_links: true`" in unfollowed.problem.hint and "`zoo:`" in unfollowed.problem.hint
     assert set(models(zoo)) == {"real/m"}, "a link is no model"
 
 
@@ -512,7 +512,7 @@ def test_a_file_of_a_checkpoint_in_a_store_outside_is_a_row_that_says_so(tmp_pat
     (zoo / linked).symlink_to("../store/object")
     found = only(zoo)
     assert cause(found) == "outside_zoo" and found.series in ("m", "v1.ckpt")
-    assert f"{zoo}/{linked} is a link that leads out of the zoo, to {store}/object" == found.problem["message"]
+    assert f"{zoo}/{linked} is a link that leads out of the zoo, to {store}/object" == found.problem.message
     assert found.meta == ("" if linked.endswith("meta") else f"{zoo}/{found.name}.meta"), "it is not read later either"
     (followed,) = discovery.scan([str(zoo)], [], {}, follow_links=True)
     assert followed.problem is None and followed.fingerprint != found.fingerprint
@@ -528,7 +528,7 @@ def test_links_to_files_that_are_no_models_are_one_row_of_their_directory(tmp_pa
         (zoo / "a" / path.name).symlink_to(path)
     unfollowed, model = scan(zoo)
     assert model.problem is None and unfollowed.series == ""
-    assert "a/0.png leads out" in unfollowed.problem["message"] and "19 more links" in unfollowed.problem["message"]
+    assert "a/0.png leads out" in unfollowed.problem.message and "19 more links" in unfollowed.problem.message
 
 
 def test_the_variables_of_a_saved_model_may_be_a_link(tmp_path):
@@ -580,7 +580,7 @@ def test_an_unreadable_directory_is_a_row(tmp_path, close):
     close("closed-5")
     closed, open_ = scan(tmp_path)
     assert (closed.series, closed.prefix, cause(closed)) == ("a/closed%2D5", f"{tmp_path}/a/closed-5", "unreadable")
-    assert "Permission denied" in closed.problem["message"] and open_.series == "a/m"
+    assert "Permission denied" in closed.problem.message and open_.series == "a/m"
 
 
 def test_what_can_be_read_goes_before_an_unreadable_directory_of_its_name(tmp_path, close):
@@ -589,7 +589,7 @@ def test_what_can_be_read_goes_before_an_unreadable_directory_of_its_name(tmp_pa
     close("m")
     assert sorted(cause(c) for c in scan(tmp_path)) == ["", "unreadable"]
     for rule in ("latest", "all"):
-        assert models(tmp_path, rule)["m"]["problem"] is None
+        assert models(tmp_path, rule)["m"].problem is None
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
@@ -728,7 +728,7 @@ def test_a_damaged_shard_is_a_row_until_it_is_mended(tmp_path):
         rewrite(shard, bytes([content[0] ^ 1]) + content[1:])
         for _ in range(2):
             (found,) = scan(tmp_path, cache)
-            assert cause(found) == "corrupt" and shard.name in found.problem["message"]
+            assert cause(found) == "corrupt" and shard.name in found.problem.message
         time.sleep(0.02)
         rewrite(shard, content)
         assert cause(scan(tmp_path, cache)[0]) == ""
@@ -778,7 +778,7 @@ def test_nothing_heavy_is_loaded_when_nothing_changed(tmp_path, settled):
         "import sys; from permafrost.zoo import state_file\n"
         "state = state_file.scan([sys.argv[1]], [], sys.argv[2], lambda series, zoo: 'latest')\n"
         "heavy = {'tensorflow', 'pandas', 'numpy', 'snakemake', 'google.protobuf', 'permafrost.checkpoint.reader'}\n"
-        "print(len(state['models']), sorted(heavy & set(sys.modules)))"
+        "print(len(state.models), sorted(heavy & set(sys.modules)))"
     )
     done = subprocess.run(
         [sys.executable, "-c", code, f"{tmp_path}/zoo", state],
@@ -821,7 +821,7 @@ def test_the_state_file(tmp_path):
     put_v2(zoo, os.fsdecode(b"caf\xe9-1"))
     put_v2(zoo, os.fsdecode(b"caf\xe9-2"))
     state = state_file.scan([str(zoo)], [], path, latest)
-    assert [(c["model"], c["selected"]) for c in state["candidates"]] == [("caf%E9", False), ("caf%E9", True)]
+    assert [(c.model, c.selected) for c in state.candidates] == [("caf%E9", False), ("caf%E9", True)]
     state_file.keep(state_file.handed(state), path)
     assert state_file.read(path) == state_file.read(state_file.handed(state)) == state
     assert state_file.scan([str(zoo)], [], path, latest) == state
@@ -834,7 +834,7 @@ def test_a_touched_file_changes_the_cache_alone(tmp_path):
     state = state_file.scan([str(zoo)], [], path, latest)
     os.utime(zoo / "m.meta", (LONG_AGO + 9, LONG_AGO + 9))
     touched = state_file.scan([str(zoo)], [], path, latest)
-    assert touched["cache"] != state["cache"]
+    assert touched.cache != state.cache
     (found, seen), (found_now, seen_now) = state_file.digests(state), state_file.digests(touched)
     assert found_now == found and seen_now != seen
     put_v2(zoo, "n")
@@ -849,7 +849,7 @@ def test_a_damaged_state_file(tmp_path, content):
     put(tmp_path, **{"zoo.json": content})
     with pytest.raises(Problem, match="zoo.json"):
         state_file.read(tmp_path / "zoo.json")
-    assert len(state_file.scan([f"{tmp_path}/zoo"], [], tmp_path / "zoo.json", latest)["models"]) == 1
+    assert len(state_file.scan([f"{tmp_path}/zoo"], [], tmp_path / "zoo.json", latest).models) == 1
 
 
 def test_zoo_csv(tmp_path):
@@ -899,7 +899,7 @@ def test_the_real_zoo_gives_what_its_manifest_says(real_zoo):
         assert set(on_disk) == set(listed), name
         for prefix, kinds in listed.items():
             assert (on_disk[prefix].format, cause(on_disk[prefix])) == expectation(row, kinds), (name, prefix)
-        newest = {os.path.basename(m["prefix"]) for m in selected if os.path.basename(m["directory"]) == name}
+        newest = {os.path.basename(m.prefix) for m in selected if os.path.basename(m.directory) == name}
         used = row["prefix_used"]
         # Of this one the manifest's author took another step than the one that `checkpoint` names.
         assert used in newest or name == "index_only_vae_compression__xyp8023", name
@@ -921,12 +921,12 @@ def expectation(row: dict, kinds: str) -> tuple[str, str]:
 
 
 def test_the_real_zoo_in_detail(real_zoo):
-    found = {model["id"]: model for model in discovery.select(scan(real_zoo), latest)}
+    found = {model.id: model for model in discovery.select(scan(real_zoo), latest)}
     assert len([identity for identity in found if identity.startswith("handson_dnn_models__0HOON/")]) == 6
-    assert found["dist_mnist__haiy/model.ckpt"]["step"] == 29
-    assert found["convnet_bn_v1__hardmaru/model.ckpt"]["step"] == 0
-    assert found["mtcnn_pnet__AITTSMD/PNet"]["step"] == 18
-    assert "PNet-30" in found["mtcnn_pnet__AITTSMD/PNet"]["findings"][0]
-    assert found["wide_deep_sharded__taiguangxing/model.ckpt"]["shards"] == 2
-    assert found["tf2_sharded_wireless__Lmy0217/model4n.ckpt"]["problem"]["cause"] == "missing_checkpoint"
-    assert found["siamese_v1_and_v2__ardiya/model.ckpt"]["format"] == "V2"
+    assert found["dist_mnist__haiy/model.ckpt"].step == 29
+    assert found["convnet_bn_v1__hardmaru/model.ckpt"].step == 0
+    assert found["mtcnn_pnet__AITTSMD/PNet"].step == 18
+    assert "PNet-30" in found["mtcnn_pnet__AITTSMD/PNet"].findings[0]
+    assert found["wide_deep_sharded__taiguangxing/model.ckpt"].shards == 2
+    assert found["tf2_sharded_wireless__Lmy0217/model4n.ckpt"].problem.cause == "missing_checkpoint"
+    assert found["siamese_v1_and_v2__ardiya/model.ckpt"].format == "V2"

@@ -15,6 +15,7 @@ from permafrost.graph.calls import needed_functions
 from permafrost.graph.protos import types_pb2
 from permafrost.graph.variable_ops import REF_WRITES, RESOURCE_WRITES, VARIABLE_OPS
 from permafrost.outcome import Problem
+from permafrost.records import Repair
 
 # The plain twin of each op that takes a reference; their inputs, outputs and attributes are the same.
 REF_TWINS = {
@@ -49,7 +50,7 @@ class Known:
     names: Collection[str]
 
 
-def repair(graph_def, known: Known, acts: Callable[[object], bool], fetched: list[str]) -> list[dict]:
+def repair(graph_def, known: Known, acts: Callable[[object], bool], fetched: list[str]) -> list[Repair]:
     """Replaces in place what cannot stand in a frozen graph; returns the repairs made, in graph order.
 
     Args:
@@ -86,7 +87,7 @@ def repair(graph_def, known: Known, acts: Callable[[object], bool], fetched: lis
             readers.initialized(body, node, 0, value=variable in known.restored)
         else:
             raise Problem("unsupported_op", f"node {node.name!r} ({op}) writes to a variable, which is a constant now")
-        made.append({"repair": f"{op} -> {node.op}", "node": node.name})
+        made.append(Repair(f"{op} -> {node.op}", node.name))
     functions = Functions(graph_def.library, [], acts)
     body = Body(graph_def.node, fetched=fetched, taken=known.names)
     return made + writes.settle(body, known.converted, functions.written_by_call, acts, fetched)

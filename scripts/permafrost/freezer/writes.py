@@ -18,6 +18,7 @@ from permafrost.freezer.reads import Read, Reads, keeps_tensors
 from permafrost.graph.protos import types_pb2
 from permafrost.graph.variable_ops import REF_WRITES, RESOURCE_WRITES, VARIABLE_OPS, resource_name
 from permafrost.outcome import Problem
+from permafrost.records import Repair
 
 _TWINS = REF_WRITES | RESOURCE_WRITES
 _OUTPUTS = {"Identity": "output", "IdentityN": "output", "Add": "z", "AddV2": "z", "Sub": "z"}
@@ -34,7 +35,7 @@ def settle(
     written_by_call: Callable[[object], set[int]],
     acts: Callable[[object], bool],
     fetched: Iterable[str] = (),
-) -> list[dict]:
+) -> list[Repair]:
     """Replaces, in place, the writes to `variables` and what reads them afterwards; returns the repairs made.
 
     Args:
@@ -216,7 +217,7 @@ class _Settling:
                 "the graph has all such reads before the writes",
             )
 
-    def replace(self) -> list[dict]:
+    def replace(self) -> list[Repair]:
         """Does what was found, and returns the repairs."""
         repairs = []
         observed = {last for _, last in self._redirected}
@@ -226,16 +227,16 @@ class _Settling:
             if node.op in READERS:
                 convert_reader(self._body, self._branches, node, _dtype(self._body.nodes[last]))
             node.input[read.position] = self._body.reference(last, _OUTPUTS[made[last]])
-            repairs.append({"repair": f"reads what {last} writes", "node": self._body.place(node)})
+            repairs.append(Repair(f"reads what {last} writes", self._body.place(node)))
         for name, loose in self._unordered.items():
             names = list(self._order.names(loose))
             which = names[0] if len(names) == 1 else f"{names[0]} and {len(names) - 1} more"
             place = self._body.place(self._body.nodes[name])
-            repairs.append({"repair": f"reads before {which} writes, in no order of the graph", "node": place})
+            repairs.append(Repair(f"reads before {which} writes, in no order of the graph", place))
         for name, twin in made.items():
             node, before = self._body.nodes[name], self._body.nodes[name].op
             _replace(self._body, node, twin)
-            repairs.append({"repair": f"{before} -> {node.op}", "node": self._body.place(node)})
+            repairs.append(Repair(f"{before} -> {node.op}", self._body.place(node)))
         return repairs
 
     def _twin(self, name: str, is_observed: bool) -> str:

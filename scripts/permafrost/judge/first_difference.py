@@ -11,6 +11,7 @@ from permafrost.graph.variable_ops import VARIABLE_OPS
 from permafrost.judge import comparison
 from permafrost.judge.pair import Pair
 from permafrost.judge.sides import RunFailed
+from permafrost.records import ImportRecord, Provenance
 
 _FIRST_GROUP = 32
 _LARGEST_GROUP_BYTES = 64 << 20
@@ -20,7 +21,13 @@ _MERGES = ("Merge", "RefMerge")
 
 
 def find(
-    imported: dict, provenance: dict, frozen_graph: str, directory: str, seed: int, batch: int, allow_ops: list[str]
+    imported: ImportRecord,
+    provenance: Provenance,
+    frozen_graph: str,
+    directory: str,
+    seed: int,
+    batch: int,
+    allow_ops: list[str],
 ) -> str:
     """The first tensor that differs in the trial of `seed` and `batch`: name, op and a value of each side; `` for none.
 

@@ -14,6 +14,7 @@ from permafrost.graph.variable_ops import VARIABLE_OPS
 from permafrost.judge import comparison
 from permafrost.judge.seeds import seed_random_ops
 from permafrost.judge.sides import CheckpointSide, FrozenSide, RunFailed
+from permafrost.records import ForeignProvenance, ImportRecord, Provenance
 from permafrost.signature import feeds
 from permafrost.signature.forward import HEADS, STRUCTURAL
 
@@ -38,26 +39,24 @@ class Pair:
     variables still. is_foreign: whether another tool made the frozen graph.
     """
 
-    def __init__(self, imported: dict, provenance: dict, frozen_graph: str):
+    def __init__(self, imported: ImportRecord, provenance: Provenance, frozen_graph: str):
         """Reads both sides from the disk. Raises Problem as graph_files.read and FrozenSide.read do."""
-        self.meta_graph = graph_sources.read(imported["graph"])
-        self.batches = imported.get("batches", [])
-        self.initializers = provenance["initializers"]
-        self.inputs = {name: spec for name, spec in imported["inputs"].items() if spec["kind"] != "default"}
-        self.graph_def, cuts = pruning.cut_inputs(
-            self.meta_graph.graph_def, list(imported["inputs"]), imported["outputs"]
-        )
+        self.meta_graph = graph_sources.read(imported.graph)
+        self.batches = imported.batches
+        self.initializers = provenance.initializers
+        self.inputs = {name: spec for name, spec in imported.inputs.items() if spec["kind"] != "default"}
+        self.graph_def, cuts = pruning.cut_inputs(self.meta_graph.graph_def, list(imported.inputs), imported.outputs)
         self._names = {name: cuts.get(name, name) for name in self.inputs}
-        self._frozen_names = provenance["inputs"]
+        self._frozen_names = provenance.inputs
         self._imported = imported
         self.index = GraphIndex(self.graph_def)
-        tensors = [name if ":" in name else f"{name}:0" for name in imported["outputs"]]
+        tensors = [name if ":" in name else f"{name}:0" for name in imported.outputs]
         self.outputs = list(dict.fromkeys(cuts.get(name, name) for name in tensors))
         hidden = _before_heads(self.index, self.outputs, self.fed)
         self.before_heads = {name: output for name, output in hidden.items() if name not in self.outputs}
         variables = {name for name, node in self.index.nodes.items() if node.op in VARIABLE_OPS}
-        self.is_foreign = provenance.get("is_foreign", False)
-        own = provenance["frozen_initializers"] if self.is_foreign else provenance["initializers"]
+        self.is_foreign = isinstance(provenance, ForeignProvenance)
+        own = provenance.frozen_initializers if isinstance(provenance, ForeignProvenance) else provenance.initializers
         self.frozen = FrozenSide.read(frozen_graph, variables, own)
         frozen = [node for node in self.frozen.graph_def.node if node.name in variables]
         self.constants = [node.name for node in frozen if node.op == "Const"]
@@ -99,7 +98,7 @@ class Pair:
 
     def give_kept(self) -> None:
         """Gives the frozen side's own variables the values that TensorFlow restores."""
-        restored = {variable["variable"] for variable in self._imported["variables"] if variable["key"]}
+        restored = {variable.variable for variable in self._imported.variables if variable.key}
         if names := [name for name in self.kept if name in restored]:
             with self.original.restored() as session:
                 self.frozen.give({name: self.original.value(session, name) for name in names})

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 import numpy as np
 import tensorflow as tf
 from google.protobuf.message import DecodeError
+from msgspec import UNSET
 from tensorflow.core.protobuf import rewriter_config_pb2
 from tensorflow.python.framework import tensor_util
 
@@ -20,6 +21,7 @@ from permafrost.graph.unsafe_ops import executed
 from permafrost.graph.variable_ops import VARIABLE_OPS
 from permafrost.judge import devices, races
 from permafrost.outcome import Problem
+from permafrost.records import ImportRecord
 
 _v1 = tf.compat.v1
 
@@ -192,7 +194,7 @@ class CheckpointSide(_Side):
         self,
         graph_def,
         meta_graph,
-        imported: dict,
+        imported: ImportRecord,
         tensors: list[str],
         variables: list[str],
         initializers: list[str],
@@ -212,7 +214,7 @@ class CheckpointSide(_Side):
         Raises Problem: not_restorable where TensorFlow cannot import the graph, unsafe_op where it must not.
         """
         super().__init__(initializers)
-        self._prefix = _literal(imported["prefix"], imported["files"])
+        self._prefix = _literal(imported.prefix, imported.files)
         self._restore_op, self._filename = saver_nodes(meta_graph)
         index = GraphIndex(graph_def)
         needed = pruning.needed(
@@ -226,8 +228,8 @@ class CheckpointSide(_Side):
             node.attr.pop("_output_shapes", None)
         self.ordered = races.reads_first(kept, needed) if is_ordered else races.Ordered()
         # The saver restores all variables; those of which the settings ask for the averages get these afterwards.
-        rows = [row for row in imported["variables"] if row["key"] and (not self._restore_op or "restored" in row)]
-        self._places = {row["variable"]: (row["key"], row["box"]) for row in rows}
+        rows = [row for row in imported.variables if row.key and (not self._restore_op or row.restored is not UNSET)]
+        self._places = {row.variable: (row.key, row.box) for row in rows}
         self._reads = {}
         with self.graph.as_default(), _failing_as("not_restorable", "TensorFlow cannot import the meta graph"):
             import_to_run(kept, allowed, producer_ops(meta_graph))

@@ -73,7 +73,7 @@ def _stated_outputs(graph_def, producer_ops) -> list[dict[str, list[str]]]:
 def _import(graphs, settings: dict, began: float) -> list[list[dict] | None]:
     """What TensorFlow says of each node's outputs, graph by graph; None where it cannot import the graph."""
     try:
-        return runner.run(_imported, graphs, **runner.limits(limits.left(settings, began)))
+        return runner.run(_imported, graphs, returns=list, **runner.limits(limits.left(settings, began)))
     except OSError as failure:
         error = Problem("io_error", str(failure))
         return _left_out(graphs, error, error.cause)

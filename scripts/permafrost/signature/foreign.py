@@ -2,12 +2,14 @@
 
 from google.protobuf.message import DecodeError
 
+from permafrost import recording
 from permafrost.graph import frozen_file, pruning
 from permafrost.graph.index import GraphIndex, tensor_name
 from permafrost.graph.op_registry import registered
 from permafrost.graph.protos import types_pb2
 from permafrost.graph.pruning import PLACEHOLDERS, TABLE_INITIALIZERS
 from permafrost.outcome import Problem
+from permafrost.records import ForeignProvenance, ImportRecord
 
 # What can stand at an end of a graph without being an output of it.
 _NO_OUTPUTS = {"Const", *PLACEHOLDERS, *TABLE_INITIALIZERS}
@@ -76,21 +78,19 @@ def _shape(node) -> list[int | None]:
     return [None if size < 0 else size for size in pruning.declared_shape(node) or ()]
 
 
-def provenance(index: GraphIndex, meta_graph, imported: dict) -> dict:
+def provenance(index: GraphIndex, meta_graph, imported: ImportRecord) -> ForeignProvenance:
     """What the judge has to know of the file, as a freezer's provenance would say it.
 
     Args:
       index: of the file.
       imported: the model's import record.
     """
-    graph_def, cuts = pruning.cut_inputs(meta_graph.graph_def, list(imported["inputs"]), imported["outputs"])
+    graph_def, cuts = pruning.cut_inputs(meta_graph.graph_def, list(imported.inputs), imported.outputs)
     own = GraphIndex(graph_def)
-    needed = pruning.needed(own, [tensor_name(name)[0] for name in imported["outputs"]], with_colocated=False)
+    needed = pruning.needed(own, [tensor_name(name)[0] for name in imported.outputs], with_colocated=False)
     initializers = pruning.table_initializers(own, needed)
-    return {
-        "is_foreign": True,
-        "cuts": cuts,
-        "inputs": {name: cuts.get(name, name) for name in imported["inputs"]},
-        "initializers": initializers,
-        "frozen_initializers": [name for name in initializers if name in index.nodes],
-    }
+    found = recording.begun(ForeignProvenance, "")
+    found.cuts, found.initializers = cuts, initializers
+    found.inputs = {name: cuts.get(name, name) for name in imported.inputs}
+    found.frozen_initializers = [name for name in initializers if name in index.nodes]
+    return found

@@ -10,11 +10,20 @@ import hashlib
 import os
 from pathlib import Path
 
-from permafrost import records
+from msgspec import UNSET
+
+from permafrost import recording
 from permafrost.checkpoint.unchanged import stamp_of
+from permafrost.records import ImportRecord, JudgedFile, Provenance, Record, Verdict, known
 
 _PROVENANCE = "provenance.json"
-_RECORDS = {"import_meta": "import.json", "verify": "verify.json", "judge": "judged.json", "list_ops": "list_ops.json"}
+_RECORDS: dict[str, tuple[str, type[Record]]] = {
+    "import_meta": ("import.json", ImportRecord),
+    "freeze": (_PROVENANCE, Provenance),
+    "verify": ("verify.json", Verdict),
+    "judge": ("judged.json", JudgedFile),
+    "list_ops": ("list_ops.json", Record),
+}
 
 
 class Attempts:
@@ -41,22 +50,22 @@ class Attempts:
         return self._found[stage, model]
 
     def _token(self, stage: str, model: str) -> str:
-        provenance = self._frozen / model / _PROVENANCE
-        path = provenance if stage == "freeze" else self._reports / "models" / model / _RECORDS[stage]
+        name, kind = _RECORDS[stage]
+        path = (self._frozen if stage == "freeze" else self._reports / "models") / model / name
         try:
-            record = records.load(path)
+            record = recording.load(path, kind)
         except FileNotFoundError:
             return ""
         except (OSError, ValueError):
             return _digest(path)
-        if record["transient"] or record.get("model") != model:
+        if record.transient or record.model != model:
             return _digest(path)
         others = []
-        if stage == "freeze":
+        if isinstance(record, Provenance):
             others += _other_graph(path.with_name("frozen_graph.pb"), record)
         if stage in ("import_meta", "freeze"):
             others += self._mended(model)
-        return _digest(path, others) if others else record.get("attempt", "")
+        return _digest(path, others) if others else known(record.attempt, "")
 
     def _mended(self, model: str) -> list:
         # import_meta and freeze both ask, and a provenance is large.
@@ -74,19 +83,19 @@ def _digest(path: Path, others: list = ()) -> str:
     return hashlib.sha256(content + repr(others).encode(errors="surrogateescape")).hexdigest()[:16]
 
 
-def _other_graph(frozen_graph: Path, provenance: dict) -> list:
+def _other_graph(frozen_graph: Path, provenance: Provenance) -> list:
     """What is there instead of the frozen graph that its provenance describes; nothing where it is that one.
 
     It is known by its size and the time of its last change: to read the graphs of a zoo takes longer than all else.
     """
-    if "frozen_bytes" not in provenance:
+    if provenance.frozen_bytes is UNSET:
         return []
     try:
         found = os.stat(frozen_graph)
     except OSError as error:
         return [error.errno]
-    written = provenance.get("frozen_stamp") or [0, 0, 0]
-    is_it = (found.st_size, found.st_mtime_ns) == (provenance["frozen_bytes"], written[1])
+    written = known(provenance.frozen_stamp, [0, 0, 0])
+    is_it = (found.st_size, found.st_mtime_ns) == (provenance.frozen_bytes, written[1])
     return [] if is_it else [found.st_size, found.st_mtime_ns]
 
 
@@ -96,9 +105,8 @@ def _mended(provenance: Path) -> list:
     Their content is in no fingerprint of the model, as that of an index or a meta graph is.
     """
     try:
-        corrupt = records.load(provenance).get("corrupt")
+        corrupt = known(recording.load(provenance, Provenance).corrupt, {})
     except (OSError, ValueError):
         return []
-    corrupt = corrupt if isinstance(corrupt, dict) else {}
     now = {path: stamp_of(path) for path in corrupt}
     return sorted(now.items()) if now != corrupt else []

@@ -12,7 +12,9 @@ from pathlib import Path
 
 from snakemake_interface_logger_plugins.common import LogEvent
 
-from permafrost import records, settings
+from permafrost import recording, settings
+from permafrost.outcome import OK, VERIFIED
+from permafrost.records import Verdict
 
 _SECONDS = 5  # between two lines on a terminal
 _SECONDS_IN_A_FILE = 60
@@ -48,11 +50,11 @@ class Progress(logging.Handler):
 
     def _say_if_bad(self, model: str) -> None:
         try:
-            verdict = records.load(self._reports / "models" / model / "verify.json")
+            verdict = recording.load(self._reports / "models" / model / "verify.json", Verdict)
         except (OSError, ValueError):
             return  # What is wrong with it, the summary says.
-        status, cause = verdict["status"], verdict["cause"]
-        if status not in (records.OK, "verified"):
+        status, cause = verdict.status, verdict.cause
+        if status not in (OK, VERIFIED):
             as_expected = settings.meets(self._expected(model), status, cause)
             self._bad += not as_expected
             print(f"{model}: {status}, {cause}{' (as expected)' * as_expected}", file=sys.stderr, flush=True)

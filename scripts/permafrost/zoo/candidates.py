@@ -14,11 +14,13 @@ import json
 import os
 import re
 from collections import defaultdict
-from dataclasses import dataclass, field
 from functools import cached_property
+
+from msgspec import Struct
 
 from permafrost.graph.graph_files import SAVED_MODEL_FILES
 from permafrost.outcome import Problem
+from permafrost.records import Defect
 from permafrost.zoo.files import DATA_SHARD, Facts, Files
 from permafrost.zoo.listing import Listing
 from permafrost.zoo.names import model_id, printable, split_step
@@ -29,15 +31,14 @@ _META_ENDINGS = (".meta", ".meta.pbtxt", ".meta.txt")
 _V1_SHARD = re.compile(r"(.*)-[0-9]{5}-of-([0-9]{5})", re.DOTALL)
 
 
-@dataclass
-class Candidate:
-    """A checkpoint, or what is left of one, or something that looks like one. All fields are JSON values.
+class Candidate(Struct, kw_only=True):
+    """A checkpoint, or what is left of one, or something that looks like one.
 
     A link that was not followed is one as well, but no model: its `series` is empty.
 
     Paths begin as the user gave the zoo; `name` is the prefix's base name, and `named` the one of the same series that
     the `checkpoint` file names, or "". `bytes` are those of the checkpoint's files without the meta graph.
-    `problem` has cause, message and hint.
+    `model` is the id under which it is reported, and `selected` says whether that model is this checkpoint.
     """
 
     zoo: str
@@ -51,11 +52,13 @@ class Candidate:
     shards: int = 0
     bytes: int = 0
     meta: str = ""
-    files: list[str] = field(default_factory=list)
+    files: list[str] = []
     fingerprint: str = ""
     named: str = ""
-    problem: dict | None = None
-    findings: list[str] = field(default_factory=list)
+    problem: Defect | None = None
+    findings: list[str] = []
+    model: str = ""
+    selected: bool = False
 
 
 def candidates_in(listing: Listing, facts: Facts) -> list[Candidate]:
@@ -77,7 +80,7 @@ def _unfollowed(listing: Listing, names: list[str]) -> Candidate:
         stem=names[0],
         step=None,
         fingerprint=_digest(["link", path, target, len(names)]),
-        problem=vars(problem),
+        problem=Defect(**vars(problem)),
     )
 
 
@@ -94,7 +97,7 @@ def _unreadable(listing: Listing) -> Candidate:
         stem=name,
         step=None,
         fingerprint=_digest(["directory", path, listing.error]),
-        problem=vars(problem),
+        problem=Defect(**vars(problem)),
     )
 
 
@@ -267,7 +270,6 @@ class _Directory:
         return [own]
 
     def _candidate(self, name, kind, tables, data, shards, meta, problem, findings) -> Candidate:
-        problem = vars(problem) if problem else None
         stem, step = split_step(name)
         contents = [self.files.sha256(table) for table in tables] + ([self.files.sha256(meta)] if meta else [])
         shard_facts = [(shard, self.files.size(shard), self.files.shard_kind(shard)) for shard in data]
@@ -285,8 +287,8 @@ class _Directory:
             # What is not followed is not read by later stages either.
             meta=self.files.path(meta) if meta and meta not in self.listing.outside else "",
             files=[self.files.path(file) for file in [*tables, *data, *([meta] if meta else [])]],
-            fingerprint=_digest([name, kind, contents, shard_facts, problem]),
-            problem=problem,
+            fingerprint=_digest([name, kind, contents, shard_facts, vars(problem) if problem else None]),
+            problem=Defect(**vars(problem)) if problem else None,
             findings=findings,
         )
 
