@@ -29,7 +29,7 @@ from permafrost import settings
 from permafrost.graph import graph_sources
 from permafrost.judge import judging, model_files, sides
 from permafrost.outcome import Problem
-from permafrost.records import ImportRecord, Provenance
+from permafrost.records import ImportRecord, Provenance, Settings
 from permafrost.sandbox import runner
 from permafrost.zoo import discovery
 
@@ -62,7 +62,7 @@ def with_threads(threads: int, *arguments) -> judging.Judgement:
     return judging.judge(*arguments)
 
 
-def ending(threads: int, record: ImportRecord, provenance: Provenance, path: Path, chosen: dict) -> str:
+def ending(threads: int, record: ImportRecord, provenance: Provenance, path: Path, chosen: Settings) -> str:
     """How a model ended: `bitwise`, or a cause."""
     limits = runner.limits(chosen) | {"readable": model_files.readable(record, chosen, str(path))}
     model = (graph_sources.absolute(record), provenance, str(path))

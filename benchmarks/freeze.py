@@ -124,7 +124,7 @@ def serve(pipe) -> None:
     import tensorflow as tf
 
     from permafrost import recording
-    from permafrost.records import ImportRecord, Provenance
+    from permafrost.records import ImportRecord, Provenance, Settings
 
     v1 = tf.compat.v1
     while request := pipe.recv():
@@ -133,7 +133,7 @@ def serve(pipe) -> None:
         if peer == "permafrost in process":
             imported = recording.load(directory / "import.json", ImportRecord)
             record = recording.begun(Provenance, "m")
-            freeze_model.freeze(imported, OPTIONS, directory / "out" / "frozen_graph.pb", record)
+            freeze_model.freeze(imported, Settings(**OPTIONS), directory / "out" / "frozen_graph.pb", record)
         else:
             with tf.Graph().as_default() as graph, v1.Session(graph=graph) as session:
                 saver = v1.train.import_meta_graph(str(directory / "model.ckpt.meta"), clear_devices=True)

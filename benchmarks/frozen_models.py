@@ -5,11 +5,11 @@ from pathlib import Path
 
 from permafrost import recording
 from permafrost.outcome import Problem
-from permafrost.records import ImportRecord, Model, Provenance
+from permafrost.records import ImportRecord, Model, Provenance, Settings
 from permafrost.stages import freeze_model, import_model
 
 
-def frozen_model(source: Model, settings: dict, path: Path) -> tuple[ImportRecord, Provenance] | None:
+def frozen_model(source: Model, settings: Settings, path: Path) -> tuple[ImportRecord, Provenance] | None:
     """The import record and the provenance of a model whose frozen graph is written to `path`.
 
     Says on stderr why a model cannot be frozen, and returns None.

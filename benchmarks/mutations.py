@@ -18,7 +18,7 @@ from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
-from permafrost.records import Model
+from permafrost.records import Model, Settings
 
 os.environ["CUDA_VISIBLE_DEVICES"] = "-1"
 os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
@@ -333,7 +333,7 @@ def spread(mutations: Iterator, most: int) -> list:
     return [found[int(at * step)] for at in range(min(len(found), most))]
 
 
-def verdict(record: ImportRecord, provenance: Provenance, path: Path, chosen: dict) -> str:
+def verdict(record: ImportRecord, provenance: Provenance, path: Path, chosen: Settings) -> str:
     """The layer that notices what is wrong with the frozen graph at `path`; `missed` where none does."""
     try:
         limits = runner.limits(chosen) | {"readable": model_files.readable(record, chosen, str(path))}

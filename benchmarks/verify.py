@@ -18,7 +18,7 @@ from multiprocessing import get_context
 from pathlib import Path
 
 from permafrost import recording
-from permafrost.records import ImportRecord, Provenance
+from permafrost.records import ImportRecord, Provenance, Settings
 from permafrost.stages import freeze_model, import_model
 
 os.environ["CUDA_VISIBLE_DEVICES"] = "-1"
@@ -46,14 +46,14 @@ def model(directory: Path) -> tuple[ImportRecord, Provenance, Path, dict]:
     return record, provenance, path, chosen
 
 
-def judge(record: ImportRecord, provenance: Provenance, path: Path, settings: dict) -> None:
+def judge(record: ImportRecord, provenance: Provenance, path: Path, settings: Settings) -> None:
     from permafrost.judge import judging
 
     found = judging.judge(record, provenance, str(path), settings, "/")
     assert found.measured.match == "bitwise" and not found.finding and found.measured.trials == TRIALS
 
 
-def checkpoint_side(record: ImportRecord, provenance: Provenance, path: Path, settings: dict) -> None:
+def checkpoint_side(record: ImportRecord, provenance: Provenance, path: Path, settings: Settings) -> None:
     from permafrost.graph import graph_sources
     from permafrost.judge import sides
 
@@ -62,7 +62,7 @@ def checkpoint_side(record: ImportRecord, provenance: Provenance, path: Path, se
     run(side, record, settings)
 
 
-def frozen_side(record: ImportRecord, provenance: Provenance, path: Path, settings: dict) -> None:
+def frozen_side(record: ImportRecord, provenance: Provenance, path: Path, settings: Settings) -> None:
     from permafrost.judge import sides
 
     side = sides.FrozenSide.read(str(path), {row.variable for row in record.variables}, [])
@@ -70,14 +70,14 @@ def frozen_side(record: ImportRecord, provenance: Provenance, path: Path, settin
     run(side, record, settings)
 
 
-def run(side, record: ImportRecord, settings: dict) -> None:
+def run(side, record: ImportRecord, settings: Settings) -> None:
     from permafrost.signature import feeds
 
     for trial in range(TRIALS):
-        side.run(["out:0"], feeds.make(record.inputs, settings["seed"] + trial, 2, "/"))
+        side.run(["out:0"], feeds.make(record.inputs, settings.seed + trial, 2, "/"))
 
 
-def whole_pb(record: ImportRecord, provenance: Provenance, path: Path, settings: dict) -> None:
+def whole_pb(record: ImportRecord, provenance: Provenance, path: Path, settings: Settings) -> None:
     """What TensorFlow takes for the .pb alone, with its weights in the graph."""
     import tensorflow as tf
 
@@ -92,7 +92,7 @@ def whole_pb(record: ImportRecord, provenance: Provenance, path: Path, settings:
     config.graph_options.rewrite_options.disable_meta_optimizer = True
     for trial in range(TRIALS):
         with v1.Session(graph=graph, config=config) as session:
-            session.run("out:0", feeds.make(record.inputs, settings["seed"] + trial, 2, "/"))
+            session.run("out:0", feeds.make(record.inputs, settings.seed + trial, 2, "/"))
 
 
 PEERS = {"judge": judge, "checkpoint": checkpoint_side, "frozen": frozen_side, "whole .pb": whole_pb}

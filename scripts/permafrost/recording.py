@@ -8,7 +8,7 @@ import resource
 import sys
 import time
 import traceback
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -23,6 +23,7 @@ _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _RESERVED = 1 << 13  # bytes
 
 R = TypeVar("R", bound=Record)
+T = TypeVar("T")
 
 
 def begun(kind: type[R], model: str, outcome: Outcome | None = None) -> R:
@@ -77,6 +78,15 @@ def load_or_fail(path: str | Path, kind: type[R], stage: str) -> R:
         reason = str(error)
     unread = Problem("io_error", f"{path} cannot be read: {reason}", "run again")
     return begun(kind, "", failure(stage, unread))
+
+
+def reader(kind: type[T]) -> Callable[[str], T]:
+    """A function that reads a JSON text as `kind`, for an argument of a command line."""
+
+    def read(text: str) -> T:
+        return msgspec.convert(json.loads(text), kind)
+
+    return read
 
 
 def peak_mb() -> float:

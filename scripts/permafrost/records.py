@@ -54,6 +54,52 @@ class Record(Outcome, kw_only=True):
         self.cause, self.message, self.hint = outcome.cause, outcome.message, outcome.hint
 
 
+class Limits(Struct, kw_only=True):
+    """What a stage of a model may take: time (s), memory (MiB), the size of a file (MiB), threads and processes.
+
+    The defaults are those of config.schema.yaml, for who calls a stage without any.
+    """
+
+    timeout: int | float = 300
+    memory_mb: int = 8192
+    file_mb: int = 64
+    processes: int = 1024
+
+
+class Settings(Limits, kw_only=True):
+    """The settings of a model, which config.schema.yaml describes; a stage is told those that it needs.
+
+    outputs: `auto`, or names of nodes and tensors. inputs: name -> what the config says to feed, the batch as None.
+    """
+
+    outputs: str | list[str] = _LACKING
+    inputs: dict[str, Any] = _LACKING
+    checkpoints: str | list[int] = _LACKING
+    tolerance: dict[str, int | float] | None = _LACKING
+    output_tolerance: dict[str, dict[str, int | float] | None] = _LACKING
+    expect: str | list[str] = _LACKING
+    judge: str = _LACKING
+    weights: str = _LACKING
+    input_meta_graph: str = _LACKING
+    input_graph: str = _LACKING
+    input_binary: bool | None = _LACKING
+    input_saver: str = _LACKING
+    input_checkpoint: str = _LACKING
+    input_saved_model_dir: str = _LACKING
+    saved_model_tags: list[str] = _LACKING
+    restore_op_name: str = _LACKING
+    filename_tensor_name: str = _LACKING
+    checkpoint_version: str | None = _LACKING
+    clear_devices: bool = _LACKING
+    variable_names_allowlist: list[str] = _LACKING
+    variable_names_denylist: list[str] = _LACKING
+    initializer_nodes: list[str] = _LACKING
+    trials: int = _LACKING
+    seed: int = _LACKING
+    allow_ops: list[str] = _LACKING
+    allow_paths: list[str] = _LACKING
+
+
 class Defect(Struct):
     """What is wrong with a checkpoint, as discovery found it; the fields of a Problem."""
 

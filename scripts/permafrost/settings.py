@@ -17,10 +17,11 @@ from functools import cache
 from pathlib import Path
 
 import jsonschema
+import msgspec
 import yaml
 
 from permafrost.outcome import CAUSES, VERIFIED, Problem
-from permafrost.records import Model
+from permafrost.records import Model, Settings
 
 _SCHEMA_FILE = Path(__file__).parents[2] / "config.schema.yaml"
 _LONGEST_NUMBER = 10_000  # bits, about 3,000 digits
@@ -90,7 +91,7 @@ class ModelSettings:
         self._defaults = {**_defaults("$defs", "model", "properties"), "checkpoints": config["checkpoints"]}
         self._globs = {zoo: _globs(models) for zoo, models in self._models.items()}
         self._patterns: dict[tuple[str, str, str], Patterns] = {}
-        self._chosen: dict[Patterns, dict] = {}
+        self._chosen: dict[Patterns, Settings] = {}
 
     def patterns(self, model_id: str, series_id: str, zoo: str = "") -> Patterns:
         """The patterns of the config that hold for a model, the last of which wins.
@@ -109,8 +110,8 @@ class ModelSettings:
             self._patterns[key] = (*matching, *exact)
         return self._patterns[key]
 
-    def of(self, patterns: Patterns) -> dict:
-        """The settings of all models for which these patterns hold; one dict for all of them, not to be changed."""
+    def of(self, patterns: Patterns) -> Settings:
+        """The settings of all models for which these patterns hold; the same for all of them, not to be changed."""
         if patterns not in self._chosen:
             chosen = dict(self._defaults)
             for zoo, pattern in patterns:
@@ -119,7 +120,7 @@ class ModelSettings:
             for spec in chosen["inputs"].values():
                 if isinstance(spec, dict) and "shape" in spec:
                     spec["shape"] = [None if size == "batch" else size for size in spec["shape"]]
-            self._chosen[patterns] = chosen
+            self._chosen[patterns] = msgspec.convert(chosen, Settings)
         return self._chosen[patterns]
 
     def said(self, patterns: Patterns, key: str):
@@ -140,7 +141,7 @@ class ModelSettings:
             unmatched(group.models, there, group.path, group.zoo)
 
 
-def for_model(config: dict, model_id: str, series_id: str, zoo: str = "") -> dict:
+def for_model(config: dict, model_id: str, series_id: str, zoo: str = "") -> Settings:
     """All settings of a single model, as ModelSettings has them."""
     settings = ModelSettings(config)
     return settings.of(settings.patterns(model_id, series_id, zoo))

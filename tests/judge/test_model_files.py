@@ -20,7 +20,7 @@ from kinds import features, weights
 from permafrost.checkpoint.reader import open_checkpoint
 from permafrost.graph.metagraph import read_meta_graph
 from permafrost.judge import model_files
-from permafrost.records import Graph
+from permafrost.records import Graph, Settings
 from permafrost.sandbox import landlock
 from permafrost.stages import import_model
 from permafrost.workflow.pipeline import Pipeline
@@ -38,7 +38,7 @@ def judged(record: dict, directory: Path, **settings) -> dict:
     return in_fresh_process(_judged, record, *frozen(record, directory), default_settings(timeout=120, **settings))
 
 
-def _judged(record: dict, provenance: dict, path: Path, settings: dict) -> dict:
+def _judged(record: dict, provenance: dict, path: Path, settings: Settings) -> dict:
     import_model.rehearse(settings, record)
     return verified(record, provenance, path, settings) | {"rehearsal": record.rehearsal}
 

@@ -194,7 +194,7 @@ def test_a_frozen_graph_to_judge_that_is_gone(tmp_path, monkeypatch):
     model = Model(tmp_path)
     for stage in ("import_meta", "freeze"):
         model.run(stage)
-    settings = json.dumps(stages.default_settings(judge="frozen_graph.pb"))
+    settings = json.dumps(msgspec.to_builtins(stages.default_settings(judge="frozen_graph.pb")))
     arguments = ["--model", "m", "--source", json.dumps(msgspec.to_builtins(model.source)), "--settings", settings]
     real = foreign.read
     with monkeypatch.context() as patch:

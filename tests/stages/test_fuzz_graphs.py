@@ -20,7 +20,7 @@ from permafrost.graph import graph_sources
 from permafrost.graph.index import tensor_name
 from permafrost.graph.metagraph import read_meta_graph
 from permafrost.outcome import CAUSES, OK, Problem
-from permafrost.records import ImportRecord, Model, Provenance, Record
+from permafrost.records import ImportRecord, Limits, Model, Provenance, Record
 from permafrost.sandbox import limits
 from permafrost.stages import freeze_model, import_model, list_model
 from stages import default_settings, sources
@@ -49,7 +49,7 @@ def ended(kind: type[Record], work) -> Record:
     """The record of a stage that did `work`; nothing but a cause of its own is let through."""
     path = Path(os.environ["PYTEST_DIRECTORY"], "record.json")
     with recording.recording("stage", recording.begun(kind, "a"), path) as record:
-        limits.held({"timeout": 60}, work, record)
+        limits.held(Limits(timeout=60), work, record)
     assert record.cause != "internal", record.message
     assert record.cause in CAUSES or not record.cause
     return record

@@ -3,7 +3,7 @@
 import os
 import shutil
 
-from permafrost.records import Model
+from permafrost.records import Model, Settings
 
 os.environ.setdefault("CUDA_VISIBLE_DEVICES", "-1")
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
@@ -35,7 +35,7 @@ def judged(path: Path, source: Model, **settings) -> dict:
     return in_fresh_process(_judged, str(path), source, default_settings(timeout=120, **settings))
 
 
-def _judged(path: str, source: Model, settings: dict) -> dict:
+def _judged(path: str, source: Model, settings: Settings) -> dict:
     record = recording.begun(JudgedFile, "m")
     rows = judge_file.judge(path, source, settings, record)
     return recording.content(record) | {"rows": rows}

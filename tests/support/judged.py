@@ -9,7 +9,7 @@ from frozen_by_tensorflow import frozen_by_tensorflow
 from permafrost import recording
 from permafrost.judge.judging import Judgement
 from permafrost.outcome import VERIFIED
-from permafrost.records import ImportRecord, Provenance, Verdict
+from permafrost.records import ImportRecord, Provenance, Settings, Verdict
 from permafrost.stages import import_model, verify_model
 from stages import default_settings, sources
 
@@ -25,7 +25,7 @@ def saved(build, directory, **options):
     return source
 
 
-def verified(record: ImportRecord, provenance: Provenance, path, chosen: dict | None = None) -> dict:
+def verified(record: ImportRecord, provenance: Provenance, path, chosen: Settings | None = None) -> dict:
     """What verify.json says of a model, with the rows of its table."""
     verdict = recording.begun(Verdict, "m")
     rows = verify_model.verify(record, provenance, path, chosen or default_settings(timeout=120), verdict)
@@ -79,6 +79,6 @@ def rehearse(record: ImportRecord, **changes) -> ImportRecord:
     return in_fresh_process(_rehearse, record, default_settings(**{"timeout": 120} | changes))
 
 
-def _rehearse(record: ImportRecord, settings: dict) -> ImportRecord:
+def _rehearse(record: ImportRecord, settings: Settings) -> ImportRecord:
     import_model.rehearse(settings, record)
     return record

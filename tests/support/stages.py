@@ -4,12 +4,12 @@ from pathlib import Path
 
 from permafrost import recording, settings
 from permafrost.outcome import OK, Problem
-from permafrost.records import ImportRecord, Model, Provenance
+from permafrost.records import ImportRecord, Model, Provenance, Settings
 from permafrost.stages import freeze_model, import_model
 from permafrost.zoo import discovery
 
 
-def default_settings(**changes) -> dict:
+def default_settings(**changes) -> Settings:
     """The settings of a model with nothing configured, but for `changes`."""
     config = settings.validate({"models": {"*": changes}} if changes else {})
     return settings.for_model(config, "any", "any")

@@ -20,7 +20,7 @@ from permafrost.judge.pair import Pair
 from permafrost.judge.sides import RunFailed, saver_nodes
 from permafrost.judge.structure import nodes, untold_state
 from permafrost.outcome import Problem
-from permafrost.records import ForeignProvenance, ImportRecord, Provenance, Verdict
+from permafrost.records import ForeignProvenance, ImportRecord, Provenance, Settings, Verdict
 from permafrost.signature import feeds
 
 # How often a graph is run again before its outputs are said to be always the same.
@@ -47,7 +47,7 @@ class Judgement(Struct):
 
 
 def judge(
-    imported: ImportRecord, provenance: Provenance, frozen_graph: str, settings: dict, directory: str
+    imported: ImportRecord, provenance: Provenance, frozen_graph: str, settings: Settings, directory: str
 ) -> Judgement:
     """Compares a model's checkpoint with the frozen graph that was made of it here.
 
@@ -69,7 +69,7 @@ def judge(
 
 
 def judge_foreign(
-    imported: ImportRecord, provenance: ForeignProvenance, frozen_graph: str, settings: dict, directory: str
+    imported: ImportRecord, provenance: ForeignProvenance, frozen_graph: str, settings: Settings, directory: str
 ) -> Judgement:
     """As `judge`, for a frozen graph that another tool made of the checkpoint.
 
@@ -92,7 +92,7 @@ def judge_foreign(
         structure_found = problem.message
     _refuse_untold_state(pair)
     fed = {f"{name}:0" for name, node in pair.frozen.index.nodes.items() if node.op in PLACEHOLDERS}
-    refuse(unsafe_to_run(pair.frozen.index, pair.fetched, fed, pair.frozen.initializers, set(settings["allow_ops"])))
+    refuse(unsafe_to_run(pair.frozen.index, pair.fetched, fed, pair.frozen.initializers, set(settings.allow_ops)))
     found = _compare(pair, len(pair.constants), settings, directory)
     found.measured.structure = structure_found
     return found
@@ -109,9 +109,9 @@ def _refuse_untold_state(pair: Pair) -> None:
     untold_state.refuse(pair.meta_graph, pair.graph_def, frozen.graph_def, pair.outputs, frozen.initializers)
 
 
-def _compare(pair: Pair, frozen_variables: int, settings: dict, directory: str) -> Judgement:
+def _compare(pair: Pair, frozen_variables: int, settings: Settings, directory: str) -> Judgement:
     """Weights, then outputs, then the negative control; nothing is run before it is known to be safe."""
-    allowed = set(settings["allow_ops"])
+    allowed = set(settings.allow_ops)
     _refuse_unsafe_restore(pair, allowed)
     unsafe = unsafe_to_run(pair.index, pair.fetched, pair.fed, pair.initializers, allowed)
     unsafe += evaluated_unsafe(pair.frozen.graph_def, allowed)
@@ -152,11 +152,11 @@ def _compare_weights(pair: Pair, expected_number: int) -> int:
     return len(pair.constants)
 
 
-def _compare_outputs(pair: Pair, settings: dict, directory: str) -> Judgement:
+def _compare_outputs(pair: Pair, settings: Settings, directory: str) -> Judgement:
     rows, batches, feeds_tried, finding = [], [], [], None
     tolerances = _tolerances(pair, settings)
-    for trial, batch in enumerate(_batches(pair, settings["trials"])):
-        seed = settings["seed"] + trial
+    for trial, batch in enumerate(_batches(pair, settings.trials)):
+        seed = settings.seed + trial
         feed = pair.feed(seed, batch, directory)
         expected, *again = _expected(pair, feed)
         batches.append(batch)
@@ -196,13 +196,13 @@ def _compare_outputs(pair: Pair, settings: dict, directory: str) -> Judgement:
     return Judgement(measured, rows, finding)
 
 
-def _tolerances(pair: Pair, settings: dict) -> dict[str, dict | None]:
+def _tolerances(pair: Pair, settings: Settings) -> dict[str, dict | None]:
     """The tolerance of each fetched tensor: what goes into a head has that of the head."""
-    own = {"{}:{}".format(*tensor_name(name)): given for name, given in settings["output_tolerance"].items()}
+    own = {"{}:{}".format(*tensor_name(name)): given for name, given in settings.output_tolerance.items()}
     if unknown := own.keys() - set(pair.outputs):
         names = ", ".join(pair.outputs[:10])
         raise Problem("bad_setting", f"`output_tolerance:` names {min(unknown)}, which is none of the outputs {names}")
-    return {name: own.get(pair.before_heads.get(name, name), settings["tolerance"]) for name in pair.fetched}
+    return {name: own.get(pair.before_heads.get(name, name), settings.tolerance) for name in pair.fetched}
 
 
 def _unordered(pair: Pair, tensor: str, trial: int) -> str:

@@ -4,10 +4,10 @@ import os
 
 from permafrost.graph.graph_sources import SAVED_MODEL
 from permafrost.outcome import Problem
-from permafrost.records import Graph, ImportRecord
+from permafrost.records import Graph, ImportRecord, Settings
 
 
-def readable(imported: ImportRecord, settings: dict, *others: str) -> list[str]:
+def readable(imported: ImportRecord, settings: Settings, *others: str) -> list[str]:
     """Absolute paths of a model's files: checkpoint, graph, a SavedModel's assets, and what the settings name.
 
     The checkpoint's files one by one, not their directory, where others' may lie too.
@@ -20,7 +20,7 @@ def readable(imported: ImportRecord, settings: dict, *others: str) -> list[str]:
     graph = imported.graph
     paths = [*imported.files, graph.path, graph.saver]
     paths += [spec["file"] for spec in imported.inputs.values() if spec["kind"] == "file"]
-    paths += [*_assets(graph), *_allowed(settings["allow_paths"]), *others]
+    paths += [*_assets(graph), *_allowed(settings.allow_paths), *others]
     return [os.path.abspath(path) for path in paths if path]
 
 

@@ -20,7 +20,7 @@ from permafrost.judge import comparison
 from permafrost.judge.mending import BATCHES, alternatives, failing_node
 from permafrost.judge.seeds import seed_random_ops
 from permafrost.judge.sides import CheckpointSide, RunFailed, saver_nodes
-from permafrost.records import ImportRecord
+from permafrost.records import ImportRecord, Settings
 from permafrost.signature import feeds
 
 # What graph_constructor.cc in tensorflow/core/common_runtime says of shapes that it does not infer, or that are none.
@@ -45,7 +45,7 @@ class Found(Struct):
     stale_shapes: str = ""
 
 
-def rehearse(imported: ImportRecord, settings: dict, directory: str, is_named: bool) -> Found:
+def rehearse(imported: ImportRecord, settings: Settings, directory: str, is_named: bool) -> Found:
     """Runs the checkpoint's graph, and finds inputs on which it runs.
 
     Args:
@@ -90,9 +90,9 @@ def _largest(specs: dict[str, dict]) -> dict[str, dict]:
 class _Stage:
     """The checkpoint's side of one model, ready to be run. `outputs` maps each tensor to fetch to its given name."""
 
-    def __init__(self, imported: ImportRecord, settings: dict, directory: str):
-        self._imported, self._seed, self._directory = imported, settings["seed"], directory
-        self._deadline = time.monotonic() + _SEARCH_SHARE * settings["timeout"]
+    def __init__(self, imported: ImportRecord, settings: Settings, directory: str):
+        self._imported, self._seed, self._directory = imported, settings.seed, directory
+        self._deadline = time.monotonic() + _SEARCH_SHARE * settings.timeout
         self._meta_graph = graph_sources.read(imported.graph)
         self._graph_def, cuts = pruning.cut_inputs(self._meta_graph.graph_def, list(imported.inputs), imported.outputs)
         self._names = {name: cuts.get(name, name) for name in imported.inputs}
@@ -102,7 +102,7 @@ class _Stage:
         self._kept = pruning.needed(self._index, nodes, with_colocated=False)
         self._initializers = pruning.table_initializers(self._index, self._kept)
         fed = {self._names[name] for name, spec in imported.inputs.items() if spec["kind"] != "default"}
-        self._allowed = set(settings["allow_ops"])
+        self._allowed = set(settings.allow_ops)
         self.unsafe = unsafe_to_run(self._index, self.outputs, fed, self._initializers, self._allowed)
         self.unsafe += unsafe_to_restore(self._index, *saver_nodes(self._meta_graph), self._allowed)
 

@@ -7,7 +7,7 @@ from typing import NamedTuple
 from permafrost.judge import first_difference, model_files, sides
 from permafrost.judge.judging import Judgement
 from permafrost.outcome import MISMATCH, TRANSIENT, UNVERIFIABLE, VERIFIED, Problem
-from permafrost.records import ImportRecord, Provenance, Verdict, failure, success
+from permafrost.records import ImportRecord, Provenance, Settings, Verdict, failure, success
 from permafrost.sandbox import runner
 
 _MISMATCHES = ("weights_differ", "outputs_differ", "structure_differs", "not_importable", "not_frozen")
@@ -22,7 +22,7 @@ class Model(NamedTuple):
     frozen_graph: str
 
 
-def reach(stage: str, judge: Callable[..., Judgement], model: Model, settings: dict, record: Verdict) -> list[dict]:
+def reach(stage: str, judge: Callable[..., Judgement], model: Model, settings: Settings, record: Verdict) -> list[dict]:
     """Judges a model, and says in `record` what was measured and how it ended; returns the rows of the table.
 
     Nothing of TensorFlow is run in this process.
@@ -46,7 +46,7 @@ def reach(stage: str, judge: Callable[..., Judgement], model: Model, settings: d
     return found.rows
 
 
-def _where_it_begins(model: Model, found: Judgement, settings: dict, record: Verdict) -> str:
+def _where_it_begins(model: Model, found: Judgement, settings: Settings, record: Verdict) -> str:
     if found.finding is None or found.finding.cause != "outputs_differ":
         return ""
     try:
@@ -62,12 +62,12 @@ def status(cause: str) -> str:
     return MISMATCH if cause in _MISMATCHES else UNVERIFIABLE
 
 
-def _bounds(model: Model, settings: dict, share: float = 1) -> dict:
+def _bounds(model: Model, settings: Settings, share: float = 1) -> dict:
     readable = model_files.readable(model.imported, settings, model.frozen_graph)
     return runner.limits(settings, share) | {"readable": readable}
 
 
-def _name_first_tensor(model: Model, rows: list[dict], settings: dict) -> str:
+def _name_first_tensor(model: Model, rows: list[dict], settings: Settings) -> str:
     """Adds to the rows of the first trial that does not match the tensor where it begins to; says so for the message.
 
     Raises what sandbox.run raises.
@@ -78,7 +78,7 @@ def _name_first_tensor(model: Model, rows: list[dict], settings: dict) -> str:
     seed, batch = bad[0]["seed"], bad[0]["batch"]
     bounds = _bounds(model, settings, _SEARCH_SHARE)
     where = runner.run(
-        first_difference.find, *model, os.getcwd(), seed, batch, settings["allow_ops"], returns=str, **bounds
+        first_difference.find, *model, os.getcwd(), seed, batch, settings.allow_ops, returns=str, **bounds
     )
     for row in bad:
         if row["trial"] == bad[0]["trial"]:

@@ -16,9 +16,11 @@ from permafrost.graph.static import element_count
 from permafrost.graph.tensorflow_import import import_to_look_at
 from permafrost.graph.variable_ops import VARIABLE_OPS, static_shape
 from permafrost.outcome import OP_COLUMNS, TRANSIENT, Problem
+from permafrost.records import Limits
 from permafrost.report.csv_files import integer
 from permafrost.sandbox import limits, runner
 
+_DEFAULTS = Limits()
 # Large constants are emptied before the import: their values decide no shape, and would be copied several times.
 _LARGE_CONSTANT = 1 << 20
 
@@ -39,7 +41,7 @@ class Graph:
         self.graph_def, self.producer_ops = graph_def, producer_ops
 
 
-def list_ops(*graphs: Graph, settings: dict = limits.DEFAULTS) -> list[list[dict]]:
+def list_ops(*graphs: Graph, settings: Limits = _DEFAULTS) -> list[list[dict]]:
     """For each graph a dict with the keys contract.OP_COLUMNS for each of its nodes, in their order.
 
     `output` is str() of each output tensor; `dtypes` and `shapes` (`[2, ?]`, or `?` for an unknown rank) are those of
@@ -70,7 +72,7 @@ def _stated_outputs(graph_def, producer_ops) -> list[dict[str, list[str]]]:
     ]
 
 
-def _import(graphs, settings: dict, began: float) -> list[list[dict] | None]:
+def _import(graphs, settings: Limits, began: float) -> list[list[dict] | None]:
     """What TensorFlow says of each node's outputs, graph by graph; None where it cannot import the graph."""
     try:
         return runner.run(_imported, graphs, returns=list, **runner.limits(limits.left(settings, began)))

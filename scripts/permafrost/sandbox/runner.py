@@ -28,6 +28,7 @@ import msgspec
 import psutil
 
 from permafrost.outcome import CAUSES, Problem
+from permafrost.records import Limits
 from permafrost.sandbox import confinement
 from permafrost.sandbox.working_directory import working_directory
 
@@ -53,10 +54,10 @@ _libc.mallopt = getattr(_libc, "mallopt", lambda what, value: 0)
 _libc.prctl.argtypes = [ctypes.c_int] + [ctypes.c_ulong] * 4
 
 
-def limits(settings: dict, share: float = 1) -> dict:
+def limits(settings: Limits, share: float = 1) -> dict[str, Any]:
     """The limits for `run` that a model's settings ask for, with this share of the time."""
-    chosen = {key: settings[key] for key in ("memory_mb", "file_mb", "processes")}
-    return chosen | {"seconds": settings["timeout"] * share}
+    chosen = {key: getattr(settings, key) for key in ("memory_mb", "file_mb", "processes")}
+    return chosen | {"seconds": settings.timeout * share}
 
 
 def run(

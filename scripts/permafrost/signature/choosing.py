@@ -10,7 +10,7 @@ from permafrost.graph import node_checks, op_registry, pruning
 from permafrost.graph.calls import CALLS, needed_functions, recursive_function
 from permafrost.graph.index import GraphIndex, data_inputs, missing_input, node_in_cycle, tensor_name
 from permafrost.outcome import Problem
-from permafrost.records import ImportRecord, OpDefinition, Variable
+from permafrost.records import ImportRecord, OpDefinition, Settings, Variable
 from permafrost.signature import inputs, outputs
 
 Freezing = Callable[[list[str], dict[str, dict], dict[str, OpDefinition]], None]
@@ -21,7 +21,7 @@ def choose(
     meta_graph,
     index: GraphIndex,
     variables: list[Variable],
-    settings: dict,
+    settings: Settings,
     run_before: set[str],
     try_to_freeze: Freezing,
     record: ImportRecord,
@@ -39,11 +39,10 @@ def choose(
     Raises Problem: no_output, unknown_output, unknown_input, unknown_op, bad_meta_graph (a needed node is not as its
       op demands, or an input of it is not in the graph) or bad_setting.
     """
-    is_named = settings["outputs"] != "auto"
+    is_named = not isinstance(settings.outputs, str)
     names = {variable.variable for variable in variables}
-    choice = outputs.choose(meta_graph, index, names, settings["outputs"] if is_named else None)
-    configured = {} if settings["inputs"] == "auto" else settings["inputs"]
-    between = _Between(meta_graph, index, variables, configured, run_before)
+    choice = outputs.choose(meta_graph, index, names, None if isinstance(settings.outputs, str) else settings.outputs)
+    between = _Between(meta_graph, index, variables, settings.inputs, run_before)
     try:
         fed, definitions = between.describe(choice.outputs)
         if not is_named:

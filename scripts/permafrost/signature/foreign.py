@@ -1,6 +1,7 @@
 """A frozen graph that another tool made: what its outputs and inputs are, and what the judge needs to know of it."""
 
 from google.protobuf.message import DecodeError
+from msgspec.structs import replace
 
 from permafrost import recording
 from permafrost.graph import frozen_file, pruning
@@ -9,7 +10,7 @@ from permafrost.graph.op_registry import registered
 from permafrost.graph.protos import types_pb2
 from permafrost.graph.pruning import PLACEHOLDERS, TABLE_INITIALIZERS
 from permafrost.outcome import Problem
-from permafrost.records import ForeignProvenance, ImportRecord
+from permafrost.records import ForeignProvenance, ImportRecord, Settings
 
 # What can stand at an end of a graph without being an output of it.
 _NO_OUTPUTS = {"Const", *PLACEHOLDERS, *TABLE_INITIALIZERS}
@@ -32,7 +33,7 @@ def read(path: str) -> GraphIndex:
     return index
 
 
-def settings_for(path: str, index: GraphIndex, meta: GraphIndex, settings: dict) -> dict:
+def settings_for(path: str, index: GraphIndex, meta: GraphIndex, settings: Settings) -> Settings:
     """The model's settings with the outputs and inputs of the file: its ends, and its placeholders.
 
     Args:
@@ -42,8 +43,8 @@ def settings_for(path: str, index: GraphIndex, meta: GraphIndex, settings: dict)
     Raises Problem: unknown_output where the file lacks an output that the settings name, no_output where none of its
     ends is in the meta graph, unknown_input for a placeholder that the meta graph lacks.
     """
-    outputs = settings["outputs"]
-    if outputs == "auto":
+    outputs = settings.outputs
+    if isinstance(outputs, str):
         taken = {tensor_name(text.removeprefix("^"))[0] for node in index.nodes.values() for text in node.input}
         ends = [name for name, node in index.nodes.items() if name not in taken and _has_value(node)]
         outputs = [name for name in ends if name in meta.nodes]
@@ -54,7 +55,7 @@ def settings_for(path: str, index: GraphIndex, meta: GraphIndex, settings: dict)
         if tensor_name(name)[0] not in index.nodes:
             raise Problem("unknown_output", f"{path} has no node for the output {name!r}")
     needed = pruning.needed(index, [tensor_name(name)[0] for name in outputs], with_colocated=False)
-    inputs = dict(settings["inputs"])
+    inputs = dict(settings.inputs)
     for name in sorted(needed):
         node = index.nodes[name]
         if node.op not in PLACEHOLDERS:
@@ -63,7 +64,7 @@ def settings_for(path: str, index: GraphIndex, meta: GraphIndex, settings: dict)
             raise Problem("unknown_input", f"{path} has the placeholder {name!r}, which the meta graph does not have")
         if meta.nodes[name].op not in PLACEHOLDERS and name not in inputs and f"{name}:0" not in inputs:
             inputs[name] = {"shape": _shape(node)}
-    return settings | {"outputs": outputs, "inputs": inputs}
+    return replace(settings, outputs=outputs, inputs=inputs)
 
 
 def _has_value(node) -> bool:

@@ -9,7 +9,6 @@ from pathlib import Path
 
 import crc32c
 import google.protobuf
-import msgspec
 
 from permafrost import recording, whole_files
 from permafrost.checkpoint.reader import open_checkpoint
@@ -18,26 +17,26 @@ from permafrost.freezer import freezing
 from permafrost.graph import graph_sources
 from permafrost.graph.index import GraphIndex
 from permafrost.outcome import OK, Problem
-from permafrost.records import ImportRecord, Options, Provenance
+from permafrost.records import ImportRecord, Options, Provenance, Settings
 from permafrost.sandbox import limits
 
 
-def freeze(imported: ImportRecord, options: dict, frozen_graph: Path, record: Provenance) -> None:
+def freeze(imported: ImportRecord, settings: Settings, frozen_graph: Path, record: Provenance) -> None:
     """Freezes the model of an import record to `frozen_graph`, and says in `record` what was done.
 
     Where the import had failed, that is how the record ends.
-    Raises Problem and OSError as freezer.freezing does, and Problem (timeout, memory) by the limits in `options`.
+    Raises Problem and OSError as freezer.freezing does, and Problem (timeout, memory) by the limits in `settings`.
     """
     frozen_graph.unlink(missing_ok=True)
     if imported.status != OK:
         record.end(imported)
     else:
-        limits.held(options, _freeze, imported, options, frozen_graph, record)
+        limits.held(settings, _freeze, imported, settings, frozen_graph, record)
 
 
-def _freeze(imported: ImportRecord, options: dict, frozen_graph: Path, record: Provenance) -> None:
+def _freeze(imported: ImportRecord, settings: Settings, frozen_graph: Path, record: Provenance) -> None:
     record.frozen_graph = frozen_graph.name
-    record.options = msgspec.convert(options, Options)
+    record.options = Options(**{field: getattr(settings, field) for field in Options.__struct_fields__})
     record.versions = versions()
     with watched(graph_sources.files_of(imported)):
         _freeze_unchanged(imported, record.options, frozen_graph, record)
@@ -70,19 +69,19 @@ def versions() -> dict[str, str]:
     }
 
 
-def run(model: str, attempt: str, import_record: str, options: dict, path: Path) -> None:
+def run(model: str, attempt: str, import_record: str, settings: Settings, path: Path) -> None:
     """Writes provenance.json to `path`, and frozen_graph.pb beside it. Raises OSError where it cannot be written.
 
     Args:
       model, attempt: the model's id, and the token of this attempt, or "".
       import_record: the path of import.json.
-      options: those of freeze_graph, and the limits.
+      settings: those of freeze_graph, and the limits.
     """
     imported = recording.load_or_fail(import_record, ImportRecord, "freeze")
     frozen_graph = path.with_name("frozen_graph.pb")
     recording.reserve(path)
     whole_files.sweep(frozen_graph)
     with recording.recording("freeze", recording.begun(Provenance, model), path, attempt) as record:
-        freeze(imported, options, frozen_graph, record)
+        freeze(imported, settings, frozen_graph, record)
     if record.status != OK:
         frozen_graph.unlink(missing_ok=True)

@@ -20,14 +20,14 @@ from permafrost.graph import graph_sources, op_registry
 from permafrost.graph.index import GraphIndex
 from permafrost.judge import model_files
 from permafrost.outcome import OK, RANKING_COLUMNS, TRANSIENT, Problem
-from permafrost.records import ImportRecord, Source, failure
+from permafrost.records import ImportRecord, Settings, Source, failure
 from permafrost.report import csv_files
 from permafrost.sandbox import limits
 from permafrost.signature import choosing, importing
 from permafrost.signature.outputs import Choice
 
 
-def import_model(source: Source, settings: dict, record: ImportRecord) -> None:
+def import_model(source: Source, settings: Settings, record: ImportRecord) -> None:
     """Says in `record` what is known of the model, as far as it goes.
 
     Args:
@@ -38,7 +38,7 @@ def import_model(source: Source, settings: dict, record: ImportRecord) -> None:
     record.prefix, record.step, record.format = source.prefix, source.step, source.format
     record.meta, record.findings, record.checkpoint_bytes = source.meta, source.findings, source.bytes
     record.files = graph_sources.seen(source)
-    record.weights = settings["weights"]
+    record.weights = settings.weights
     record.graph = graph_sources.graph_of(source)
     if problem := source.problem:
         with contextlib.suppress(Problem):
@@ -56,18 +56,18 @@ def import_model(source: Source, settings: dict, record: ImportRecord) -> None:
     choosing.choose(meta_graph, index, record.variables, settings, run_before, try_to_freeze, record)
 
 
-def _import_checkpoint(meta_graph, index: GraphIndex, settings: dict, is_named: bool, record: ImportRecord) -> None:
+def _import_checkpoint(meta_graph, index: GraphIndex, settings: Settings, is_named: bool, record: ImportRecord) -> None:
     with open_checkpoint(record.prefix) as checkpoint:
         record.format, record.checkpoint_bytes = checkpoint.format, checkpoint.bytes
         record.files = checkpoint.files
-        if settings["checkpoint_version"] not in (None, checkpoint.format):
+        if settings.checkpoint_version not in (None, checkpoint.format):
             raise Problem("bad_setting", f"{record.prefix} is a checkpoint of format {checkpoint.format}")
         record.variables = importing.describe_variables(
-            record.graph.path, meta_graph, index, checkpoint.tensors, settings["weights"], is_named
+            record.graph.path, meta_graph, index, checkpoint.tensors, settings.weights, is_named
         )
 
 
-def rehearse(settings: dict, record: ImportRecord) -> None:
+def rehearse(settings: Settings, record: ImportRecord) -> None:
     """Runs the outputs on the inputs, and says in `record` what came of it: `batches`, `rehearsal`, `stale_shapes`.
 
     Inputs are changed where that makes the graph run, and outputs that were found in the graph, rather than named in
@@ -77,7 +77,7 @@ def rehearse(settings: dict, record: ImportRecord) -> None:
     from permafrost.judge.rehearsal import Found, rehearse
     from permafrost.sandbox import runner
 
-    is_named = settings["outputs"] != "auto"
+    is_named = settings.outputs != "auto"
     work = (rehearse, graph_sources.absolute(record), settings, os.getcwd(), is_named)
     try:
         readable = model_files.readable(record, settings)
@@ -92,7 +92,7 @@ def rehearse(settings: dict, record: ImportRecord) -> None:
     record.rehearsal = found.failure
 
 
-def import_and_rehearse(source: Source, settings: dict, record: ImportRecord) -> None:
+def import_and_rehearse(source: Source, settings: Settings, record: ImportRecord) -> None:
     """What import_model and then rehearse do, within the `timeout` and `memory_mb` of the settings.
 
     Raises as import_model does, and Problem: timeout, memory, or changed where files change meanwhile.
@@ -119,7 +119,7 @@ def ranking(record: ImportRecord) -> pd.DataFrame:
     return csv_files.table(rows, RANKING_COLUMNS, set(), {"score"})
 
 
-def run(model: str, attempt: str, source: Source, settings: dict, path: str, table: str) -> None:
+def run(model: str, attempt: str, source: Source, settings: Settings, path: str, table: str) -> None:
     """Writes import.json to `path` and outputs.csv to `table`. Raises OSError where one cannot be written.
 
     Args:

@@ -13,14 +13,14 @@ from permafrost.graph import graph_sources
 from permafrost.graph.index import GraphIndex
 from permafrost.judge import judging, verdict
 from permafrost.outcome import UNVERIFIABLE, VERIFIED, Problem
-from permafrost.records import ImportRecord, JudgedFile, Source, failure
+from permafrost.records import ImportRecord, JudgedFile, Settings, Source, failure
 from permafrost.report import judgement
 from permafrost.sandbox import limits
 from permafrost.signature import foreign
 from permafrost.stages.import_model import import_model, rehearse
 
 
-def judge(frozen_graph: str, source: Source, settings: dict, record: JudgedFile) -> list[dict]:
+def judge(frozen_graph: str, source: Source, settings: Settings, record: JudgedFile) -> list[dict]:
     """Judges the file `frozen_graph`, and says in `record` what was found and how it ended.
 
     Args:
@@ -55,19 +55,19 @@ def judge(frozen_graph: str, source: Source, settings: dict, record: JudgedFile)
     return verdict.reach("judge", judging.judge_foreign, model, settings, record)
 
 
-def run(model: str, attempt: str, source: Source, settings: dict, path: str, table: str) -> None:
+def run(model: str, attempt: str, source: Source, settings: Settings, path: str, table: str) -> None:
     """Writes judged.json to `path` and judged.csv to `table`. Raises OSError where one cannot be written.
 
     Args:
       model, attempt: the model's id, and the token of this attempt, or "".
-      source, settings: as judge has them; `settings["judge"]` is the frozen graph's path.
+      source, settings: as judge has them; `settings.judge` is the frozen graph's path.
     """
     rows: list[dict] = []
     begun = recording.begun(JudgedFile, model)
     with recording.recording("judge", begun, path, attempt, UNVERIFIABLE) as record:
-        named = filter(os.path.exists, [settings["judge"]])
+        named = filter(os.path.exists, [settings.judge])
         with unchanged.watched([*graph_sources.seen(source), *named]) as refuse_changed:
-            found = judge(settings["judge"], source, settings, record)
+            found = judge(settings.judge, source, settings, record)
             if record.status != VERIFIED and not source.problem:
                 refuse_changed()
         rows += found

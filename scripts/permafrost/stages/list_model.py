@@ -23,7 +23,7 @@ from permafrost.graph import graph_sources, op_registry
 from permafrost.graph.metagraph import producer_ops
 from permafrost.graph.protos import graph_pb2
 from permafrost.outcome import CAUSES, FINDING_COLUMNS, OK, OP_COLUMNS, TRANSIENT, VARIABLE_COLUMNS, WARNING, Problem
-from permafrost.records import ImportRecord, Provenance, Record, failure, known, success
+from permafrost.records import ImportRecord, Limits, Provenance, Record, failure, known, success
 from permafrost.report import csv_files, graph_findings, state_findings, weight_findings
 from permafrost.report.picture import drawing
 from permafrost.sandbox import limits
@@ -40,11 +40,11 @@ class Limited:
     `told` has a row of contract.FINDING_COLUMNS without the model for each part that reached one, or that failed;
     `faults` has the problems that are the machine's, so that another run may do better.
     Args:
-      settings: `timeout`, `memory_mb`, `file_mb` and `processes`, or limits.DEFAULTS.
+      settings: `timeout`, `memory_mb`, `file_mb` and `processes`.
     """
 
-    def __init__(self, settings: dict):
-        self._settings, self._began = limits.DEFAULTS | settings, time.monotonic()
+    def __init__(self, settings: Limits):
+        self._settings, self._began = settings, time.monotonic()
         self.told: list[dict] = []
         self.faults: list[Problem] = []
 
@@ -70,7 +70,7 @@ class Limited:
             self.fail(name, error)
             write_table([], columns, path)
 
-    def left(self) -> dict:
+    def left(self) -> Limits:
         """The settings with the time that is left."""
         return limits.left(self._settings, self._began)
 
@@ -135,7 +135,7 @@ def ops(meta_graph, frozen, limited: Limited | None = None) -> list[list[dict]]:
       meta_graph, frozen: the MetaGraphDef and the frozen GraphDef, or None.
       limited: by default one without settings.
     """
-    limited = limited or Limited({})
+    limited = limited or Limited(Limits())
     before = (meta_graph.graph_def, producer_ops(meta_graph)) if meta_graph is not None else None
     graphs = [
         limited.part("the ops were", None, prepared, *before) if before else None,
@@ -234,7 +234,7 @@ class Lists:
 
 
 def run(
-    model: str, attempt: str, import_record: str, provenance: str, frozen_graph: Path, settings: dict, lists: Lists
+    model: str, attempt: str, import_record: str, provenance: str, frozen_graph: Path, settings: Limits, lists: Lists
 ) -> None:
     """Writes the lists of a model. Raises OSError and ValueError where a record cannot be read or a file written.
 

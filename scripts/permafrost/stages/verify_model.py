@@ -12,7 +12,7 @@ from permafrost import recording, whole_files
 from permafrost.checkpoint import unchanged
 from permafrost.graph import graph_sources
 from permafrost.outcome import OK, UNVERIFIABLE, VERIFIED, Problem
-from permafrost.records import ImportRecord, Provenance, Verdict
+from permafrost.records import ImportRecord, Provenance, Settings, Verdict
 from permafrost.report import judgement
 from permafrost.sandbox import limits
 
@@ -20,7 +20,7 @@ _FREEZE_AGAIN = "run again: the next run freezes the model anew"
 
 
 def verify(
-    imported: ImportRecord, provenance: Provenance, frozen_graph: Path, settings: dict, record: Verdict
+    imported: ImportRecord, provenance: Provenance, frozen_graph: Path, settings: Settings, record: Verdict
 ) -> list[dict]:
     """Judges a frozen model, and says in `record` what was measured and how it ended.
 
@@ -54,7 +54,9 @@ def _refuse_changed(imported: ImportRecord, provenance: Provenance, frozen_graph
             raise Problem("changed", f"{path} is not what it was when the model was frozen")
 
 
-def run(model: str, attempt: str, import_record: str, provenance: Path, settings: dict, path: str, table: str) -> None:
+def run(
+    model: str, attempt: str, import_record: str, provenance: Path, settings: Settings, path: str, table: str
+) -> None:
     """Writes verify.json to `path` and verification.csv to `table`. Raises OSError where one cannot be written.
 
     Args:

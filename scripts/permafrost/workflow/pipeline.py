@@ -17,7 +17,7 @@ import msgspec
 
 from permafrost import settings
 from permafrost.outcome import Problem
-from permafrost.records import Model, Source
+from permafrost.records import Model, Settings, Source
 from permafrost.sandbox import landlock
 from permafrost.workflow import resources
 from permafrost.workflow.attempts import Attempts
@@ -73,14 +73,14 @@ class Pipeline:
 
     def _scan(self) -> State:
         def rule_for(series: str, zoo: str):
-            return self._settings.of(self._settings.patterns(series, series, zoo))["checkpoints"]
+            return self._settings.of(self._settings.patterns(series, series, zoo)).checkpoints
 
         made = [self.frozen, self.reports]
         state = state_file.scan(self.zoos, made, self.state_file, rule_for, self.config["follow_links"])
         self._settings.refuse_unmatched(state.models)
         for model in state.models:
             chosen = self._settings_of(model)
-            model.expect, model.judge = chosen["expect"], chosen["judge"]
+            model.expect, model.judge = chosen.expect, chosen.judge
         return state
 
     def begin(self) -> None:
@@ -117,7 +117,7 @@ class Pipeline:
         said = msgspec.to_builtins(model)
         return json.dumps({key: said[key] for key in Source.__struct_fields__ if key in said}, sort_keys=True)
 
-    def _settings_of(self, model: Model) -> dict:
+    def _settings_of(self, model: Model) -> Settings:
         return self._settings.of(self._patterns_of(model))
 
     def _patterns_of(self, model: Model) -> settings.Patterns:
@@ -135,11 +135,11 @@ class Pipeline:
 
         return of_model
 
-    def _settings_text(self, stage: str, chosen: dict, model: str) -> str:
-        passed = {key: chosen[key] for key in _STAGE_SETTINGS[stage]}
+    def _settings_text(self, stage: str, chosen: Settings, model: str) -> str:
+        passed = {key: getattr(chosen, key) for key in _STAGE_SETTINGS[stage]}
         if stage in ("import_meta", "verify", "judge"):
-            files = [spec["file"] for spec in _files(chosen["inputs"])]
-            files += [*chosen["allow_paths"], *filter(None, [passed.get("judge")])]
+            files = [spec["file"] for spec in _files(chosen.inputs)]
+            files += [*chosen.allow_paths, *filter(None, [passed.get("judge")])]
             passed["files"] = [overrides.stamp(path) for path in files]
         text = json.dumps(passed, sort_keys=True)
         if len(text) > _LONGEST_ARGUMENT:
