@@ -106,7 +106,7 @@ class Beginning:
         for node in self._index.graph_def.node if tables else ():
             twin = self._index.nodes.get(self._filled(node.name)) if node.op in TABLE_INITIALIZERS else None
             table = tables.get(resource_name(twin)) if twin is not None and node.name not in filling else None
-            if table is not None:
+            if twin is not None and table is not None:
                 raise Problem(
                     "unsupported_op",
                     f"table {table.name!r} ({table.op}) is filled as {twin.name!r} by {node.name!r} ({node.op}), "

@@ -7,6 +7,7 @@ imported or run, the result here is the right one, and said so.
 """
 
 from collections.abc import Callable, Collection, Iterable
+from typing import Any
 
 from permafrost.flow.body import Body
 from permafrost.freezer.functions import Functions
@@ -31,7 +32,7 @@ def convertible(graph_def, allowlist: list[str] | None, denylist: list[str] | No
 def convert(
     graph_def,
     variables: dict[str, Value],
-    acts: Callable[[object], bool],
+    acts: Callable[[Any], bool],
     fetched: Iterable[str],
     taken: Collection[str] = (),
 ) -> list[Repair]:

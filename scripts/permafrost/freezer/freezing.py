@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from permafrost import recording
 from permafrost.freezer import conversion, repairs, writer
@@ -34,7 +35,7 @@ class Plan:
     initializers: nodes to run once before the first use of the graph (they fill its lookup tables).
     """
 
-    graph_def: object
+    graph_def: Any
     constants: dict[str, Constant]
     cuts: dict[str, str] = field(default_factory=dict)
     initializers: list[str] = field(default_factory=list)
@@ -180,8 +181,8 @@ def _constant(name: str, sources: dict[str, Variable]) -> Constant:
     return Constant(
         node=name,
         dtype=variable.dtype_enum,
-        shape=tuple(variable.shape),
-        nbytes=variable.bytes,
+        shape=tuple(variable.shape or ()),
+        nbytes=variable.bytes or 0,
         key=variable.key,
         start=tuple(box[0]) if box else None,
         extent=tuple(box[1]) if box else None,

@@ -6,6 +6,7 @@ differ in what they pass, each gets its own copy.
 
 import copy
 from collections.abc import Callable
+from typing import Any
 
 from permafrost.flow.body import Body
 from permafrost.freezer.propagation import Propagation, Value
@@ -25,7 +26,7 @@ class Functions:
       acts: tells which nodes do something beside what they give (graph.effects).
     """
 
-    def __init__(self, library, repairs: list[Repair], acts: Callable[[object], bool]):
+    def __init__(self, library, repairs: list[Repair], acts: Callable[[Any], bool]):
         self._acts = acts
         self._originals = {function.signature.name: function for function in library.function}
         self._names = _new_names(list(self._originals))

@@ -6,6 +6,7 @@ take the variable's dtype and lose `_output_shapes`, and calls go to copies of t
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 from permafrost.flow.body import PASSING, Body, controls
 from permafrost.flow.branches import Branches
@@ -39,7 +40,7 @@ class Propagation:
       acts: tells which nodes do something beside what they give (graph.effects).
     """
 
-    def __init__(self, body: Body, functions, repairs: list[Repair], acts: Callable[[object], bool]):
+    def __init__(self, body: Body, functions, repairs: list[Repair], acts: Callable[[Any], bool]):
         self._body = body
         self._functions = functions
         self._repairs = repairs

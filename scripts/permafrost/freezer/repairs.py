@@ -6,6 +6,7 @@ wrote it. What has no right twin is refused, naming the node. Writes to variable
 
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
+from typing import Any
 
 from permafrost.flow.body import Body
 from permafrost.flow.branches import Branches
@@ -50,7 +51,7 @@ class Known:
     names: Collection[str]
 
 
-def repair(graph_def, known: Known, acts: Callable[[object], bool], fetched: list[str]) -> list[Repair]:
+def repair(graph_def, known: Known, acts: Callable[[Any], bool], fetched: list[str]) -> list[Repair]:
     """Replaces in place what cannot stand in a frozen graph; returns the repairs made, in graph order.
 
     Args:

@@ -6,6 +6,7 @@ tensorflow/core/framework/resource_mgr.h.
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from typing import Any
 
 from permafrost.flow.body import Body
 from permafrost.graph.calls import needed_functions
@@ -80,7 +81,7 @@ class Changes:
         named = [source for source in sources if source is not None and source.op in MAKERS]
         return Change(frozenset(map(resource_name, named)), is_hidden=len(named) < len(sources))
 
-    def in_functions(self, nodes: Iterable) -> Iterator[tuple[str, object, Change]]:
+    def in_functions(self, nodes: Iterable) -> Iterator[tuple[str, Any, Change]]:
         """(function, NodeDef, Change) for what changes something in a function that the NodeDefs `nodes` call."""
         for function in needed_functions(nodes, self._library):
             body = Body(function.node_def, function)

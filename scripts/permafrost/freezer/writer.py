@@ -10,6 +10,7 @@ to the TensorProto's typed fields.
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from math import prod
+from typing import Any
 
 from crc32c import crc32c
 
@@ -19,7 +20,7 @@ from permafrost.outcome import Problem
 LARGEST_GRAPH = (1 << 31) - 1
 
 # DataType -> (format of its bytes in the struct module's terms, TensorProto field of its values).
-_TYPED = {
+_TYPED: dict[int, tuple[Any, str]] = {
     types_pb2.DT_FLOAT: ("f", "float_val"),
     types_pb2.DT_DOUBLE: ("d", "double_val"),
     types_pb2.DT_HALF: ("H", "half_val"),

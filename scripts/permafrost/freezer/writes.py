@@ -8,6 +8,7 @@ depends on a cond, a loop or a called function, there is no right answer without
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable
+from typing import Any
 
 from permafrost.flow.body import PASSING, Body, controls
 from permafrost.flow.branches import Branches
@@ -32,8 +33,8 @@ _QUANTIZED = (
 def settle(
     body: Body,
     variables: set[str],
-    written_by_call: Callable[[object], set[int]],
-    acts: Callable[[object], bool],
+    written_by_call: Callable[[Any], set[int]],
+    acts: Callable[[Any], bool],
     fetched: Iterable[str] = (),
 ) -> list[Repair]:
     """Replaces, in place, the writes to `variables` and what reads them afterwards; returns the repairs made.
@@ -112,7 +113,7 @@ class _Settling:
                 self._note_unordered(read.node, variable)
         if not self._reads.is_reference(variable):
             return
-        held = defaultdict(set, {variable: {None}})
+        held: dict[str, set[str | None]] = defaultdict(set, {variable: {None}})
         for read in self._reads.direct(variable):
             held[read.node.name].add(self._held(read, variable, seen[read.node.name, read.position]))
         sides = {side[:3] for name in self._order.names(self._of[variable]) for side in self._branches.of(name)}

@@ -70,7 +70,7 @@ def _candidates(pair: Pair) -> list[str]:
     """The tensors to compare, in the order of the data: on both sides of one dtype, and computed by a run."""
     index = pair.frozen.index
     running = executed(index, pair.fetched, pair.fed) & executed(pair.index, pair.fetched, pair.fed)
-    tensors, inside = [], set()
+    tensors, inside = [], set[str]()
     for name in _in_data_order(index, running):
         node = index.nodes[name]
         if _is_inside(index, node, inside):

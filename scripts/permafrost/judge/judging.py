@@ -158,7 +158,7 @@ def _compare_outputs(pair: Pair, settings: Settings, directory: str) -> Judgemen
     for trial, batch in enumerate(_batches(pair, settings.trials)):
         seed = settings.seed + trial
         feed = pair.feed(seed, batch, directory)
-        expected, *again = _expected(pair, feed)
+        expected, again = _expected(pair, feed)
         batches.append(batch)
         feeds_tried.append(feed)
         if (not trial or pair.original.ordered.is_open) and (tensor := pair.lost_order(feed, expected)):
@@ -228,7 +228,7 @@ def _largest(rows: list[dict], column: str) -> float | None:
     return max((row[column] for row in rows if row[column] is not None), default=None)
 
 
-def _expected(pair: Pair, feed: dict) -> list[list[np.ndarray] | None]:
+def _expected(pair: Pair, feed: dict) -> tuple[list[np.ndarray], list[list[np.ndarray] | None]]:
     try:
         return pair.run_original_again(pair.fetched, feed)
     except RunFailed as failed:
@@ -240,7 +240,7 @@ def _difference(pair: Pair, row: dict, feed: dict, expected: list) -> Finding:
     if pair.original.ordered.is_open:
         return Finding("unordered", _unordered(pair, row["output"], row["trial"]))
     for _ in range(_RUNS_OF_THE_UNSTEADY):
-        again, *_ = _expected(pair, feed)
+        again, _ = _expected(pair, feed)
         for name, first, second in zip(pair.fetched, expected, again, strict=True):
             if not comparison.match(first, second):
                 return Finding(

@@ -163,7 +163,7 @@ class _Stage:
 
         A change is kept where another node fails than before it: the error has moved on.
         """
-        batch, tried = BATCHES[0], set()
+        batch, tried = BATCHES[0], set[str]()
         failure = self.attempt(specs, batch, outputs)
         while failure:
             better = self._better(specs, batch, failure, outputs, tried)

@@ -4,7 +4,8 @@ import contextlib
 import os
 import re
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
@@ -43,7 +44,7 @@ def _array(value) -> np.ndarray:
     """
     array = np.asarray(value)
     if array.dtype.fields:
-        (plain, _), *_ = array.dtype.fields.values()
+        plain, *_ = next(iter(array.dtype.fields.values()))
         return array.view(plain)
     return array.astype(object) if array.dtype.kind == "S" else array
 
@@ -157,7 +158,7 @@ class _Side:
 
     def runs(
         self, fetches: list[str], feed: dict[str, np.ndarray], traced: dict | None = None, **options
-    ) -> Iterator[list[np.ndarray]]:
+    ) -> Generator[list[np.ndarray]]:
         """The values of the tensors `fetches` on `feed`, again and again in one fresh session, as `restored` gives it.
 
         `traced` has what else Session.run gets, for a trace.
@@ -230,7 +231,7 @@ class CheckpointSide(_Side):
         # The saver restores all variables; those of which the settings ask for the averages get these afterwards.
         rows = [row for row in imported.variables if row.key and (not self._restore_op or row.restored is not UNSET)]
         self._places = {row.variable: (row.key, row.box) for row in rows}
-        self._reads = {}
+        self._reads: dict[str, Any] = {}
         with self.graph.as_default(), _failing_as("not_restorable", "TensorFlow cannot import the meta graph"):
             import_to_run(kept, allowed, producer_ops(meta_graph))
             for node in kept.node:
@@ -263,10 +264,12 @@ class CheckpointSide(_Side):
                     value = reader.get_tensor(key)
                     self._assign(session, name, value if box is None else value[_slices(box)])
 
-    def runs(self, fetches: list[str], feed: dict[str, np.ndarray], **options) -> Iterator[list[np.ndarray]]:
+    def runs(
+        self, fetches: list[str], feed: dict[str, np.ndarray], traced: dict | None = None, **options
+    ) -> Generator[list[np.ndarray]]:
         """As for each side; a fetch of a variable's handle gives the variable's value, which the frozen graph has."""
         reads = {f"{name}:0": tensor for name, tensor in self._reads.items()}
-        return super().runs([reads.get(name, name) for name in fetches], feed, **options)
+        return super().runs([reads.get(name, name) for name in fetches], feed, traced, **options)
 
     def executed(self, fetches: list[str], feed: dict[str, np.ndarray]) -> set[str]:
         """The names of the nodes that a run in a fresh session executes, those of sides that are not taken left out.
@@ -305,7 +308,8 @@ def _literal(prefix: str, files: list[str]) -> str:
     """
     if re.fullmatch(r"[^][*?{}\\\ud800-\udfff]*", prefix):
         return prefix
-    pattern = re.search(r"(-\?{5}-of-[\d?]{5})?\Z", prefix)[0]
+    found = re.search(r"-\?{5}-of-[\d?]{5}\Z", prefix)
+    pattern = found[0] if found else ""
     stem = os.path.basename(prefix.removesuffix(pattern))
     links = tempfile.mkdtemp()
     for file in files:
@@ -356,9 +360,12 @@ class FrozenSide(_Side):
         node.attr["dtype"].type = dtype
         node.attr["shape"].shape.CopyFrom(tf.TensorShape(value.shape).as_proto())
 
-    def runs(self, fetches: list[str], feed: dict[str, np.ndarray]) -> Iterator[list[np.ndarray]]:
+    def runs(
+        self, fetches: list[str], feed: dict[str, np.ndarray], traced: dict | None = None, **options
+    ) -> Generator[list[np.ndarray]]:
         """As for each side, with the large weights fed as well, where `feed` has no other value for them."""
-        return super().runs(fetches, {f"{name}:0": value for name, value in self._large.items()} | feed)
+        large = {f"{name}:0": value for name, value in self._large.items()}
+        return super().runs(fetches, large | feed, traced, **options)
 
     def constant(self, name: str) -> np.ndarray:
         """The value that the Const `name` holds. Raises Problem (not_importable) where it holds none."""

@@ -41,8 +41,9 @@ def reach(stage: str, judge: Callable[..., Judgement], model: Model, settings: S
     if found.finding is None:
         record.end(success(VERIFIED))
     else:
-        problem = Problem(found.finding.cause, found.finding.message + _where_it_begins(model, found, settings, record))
-        record.end(failure(stage, problem, status(problem.cause)))
+        message = found.finding.message + _where_it_begins(model, found, settings, record)
+        noticed = Problem(found.finding.cause, message)
+        record.end(failure(stage, noticed, status(noticed.cause)))
     return found.rows
 
 

@@ -132,7 +132,7 @@ def _replaceable(graph_def) -> Iterator[dict]:
 
 
 def _old_and_rare(nodes: list) -> Iterator[dict]:
-    first = {}
+    first: dict[str, str] = {}
     for node in nodes:
         first.setdefault(node.op, node.name)
     for op, name in first.items():

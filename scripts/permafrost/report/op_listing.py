@@ -87,7 +87,7 @@ def _import(graphs, settings: Limits, began: float) -> list[list[dict] | None]:
         return _left_out(graphs, error, cause)
 
 
-def _left_out(graphs, error: Exception, cause: str) -> list[None]:
+def _left_out(graphs, error: Exception, cause: str) -> list[list[dict] | None]:
     print(f"TensorFlow cannot import the graph, so the tensors are not listed: {error}", file=sys.stderr)
     for graph in graphs:
         graph.stopped_by = error if cause in (*TRANSIENT, "memory") else None
@@ -141,12 +141,12 @@ def _tensor_bytes(shape, dtype: int) -> int | None:
     """The bytes of a tensor of a shape, None where nobody can tell or there are more than 64 bits count."""
     count = element_count(shape)
     try:
-        dtype = tf.dtypes.as_dtype(dtype)
+        known = tf.dtypes.as_dtype(dtype)
     except TypeError:
         return None
-    if count is None or dtype in (tf.string, tf.resource, tf.variant):
+    if count is None or known in (tf.string, tf.resource, tf.variant):
         return None
-    return integer(count * dtype.size)
+    return integer(count * known.size)
 
 
 def _definitions(graph_def, producer_ops) -> dict:

@@ -50,7 +50,7 @@ _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3
 _KEPT = 1 << 30
 
 _libc = ctypes.CDLL(None, use_errno=True)
-_libc.mallopt = getattr(_libc, "mallopt", lambda what, value: 0)
+_mallopt = getattr(_libc, "mallopt", lambda what, value: 0)
 _libc.prctl.argtypes = [ctypes.c_int] + [ctypes.c_ulong] * 4
 
 
@@ -346,8 +346,8 @@ def _confine(directory: str, memory_mb: int, file_mb: int, parent: int, readable
     # Not RLIMIT_AS: TensorFlow reserves address space that it never touches.
     _limit(resource.RLIMIT_DATA, _status("self")["VmData"] + memory_mb * _MIB + _STACKS)
     # What is freed is kept for the next tensor: to get memory from the kernel anew takes longer than to fill it.
-    _libc.mallopt(_M_MMAP_THRESHOLD, _KEPT)
-    _libc.mallopt(_M_TRIM_THRESHOLD, _KEPT)
+    _mallopt(_M_MMAP_THRESHOLD, _KEPT)
+    _mallopt(_M_TRIM_THRESHOLD, _KEPT)
     confinement.cut_network()
     confinement.drop_privileges()
     confinement.keep_to_files(readable, directory)

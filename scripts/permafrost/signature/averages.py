@@ -65,11 +65,13 @@ def _averaged(index: GraphIndex, update) -> tuple[str, str] | None:
     """(average, variable) where a node does average -= (average - variable) * rate; else None."""
     average = _variable(index, update, 0)
     product = index.source_of(update, 1)
-    for position in (0, 1) if average and product is not None and product.op == "Mul" else ():
+    if average is None or product is None or product.op != "Mul":
+        return None
+    for position in (0, 1):
         difference = index.source_of(product, position)
         if difference is not None and difference.op == "Sub" and _variable(index, difference, 0) == average:
             variable = _variable(index, difference, 1)
-            return (average, variable) if variable not in (None, average) else None
+            return (average, variable) if variable is not None and variable != average else None
     return None
 
 
@@ -88,8 +90,8 @@ def _place(row: Variable, averages: list[Variable], is_own: bool, tensors: dict)
     restored = [average for average in averages if average.key and _is_alike(row, average)]
     usual = [average for average in restored if average.variable == f"{row.variable}/{NAME}"]
     if len(restored) > 1 and not usual:
-        names = " and ".join(average.variable for average in restored)
-        raise Problem("bad_setting", f"`weights: ema` does not say which average of {row.variable!r}: {names}")
+        found = " and ".join(average.variable for average in restored)
+        raise Problem("bad_setting", f"`weights: ema` does not say which average of {row.variable!r}: {found}")
     if restored:
         return {field: getattr((usual or restored)[0], field) for field in _PLACE}
     names = [f"{row.key}/{NAME}", f"{row.variable}/{NAME}", *(average.variable for average in averages)]

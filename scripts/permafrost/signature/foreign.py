@@ -63,7 +63,7 @@ def settings_for(path: str, index: GraphIndex, meta: GraphIndex, settings: Setti
         if name not in meta.nodes:
             raise Problem("unknown_input", f"{path} has the placeholder {name!r}, which the meta graph does not have")
         if meta.nodes[name].op not in PLACEHOLDERS and name not in inputs and f"{name}:0" not in inputs:
-            inputs[name] = {"shape": _shape(node)}
+            inputs[name] = {"shape": _shape(index, name)}
     return replace(settings, outputs=outputs, inputs=inputs)
 
 
@@ -75,8 +75,8 @@ def _has_value(node) -> bool:
     return bool(definition.output_arg) and definition.output_arg[0].type not in _HANDLES
 
 
-def _shape(node) -> list[int | None]:
-    return [None if size < 0 else size for size in pruning.declared_shape(node) or ()]
+def _shape(index: GraphIndex, name: str) -> list[int | None]:
+    return [None if size < 0 else size for size in pruning.declared_shape(index, name, 0) or ()]
 
 
 def provenance(index: GraphIndex, meta_graph, imported: ImportRecord) -> ForeignProvenance:

@@ -226,7 +226,7 @@ class Forward:
 
     def _reduced(self) -> set[str]:
         """Single numbers that were made of tensors of more elements, and single numbers computed from them."""
-        scalar, reduced = set(), set()
+        scalar, reduced = set[str](), set[str]()
         for name, node in self.index.nodes.items():
             sources, op = [source for source, _ in self.index.inputs[name]], self.index.ops[name]
             known = _size_of(node)
@@ -298,7 +298,7 @@ class Forward:
             return True
         if self.index.ops[name] not in _FOLLOWING and not self.normalizes(name):
             return self._is_head(name)
-        source = self.index.inputs[name][0][0] if self.index.inputs[name] else None
+        source = self.index.inputs[name][0][0] if self.index.inputs[name] else ""
         return False if source not in self.index.nodes or self._belongs_to_loss(name, source) else source
 
     def normalizes(self, name: str) -> bool:
@@ -334,7 +334,8 @@ class Forward:
 
     def _compared(self, reachable: set[str], after_labels: set[str]) -> set[str]:
         """The nodes of `reachable` that are used together with labels, without the logarithms that the loss adds."""
-        compared, seen, waiting = set(), set(), deque()
+        compared, seen = set[str](), set()
+        waiting: deque = deque()
         for name in reachable:
             if (name not in self.reduced or name in self.joins) and any(
                 consumer in after_labels for consumer in self.data_consumers(name)

@@ -93,24 +93,23 @@ def _variable(node, source: Source | None, tensors: dict) -> Variable:
     )
     if source is None:
         return row
-    tensor = tensors[source.key]
+    tensor, start = tensors[source.key], source.start or ()
     shape = tensor.shape if source.extent is None else source.extent
     if tensor.dtype != dtype:
         stored = types_pb2.DataType.Name(tensor.dtype).removeprefix("DT_").lower()
         raise Problem("shape_mismatch", f"variable {node.name!r} is {row.dtype}, but tensor {source.key!r} is {stored}")
     if source.extent is not None and (
         len(source.extent) != len(tensor.shape)
-        or any(s + e > size for s, e, size in zip(source.start, source.extent, tensor.shape, strict=True))
+        or any(s + e > size for s, e, size in zip(start, source.extent, tensor.shape, strict=True))
     ):
         raise Problem(
             "shape_mismatch",
             f"variable {node.name!r} is a slice that tensor {source.key!r} of shape {list(tensor.shape)} does not have",
         )
+    shape_fits = declared is None or _compatible(declared, shape)
     if source.reshaped and declared is not None and min(declared, default=0) >= 0:
         shape_fits, shape = prod(declared) == prod(shape), declared
-    else:
-        shape_fits = declared is None or _compatible(declared, shape)
-    if not shape_fits:
+    if declared is not None and not shape_fits:
         raise Problem(
             "shape_mismatch",
             f"variable {node.name!r} has shape {list(declared)}, but tensor {source.key!r} has {list(shape)}",
@@ -118,9 +117,9 @@ def _variable(node, source: Source | None, tensors: dict) -> Variable:
     whole = max(1, prod(tensor.shape))
     row.shape, row.key = list(shape), source.key
     row.bytes = tensor.nbytes if prod(shape) == prod(tensor.shape) else tensor.nbytes * prod(shape) // whole
-    if source.extent is not None and (any(source.start) or tuple(source.extent) != tuple(tensor.shape)):
-        row.box = [list(source.start), list(source.extent)]
-        row.slice = ":".join(f"{first},{length}" for first, length in zip(source.start, source.extent, strict=True))
+    if source.extent is not None and (any(start) or tuple(source.extent) != tuple(tensor.shape)):
+        row.box = [list(start), list(source.extent)]
+        row.slice = ":".join(f"{first},{length}" for first, length in zip(start, source.extent, strict=True))
     return row
 
 

@@ -113,7 +113,7 @@ def ranking(record: ImportRecord) -> pd.DataFrame:
     if record.outputs is UNSET:
         return csv_files.table([], RANKING_COLUMNS, set(), {"score"})
     entries = record.outputs_ranking
-    rows = [(entry.name, "yes" if entry.chosen else "no", entry.score, entry.reasons) for entry in entries]
+    rows: list[tuple] = [(entry.name, "yes" if entry.chosen else "no", entry.score, entry.reasons) for entry in entries]
     known = {entry.name for entry in entries}
     rows += [(name, "yes", None, record.outputs_why) for name in record.outputs if name not in known]
     return csv_files.table(rows, RANKING_COLUMNS, set(), {"score"})

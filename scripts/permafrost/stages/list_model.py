@@ -250,12 +250,13 @@ def run(
     if _has_graph(imported):
         op_registry.load()
     limited = Limited(settings)
-    held = limited.part("the variables were", [], variables, imported, frozen_record)
+    nothing: list[dict] = []
+    held = limited.part("the variables were", nothing, variables, imported, frozen_record)
     limited.table("the variables were", held, VARIABLE_COLUMNS, lists.variables)
     meta_graph = limited.part("the meta graph was", None, meta_graph_of, imported, limited.faults)
     frozen = limited.part("the frozen graph was", None, frozen_graph_of, frozen_record, frozen_graph)
     both = (imported, frozen_record, meta_graph, frozen)
-    found = limited.part("the findings were", [], findings, *both, limited.faults)
+    found = limited.part("the findings were", nothing, findings, *both, limited.faults)
     unfinished = drawing.sentence("the graph was not drawn in time; list_ops.log says why")
     drawn = limited.part("the picture was", unfinished, picture, frozen_record, frozen)
     with whole_files.written_whole(lists.graph) as temporary:

@@ -8,6 +8,7 @@ record's own token is the parameter from then on. So what failed for now is trie
 
 import hashlib
 import os
+from collections.abc import Sequence
 from pathlib import Path
 
 from msgspec import UNSET
@@ -74,7 +75,7 @@ class Attempts:
         return self._mended_of[model]
 
 
-def _digest(path: Path, others: list = ()) -> str:
+def _digest(path: Path, others: Sequence = ()) -> str:
     """A digest, in hexadecimal, of a record's content and of what else there is beside it now."""
     try:
         content = path.read_bytes()

@@ -12,6 +12,7 @@ import json
 import os
 import sys
 from pathlib import Path
+from typing import TextIO
 
 import msgspec
 
@@ -59,7 +60,7 @@ class Pipeline:
         _refuse_unwritable(self.frozen)
         _refuse_unwritable(self.reports)
         self.state_file = f"{self.reports}/.zoo.json"
-        self._lock = None
+        self._lock: TextIO | None = None
         self._settings = settings.ModelSettings(self.config)
         self._attempts = Attempts(self.frozen, self.reports)
         self._passed: dict[tuple, str] = {}
@@ -90,15 +91,16 @@ class Pipeline:
         """
         try:
             Path(self.reports).mkdir(parents=True, exist_ok=True)
-            self._lock = open(f"{self.reports}/.lock", "w")  # noqa: SIM115 - held until the process ends
-            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            lock = open(f"{self.reports}/.lock", "w")  # noqa: SIM115 - held until the process ends
+            self._lock = lock
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             state_file.keep(self.handed, self.state_file)
         except BlockingIOError as error:
             raise Problem(
                 "bad_setting", f"another run is writing to {self.reports}; wait for it or choose another `reports`"
             ) from error
         except OSError as error:
-            raise _unwritable(error.filename or self.reports, error.strerror) from error
+            raise _unwritable(error.filename or self.reports, error.strerror or str(error)) from error
 
     def _stale(self) -> list[str]:
         """The directories of models that the zoo no longer has, below the frozen and reports directories."""
@@ -192,7 +194,7 @@ class Pipeline:
         """The group of a model's jobs: one for the many, and another for those that ask for more than the default."""
         return "models" if self.mem_mb(wildcards) <= resources.DEFAULT_MB else "large"
 
-    def _own_limit(self, model: Model, key: str) -> float | None:
+    def _own_limit(self, model: Model, key: str) -> int | None:
         return self._settings.said(self._patterns_of(model), key)
 
     def attempt(self, stage: str):
@@ -204,7 +206,7 @@ class Pipeline:
         """The option that tells page of settings in an entry of `zoo`; empty where there are none."""
         return "--zoo-settings" if settings.say_more_of_a_zoo(self.config) else ""
 
-    def expected(self, model: str) -> list[str]:
+    def expected(self, model: str) -> str | list[str]:
         """What a model is expected to end as, as in settings.meets."""
         return self.models[model].expect
 
@@ -220,8 +222,7 @@ class Pipeline:
                 "(see `How the judge works` in README.md).",
                 file=sys.stderr,
             )
-        if self._unfollowed:
-            first = self._unfollowed[0].problem
+        if first := next((candidate.problem for candidate in self._unfollowed if candidate.problem), None):
             print(
                 f"{first.message}; it is not followed, nor are other links out of the zoo, which zoo.csv lists "
                 f"({first.hint}).",

@@ -9,6 +9,7 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from snakemake_interface_logger_plugins.common import LogEvent
 
@@ -30,15 +31,15 @@ class Progress(logging.Handler):
       seconds: the least time between two lines on how far the run is.
     """
 
-    def __init__(self, reports: str, expected: Callable[[str], list[str]], seconds: float):
+    def __init__(self, reports: str, expected: Callable[[str], str | list[str]], seconds: float):
         super().__init__(logging.INFO)
         self._reports, self._expected, self._seconds = Path(reports), expected, seconds
         self._verified_by: dict[int, str] = {}  # the number of a job of `verify` -> the model's id
         self._begin = self._said = time.monotonic()
         self._bad = 0
 
-    def emit(self, record: logging.LogRecord) -> None:
-        """Takes one message of Snakemake's."""
+    def emit(self, record: Any) -> None:
+        """Takes one message of Snakemake's, a LogRecord to which it adds fields of its own."""
         event = getattr(record, "event", None)
         if event == LogEvent.JOB_INFO and record.rule_name == "verify":
             self._verified_by[record.jobid] = record.wildcards["model"]
@@ -71,7 +72,7 @@ def is_for_people(record: logging.LogRecord) -> bool:
     return getattr(record, "event", None) not in _OF_EACH_JOB and record.msg != "Select jobs to execute..."
 
 
-def follow(logger: logging.Logger, reports: str, expected: Callable[[str], list[str]]) -> None:
+def follow(logger: logging.Logger, reports: str, expected: Callable[[str], str | list[str]]) -> None:
     """Has a run that logs to `logger` print its progress in place of a few lines for each job."""
     for handler in logger.handlers:
         if not isinstance(handler, logging.FileHandler):

@@ -106,7 +106,9 @@ class _Directory:
 
     def __init__(self, listing: Listing, facts: Facts):
         self.listing, self.files, self._facts = listing, Files(listing, facts), facts
-        self.indexes, self.metas, self.others = set(), {}, []
+        self.indexes: set[str] = set()
+        self.metas: dict[str, str] = {}
+        self.others: list[str] = []
         self.data = defaultdict(list)
         for name in self.files.names:
             if name.endswith(".index"):
@@ -117,7 +119,7 @@ class _Directory:
                 self.metas.setdefault(name.removesuffix(ending), name)
             elif name not in SAVED_MODEL_FILES and (name != "checkpoint" or self.files.kind(name) == "table"):
                 self.others.append(name)
-        self.metas_by_stem = defaultdict(dict)
+        self.metas_by_stem: dict[str, dict[int | None, str]] = defaultdict(dict)
         for name, meta in self.metas.items():
             stem, step = split_step(name)
             self.metas_by_stem[stem][step] = meta
@@ -255,8 +257,8 @@ class _Directory:
         if "variables" in self.listing.outside:
             return [self._candidate("saved_model", "V2", [], [], 0, name, self.files.problem("variables"), [])]
         if inner is None or not (inner.indexes or inner.data):
-            problem = Problem("saved_model", f"{self.files.shown(name)} is a SavedModel without variables")
-            candidate = self._candidate("saved_model", "", [], [], 0, name, problem, [])
+            missing = Problem("saved_model", f"{self.files.shown(name)} is a SavedModel without variables")
+            candidate = self._candidate("saved_model", "", [], [], 0, name, missing, [])
             candidate.prefix = self.files.path(name)
             return [candidate]
         total, problem = inner.bundle("variables", has_graph=False)
@@ -304,14 +306,14 @@ class _Directory:
         if name in self.metas:
             return self.metas[name], []
         stem, step = split_step(name)
-        steps = dict(self.metas_by_stem.get(stem, {}))
-        whole = steps.pop(None, "")
+        of_stem = self.metas_by_stem.get(stem, {})
+        steps, whole = {other: meta for other, meta in of_stem.items() if other is not None}, of_stem.get(None, "")
         if not steps and not whole:
             return "", []
         own = -1 if step is None else step
         lower = max((other for other in steps if other < own), default=None)
         nearest = lower if lower is not None else min(steps, default=None)
-        meta = steps.get(nearest, whole)
+        meta = whole if nearest is None else steps[nearest]
         return meta, [f"the meta graph is {printable(meta)}, which was written with another step"]
 
     def _meta_problem(self, name: str, meta: str) -> Problem | None:

@@ -54,7 +54,7 @@ def select(candidates: list[Candidate], rule_for: Callable[[str, str], str | lis
         if rule == "latest":
             models.append(_model(series, *_newest(steps)))
             continue
-        for candidate in steps.values() if rule == "all" else _listed(series, steps, rule):
+        for candidate in steps.values() if isinstance(rule, str) else _listed(series, steps, rule):
             digits = candidate.name[len(candidate.stem) + 1 :]
             models.append(_model(series if candidate.step is None else step_id(series, digits), candidate, []))
     return sorted(models, key=lambda model: model.id)

@@ -37,7 +37,7 @@ def scan(
     zoos: list[str],
     skip: list[str],
     state_file: str | Path,
-    rule_for: Callable[[str, str], object],
+    rule_for: Callable[[str, str], str | list[int]],
     follow_links: bool = False,
 ) -> State:
     """The state of the zoos now; what did not change since `state_file` was written is taken from its cache.

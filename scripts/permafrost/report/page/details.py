@@ -89,14 +89,17 @@ def _table(path: Path, largest: str = "", left_out: str = "") -> dict:
     found = {"of": len(rows)}
     if largest in header:
         place = header.index(largest)
-        rows = [(int(row[place]) if _COUNT.fullmatch(row[place]) else 0, row) for row in rows]
-        found["total"] = sum(size for size, _ in rows)
-        rows = [row for _, row in heapq.nlargest(MOST_ROWS, rows, key=lambda item: item[0])]
-    rows = [[_value(name, cell) for name, cell in zip(header, row, strict=True)] for row in rows[:MOST_ROWS]]
+        sized: list[tuple[int, list[str]]] = [
+            (int(row[place]) if _COUNT.fullmatch(row[place]) else 0, row) for row in rows
+        ]
+        found["total"] = sum(size for size, _ in sized)
+        rows = [row for _, row in heapq.nlargest(MOST_ROWS, sized, key=lambda item: item[0])]
+    values = [[_value(name, cell) for name, cell in zip(header, row, strict=True)] for row in rows[:MOST_ROWS]]
     if left_out in header:
         place = header.index(left_out)
-        header, *rows = ([*row[:place], *row[place + 1 :]] for row in (header, *rows))
-    return {"columns": header, "rows": rows, **found} if rows else {}
+        header = [*header[:place], *header[place + 1 :]]
+        values = [[*row[:place], *row[place + 1 :]] for row in values]
+    return {"columns": header, "rows": values, **found} if values else {}
 
 
 def _value(column: str, cell: str) -> str | int | float:
