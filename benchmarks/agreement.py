@@ -27,7 +27,7 @@ import pandas as pd
 from frozen_models import frozen_model
 from permafrost import settings
 from permafrost.graph import graph_sources
-from permafrost.judge import judging, model_files, sides
+from permafrost.judge import judging, model_files, sessions
 from permafrost.outcome import Problem
 from permafrost.records import ImportRecord, Provenance, Settings
 from permafrost.sandbox import runner
@@ -58,7 +58,7 @@ def busy(cores: int) -> Iterator[None]:
 
 def with_threads(threads: int, *arguments) -> judging.Judgement:
     """What the judge finds with so many threads in each pool."""
-    sides.ENVIRONMENT.update(dict.fromkeys(POOLS, threads))
+    sessions.ENVIRONMENT.update(dict.fromkeys(POOLS, threads))
     return judging.judge(*arguments)
 
 

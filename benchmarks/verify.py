@@ -65,9 +65,8 @@ def checkpoint_side(record: ImportRecord, provenance: Provenance, path: Path, se
 def frozen_side(record: ImportRecord, provenance: Provenance, path: Path, settings: Settings) -> None:
     from permafrost.judge import sides
 
-    side = sides.FrozenSide.read(str(path), {row.variable for row in record.variables}, [])
-    side.load(set())
-    run(side, record, settings)
+    file = sides.FrozenFile(str(path), {row.variable for row in record.variables}, [])
+    run(sides.FrozenSide(file, set()), record, settings)
 
 
 def run(side, record: ImportRecord, settings: Settings) -> None:

@@ -11,7 +11,7 @@ HOME = Path(__file__).parents[1]
 sys.path.insert(0, str(HOME / "scripts"))
 
 from permafrost import records  # noqa: E402 - after the path
-from permafrost.report import columns  # noqa: E402 - after the path
+from permafrost.report import reference  # noqa: E402 - after the path
 
 _SETTINGS_HEAD = """# The settings
 
@@ -74,7 +74,7 @@ def programs(scripts: Path) -> str:
 def pages() -> dict[str, str]:
     """The name of each page in docs/, with its content."""
     return {
-        "reports.md": columns.reference(),
+        "reports.md": reference.page(),
         "settings.md": settings(HOME / "config.schema.yaml"),
         "programs.md": programs(HOME / "scripts"),
     }

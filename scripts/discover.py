@@ -8,8 +8,7 @@ import sys
 from pathlib import Path
 
 from permafrost.outcome import Problem
-from permafrost.report import zoo_table
-from permafrost.whole_files import written_whole
+from permafrost.report.tables import zoo
 from permafrost.zoo import state_file
 
 
@@ -26,8 +25,7 @@ def main(argv: list[str] | None = None) -> int:
         print(f"{problem.message} ({problem.hint})", file=sys.stderr)
         return 1
     state_file.keep(args.state, args.keep)
-    with written_whole(args.table) as temporary:
-        zoo_table.table(state).to_csv(temporary, index=False, encoding="utf-8", lineterminator="\n")
+    zoo.ZOO.write(args.table, zoo.rows(state))
     return 0
 
 

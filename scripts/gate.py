@@ -30,7 +30,7 @@ def main(argv: list[str] | None = None) -> int:
     printed.reconfigure(errors="backslashreplace")
     try:
         rows = gate.read(args.summary)
-        is_good = bool(rows["as_expected"].all())
+        is_good = all(row.is_as_expected for row in rows)
         found = gate.found(rows, args.summary)
         if not args.quiet or not is_good:
             print(found, end="", file=printed)

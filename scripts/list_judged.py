@@ -4,7 +4,8 @@ import argparse
 import sys
 from pathlib import Path
 
-from permafrost.report import csv_files, judged
+from permafrost.report import judged
+from permafrost.report.tables.judged import JUDGED
 from permafrost.zoo import state_file
 
 
@@ -15,8 +16,8 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("table", type=Path, help="judged.csv, to be written")
     args = parser.parse_args(argv)
 
-    rows = judged.table(state_file.read(args.state), args.reports)
-    csv_files.write(args.table, rows)
+    rows = judged.rows(state_file.read(args.state), args.reports)
+    JUDGED.write(args.table, rows)
     print(f"{args.table} has {len(rows)} frozen graphs", file=sys.stderr)
     return 0
 

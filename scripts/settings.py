@@ -4,7 +4,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from permafrost import recording, whole_files
+from permafrost import layout, recording, whole_files
 from permafrost.records import ImportRecord
 from permafrost.report import settings_file
 from permafrost.zoo import state_file
@@ -18,10 +18,8 @@ def main(argv: list[str] | None = None) -> int:
     args = parser.parse_args(argv)
 
     models = sorted(model.id for model in state_file.read(args.state).models)
-    found = [
-        recording.load_or_fail(f"{args.reports}/models/{model}/import.json", ImportRecord, "settings")
-        for model in models
-    ]
+    paths = [layout.of_model(args.reports, model, layout.IMPORT) for model in models]
+    found = [recording.load_or_fail(path, ImportRecord, "settings") for path in paths]
     content = settings_file.text(str(args.file), list(zip(models, found, strict=True)))
     with whole_files.written_whole(args.file) as temporary:
         temporary.write_text(content, encoding="ascii")

@@ -1,4 +1,4 @@
-"""The words that hold: statuses, causes and the columns of every table that Permafrost writes.
+"""The words that hold: how a model can end, and why.
 
 People's scripts rely on these names, so they stand in one place and nowhere else.
 """
@@ -9,8 +9,6 @@ from collections.abc import Iterable
 VERIFIED, MISMATCH, UNVERIFIABLE, FAILED = "verified", "mismatch", "unverifiable", "failed"
 OK = "ok"  # of a stage that does not judge
 STATUSES = (VERIFIED, MISMATCH, UNVERIFIABLE, FAILED)
-
-STAGES = ("discover", "import_meta", "freeze", "verify", "list_ops", "judge")
 
 # cause -> what to do about it, used where the place that found the problem has no better hint.
 CAUSES = {
@@ -68,57 +66,6 @@ CAUSES = {
 
 # Faults of the machine, not of the model: the next run deletes such a record and tries again.
 TRANSIENT = {"disk_full", "io_error", "killed", "timeout", "changed"}
-
-ZOO_COLUMNS = (
-    "model", "directory", "prefix", "step", "format", "shards", "bytes", "meta_graph",
-    "selected", "cause", "message", "hint", "findings",
-)  # fmt: skip
-
-SUMMARY_COLUMNS = (
-    "model", "status", "stage", "cause", "message", "hint",
-    "expect", "match", "behaviour", "tolerance_used", "prefix", "step", "format", "producer", "tensorflow_version",
-    "inputs", "inputs_why", "outputs", "outputs_why", "nodes", "frozen_nodes", "variables", "frozen_variables",
-    "checkpoint_bytes", "frozen_bytes", "frozen_crc32c", "trials", "max_abs_diff", "repairs", "findings",
-)  # fmt: skip
-
-JUDGED_COLUMNS = (
-    "model", "status", "stage", "cause", "message", "hint",
-    "expect", "match", "behaviour", "tolerance_used", "frozen_graph", "structure", "weights", "prefix",
-    "inputs", "outputs", "trials", "max_abs_diff",
-)  # fmt: skip
-
-FINDING_COLUMNS = ("model", "severity", "finding", "node", "advice")
-SEVERITIES = ERROR, WARNING, INFO = "error", "warning", "info"
-
-CHANGE_COLUMNS = ("model", "change", "column", "before", "after")
-CHANGES = ("worse", "new", "gone", "better", "changed")
-
-RANKING_COLUMNS = ("output", "chosen", "score", "reasons")
-
-TIMING_COLUMNS = ("model", "stage", "seconds", "cpu_seconds", "peak_mb")
-
-OP_COLUMNS = (
-    "name", "type", "output", "inputs", "control_inputs", "device", "dtypes", "shapes", "bytes",
-)  # fmt: skip
-
-VARIABLE_COLUMNS = (
-    "variable", "op", "dtype", "shape", "bytes", "key", "slice", "frozen",
-)  # fmt: skip
-
-OP_TYPE_COLUMNS = ("op_type", "model", "nodes", "frozen_nodes")
-
-
-# The names of all files that the pipeline writes.
-MADE_FILES = {
-    "frozen_graph.pb", "provenance.json", "import.json", "verify.json", "verification.csv",
-    "outputs.csv", "ops.csv", "frozen_ops.csv", "variables.csv", "findings.csv",
-    "zoo.csv", "summary.csv", "timings.csv", "op_types.csv", "gate.txt",
-    "judged.json", "judged.csv", "judged.txt", "judge.log", "list_judged.log",
-    "settings.yaml", "settings.log", ".zoo.json", ".zoo.cache.json", ".lock",
-    "import_meta.log", "freeze.log", "verify.log", "list_ops.log", "discover.log", "summarize.log",
-    "changes.csv", "changes.log", ".last_summary.csv", "graph.svg", "index.html", "page.log",
-    "list_ops.json", "gate.log", "judged.log",
-}  # fmt: skip
 
 
 class Problem(Exception):

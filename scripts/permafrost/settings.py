@@ -5,27 +5,19 @@ then its own id; of each of these those of its zoo's entry first, then those at 
 """
 
 import copy
-import datetime
 import difflib
 import fnmatch
-import math
 import os
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
-from functools import cache
-from pathlib import Path
 
-import jsonschema
 import msgspec
-import yaml
 
+from permafrost import config_schema
+from permafrost.config_schema import defaults, problem, quoted, suggestion
 from permafrost.outcome import CAUSES, VERIFIED, Problem
 from permafrost.records import Model, Settings
-
-_SCHEMA_FILE = Path(__file__).parents[2] / "config.schema.yaml"
-_LONGEST_NUMBER = 10_000  # bits, about 3,000 digits
-_LONGEST_VALUE = 60  # characters of a wrong value that a message shows
 
 Patterns = tuple[tuple[str, str], ...]  # the directory of a zoo, or '' for the top of the config, and a pattern
 
@@ -45,16 +37,10 @@ def validate(config: dict) -> dict:
     Model settings stay partial; for_model fills them.
     Raises Problem (bad_setting) with one sentence that names the key's path and what is wrong with it.
     """
-    try:
-        _refuse_odd(config, ())
-        error = next(iter(_validator().iter_errors(config)), None)
-        if error is not None:
-            raise _problem(*_sentence(error))
-        whole = {**_defaults("properties"), **copy.deepcopy(dict(config))}
-        # Snakemake's --config gives `True` as a truth value, and `true` as a text.
-        whole["follow_links"] = whole["follow_links"] in (True, "true")
-    except RecursionError as error:
-        raise Problem("bad_setting", "config: lists and mappings are nested too deeply") from error
+    config_schema.check(config)
+    whole = {**defaults("properties"), **copy.deepcopy(dict(config))}
+    # Snakemake's --config gives `True` as a truth value, and `true` as a text.
+    whole["follow_links"] = whole["follow_links"] in (True, "true")
     groups = _groups(whole)
     for group in groups:
         for pattern, chosen in group.models.items():
@@ -88,7 +74,7 @@ class ModelSettings:
     def __init__(self, config: dict):
         self._groups = _groups(config)
         self._models = {group.zoo: group.models for group in self._groups}
-        self._defaults = {**_defaults("$defs", "model", "properties"), "checkpoints": config["checkpoints"]}
+        self._defaults = {**defaults("$defs", "model", "properties"), "checkpoints": config["checkpoints"]}
         self._globs = {zoo: _globs(models) for zoo, models in self._models.items()}
         self._patterns: dict[tuple[str, str, str], Patterns] = {}
         self._chosen: dict[Patterns, Settings] = {}
@@ -158,15 +144,15 @@ def unmatched(
       directory: the zoo that the models are of, where these are not all.
     """
     ids = {name for model in models for name in ([model] if isinstance(model, str) else (model.id, model.series))}
-    of_zoo, zoo = (f" below {_quoted(directory)}", _quoted(directory)) if directory else ("", "the zoo")
+    of_zoo, zoo = (f" below {quoted(directory)}", quoted(directory)) if directory else ("", "the zoo")
     patterns = tuple(patterns)
     globs = dict(_globs(patterns))
     for pattern in patterns:
         if pattern in ids or (pattern in globs and any(map(globs[pattern], ids))):
             continue
         closest = difflib.get_close_matches(pattern, sorted(ids), 1, 0)
-        known = f"the closest is {_quoted(closest[0])}" if closest else f"{zoo} has no models"
-        raise _problem((*path, pattern), f"no model{of_zoo} has this id or matches this glob; {known}")
+        known = f"the closest is {quoted(closest[0])}" if closest else f"{zoo} has no models"
+        raise problem((*path, pattern), f"no model{of_zoo} has this id or matches this glob; {known}")
 
 
 def meets(expect: str | list[str], status: str, cause: str) -> bool:
@@ -193,39 +179,6 @@ def _groups(config: dict) -> list[_Group]:
     return [*of_zoos, _Group(("models",), "", config["models"])]
 
 
-@cache
-def _schema() -> dict:
-    return yaml.safe_load(_SCHEMA_FILE.read_text(encoding="utf-8"))
-
-
-@cache
-def _validator():
-    # JSON Schema takes 3.0 for an integer and NaN for a number; a count or a limit must be neither.
-    types = jsonschema.Draft202012Validator.TYPE_CHECKER.redefine_many(
-        {
-            "integer": lambda _, value: isinstance(value, int) and not isinstance(value, bool),
-            "number": lambda _, value: (
-                isinstance(value, int | float) and not isinstance(value, bool) and _is_finite(value)
-            ),
-        }
-    )
-    return jsonschema.validators.extend(jsonschema.Draft202012Validator, type_checker=types)(_schema())
-
-
-def _is_finite(number: float) -> bool:
-    try:
-        return math.isfinite(number)
-    except OverflowError:
-        return False
-
-
-def _defaults(*path: str) -> dict:
-    properties = _schema()
-    for key in path:
-        properties = properties[key]
-    return {key: copy.deepcopy(schema["default"]) for key, schema in properties.items() if "default" in schema}
-
-
 def _globs(patterns: Iterable[str]) -> list[tuple]:
     return [
         (pattern, re.compile(fnmatch.translate(pattern)).match)
@@ -240,17 +193,17 @@ def _check_model(chosen: dict, path: tuple) -> None:
     for expected in [expect] if isinstance(expect, str) else expect:
         cause = expected.partition("/")[2]
         if cause == "internal":
-            raise _problem((*path, "expect"), "`internal` is an error in Permafrost, which cannot be expected")
+            raise problem((*path, "expect"), "`internal` is an error in Permafrost, which cannot be expected")
         if cause and cause not in CAUSES:
-            raise _problem((*path, "expect"), f"there is no cause {cause!r}{_suggestion(cause, CAUSES)}")
+            raise problem((*path, "expect"), f"there is no cause {cause!r}{suggestion(cause, CAUSES)}")
     for name, spec in chosen.get("inputs", {}).items():
         if not isinstance(spec, dict):
             continue
         for one, other in (("range", "value"), ("range", "file"), ("value", "file"), ("shape", "file")):
             if one in spec and other in spec:
-                raise _problem((*path, "inputs", name), f"`{one}` and `{other}` exclude each other")
+                raise problem((*path, "inputs", name), f"`{one}` and `{other}` exclude each other")
         if "range" in spec and spec["range"][0] > spec["range"][1]:
-            raise _problem((*path, "inputs", name, "range"), "the lowest value comes first")
+            raise problem((*path, "inputs", name, "range"), "the lowest value comes first")
 
 
 def _refuse_repeated(groups: list[_Group]) -> None:
@@ -258,142 +211,20 @@ def _refuse_repeated(groups: list[_Group]) -> None:
     for position, group in enumerate(groups):
         if group.zoo in (earlier.zoo for earlier in groups[:position]):
             path = (*group.path[:2], "directory")
-            raise _problem(path, f"{_quoted(group.zoo)} has `models` already; write all of them into one entry")
+            raise problem(path, f"{quoted(group.zoo)} has `models` already; write all of them into one entry")
 
 
 def _refuse_patterns(key: str, directory: str) -> None:
     """The outputs' paths are Snakemake's, which reads braces as wildcards and `<name>` as a path variable."""
     if found := re.search(r"[{}]|<[a-z][a-z0-9_]*>", directory):
-        raise _problem((key,), f"{_quoted(directory)} has {found[0]}, which Snakemake replaces; choose another name")
+        raise problem((key,), f"{quoted(directory)} has {found[0]}, which Snakemake replaces; choose another name")
 
 
 def _refuse_nested_directories(frozen: str, reports: str) -> None:
     """What is stale is looked for below `frozen` and below `reports`/models; neither may hold the other's files."""
     outer, inner, models = (os.path.abspath(path) for path in (frozen, reports, os.path.join(reports, "models")))
     if os.path.commonpath([outer, inner]) == outer or os.path.commonpath([outer, models]) == models:
-        places = f"frozen is {_quoted(frozen)} and reports is {_quoted(reports)}"
+        places = f"frozen is {quoted(frozen)} and reports is {quoted(reports)}"
         raise Problem(
             "bad_setting", f"config: {places}; frozen may neither hold the reports nor lie in their models directory"
         )
-
-
-def _refuse_odd(value, path: tuple) -> None:
-    if isinstance(value, dict):
-        for key, below in value.items():
-            if not isinstance(key, str):
-                raise _problem(path, f"YAML read a key as {_described(key)}; quote it")
-            _refuse_odd(below, (*path, key))
-    elif isinstance(value, list):
-        for position, below in enumerate(value):
-            _refuse_odd(below, (*path, position))
-    elif isinstance(value, int) and value.bit_length() > _LONGEST_NUMBER:
-        raise _problem(path, "this number has more digits than Python prints")
-
-
-def _sentence(error) -> tuple[tuple, str]:
-    """The path of what a schema error is about, and what is wrong with it."""
-    path, value = tuple(error.absolute_path), error.instance
-    if error.validator == "anyOf":
-        # The branch whose type fits is the one that was meant.
-        others = {cause.schema_path[0] for cause in error.context if _is_of_another_type(cause)}
-        meant = [cause for cause in error.context if cause.schema_path[0] not in others]
-        if meant:
-            return _sentence(meant[0])
-    if error.validator == "additionalProperties":
-        known = error.schema["properties"]
-        key = next(key for key in value if key not in known)
-        if _place_of_models(path) == len(path) and key in _schema()["$defs"]["model"]["properties"]:
-            return path, f'{key!r} is a setting of a model; write it below models / "<id or glob>"'
-        return path, f"unknown key {_shown(key)}{_suggestion(key, known)}"
-    if error.validator == "required":
-        missing = next(key for key in error.validator_value if key not in value)
-        return path, f"`{missing}` is missing"
-    if error.validator == "dependentRequired":
-        return path, "`key` names an array in a `file`, which is missing"
-    titled = error
-    while "title" not in titled.schema:
-        titled = titled.parent
-    if isinstance(value, str) and error.schema.get("type") in ("number", "integer") and _is_number(value):
-        found = f"YAML read {_shown(value)} as text; write a number like 3 or 1.0e-6, without quotes"
-    elif _is_scalar(value) and _validator().evolve(schema=error.schema).is_valid(str(value)):
-        remedy = "quote it" if _place_of_models(path) < len(path) else "quote it, or write a path as ./007"
-        found = f"YAML read it as {_described(value)}; {remedy}"
-    else:
-        found = f"this is {_described(value)}"
-    return path, f"expected {titled.schema['title']}, but {found}"
-
-
-def _is_of_another_type(error) -> bool:
-    """Whether an error says that the value is of a wrong type, and not that something inside of it is wrong."""
-    if error.absolute_path != error.parent.absolute_path:
-        return False
-    if error.validator == "anyOf":
-        return all(_is_of_another_type(cause) for cause in error.context)
-    return error.validator in ("type", "const", "enum")
-
-
-def _is_scalar(value) -> bool:
-    """Whether YAML made something out of plain text that was perhaps meant as text."""
-    return isinstance(value, bool | datetime.date) or (isinstance(value, int | float) and _is_finite(value))
-
-
-def _is_number(text: str) -> bool:
-    try:
-        float(text)
-    except ValueError:
-        return False
-    return True
-
-
-def _described(value) -> str:
-    if isinstance(value, bool):
-        return f"the truth value {str(value).lower()}"
-    if isinstance(value, int | float):
-        return f"the number {_shown(value)}"
-    if isinstance(value, datetime.date):
-        return f"the date {value}"
-    if value is None:
-        return "nothing"
-    if isinstance(value, dict):
-        return "a mapping" if value else "an empty mapping"
-    if isinstance(value, list):
-        return f"the list {_shown(value)}" if value else "an empty list"
-    return f"the text {_shown(value)}"
-
-
-def _shown(value) -> str:
-    try:
-        text = repr(value)
-    except ValueError:  # an integer with more digits than Python prints
-        return "with very many digits"
-    return text if len(text) <= _LONGEST_VALUE else text[:_LONGEST_VALUE] + " ..."
-
-
-def _suggestion(wrong: str, known: Iterable[str]) -> str:
-    closest = difflib.get_close_matches(wrong.lower(), list(known), 1)
-    return f"; did you mean {closest[0]!r}?" if closest else f"; known are {', '.join(known)}"
-
-
-def _place_of_models(path: tuple) -> int:
-    """Where in a path the `models` stand whose keys are patterns: at the top, or in an entry of `zoo`; else its end."""
-    return next((position for position in (0, 2) if path[position : position + 1] == ("models",)), len(path))
-
-
-def _problem(path: tuple, sentence: str) -> Problem:
-    place, models = "", _place_of_models(path)
-    for position, part in enumerate(path):
-        if isinstance(part, int):
-            place += f"[{part}]"
-        else:
-            # Keys that the user chose are quoted: patterns, and the names of inputs.
-            is_free = position == models + 1 or position == models + 3 and path[models + 2] == "inputs"
-            place += (" / " if place else "") + (_quoted(part) if is_free else _plain(part))
-    return Problem("bad_setting", f"config: {place + ': ' if place else ''}{sentence}")
-
-
-def _plain(text: str) -> str:
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
-
-
-def _quoted(text: str) -> str:
-    return f'"{_plain(text)}"'

@@ -8,7 +8,7 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from permafrost.outcome import MADE_FILES
+from permafrost.layout import MADE_FILES
 
 _TEMPORARY = re.compile(r"\.(.+)\.[0-9]+\.tmp")
 

@@ -13,12 +13,14 @@ import pytest
 import tensorflow as tf
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from test_checkpoint_readers import block, entry, handle, read_table, save, sealed, table, values
 
-from permafrost.checkpoint.reader import ITEM_SIZES, open_checkpoint, read_index_header
-from permafrost.checkpoint.sstable import MAGIC
+from made_tables import block, entry, handle, read_table, sealed, table
+from permafrost.checkpoint.reader import open_checkpoint, read_index_header
+from permafrost.encoding import TABLE_MAGIC
+from permafrost.graph.dtypes import ITEM_SIZES
 from permafrost.graph.protos import saved_tensor_slice_pb2, tensor_bundle_pb2, types_pb2
 from permafrost.outcome import CAUSES, Problem
+from saved_checkpoints import save, values
 
 EXAMPLES = os.environ.get("PERMAFROST_FUZZ_EXAMPLES")
 fuzz = settings(
@@ -241,7 +243,11 @@ def test_made_up_v1_checkpoints(originals, data):
 
 
 @fuzz
-@given(content=st.binary(max_size=400), end=st.sampled_from([b"", MAGIC, bytes(40) + MAGIC]), compressed=st.booleans())
+@given(
+    content=st.binary(max_size=400),
+    end=st.sampled_from([b"", TABLE_MAGIC, bytes(40) + TABLE_MAGIC]),
+    compressed=st.booleans(),
+)
 def test_random_bytes(originals, content, end, compressed):
     body = bytes(cramjam.snappy.compress_raw(content)) if compressed else content
     prefix, files, _ = originals["V2"]

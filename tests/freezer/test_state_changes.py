@@ -21,7 +21,7 @@ import tensorflow as tf
 import kinds
 from fresh_process import in_fresh_process
 from judged import said
-from permafrost.freezer import freezing
+from permafrost.freezer import passes
 from permafrost.freezer.beginning import Beginning
 from permafrost.graph.metagraph import read_meta_graph
 from permafrost.judge import judging
@@ -213,7 +213,7 @@ def frozen_against_the_rules(source: Model, directory: Path) -> tuple[ImportReco
     with (
         mock.patch.object(Beginning, "refuse_changes"),
         mock.patch.object(Beginning, "refuse_other_fillings"),
-        mock.patch.object(freezing, "refuse_written_by_initializers"),
+        mock.patch.object(passes, "refuse_written_by_initializers"),
     ):
         record = imported(source, outputs=["y"])
         return record, *frozen(record, directory)

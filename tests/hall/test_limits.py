@@ -20,6 +20,7 @@ from permafrost import outcome, recording, settings, whole_files
 from permafrost.graph.metagraph import read_meta_graph
 from permafrost.graph.protos import types_pb2
 from permafrost.records import ImportRecord, Limits, Provenance, Record, Verdict
+from permafrost.report.tables.outputs import OUTPUTS
 from permafrost.sandbox import limits
 from permafrost.stages import freeze_model, import_model, list_model, verify_model
 from stages import default_settings, frozen, imported, problem_of, sources
@@ -121,12 +122,12 @@ def test_choosing_that_does_not_end(model, tmp_path, monkeypatch):
     record = recording.load(path, ImportRecord)
     assert (record.stage, record.cause, record.transient) == ("import_meta", "timeout", True)
     assert record.nodes > 0
-    assert (tmp_path / "outputs.csv").read_text() == ",".join(outcome.RANKING_COLUMNS) + "\n"
+    assert (tmp_path / "outputs.csv").read_text() == ",".join(OUTPUTS.header) + "\n"
 
 
 def test_planning_that_does_not_end(model, tmp_path, monkeypatch):
     _, directory = model
-    monkeypatch.setattr(freeze_model.freezing, "plan", endless)
+    monkeypatch.setattr(freeze_model.planning, "plan", endless)
     arguments = ["--model", "a", "--import-record", str(directory / "import.json")]
     arguments += ["--options", json.dumps(msgspec.to_builtins(default_settings(timeout=1)))]
     assert freeze.main([*arguments, str(tmp_path / "provenance.json")]) == 0

@@ -15,7 +15,8 @@ from msgspec import UNSET
 from conftest import HOME, SAMPLE_ZOO
 from delete import delete
 from permafrost import recording, whole_files
-from permafrost.outcome import MADE_FILES, Problem
+from permafrost.layout import MADE_FILES
+from permafrost.outcome import Problem
 from permafrost.records import ImportRecord, JudgedFile, Outcome, Provenance, Record, Verdict
 from permafrost.workflow.pipeline import Pipeline
 from written_records import made, whole

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
-from permafrost import settings
+from permafrost import config_schema, settings
 from permafrost.outcome import CAUSES, Problem
 from written_records import model_of
 
@@ -29,7 +29,7 @@ def config(text: str) -> dict:
 
 
 def test_the_schema_is_one_and_describes_every_key():
-    schema = settings._schema()
+    schema = config_schema.schema()
     jsonschema.Draft202012Validator.check_schema(schema)
     keys = {**schema["properties"], **schema["$defs"]["model"]["properties"]}
     assert all(key.get("description") for key in keys.values())

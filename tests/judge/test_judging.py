@@ -18,7 +18,7 @@ from kinds import control_flow
 from permafrost import whole_files
 from permafrost.graph.metagraph import read_meta_graph
 from permafrost.judge import first_difference, judging, negative_control
-from permafrost.judge.sides import RunFailed
+from permafrost.judge.sessions import RunFailed
 from permafrost.judge.structure import nodes
 from permafrost.outcome import MISMATCH, UNVERIFIABLE, VERIFIED
 from permafrost.records import Control, failure
@@ -312,8 +312,7 @@ def test_no_more_variables_are_changed_than_the_cap_says(tmp_path, monkeypatch):
         tf.identity(total, name="out")
 
     model = Model(tmp_path, build)
-    pair = judging.Pair(model.record, model.provenance, str(model.path))
-    pair.load(True, set())
+    pair = judging.Pair(judging.Graphs(model.record, model.provenance, str(model.path)), set())
 
     def fail(*args):
         raise RunFailed("run_failed", "always")

@@ -15,7 +15,7 @@ from conftest import SAMPLE_ZOO
 from fresh_process import in_fresh_process
 from judged import verified
 from permafrost import whole_files
-from permafrost.judge import sides
+from permafrost.judge import sessions
 from permafrost.outcome import MISMATCH, UNVERIFIABLE, VERIFIED
 from stages import default_settings, frozen, imported, sources
 
@@ -48,7 +48,7 @@ def test_an_undamaged_graph_is_verified(id, tmp_path):
 
 def in_threads(record: dict, provenance: dict, path: Path, threads: int) -> dict:
     pools = ("intra_op_parallelism_threads", "inter_op_parallelism_threads")
-    sides.ENVIRONMENT.update(dict.fromkeys(pools, threads))
+    sessions.ENVIRONMENT.update(dict.fromkeys(pools, threads))
     return verified(record, provenance, path, default_settings(trials=20))
 
 

@@ -9,7 +9,9 @@ import pytest
 
 from conftest import HOME, SAMPLE_ZOO
 from permafrost import recording, whole_files
-from permafrost.outcome import CAUSES, MADE_FILES, STATUSES, SUMMARY_COLUMNS, TRANSIENT
+from permafrost.layout import MADE_FILES
+from permafrost.outcome import CAUSES, STATUSES, TRANSIENT
+from permafrost.report.tables.summary import SUMMARY
 from stages import frozen, imported, sources
 
 README = (HOME / "README.md").read_text(encoding="utf-8")
@@ -23,7 +25,7 @@ def test_every_cause_stands_in_the_readme_with_its_hint():
 
 
 def test_files_and_columns_that_the_readme_names_exist():
-    assert all(column in SUMMARY_COLUMNS for column in ("model", "status", "repairs", "outputs_why", "match"))
+    assert all(column in SUMMARY.header for column in ("model", "status", "repairs", "outputs_why", "match"))
     named = set(re.findall(r"[\w]+\.(?:csv|json|pb)", README)) - {"feeds.npz", "lenet.pb", "verified.csv"}
     assert named <= MADE_FILES | {"frozen_graph.pb"}, named - MADE_FILES
 

@@ -16,7 +16,9 @@ import pytest
 import tensorflow as tf
 
 from conftest import HOME, SAMPLE_ZOO
-from permafrost.outcome import STATUSES, SUMMARY_COLUMNS, ZOO_COLUMNS
+from permafrost.outcome import STATUSES
+from permafrost.report.tables.summary import SUMMARY
+from permafrost.report.tables.zoo import ZOO
 from zoo_runs import Workspace, sample_settings
 
 pytestmark = pytest.mark.slow
@@ -60,7 +62,7 @@ def workspace(finished, tmp_path) -> Workspace:
 
 def test_reports_of_a_first_run(finished):
     summary = pd.read_csv(finished.reports / "summary.csv", keep_default_na=False)
-    assert tuple(summary.columns) == SUMMARY_COLUMNS
+    assert tuple(summary.columns) == SUMMARY.header
     assert set(summary["status"]) <= set(STATUSES)
     found = dict(zip(summary["model"], summary["status"], strict=True))
     assert found == {
@@ -71,7 +73,7 @@ def test_reports_of_a_first_run(finished):
         "v1_and_v2/model.ckpt": "verified",
     }
     zoo = pd.read_csv(finished.reports / "zoo.csv", keep_default_na=False)
-    assert tuple(zoo.columns) == ZOO_COLUMNS
+    assert tuple(zoo.columns) == ZOO.header
     assert len(zoo) == 7, "each checkpoint found is a row: three steps of v1_and_v2 and four more"
     failed = finished.frozen / "broken_truncated" / "model.ckpt"
     assert (failed / "provenance.json").exists() and not (failed / "frozen_graph.pb").exists()

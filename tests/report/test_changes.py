@@ -8,8 +8,10 @@ from test_gate import write
 
 import changes
 import gate
-from permafrost.outcome import CHANGE_COLUMNS, STATUSES, SUMMARY_COLUMNS
+from permafrost.outcome import STATUSES
 from permafrost.report import csv_files
+from permafrost.report.tables.changes import CHANGES
+from permafrost.report.tables.summary import SUMMARY
 
 
 def row(model: str, status: str = "verified", **facts) -> dict:
@@ -24,7 +26,7 @@ def run(tmp_path, before: list[dict] | None, after: list[dict]) -> list[list[str
     arguments = [f"--kept={kept}", str(write(tmp_path / "summary.csv", *after)), str(tmp_path / "changes.csv")]
     assert changes.main(arguments) == 0
     table = pd.read_csv(tmp_path / "changes.csv", dtype=str, keep_default_na=False)
-    assert tuple(table.columns) == CHANGE_COLUMNS
+    assert tuple(table.columns) == CHANGES.header
     return table.to_numpy().tolist()
 
 
@@ -97,9 +99,9 @@ def test_a_table_that_cannot_be_written_is_said(tmp_path, capsys):
 
 
 def test_ten_thousand_models_take_seconds(tmp_path):
-    rows = [tuple(f"m{n}" if c == "model" else "verified" for c in SUMMARY_COLUMNS) for n in range(10_000)]
+    rows = [tuple(f"m{n}" if c == "model" else "verified" for c in SUMMARY.header) for n in range(10_000)]
     for name, made in (("kept", rows), ("summary", rows[1:])):
-        csv_files.write(tmp_path / f"{name}.csv", csv_files.table(made, SUMMARY_COLUMNS, set(), set()))
+        csv_files.write(tmp_path / f"{name}.csv", SUMMARY.header, made)
     arguments = [f"--kept={tmp_path / 'kept.csv'}", str(tmp_path / "summary.csv"), str(tmp_path / "changes.csv")]
     assert changes.main(arguments) == 0
     assert (tmp_path / "changes.csv").read_text().splitlines()[1:] == ["m0,gone,status,verified,"]

@@ -7,14 +7,16 @@ from pathlib import Path
 import pytest
 
 import gate
-from permafrost.outcome import STATUSES, SUMMARY_COLUMNS
+from permafrost.outcome import STATUSES
 from permafrost.report import csv_files
+from permafrost.report.tables.summary import SUMMARY
 
 
 def write(path: Path, *rows: dict) -> Path:
     """A summary.csv of rows with `model`, `status`, and what else they say."""
-    values = [tuple({"expect": "verified", **row}.get(column) for column in SUMMARY_COLUMNS) for row in rows]
-    csv_files.write(path, csv_files.table(values, SUMMARY_COLUMNS, set(), set()))
+    rows = [{"expect": "verified", **row} for row in rows]
+    cells = [[csv_files.text(row.get(column)) for column in SUMMARY.header] for row in rows]
+    csv_files.write(path, SUMMARY.header, cells)
     return path
 
 

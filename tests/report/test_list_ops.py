@@ -13,10 +13,13 @@ import list_ops
 from permafrost import recording, whole_files
 from permafrost.graph.metagraph import read_meta_graph
 from permafrost.graph.protos import graph_pb2, meta_graph_pb2
-from permafrost.outcome import FINDING_COLUMNS, OP_COLUMNS, VARIABLE_COLUMNS, Problem
+from permafrost.outcome import Problem
 from permafrost.records import ImportRecord, Provenance, Record, failure
 from permafrost.report import op_listing
 from permafrost.report.op_listing import Graph
+from permafrost.report.tables.findings import FINDINGS
+from permafrost.report.tables.ops import OPS
+from permafrost.report.tables.variables import VARIABLES
 from permafrost.stages import list_model
 from written_records import said, whole
 
@@ -48,7 +51,7 @@ def copy(graph_def):
 def test_tensors_are_printed_as_tensorflow_prints_them(sum_graph):
     rows = rows_of(copy(sum_graph))
     assert list(rows) == [node.name for node in sum_graph.node]
-    assert tuple(rows["var2"]) == OP_COLUMNS
+    assert tuple(rows["var2"]) == OPS.header
     assert rows["var1_var2"]["output"] == 'Tensor("var1_var2:0", dtype=int32)'
     assert rows["var2"]["output"] == 'Tensor("var2:0", shape=(), dtype=int32_ref)'
     assert rows["var1_var2"]["inputs"] == "var1; var2/read"
@@ -264,7 +267,7 @@ def arguments(directory: Path) -> list[str]:
 def test_the_tables(model):
     assert list_ops.main(arguments(model)) == 0
     lines = (model / "ops.csv").read_text().splitlines()
-    assert lines[0] == ",".join(OP_COLUMNS)
+    assert lines[0] == ",".join(OPS.header)
     assert any(line.startswith('var1_var2,Add,"Tensor(""var1_var2:0"", dtype=int32)",') for line in lines)
     assert any(line.startswith('var2,VariableV2,"Tensor(""var2:0"", shape=(), dtype=int32_ref)",') for line in lines)
     frozen = pd.read_csv(model / "frozen_ops.csv")
@@ -299,10 +302,10 @@ def test_without_a_meta_graph_there_are_headers_only(tmp_path, meta):
     write(tmp_path, failed | {"graph": graph_of(path if meta else "")}, failed)
     (tmp_path / "frozen_graph.pb").write_bytes(b"stale")
     assert list_ops.main(arguments(tmp_path)) == 0
-    assert headers_only(tmp_path / "ops.csv", OP_COLUMNS)
-    assert headers_only(tmp_path / "frozen_ops.csv", OP_COLUMNS)
-    assert headers_only(tmp_path / "variables.csv", VARIABLE_COLUMNS)
-    assert headers_only(tmp_path / "findings.csv", FINDING_COLUMNS)
+    assert headers_only(tmp_path / "ops.csv", OPS.header)
+    assert headers_only(tmp_path / "frozen_ops.csv", OPS.header)
+    assert headers_only(tmp_path / "variables.csv", VARIABLES.header)
+    assert headers_only(tmp_path / "findings.csv", FINDINGS.header)
     assert "there is no frozen graph" in (tmp_path / "graph.svg").read_text()
 
 
@@ -312,8 +315,8 @@ def test_a_frozen_graph_that_cannot_be_read_leaves_the_rest(model, content, caps
     if content:
         (model / "frozen_graph.pb").write_bytes(content)
     assert list_ops.main(arguments(model)) == 0
-    assert headers_only(model / "frozen_ops.csv", OP_COLUMNS)
-    assert not headers_only(model / "ops.csv", OP_COLUMNS)
+    assert headers_only(model / "frozen_ops.csv", OPS.header)
+    assert not headers_only(model / "ops.csv", OPS.header)
     assert "frozen_graph.pb cannot be read" in capsys.readouterr().err
 
 
@@ -329,11 +332,11 @@ def test_a_table_that_cannot_be_written_is_told_and_leaves_the_rest(model, monke
 
     def endless_digits(*graphs, **options):
         before, after = listed(*graphs, **options)
-        return [[row | {"bytes": 10**5000} for row in before], after]
+        return [[row | {"dtypes": 10**5000} for row in before], after]
 
     monkeypatch.setattr(op_listing, "list_ops", endless_digits)
     assert list_ops.main(arguments(model)) == 0
-    assert headers_only(model / "ops.csv", OP_COLUMNS) and not headers_only(model / "frozen_ops.csv", OP_COLUMNS)
+    assert headers_only(model / "ops.csv", OPS.header) and not headers_only(model / "frozen_ops.csv", OPS.header)
     told = pd.read_csv(model / "findings.csv").query("finding == 'not_whole'")
     assert told["severity"].tolist() == ["warning"] and "ops.csv" in told["advice"].item()
     assert "4300 digits" in capsys.readouterr().err

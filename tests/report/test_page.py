@@ -12,10 +12,13 @@ import pytest
 
 import page
 from pages import data_of, failed, mixed_zoo, write_page, write_tables
-from permafrost.outcome import CHANGE_COLUMNS, FINDING_COLUMNS, SUMMARY_COLUMNS
-from permafrost.report import columns, csv_files
+from permafrost.report import reference
+from permafrost.report.columns import INTEGER, TEXT, Table
 from permafrost.report.page import content, details, overview, plots
 from permafrost.report.page.hidden_paths import hider
+from permafrost.report.tables.changes import CHANGES
+from permafrost.report.tables.findings import FINDINGS
+from permafrost.report.tables.summary import SUMMARY
 from permafrost.workflow.code_digest import code_digest
 from written_records import records_of, write_zoo
 
@@ -24,12 +27,12 @@ def as_is(text: str) -> str:
     return text
 
 
-def frame(rows: list[dict], names: tuple[str, ...]) -> pd.DataFrame:
-    return csv_files.table([tuple(row.get(name, "") for name in names) for row in rows], names, set(), set())
+def frame(rows: list[dict], table: Table) -> pd.DataFrame:
+    return pd.DataFrame([[row.get(name, "") for name in table.header] for row in rows], columns=table.header, dtype=str)
 
 
 def summary_of(*rows: dict) -> pd.DataFrame:
-    return frame([{"expect": "verified", **row} for row in rows], SUMMARY_COLUMNS)
+    return frame([{"expect": "verified", **row} for row in rows], SUMMARY)
 
 
 def test_it_needs_nothing_from_elsewhere(tmp_path):
@@ -169,7 +172,7 @@ def test_the_verdict(statuses, said):
 def test_texts_that_repeat_are_there_once():
     table = frame(
         [{"model": f"m{n}", "status": "verified", "nodes": str(n), "max_abs_diff": "inf"} for n in range(9)],
-        SUMMARY_COLUMNS,
+        SUMMARY,
     )
     packed = overview.packed(table)
     assert packed["model"] == [f"m{n}" for n in range(9)] and packed["nodes"] == list(range(9))
@@ -190,7 +193,7 @@ def test_details_are_given_while_there_is_room(monkeypatch):
 
 def test_long_texts_are_cut_where_models_are_many():
     rows = [{"model": f"m{n}", "status": "verified", "message": "x" * 500} for n in range(1001)]
-    empty = frame([], FINDING_COLUMNS)
+    empty = frame([], FINDINGS)
     many, few = (overview.models_table(summary_of(*found), empty, as_is) for found in (rows, rows[:2]))
     assert len(many["message"]["values"][0]) == 200 and few["message"]["values"] == ["x" * 500]
 
@@ -305,7 +308,7 @@ def test_changes_are_shown_up_to_a_limit(tmp_path, monkeypatch):
     html = mixed_zoo(tmp_path)
     assert "all models are new" in html.read_text(encoding="utf-8")
     rows = [{"model": f"<m{n}>", "change": "gone", "column": "status", "before": "verified"} for n in range(5)]
-    csv_files.write(tmp_path / "reports" / "changes.csv", frame(rows, CHANGE_COLUMNS))
+    CHANGES.write(tmp_path / "reports" / "changes.csv", rows)
     assert page.main([f"--frozen={tmp_path}", f"--reports={html.parent}", f"--page={html}", "--", "zoo"]) == 0
     text = html.read_text(encoding="utf-8")
     assert "5 gone" in text and "The first 2 of 5 models" in text and "&lt;m1&gt;" in text and "m2" not in text
@@ -320,7 +323,7 @@ def test_one_row_tells_what_became_of_a_model():
         ("c", "changed", "step", "3", "4"),
         ("c", "changed", "frozen_bytes", "5", "6"),
     ]
-    told = overview.told_changes(pd.DataFrame(rows, columns=list(CHANGE_COLUMNS)))
+    told = overview.told_changes(pd.DataFrame(rows, columns=list(CHANGES.header)))
     assert [tuple(row.values()) for row in told] == [
         ("a", "worse", "status", "verified", "failed, corrupt"),
         ("b", "gone", "status", "failed", ""),
@@ -336,11 +339,8 @@ def test_a_column_that_is_new_to_the_page_is_shown(tmp_path):
     assert data_of(html)["models"]["behaviour"] == {"values": ["fine"], "codes": [0] * 4}
 
 
-def test_every_column_is_described():
-    for table in columns.TABLES:
-        assert set(table.columns) == set(table.meaning), table.path
-        assert all(sentence for _, sentence in table.meaning.values())
-    assert columns.type_of("frozen_bytes") == columns.INTEGER and columns.type_of("unknown") == columns.TEXT
+def test_columns_have_types():
+    assert reference.type_of("frozen_bytes") == INTEGER and reference.type_of("unknown") == TEXT
 
 
 def test_a_changed_style_is_changed_code(tmp_path):

@@ -6,10 +6,14 @@ import pytest
 
 import page as page_stage
 from pages import browser, failed, mixed_zoo, write_page, write_tables  # noqa: F401 - browser is a fixture
-from permafrost.judge.comparison import VERIFICATION_COLUMNS
-from permafrost.outcome import CHANGE_COLUMNS, FINDING_COLUMNS, OP_TYPE_COLUMNS, SUMMARY_COLUMNS, TIMING_COLUMNS
 from permafrost.report import csv_files
 from permafrost.report.page import overview
+from permafrost.report.tables.changes import CHANGES
+from permafrost.report.tables.findings import FINDINGS
+from permafrost.report.tables.op_types import OP_TYPES
+from permafrost.report.tables.summary import SUMMARY
+from permafrost.report.tables.timings import TIMINGS
+from permafrost.report.tables.verification import VERIFICATION
 from written_records import records_of
 
 HOSTILE = [
@@ -190,7 +194,7 @@ def test_hostile_names_are_text(tmp_path, opened):
             tmp_path,
             model,
             variables=[[text, text, text, text, 4, text, text, text]],
-            verification=[[text] * len(VERIFICATION_COLUMNS)],
+            verification=[[text] * len(VERIFICATION.header)],
             findings=[[model, "error", text, text, text]],
         )
     page = write_page(tmp_path, records)
@@ -281,12 +285,10 @@ def write_large_zoo(home, count: int):
         facts |= {"cause": "" if number % 10 else "missing_shard", "tensorflow_version": f"1.{number % 16}.0"}
         facts |= {"nodes": number * 7, "checkpoint_bytes": number * 99_991 + 1, "frozen_bytes": number * 33_331 + 1}
         facts |= {"inputs_why": f"x: float32 [?, {number}], floats from 0 to 1", "outputs": f"scope{number}/out:0"}
-        rows.append(tuple(facts.get(column) for column in SUMMARY_COLUMNS))
-    numbers = {"nodes", "checkpoint_bytes", "frozen_bytes"}
-    csv_files.write(home / "summary.csv", csv_files.table(sorted(rows), SUMMARY_COLUMNS, numbers, set()))
-    empty = {"changes": CHANGE_COLUMNS, "findings": FINDING_COLUMNS}
-    for name, columns in (empty | {"timings": TIMING_COLUMNS, "op_types": OP_TYPE_COLUMNS}).items():
-        csv_files.write(home / f"{name}.csv", csv_files.table([], columns, set(), set()))
+        rows.append([csv_files.text(facts.get(column)) for column in SUMMARY.header])
+    csv_files.write(home / "summary.csv", SUMMARY.header, sorted(rows))
+    for name, table in {"changes": CHANGES, "findings": FINDINGS, "timings": TIMINGS, "op_types": OP_TYPES}.items():
+        table.write(home / f"{name}.csv", [])
 
 
 def test_ten_thousand_models(tmp_path, opened, monkeypatch):

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from conftest import SAMPLE_ZOO
-from permafrost import recording
+from permafrost import config_schema, recording
 from permafrost import settings as config_settings
 from permafrost.graph import graph_sources
 from permafrost.graph.index import tensor_name
@@ -263,7 +263,7 @@ def test_made_up_settings(originals, name, data):
     }
     likely |= {"variable_names_allowlist": names, "variable_names_denylist": names, "clear_devices": st.booleans()}
     likely |= {"checkpoint_version": st.sampled_from(["V1", "V2", None])}
-    known_keys = sorted(config_settings._schema()["$defs"]["model"]["properties"])
+    known_keys = sorted(config_schema.schema()["$defs"]["model"]["properties"])
     model = data.draw(st.fixed_dictionaries({}, optional=likely))
     model |= data.draw(st.dictionaries(st.sampled_from(known_keys), yaml_values, max_size=2))
     config = {"models": {"*": model}} | data.draw(

@@ -9,10 +9,12 @@ import pytest
 import changes
 import page
 import summarize
-from permafrost.judge.comparison import VERIFICATION_COLUMNS
-from permafrost.outcome import FINDING_COLUMNS, VARIABLE_COLUMNS, Problem
+from permafrost.outcome import Problem
 from permafrost.records import failure
 from permafrost.report import csv_files
+from permafrost.report.tables.findings import FINDINGS
+from permafrost.report.tables.variables import VARIABLES
+from permafrost.report.tables.verification import VERIFICATION
 from written_records import TABLES, records_of, said, write_zoo
 
 
@@ -32,10 +34,9 @@ def write_tables(home: Path, model: str, **replaced: list[list]) -> None:
         ],
         "findings": [[model, "warning", "random_op", "drop", "it is random"]],
     } | replaced  # fmt: skip
-    columns = {"variables": VARIABLE_COLUMNS, "verification": VERIFICATION_COLUMNS, "findings": FINDING_COLUMNS}
-    for name, found in rows.items():
-        frame = csv_files.table([tuple(row) for row in found], columns[name], set(), set())
-        csv_files.write(home / "reports" / "models" / model / f"{name}.csv", frame)
+    for name, table in {"variables": VARIABLES, "verification": VERIFICATION, "findings": FINDINGS}.items():
+        cells = [[csv_files.text(value) for value in row] for row in rows[name]]
+        csv_files.write(home / "reports" / "models" / model / f"{name}.csv", table.header, cells)
     picture = '<svg xmlns="http://www.w3.org/2000/svg" width="10" height="10"><text>graph</text></svg>'
     (home / "reports" / "models" / model / "graph.svg").write_text(picture)
 

@@ -75,7 +75,6 @@ class House:
         self.imports = directory / "imports"
         self.imports.touch()
         (self.stand_ins / "numpy.py").write_text("import random\n")
-        (self.stand_ins / "pandas.py").touch()
         self.tensorflow(f"open({str(self.imports)!r}, 'a').write(f'{{os.getpid()}}\\n')")
         self.environment = os.environ | {
             "XDG_RUNTIME_DIR": str(self.runtime),

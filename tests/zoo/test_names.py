@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from snakemake.io import PeriodicityDetector, apply_wildcards, regex_from_filepattern
 
-from permafrost.outcome import MADE_FILES
+from permafrost.layout import MADE_FILES
 from permafrost.zoo.names import model_id, named_prefixes, printable, split_step, step_id
 
 _BYTES = st.binary(max_size=60).map(lambda raw: raw.replace(b"\0", b"").replace(b"/", b""))

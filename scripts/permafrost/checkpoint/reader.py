@@ -16,11 +16,12 @@ from io import BytesIO
 from math import prod
 
 from permafrost.checkpoint.v1 import V1Checkpoint
-from permafrost.checkpoint.v2 import CHUNK, ITEM_SIZES, Bundle, Slice, Tensor, read_index_header
+from permafrost.checkpoint.v2 import CHUNK, Bundle, Slice, Tensor, read_index_header
+from permafrost.graph.dtypes import ITEM_SIZES, KNOWN, enum_name
 from permafrost.graph.protos import types_pb2
 from permafrost.outcome import Problem
 
-__all__ = ["ITEM_SIZES", "Checkpoint", "Slice", "Tensor", "open_checkpoint", "read_index_header"]
+__all__ = ["Checkpoint", "Slice", "Tensor", "open_checkpoint", "read_index_header"]
 
 _SHARD = re.compile(r"(.*)-(\d{5})-of-(\d{5})", re.DOTALL)
 _SHARD_PATTERN = re.compile(r"(.*)-\?{5}-of-(\d{5}|\?{5})", re.DOTALL)
@@ -95,8 +96,7 @@ class Checkpoint:
         """
         tensor, box = self._box(name, start, extent)
         if tensor.dtype not in ITEM_SIZES:
-            known = tensor.dtype in types_pb2.DataType.values()
-            spelt = types_pb2.DataType.Name(tensor.dtype) if known else f"number {tensor.dtype}"
+            spelt = enum_name(tensor.dtype) if tensor.dtype in KNOWN else f"number {tensor.dtype}"
             raise Problem("unsupported_op", f"tensor {name!r} has dtype {spelt}, whose elements have no fixed width")
         rows = self._rows(tensor, box)
         if rows is not None:

@@ -22,9 +22,9 @@ import cramjam
 from crc32c import crc32c
 
 from permafrost.checkpoint.unchanged import stamp, stamp_of
+from permafrost.encoding import LFS_POINTER, TABLE_MAGIC, masked, read_varint
 from permafrost.outcome import Problem
 
-MAGIC = (0xDB4775248B80FB57).to_bytes(8, "little")
 # Bytes of a block that names blocks or tensors, each in about a hundred: millions of them.
 LARGEST_INDEX = 256 << 20
 # Bytes of any other block: that of a V1 checkpoint holds one protocol buffer, which has less than 2 GiB, or ends after
@@ -37,7 +37,6 @@ _TRAILER = 5
 _SNAPPY_RATIO = 22
 # TensorFlow starts keys anew after 16 entries, so that no key byte is used more often than this.
 _RESTART_INTERVAL = 16
-_LFS_POINTER = b"version https://git-lfs"
 _OTHER_FILES = (
     (b"PK\x03\x04", "a zip archive, such as PyTorch and Keras write"),
     (b"\x89HDF\r\n\x1a\n", "an HDF5 file, such as Keras writes"),
@@ -46,27 +45,6 @@ _OTHER_FILES = (
     (b"\x80\x04", "a Python pickle"),
     (b"\x80\x05", "a Python pickle"),
 )
-
-
-def masked(checksum: int) -> int:
-    """A CRC32C as TensorFlow stores it (core/lib/hash/crc32c.h: rotated right by 15 bits, plus a constant)."""
-    return ((checksum >> 15 | checksum << 17) + 0xA282EAD8) & 0xFFFFFFFF
-
-
-def read_varint(data, position: int, end: int) -> tuple[int, int]:
-    """The base 128 varint of at most 64 bits in data[position:end], and the position after it. Raises ValueError."""
-    number = 0
-    for shift in range(0, 70, 7):
-        if position >= end:
-            raise ValueError("a number is cut off")
-        byte = data[position]
-        position += 1
-        number |= (byte & 127) << shift
-        if byte < 128:
-            if number >> 64:
-                break
-            return number, position
-    raise ValueError("a number is too long")
 
 
 class StoredFile:
@@ -90,7 +68,7 @@ class StoredFile:
         try:
             self._stamp = stamp(os.fstat(self._descriptor))
             self.size = self._stamp[0]
-            if self.read(0, min(self.size, len(_LFS_POINTER))) == _LFS_POINTER:
+            if self.read(0, min(self.size, len(LFS_POINTER))) == LFS_POINTER:
                 raise Problem("lfs_pointer", f"{path} is a Git LFS pointer, not the checkpoint's file itself")
         except BaseException:
             self.close()
@@ -145,7 +123,7 @@ class Table:
             position = 0
             handle = []
             for _ in range(4):
-                number, position = read_varint(footer, position, _FOOTER - len(MAGIC))
+                number, position = read_varint(footer, position, _FOOTER - len(TABLE_MAGIC))
                 handle.append(number)
         except ValueError as error:
             raise self._corrupt(f"its footer is garbled: {error}") from error
@@ -192,7 +170,7 @@ class Table:
         if not size:
             raise Problem("truncated", f"{path} is empty")
         footer = self.file.read(max(0, size - _FOOTER), min(size, _FOOTER))
-        if len(footer) == _FOOTER and footer.endswith(MAGIC):
+        if len(footer) == _FOOTER and footer.endswith(TABLE_MAGIC):
             return footer
         head = bytes(self.file.read(0, min(size, 16)))
         for mark, kind in _OTHER_FILES:

@@ -14,37 +14,15 @@ from typing import NamedTuple
 
 from google.protobuf.message import DecodeError
 
-from permafrost.checkpoint.sstable import StoredFile, Table, read_varint
-from permafrost.checkpoint.v2 import CHUNK, ITEM_SIZES, Tensor, check_version, shape_of, slice_key, slice_of
-from permafrost.graph.protos import saved_tensor_slice_pb2, tensor_pb2, types_pb2
+from permafrost.checkpoint.sstable import StoredFile, Table
+from permafrost.checkpoint.v2 import CHUNK, Tensor, check_version, shape_of, slice_key, slice_of
+from permafrost.encoding import read_varint
+from permafrost.graph.dtypes import DTYPES, ITEM_SIZES, enum_name, has_field
+from permafrost.graph.protos import saved_tensor_slice_pb2, tensor_pb2
 from permafrost.outcome import Problem
 
-# Fields of TensorProto whose packed bytes are those of the elements in memory.
-_RAW = {
-    types_pb2.DT_FLOAT: "float_val",
-    types_pb2.DT_DOUBLE: "double_val",
-    types_pb2.DT_COMPLEX64: "scomplex_val",
-    types_pb2.DT_COMPLEX128: "dcomplex_val",
-}
-# Fields of varints -> the elements that they stand for.
-_VARINTS = {
-    types_pb2.DT_INT8: ("int_val", "i1"),
-    types_pb2.DT_UINT8: ("int_val", "u1"),
-    types_pb2.DT_QINT8: ("int_val", "i1"),
-    types_pb2.DT_QUINT8: ("int_val", "u1"),
-    types_pb2.DT_INT16: ("int_val", "<i2"),
-    types_pb2.DT_UINT16: ("int_val", "<u2"),
-    types_pb2.DT_QINT16: ("int_val", "<i2"),
-    types_pb2.DT_QUINT16: ("int_val", "<u2"),
-    types_pb2.DT_INT32: ("int_val", "<i4"),
-    types_pb2.DT_QINT32: ("int_val", "<i4"),
-    types_pb2.DT_INT64: ("int64_val", "<i8"),
-    types_pb2.DT_UINT32: ("uint32_val", "<u4"),
-    types_pb2.DT_UINT64: ("uint64_val", "<u8"),
-    types_pb2.DT_HALF: ("half_val", "<u2"),
-    types_pb2.DT_BFLOAT16: ("half_val", "<u2"),
-    types_pb2.DT_BOOL: ("bool_val", "?"),
-}
+# Fields of TensorProto whose packed bytes are those of the elements in memory; the others hold varints.
+_RAW = ("float_val", "double_val", "scomplex_val", "dcomplex_val")
 _SLICES_DATA = saved_tensor_slice_pb2.SavedTensorSlices.DESCRIPTOR.fields_by_name["data"].number
 _SLICE_DATA = saved_tensor_slice_pb2.SavedSlice.DESCRIPTOR.fields_by_name["data"].number
 _TENSOR_FIELDS = {name: field.number for name, field in tensor_pb2.TensorProto.DESCRIPTOR.fields_by_name.items()}
@@ -90,7 +68,7 @@ class V1Checkpoint:
         piece, count = self._pieces[name][number], prod(self.tensors[name].slices[number].extent)
         file = self.files[piece.shard]
         dtype = self.tensors[name].dtype
-        data = self._raw(name, piece, dtype) if dtype in _RAW else self._converted(name, piece, dtype, count)
+        data = self._raw(name, piece, dtype) if _is_raw(dtype) else self._converted(name, piece, dtype, count)
         if len(data) != count * ITEM_SIZES[dtype]:
             raise self._wrong_values(name, file)
         for position in range(0, len(data), CHUNK):
@@ -149,7 +127,8 @@ class V1Checkpoint:
         value = self._value(name, piece)
         try:
             tensor = _joined(_fields(_joined(_fields(value, _SLICES_DATA)), _SLICE_DATA))
-            found = _fields(tensor, _TENSOR_FIELDS[_RAW[dtype]]) or _fields(tensor, _TENSOR_FIELDS["tensor_content"])
+            typed, content = (_TENSOR_FIELDS[field] for field in (DTYPES[dtype].field, "tensor_content"))
+            found = _fields(tensor, typed) or _fields(tensor, content)
         except ValueError as error:
             raise Problem(
                 "corrupt", f"{self.files[piece.shard].path} has a garbled value of tensor {name!r}: {error}"
@@ -157,10 +136,9 @@ class V1Checkpoint:
         return _joined(found)
 
     def _converted(self, name: str, piece: _Piece, dtype: int, count: int) -> memoryview:
-        field, layout = _VARINTS.get(dtype, (None, None))
-        if field is None:
-            spelt = types_pb2.DataType.Name(dtype)
-            raise Problem("corrupt", f"tensor {name!r} has dtype {spelt}, which V1 checkpoints do not have")
+        if not has_field(dtype):
+            raise Problem("corrupt", f"tensor {name!r} has dtype {enum_name(dtype)}, which V1 checkpoints do not have")
+        field, layout = DTYPES[dtype].field, f"<{DTYPES[dtype].layout}"
         file = self.files[piece.shard]
         tensor = self._parsed(self._value(name, piece), file).data.data
         values = getattr(tensor, field)
@@ -182,6 +160,10 @@ class V1Checkpoint:
 
     def _wrong_values(self, name: str, file: StoredFile) -> Problem:
         return Problem("corrupt", f"{file.path} holds values of tensor {name!r} that do not fill its shape")
+
+
+def _is_raw(dtype: int) -> bool:
+    return has_field(dtype) and DTYPES[dtype].field in _RAW
 
 
 def _fields(message: memoryview, number: int) -> list[memoryview]:

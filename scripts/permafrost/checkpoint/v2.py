@@ -18,23 +18,13 @@ from typing import Any, NamedTuple
 from crc32c import crc32c
 from google.protobuf.message import DecodeError
 
-from permafrost.checkpoint.sstable import LARGEST_INDEX, StoredFile, Table, masked, read_varint
+from permafrost.checkpoint.sstable import LARGEST_INDEX, StoredFile, Table
+from permafrost.encoding import masked, read_varint
+from permafrost.graph.dtypes import ITEM_SIZES
 from permafrost.graph.protos import tensor_bundle_pb2, types_pb2
 from permafrost.outcome import Problem
 
 CHUNK = 1 << 20
-# DataType -> bytes of an element, for the dtypes whose bytes lie in a checkpoint as they do in memory.
-ITEM_SIZES = {
-    types_pb2.DataType.Value(f"DT_{name}"): size
-    for size, names in {
-        1: "INT8 UINT8 BOOL QINT8 QUINT8 FLOAT8_E5M2 FLOAT8_E4M3FN FLOAT8_E4M3FNUZ FLOAT8_E4M3B11FNUZ FLOAT8_E5M2FNUZ",
-        2: "HALF BFLOAT16 INT16 UINT16 QINT16 QUINT16",
-        4: "FLOAT INT32 UINT32 QINT32",
-        8: "DOUBLE INT64 UINT64 COMPLEX64",
-        16: "COMPLEX128",
-    }.items()
-    for name in names.split()
-}
 
 _OBJECT_GRAPH = b"_CHECKPOINTABLE_OBJECT_GRAPH"
 _MAX_RANK = 254

@@ -7,41 +7,21 @@ fewer than two elements, and the dtypes that tensor_util.make_tensor_proto leave
 to the TensorProto's typed fields.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from math import prod
 from typing import Any
 
 from crc32c import crc32c
 
+from permafrost.encoding import varint
+from permafrost.graph.dtypes import DTYPES, enum_name, has_field
 from permafrost.graph.protos import graph_pb2, node_def_pb2, tensor_pb2, tensor_shape_pb2, types_pb2
 from permafrost.outcome import Problem
 
 LARGEST_GRAPH = (1 << 31) - 1
 
-# DataType -> (format of its bytes in the struct module's terms, TensorProto field of its values).
-_TYPED: dict[int, tuple[Any, str]] = {
-    types_pb2.DT_FLOAT: ("f", "float_val"),
-    types_pb2.DT_DOUBLE: ("d", "double_val"),
-    types_pb2.DT_HALF: ("H", "half_val"),
-    types_pb2.DT_BFLOAT16: ("H", "half_val"),
-    types_pb2.DT_INT32: ("i", "int_val"),
-    types_pb2.DT_INT16: ("h", "int_val"),
-    types_pb2.DT_INT8: ("b", "int_val"),
-    types_pb2.DT_UINT8: ("B", "int_val"),
-    types_pb2.DT_UINT16: ("H", "int_val"),
-    types_pb2.DT_QINT8: ("b", "int_val"),
-    types_pb2.DT_QUINT8: ("B", "int_val"),
-    types_pb2.DT_QINT16: ("h", "int_val"),
-    types_pb2.DT_QUINT16: ("H", "int_val"),
-    types_pb2.DT_QINT32: ("i", "int_val"),
-    types_pb2.DT_INT64: ("q", "int64_val"),
-    types_pb2.DT_UINT32: ("I", "uint32_val"),
-    types_pb2.DT_UINT64: ("Q", "uint64_val"),
-    types_pb2.DT_BOOL: ("?", "bool_val"),
-    types_pb2.DT_COMPLEX64: ("f", "scomplex_val"),
-    types_pb2.DT_COMPLEX128: ("d", "dcomplex_val"),
-}
+# What tensor_util.make_tensor_proto writes to typed fields, however many elements there are.
 _NOT_CONTENT = (types_pb2.DT_BOOL, types_pb2.DT_UINT16, types_pb2.DT_COMPLEX64, types_pb2.DT_COMPLEX128)
 
 
@@ -60,7 +40,7 @@ class Constant:
     @property
     def streams(self) -> bool:
         """Whether the tensor is written as it lies in the checkpoint."""
-        return self.dtype in _TYPED and self.dtype not in _NOT_CONTENT and prod(self.shape) > 1
+        return has_field(self.dtype) and self.dtype not in _NOT_CONTENT and prod(self.shape) > 1
 
 
 def frozen_bytes(graph_def, constants: dict[str, Constant]) -> int:
@@ -75,7 +55,7 @@ def frozen_bytes(graph_def, constants: dict[str, Constant]) -> int:
             size = node.ByteSize()
         else:
             size = _framed(constant)[1] if constant.streams else constant.nbytes + 64 + len(node.name)
-        total += 1 + len(_varint(size)) + size
+        total += 1 + len(varint(size)) + size
     if total > LARGEST_GRAPH:
         largest = sorted(constants.values(), key=lambda constant: -constant.nbytes)[:10]
         names = ", ".join(f"{constant.node} ({constant.nbytes} bytes)" for constant in largest)
@@ -112,7 +92,7 @@ def write(path, graph_def, constants: dict[str, Constant], checkpoint) -> tuple[
                 _put_node(put, node.SerializeToString(deterministic=True))
             elif constant.streams:
                 head, length = _framed(constant)
-                put(b"\x0a" + _varint(length) + head)
+                put(b"\x0a" + varint(length) + head)
                 checkpoint.stream(constant.key, put, constant.start, constant.extent)
             else:
                 _put_node(put, _small_constant(constant, checkpoint).SerializeToString(deterministic=True))
@@ -121,7 +101,7 @@ def write(path, graph_def, constants: dict[str, Constant], checkpoint) -> tuple[
 
 
 def _put_node(put: Callable[[bytes], None], node: bytes) -> None:
-    put(b"\x0a" + _varint(len(node)) + node)
+    put(b"\x0a" + varint(len(node)) + node)
 
 
 def _tail(graph_def) -> bytes:
@@ -143,10 +123,10 @@ def _framed(constant: Constant) -> tuple[bytes, int]:
     node = node_def_pb2.NodeDef(name=constant.node, op="Const")
     node.attr["dtype"].type = constant.dtype
     head = node.SerializeToString(deterministic=True)
-    content = _empty_tensor(constant).SerializeToString(deterministic=True) + b"\x22" + _varint(constant.nbytes)
+    content = _empty_tensor(constant).SerializeToString(deterministic=True) + b"\x22" + varint(constant.nbytes)
     length = len(content) + constant.nbytes
     for tag in (b"\x42", b"\x0a\x05value\x12", b"\x2a"):
-        prefix = tag + _varint(length)
+        prefix = tag + varint(length)
         content, length = prefix + content, len(prefix) + length
     return head + content, len(head) + length
 
@@ -165,23 +145,13 @@ def _small_constant(constant: Constant, checkpoint):
     tensor = _empty_tensor(constant)
     if constant.dtype == types_pb2.DT_STRING:
         tensor.string_val.extend(checkpoint.read_strings(constant.key, constant.start, constant.extent))
-    elif constant.dtype in _TYPED:
-        layout, field = _TYPED[constant.dtype]
+    elif has_field(constant.dtype):
+        dtype = DTYPES[constant.dtype]
         data = checkpoint.read(constant.key, constant.start, constant.extent)
-        getattr(tensor, field).extend(memoryview(data).cast(layout).tolist())
+        layout: Any = dtype.layout  # one of the letters that `cast` takes
+        getattr(tensor, dtype.field).extend(memoryview(data).cast(layout).tolist())
     else:
-        name = types_pb2.DataType.Name(constant.dtype)
+        name = enum_name(constant.dtype)
         raise Problem("unsupported_op", f"variable {constant.node!r} has dtype {name}, which no constant can hold")
     node.attr["value"].tensor.CopyFrom(tensor)
     return node
-
-
-def _varint(number: int) -> bytes:
-    return bytes(_varint_bytes(number))
-
-
-def _varint_bytes(number: int) -> Iterator[int]:
-    while number > 127:
-        yield number & 127 | 128
-        number >>= 7
-    yield number

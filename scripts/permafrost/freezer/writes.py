@@ -16,7 +16,7 @@ from permafrost.flow.orders import Order, first_in_cycle
 from permafrost.flow.sharing import COPYING
 from permafrost.freezer.readers import READERS, convert_reader, keeps_controls
 from permafrost.freezer.reads import Read, Reads, keeps_tensors
-from permafrost.graph.protos import types_pb2
+from permafrost.graph.dtypes import DTYPES, QUANTIZED
 from permafrost.graph.variable_ops import REF_WRITES, RESOURCE_WRITES, VARIABLE_OPS, resource_name
 from permafrost.outcome import Problem
 from permafrost.records import Repair
@@ -24,10 +24,7 @@ from permafrost.records import Repair
 _TWINS = REF_WRITES | RESOURCE_WRITES
 _OUTPUTS = {"Identity": "output", "IdentityN": "output", "Add": "z", "AddV2": "z", "Sub": "z"}
 # Add is not there for these, which AddV2 computes with (math_ops.cc in tensorflow/core/ops); nothing for the others.
-_UNSIGNED = (types_pb2.DT_UINT16, types_pb2.DT_UINT32, types_pb2.DT_UINT64)
-_QUANTIZED = (
-    types_pb2.DT_QINT8, types_pb2.DT_QUINT8, types_pb2.DT_QINT16, types_pb2.DT_QUINT16, types_pb2.DT_QINT32,
-)  # fmt: skip
+_UNSIGNED = ("uint16", "uint32", "uint64")
 
 
 def settle(
@@ -255,11 +252,10 @@ class _Settling:
 
 def _computing(write) -> str:
     """The op that computes what a write adds up or subtracts. Raises Problem (unsupported_op) where there is none."""
-    dtype, op = _dtype(write), _TWINS[write.op]
-    if dtype in _QUANTIZED:
-        name = types_pb2.DataType.Name(dtype).removeprefix("DT_").lower()
-        raise Problem("unsupported_op", f"node {write.name!r} ({write.op}) computes with {name}, as {op} cannot")
-    return "AddV2" if op == "Add" and dtype in _UNSIGNED else op
+    dtype, op = DTYPES.get(_dtype(write)), _TWINS[write.op]
+    if dtype and dtype.kind == QUANTIZED:
+        raise Problem("unsupported_op", f"node {write.name!r} ({write.op}) computes with {dtype.name}, as {op} cannot")
+    return "AddV2" if op == "Add" and dtype and dtype.name in _UNSIGNED else op
 
 
 def _dtype(write) -> int:

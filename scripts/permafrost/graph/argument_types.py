@@ -1,5 +1,7 @@
 """The DataTypes of a node's inputs and outputs, as the definition of its op gives them."""
 
+from permafrost.graph.dtypes import REFERENCE
+
 _MOST = 10_000
 
 
@@ -8,8 +10,7 @@ def argument_types(node, definition, arguments) -> list[int] | None:
 
     Args:
       definition: the OpDef of its op.
-      arguments: `input_arg` or `output_arg` of the definition. References have the number of their dtype and 100, as in
-        types.proto.
+      arguments: `input_arg` or `output_arg` of the definition. References have the number of their dtype and REFERENCE.
     """
     defaults = {attr.name: attr.default_value for attr in definition.attr}
 
@@ -28,5 +29,5 @@ def argument_types(node, definition, arguments) -> list[int] | None:
             repeated = max(0, count.i) if count is not None else 1
             if repeated > _MOST:
                 return None
-            types.extend([(arg.type or deciding.type) + (100 if arg.is_ref else 0)] * repeated)
+            types.extend([(arg.type or deciding.type) + (REFERENCE if arg.is_ref else 0)] * repeated)
     return types

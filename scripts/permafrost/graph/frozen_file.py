@@ -14,6 +14,8 @@ from google.protobuf.message import DecodeError
 from tensorflow.core.framework import graph_pb2, node_def_pb2
 from tensorflow.python.framework import tensor_util
 
+from permafrost.encoding import read_varint
+
 _LARGE = 1 << 20  # bytes of a NodeDef
 _NODE = graph_pb2.GraphDef.NODE_FIELD_NUMBER
 _VARINT, _DELIMITED = 0, 2
@@ -102,4 +104,7 @@ def _varint(file: BinaryIO) -> bytes:
 
 
 def _decoded(varint: bytes) -> int:
-    return sum((byte & 0x7F) << 7 * position for position, byte in enumerate(varint))
+    try:
+        return read_varint(varint, 0, len(varint))[0]
+    except ValueError as error:
+        raise DecodeError("it is no GraphDef, or is cut off") from error

@@ -5,11 +5,10 @@ from pathlib import Path
 
 from google.protobuf.message import DecodeError
 
+from permafrost.encoding import LFS_POINTER
 from permafrost.graph.graph_files import no_graph_of
 from permafrost.graph.protos import meta_graph_pb2
 from permafrost.outcome import Problem
-
-_LFS_POINTER = b"version https://git-lfs"
 
 
 def read_meta_graph(path: str | Path):
@@ -39,7 +38,7 @@ def content_of(path: str | Path) -> bytes:
         raise Problem("unreadable", f"{path}: {error.strerror}") from error
     if not content:
         raise Problem("truncated", f"{path} is empty")
-    if content.startswith(_LFS_POINTER):
+    if content.startswith(LFS_POINTER):
         raise Problem("lfs_pointer", f"{path} is a Git LFS pointer, not the meta graph itself")
     return content
 

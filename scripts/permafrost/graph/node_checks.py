@@ -1,9 +1,8 @@
 """Whether a node is as its op's definition demands; files from strangers hold nodes that are not."""
 
+from permafrost.graph.dtypes import KNOWN
 from permafrost.graph.protos import types_pb2
 from permafrost.outcome import Problem
-
-_DTYPES = frozenset(types_pb2.DataType.values()) - {types_pb2.DT_INVALID}
 
 
 def check(node, definition) -> None:
@@ -22,7 +21,7 @@ def check(node, definition) -> None:
             is_open = True
         elif kind in ("type", "list(type)"):
             for dtype in [attributes[name].type] if kind == "type" else attributes[name].list.type:
-                if dtype not in _DTYPES:
+                if dtype not in KNOWN:
                     _refuse(node, f"has the unknown dtype number {dtype}")
     controls = [text.startswith("^") for text in node.input]
     if controls != sorted(controls):

@@ -1,13 +1,13 @@
-"""What a graph tells of its tensors before it runs: values of constants, shapes and dtypes."""
+"""What a graph tells of its tensors before it runs: values of constants, and shapes."""
 
 from collections.abc import Iterable
 
-import ml_dtypes
 import numpy as np
 
-from permafrost.graph.protos import types_pb2
+from permafrost.graph.dtypes import BOOL, FLOAT, SIGNED, UNSIGNED, dtype_of, numpy_dtype
 
 _MOST_ELEMENTS = (1 << 63) - 1
+_NUMBERS = (FLOAT, SIGNED, UNSIGNED, BOOL)
 _MOST_DIMENSIONS = 32  # of an array in every version of numpy
 
 
@@ -17,23 +17,20 @@ def constant(node) -> np.ndarray | None:
         return None
     tensor = node.attr["value"].tensor
     shape = tuple(dimension.size for dimension in tensor.tensor_shape.dim)
-    name = dtype_name(tensor.dtype)
-    fields = {
-        "float32": "float_val", "float64": "double_val", "int64": "int64_val", "bool": "bool_val", "half": "half_val",
-        "bfloat16": "half_val", "uint32": "uint32_val", "uint64": "uint64_val",
-        "int32": "int_val", "int16": "int_val", "int8": "int_val", "uint8": "int_val", "uint16": "int_val",
-    }  # fmt: skip
-    if name not in fields or min(shape, default=0) < 0 or len(shape) > _MOST_DIMENSIONS:
+    known = dtype_of(tensor.dtype)
+    if known is None or known.kind not in _NUMBERS or not known.field:
         return None
-    dtype = np.dtype({"half": "float16", "bfloat16": ml_dtypes.bfloat16}.get(name, name))
+    if min(shape, default=0) < 0 or len(shape) > _MOST_DIMENSIONS:
+        return None
+    dtype = numpy_dtype(known.name)
     if tensor.tensor_content:
         values = np.frombuffer(
             tensor.tensor_content[: len(tensor.tensor_content) // dtype.itemsize * dtype.itemsize], dtype
         )
-    elif fields[name] == "half_val":
+    elif known.field == "half_val":
         values = np.array(list(tensor.half_val), np.uint16).view(dtype)
     else:
-        values = np.array(list(getattr(tensor, fields[name]))).astype(dtype)
+        values = np.array(list(getattr(tensor, known.field))).astype(dtype)
     count = element_count(shape)
     if count is None:
         return None
@@ -61,16 +58,6 @@ def element_count(shape: Iterable[int] | None) -> int | None:
         if count > _MOST_ELEMENTS:
             return None
     return count
-
-
-def dtype_name(number: int) -> str:
-    """The name of a DataType as numpy spells it where it has it: `float32`, `int64`, `bool`, but `half`, `string`.
-
-    A dtype of references has the name of what they refer to; numbers that are no DataType give `dt_<number>`.
-    """
-    name = types_pb2.DataType.Name(number) if number in types_pb2.DataType.values() else f"DT_{number}"
-    name = name.removeprefix("DT_").removesuffix("_REF").lower()
-    return {"float": "float32", "double": "float64"}.get(name, name)
 
 
 def output_shape(node) -> tuple[int, ...] | None:

@@ -10,11 +10,10 @@ import tensorflow as tf
 from tensorflow.python.framework import op_def_registry
 
 from permafrost.graph.argument_types import argument_types
+from permafrost.graph.dtypes import REFERENCE
 from permafrost.graph.protos import node_def_pb2
 from permafrost.graph.unsafe_ops import is_unsafe, unsafe_nodes
 from permafrost.outcome import Problem
-
-_FIRST_REF = 100  # DataTypes of references, see types.proto
 
 
 def import_to_run(graph_def, allowed: set[str], producer_ops=None) -> None:
@@ -79,7 +78,7 @@ def _hide_constants(nodes, arguments, output: str = "") -> None:
         if types is None or len(types) != len(positions):
             raise ValueError(f"node {node.name!r} ({node.op}) has other inputs than its op")
         for position, dtype in zip(positions, types, strict=True):
-            if dtype < _FIRST_REF:  # A reference comes from a node with state as it is.
+            if dtype < REFERENCE:  # A reference comes from a node with state as it is.
                 printed = _printed(_unused(f"{node.name}/hidden_{position}", taken), node.input[position], dtype)
                 nodes.append(printed)
                 node.input[position] = printed.name + output

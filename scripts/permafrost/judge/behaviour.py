@@ -13,7 +13,7 @@ from permafrost.graph.index import GraphIndex, tensor_name
 from permafrost.graph.stateful_ops import changes_by_itself
 from permafrost.graph.unsafe_ops import executed
 from permafrost.judge import comparison
-from permafrost.judge.pair import Pair
+from permafrost.judge.graphs import Graphs
 from permafrost.judge.seeds import is_seeded
 from permafrost.judge.sides import saver_nodes
 from permafrost.judge.structure.written_reads import find_takers, find_writers
@@ -21,21 +21,21 @@ from permafrost.judge.structure.written_reads import find_takers, find_writers
 DETERMINISTIC, STATEFUL, RANDOM = BEHAVIOURS = ("deterministic", "stateful", "random")
 
 
-def of_outputs(pair: Pair, first: list[np.ndarray], again: list[list[np.ndarray] | None]) -> dict[str, str]:
-    """Each tensor of `pair.fetched` -> one of BEHAVIOURS.
+def of_outputs(graphs: Graphs, first: list[np.ndarray], again: list[list[np.ndarray] | None]) -> dict[str, str]:
+    """Each tensor of `graphs.fetched` -> one of BEHAVIOURS.
 
     Args:
       first, again: what the first run of the checkpoint's side and further ones in its session gave; None is a run
         that failed, as when a queue is empty by then.
     """
-    found, is_restored_anew = {}, _restores_by_itself(pair)
-    for position, name in enumerate(pair.fetched):
+    found, is_restored_anew = {}, _restores_by_itself(graphs)
+    for position, name in enumerate(graphs.fetched):
         is_same = all(run is not None and comparison.match(first[position], run[position]) for run in again)
         if is_same:
-            is_stateful = is_restored_anew or _carries_state(pair.index, name, pair.fed)
+            is_stateful = is_restored_anew or _carries_state(graphs.index, name, graphs.fed)
             found[name] = STATEFUL if is_stateful else DETERMINISTIC
         else:
-            found[name] = RANDOM if _draws(pair.index, name, pair.fed) else STATEFUL
+            found[name] = RANDOM if _draws(graphs.index, name, graphs.fed) else STATEFUL
     return found
 
 
@@ -44,11 +44,11 @@ def worst(found: set[str]) -> str:
     return max(found, key=BEHAVIOURS.index, default=DETERMINISTIC)
 
 
-def _restores_by_itself(pair: Pair) -> bool:
+def _restores_by_itself(graphs: Graphs) -> bool:
     """Whether the saver's own restore computes with what may be another in another run."""
-    restore_op, filename = saver_nodes(pair.meta_graph)
-    run = executed(pair.index, [restore_op], {filename}) if restore_op else ()
-    return any(changes_by_itself(pair.index.nodes[name].op) for name in run)
+    restore_op, filename = saver_nodes(graphs.meta_graph)
+    run = executed(graphs.index, [restore_op], {filename}) if restore_op else ()
+    return any(changes_by_itself(graphs.index.nodes[name].op) for name in run)
 
 
 def _carries_state(index: GraphIndex, name: str, fed: set[str]) -> bool:

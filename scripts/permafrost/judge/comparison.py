@@ -117,11 +117,6 @@ METRICS = {
     "inf_frozen": lambda a, b: _infinities(b),
 }
 
-VERIFICATION_COLUMNS = (
-    "output", "trial", "seed", "batch", "dtype", "shape", "behaviour", "match", "tolerance_used", *METRICS,
-    "where", "checkpoint_value", "frozen_value", "first_tensor",
-)  # fmt: skip
-
 
 def measure(a: np.ndarray, b: np.ndarray) -> dict:
     """Each metric of METRICS for the checkpoint's array `a` and the frozen graph's array `b`, of any dtype."""
@@ -177,7 +172,7 @@ def said(found: dict[str, str]) -> str:
 
 
 def compare(a: np.ndarray, b: np.ndarray, tolerance: dict | None) -> dict:
-    """The columns of VERIFICATION_COLUMNS that tell of the checkpoint's array `a` and the frozen graph's `b`."""
+    """What verification.csv tells of the checkpoint's array `a` and the frozen graph's array `b`, column by column."""
     matching = match(a, b, tolerance)
     row: dict[str, Any] = {"dtype": str(a.dtype), "shape": str(list(a.shape)), "match": matching}
     row |= {"tolerance_used": tolerance_used(a, b, tolerance), **measure(a, b)}

@@ -9,8 +9,9 @@ from permafrost.graph.index import GraphIndex
 from permafrost.graph.unsafe_ops import executed
 from permafrost.graph.variable_ops import VARIABLE_OPS
 from permafrost.judge import comparison
+from permafrost.judge.graphs import Graphs
 from permafrost.judge.pair import Pair
-from permafrost.judge.sides import RunFailed
+from permafrost.judge.sessions import RunFailed
 from permafrost.records import ImportRecord, Provenance
 
 _FIRST_GROUP = 32
@@ -38,10 +39,9 @@ def find(
       allow_ops: op types that may run though they are unsafe.
     Raises Problem where the two sides cannot be loaded.
     """
-    pair = Pair(imported, provenance, frozen_graph)
-    pair.load(True, set(allow_ops))
+    pair = Pair(Graphs(imported, provenance, frozen_graph), set(allow_ops))
     pair.give_kept()
-    feed = pair.feed(seed, batch, directory)
+    feed = pair.graphs.feed(seed, batch, directory)
     tensors = _candidates(pair)
     position, size = 0, _FIRST_GROUP
     while position < len(tensors):
@@ -68,8 +68,10 @@ def find(
 
 def _candidates(pair: Pair) -> list[str]:
     """The tensors to compare, in the order of the data: on both sides of one dtype, and computed by a run."""
-    index = pair.frozen.index
-    running = executed(index, pair.fetched, pair.fed) & executed(pair.index, pair.fetched, pair.fed)
+    index = pair.graphs.frozen.index
+    running = executed(index, pair.graphs.fetched, pair.graphs.fed) & executed(
+        pair.graphs.index, pair.graphs.fetched, pair.graphs.fed
+    )
     tensors, inside = [], set[str]()
     for name in _in_data_order(index, running):
         node = index.nodes[name]
@@ -81,7 +83,7 @@ def _candidates(pair: Pair) -> list[str]:
             continue  # A handle, or what the comparison of the weights has compared.
         for a, b in zip(original.outputs, pair.frozen.graph.get_operation_by_name(name).outputs, strict=False):
             dtype = a.dtype.base_dtype
-            if dtype == b.dtype.base_dtype and dtype not in (tf.resource, tf.variant) and a.name not in pair.fed:
+            if dtype == b.dtype.base_dtype and dtype not in (tf.resource, tf.variant) and a.name not in pair.graphs.fed:
                 tensors.append(a.name)
     return tensors
 

@@ -15,9 +15,11 @@ from permafrost.graph.pruning import PLACEHOLDERS
 from permafrost.graph.tensorflow_import import evaluated_unsafe, refuse
 from permafrost.graph.unsafe_ops import unsafe_to_restore, unsafe_to_run
 from permafrost.judge import behaviour, comparison, devices, negative_control
+from permafrost.judge.graphs import Graphs
 from permafrost.judge.mending import BATCHES
 from permafrost.judge.pair import Pair
-from permafrost.judge.sides import RunFailed, saver_nodes
+from permafrost.judge.sessions import RunFailed
+from permafrost.judge.sides import CheckpointSide, saver_nodes
 from permafrost.judge.structure import nodes, untold_state
 from permafrost.outcome import Problem
 from permafrost.records import ForeignProvenance, ImportRecord, Provenance, Settings, Verdict
@@ -59,11 +61,11 @@ def judge(
     Raises Problem with a cause that says what was found before there was anything to compare (permafrost.outcome).
       The weights have been compared before the outputs' part of the graph is looked at or run.
     """
-    pair = Pair(imported, provenance, frozen_graph)
-    checked = _check_structure(pair, imported, provenance)
-    _refuse_untold_state(pair)
-    devices.check(pair.index.nodes, pair.frozen.graph_def, provenance.options.clear_devices)
-    found = _compare(pair, provenance.frozen_variables, settings, directory)
+    graphs = Graphs(imported, provenance, frozen_graph)
+    checked = _check_structure(graphs, imported, provenance)
+    _refuse_untold_state(graphs)
+    devices.check(graphs.index.nodes, graphs.frozen.graph_def, provenance.options.clear_devices)
+    found = _compare(graphs, provenance.frozen_variables, settings, directory)
     found.measured.nodes_checked = checked
     return found
 
@@ -80,45 +82,48 @@ def judge_foreign(
     Raises Problem: not_frozen for a variable that the outputs need and that is not a constant, structure_differs where
     the file lacks what a restore, a loader or what fills a table leaves behind.
     """
-    pair = Pair(imported, provenance, frozen_graph)
-    if pair.kept:
-        name = pair.kept[0]
-        op = pair.frozen.index.nodes[name].op
+    graphs = Graphs(imported, provenance, frozen_graph)
+    if graphs.kept:
+        name = graphs.kept[0]
+        op = graphs.frozen.index.nodes[name].op
         raise Problem("not_frozen", f"node {name!r} is still a variable ({op}), and the file has no value for it")
     try:
-        _check_structure(pair, imported, provenance)
+        _check_structure(graphs, imported, provenance)
         structure_found = "same"
     except Problem as problem:
         structure_found = problem.message
-    _refuse_untold_state(pair)
-    fed = {f"{name}:0" for name, node in pair.frozen.index.nodes.items() if node.op in PLACEHOLDERS}
-    refuse(unsafe_to_run(pair.frozen.index, pair.fetched, fed, pair.frozen.initializers, set(settings.allow_ops)))
-    found = _compare(pair, len(pair.constants), settings, directory)
+    _refuse_untold_state(graphs)
+    fed = {f"{name}:0" for name, node in graphs.frozen.index.nodes.items() if node.op in PLACEHOLDERS}
+    allowed = set(settings.allow_ops)
+    refuse(unsafe_to_run(graphs.frozen.index, graphs.fetched, fed, graphs.frozen.initializers, allowed))
+    found = _compare(graphs, len(graphs.constants), settings, directory)
     found.measured.structure = structure_found
     return found
 
 
-def _check_structure(pair: Pair, imported: ImportRecord, provenance: Provenance) -> int:
+def _check_structure(graphs: Graphs, imported: ImportRecord, provenance: Provenance) -> int:
     restored = {variable.variable for variable in imported.variables if variable.key}
     cuts, outputs = provenance.cuts, imported.outputs
-    return nodes.check(pair.meta_graph, pair.frozen.graph_def, cuts, outputs, restored)
+    return nodes.check(graphs.meta_graph, graphs.frozen.graph_def, cuts, outputs, restored)
 
 
-def _refuse_untold_state(pair: Pair) -> None:
-    frozen = pair.frozen
-    untold_state.refuse(pair.meta_graph, pair.graph_def, frozen.graph_def, pair.outputs, frozen.initializers)
+def _refuse_untold_state(graphs: Graphs) -> None:
+    frozen = graphs.frozen
+    untold_state.refuse(graphs.meta_graph, graphs.graph_def, frozen.graph_def, graphs.outputs, frozen.initializers)
 
 
-def _compare(pair: Pair, frozen_variables: int, settings: Settings, directory: str) -> Judgement:
+def _compare(graphs: Graphs, frozen_variables: int, settings: Settings, directory: str) -> Judgement:
     """Weights, then outputs, then the negative control; nothing is run before it is known to be safe."""
     allowed = set(settings.allow_ops)
-    _refuse_unsafe_restore(pair, allowed)
-    unsafe = unsafe_to_run(pair.index, pair.fetched, pair.fed, pair.initializers, allowed)
-    unsafe += evaluated_unsafe(pair.frozen.graph_def, allowed)
-    pair.load(not unsafe, allowed)
-    weights = _compare_weights(pair, frozen_variables)
-    refuse(unsafe)
-    for name in pair.outputs:
+    _refuse_unsafe_restore(graphs, allowed)
+    unsafe = unsafe_to_run(graphs.index, graphs.fetched, graphs.fed, graphs.initializers, allowed)
+    unsafe += evaluated_unsafe(graphs.frozen.graph_def, allowed)
+    if unsafe:
+        _compare_weights(graphs, _restored_only(graphs, allowed), frozen_variables)
+        refuse(unsafe)
+    pair = Pair(graphs, allowed)
+    weights = _compare_weights(graphs, pair.original, frozen_variables)
+    for name in graphs.outputs:
         if not pair.original.has(name):
             raise Problem("unknown_output", f"the graph has no tensor {name!r}, which is to be an output")
     pair.give_kept()
@@ -127,29 +132,35 @@ def _compare(pair: Pair, frozen_variables: int, settings: Settings, directory: s
     return found
 
 
-def _refuse_unsafe_restore(pair: Pair, allowed: set[str]) -> None:
+def _restored_only(graphs: Graphs, allowed: set[str]) -> CheckpointSide:
+    """The checkpoint's side of which TensorFlow sees nothing but the variables and what restores them."""
+    variables = graphs.constants + graphs.kept
+    return CheckpointSide(graphs.graph_def, graphs.meta_graph, graphs.imported, [], variables, [], allowed)
+
+
+def _refuse_unsafe_restore(graphs: Graphs, allowed: set[str]) -> None:
     """Nothing that touches files, processes or the network is run, but for the saver's own restore ops."""
-    restore_op, filename = saver_nodes(pair.meta_graph)
+    restore_op, filename = saver_nodes(graphs.meta_graph)
     if not restore_op:
         return
-    if restore_op not in pair.index.nodes:
+    if restore_op not in graphs.index.nodes:
         raise Problem("not_restorable", f"the graph lacks the node {restore_op!r}, which its saver runs to restore")
-    refuse(unsafe_to_restore(pair.index, restore_op, filename, allowed))
+    refuse(unsafe_to_restore(graphs.index, restore_op, filename, allowed))
 
 
-def _compare_weights(pair: Pair, expected_number: int) -> int:
+def _compare_weights(graphs: Graphs, original: CheckpointSide, expected_number: int) -> int:
     """Compares each Const that was a variable with what TensorFlow restores, byte for byte; returns their number."""
-    with pair.original.restored() as session:
-        for name in pair.constants:
-            if not comparison.same_bytes(pair.original.value(session, name), pair.frozen.constant(name)):
+    with original.restored() as session:
+        for name in graphs.constants:
+            if not comparison.same_bytes(original.value(session, name), graphs.frozen.constant(name)):
                 raise Problem("weights_differ", f"constant {name!r} is not what the checkpoint holds")
-    if len(pair.constants) != expected_number:
+    if len(graphs.constants) != expected_number:
         raise Problem(
             "weights_differ",
-            f"{len(pair.constants)} constants of the frozen graph are variables of the meta graph, but provenance.json "
-            f"says {expected_number}",
+            f"{len(graphs.constants)} constants of the frozen graph are variables of the meta graph, but "
+            f"provenance.json says {expected_number}",
         )
-    return len(pair.constants)
+    return len(graphs.constants)
 
 
 def _compare_outputs(pair: Pair, settings: Settings, directory: str) -> Judgement:
@@ -157,7 +168,7 @@ def _compare_outputs(pair: Pair, settings: Settings, directory: str) -> Judgemen
     tolerances = _tolerances(pair, settings)
     for trial, batch in enumerate(_batches(pair, settings.trials)):
         seed = settings.seed + trial
-        feed = pair.feed(seed, batch, directory)
+        feed = pair.graphs.feed(seed, batch, directory)
         expected, again = _expected(pair, feed)
         batches.append(batch)
         feeds_tried.append(feed)
@@ -165,16 +176,16 @@ def _compare_outputs(pair: Pair, settings: Settings, directory: str) -> Judgemen
             finding = Finding("unordered", _unordered(pair, tensor, trial))
             break
         try:
-            actual = pair.run_frozen(pair.fetched, feed)
+            actual = pair.run_frozen(pair.graphs.fetched, feed)
         except RunFailed as failed:
-            if pair.is_foreign and failed.cause == "bad_feed":
+            if pair.graphs.is_foreign and failed.cause == "bad_feed":
                 raise Problem(
                     "bad_feed", f"the frozen graph does not take what its checkpoint takes: {failed}"
                 ) from None
             finding = Finding("outputs_differ", f"the checkpoint's graph runs, but the frozen graph does not: {failed}")
             break
-        behaviours = behaviour.of_outputs(pair, expected, again)
-        for name, a, b in zip(pair.fetched, expected, actual, strict=True):
+        behaviours = behaviour.of_outputs(pair.graphs, expected, again)
+        for name, a, b in zip(pair.graphs.fetched, expected, actual, strict=True):
             row = {"output": name, "trial": trial, "seed": seed, "batch": batch, "behaviour": behaviours[name]}
             rows.append(row | comparison.compare(a, b, tolerances[name]))
             if not rows[-1]["match"] and finding is None:
@@ -199,10 +210,10 @@ def _compare_outputs(pair: Pair, settings: Settings, directory: str) -> Judgemen
 def _tolerances(pair: Pair, settings: Settings) -> dict[str, dict | None]:
     """The tolerance of each fetched tensor: what goes into a head has that of the head."""
     own = {"{}:{}".format(*tensor_name(name)): given for name, given in settings.output_tolerance.items()}
-    if unknown := own.keys() - set(pair.outputs):
-        names = ", ".join(pair.outputs[:10])
+    if unknown := own.keys() - set(pair.graphs.outputs):
+        names = ", ".join(pair.graphs.outputs[:10])
         raise Problem("bad_setting", f"`output_tolerance:` names {min(unknown)}, which is none of the outputs {names}")
-    return {name: own.get(pair.before_heads.get(name, name), settings.tolerance) for name in pair.fetched}
+    return {name: own.get(pair.graphs.before_heads.get(name, name), settings.tolerance) for name in pair.graphs.fetched}
 
 
 def _unordered(pair: Pair, tensor: str, trial: int) -> str:
@@ -230,7 +241,7 @@ def _largest(rows: list[dict], column: str) -> float | None:
 
 def _expected(pair: Pair, feed: dict) -> tuple[list[np.ndarray], list[list[np.ndarray] | None]]:
     try:
-        return pair.run_original_again(pair.fetched, feed)
+        return pair.run_original_again(pair.graphs.fetched, feed)
     except RunFailed as failed:
         raise Problem(failed.cause, f"the checkpoint's graph does not run on these inputs: {failed}") from failed
 
@@ -241,7 +252,7 @@ def _difference(pair: Pair, row: dict, feed: dict, expected: list) -> Finding:
         return Finding("unordered", _unordered(pair, row["output"], row["trial"]))
     for _ in range(_RUNS_OF_THE_UNSTEADY):
         again, _ = _expected(pair, feed)
-        for name, first, second in zip(pair.fetched, expected, again, strict=True):
+        for name, first, second in zip(pair.graphs.fetched, expected, again, strict=True):
             if not comparison.match(first, second):
                 return Finding(
                     "random",
@@ -257,5 +268,5 @@ def _difference(pair: Pair, row: dict, feed: dict, expected: list) -> Finding:
 
 def _batches(pair: Pair, trials: int) -> list[int]:
     """The batch size of each trial: the sizes on which the model ran when it was imported, in turn."""
-    sizes = pair.batches or (BATCHES[:2] if feeds.has_batch(pair.inputs) else BATCHES[:1])
+    sizes = pair.graphs.batches or (BATCHES[:2] if feeds.has_batch(pair.graphs.inputs) else BATCHES[:1])
     return [sizes[trial % len(sizes)] for trial in range(trials)]

@@ -29,7 +29,7 @@ _BOUNDS = (
 
 
 def failing_node(message: str) -> str:
-    """The node that an error message of judge.sides begins with; empty where it names none."""
+    """The node that an error message of judge.sessions begins with; empty where it names none."""
     found = _NODE.match(message)
     return found[1] if found else ""
 

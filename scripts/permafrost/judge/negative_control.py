@@ -8,7 +8,7 @@ import numpy as np
 from permafrost.graph.index import tensor_name
 from permafrost.judge import comparison
 from permafrost.judge.pair import Pair
-from permafrost.judge.sides import RunFailed
+from permafrost.judge.sessions import RunFailed
 from permafrost.records import Control
 
 _MOST_PERTURBED = 12  # variables
@@ -22,7 +22,7 @@ def change_variables(pair: Pair, feed: dict, expected: list[np.ndarray], toleran
     nothing: a saturated cell, a clip or a comparison hides what pushes it further.
     Args:
       feed: the arrays of one trial, by the names of the import record.
-      expected: what the checkpoint's side gives for `pair.fetched` on it.
+      expected: what the checkpoint's side gives for `pair.graphs.fetched` on it.
       tolerances: of each of these.
     Returns the first pair of which one changes the other; a tensor before a head stands in for outputs that no change
       reaches.
@@ -34,12 +34,12 @@ def change_variables(pair: Pair, feed: dict, expected: list[np.ndarray], toleran
         tried.add(name)
         control.tried = len(tried)
         try:
-            actual = pair.run_frozen(pair.fetched, feed, (name, changed))
+            actual = pair.run_frozen(pair.graphs.fetched, feed, (name, changed))
         except RunFailed:
             continue  # The change made the graph fail, as an index out of range does; that shows nothing.
-        for tensor, a, b in zip(pair.fetched, expected, actual, strict=True):
+        for tensor, a, b in zip(pair.graphs.fetched, expected, actual, strict=True):
             if not comparison.match(a, b, tolerances[tensor]) and not _overflows(a, b):
-                if tensor in pair.outputs:
+                if tensor in pair.graphs.outputs:
                     return Control(name, tensor, len(tried))
                 if control.variable is None:
                     control.variable, control.output = name, tensor
@@ -77,7 +77,7 @@ def _in_turn(pair: Pair) -> Iterator[tuple[str, np.ndarray]]:
 
 def _value(pair: Pair, name: str) -> np.ndarray:
     given = pair.frozen.values().get(name)
-    return pair.frozen.constant(name) if given is None else given
+    return pair.graphs.frozen.constant(name) if given is None else given
 
 
 def _changed(value: np.ndarray, number: int) -> np.ndarray | None:
@@ -138,13 +138,15 @@ _CHANGES = {"f": _FLOATS, "c": _FLOATS, "i": _INTEGERS, "u": _INTEGERS, "b": _BO
 
 def _nearest_first(pair: Pair) -> list[str]:
     """The variables, constants now or not, by their distance from the outputs."""
-    index = pair.frozen.index
-    waiting = [name for name in dict.fromkeys(tensor_name(output)[0] for output in pair.outputs) if name in index.nodes]
+    index = pair.graphs.frozen.index
+    waiting = [
+        name for name in dict.fromkeys(tensor_name(output)[0] for output in pair.graphs.outputs) if name in index.nodes
+    ]
     seen = set(waiting)
     for name in waiting:
         for source, _ in index.inputs_of(index.nodes[name]):
             if source not in seen and source in index.nodes:
                 seen.add(source)
                 waiting.append(source)
-    variables = {*pair.constants, *pair.frozen.values()}
+    variables = {*pair.graphs.constants, *pair.frozen.values()}
     return [name for name in waiting if name in variables]

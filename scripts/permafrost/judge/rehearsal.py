@@ -19,7 +19,8 @@ from permafrost.graph.unsafe_ops import unsafe_to_restore, unsafe_to_run
 from permafrost.judge import comparison
 from permafrost.judge.mending import BATCHES, alternatives, failing_node
 from permafrost.judge.seeds import seed_random_ops
-from permafrost.judge.sides import CheckpointSide, RunFailed, saver_nodes
+from permafrost.judge.sessions import RunFailed
+from permafrost.judge.sides import CheckpointSide, saver_nodes
 from permafrost.records import ImportRecord, Settings
 from permafrost.signature import feeds
 
@@ -55,10 +56,11 @@ def rehearse(imported: ImportRecord, settings: Settings, directory: str, is_name
       is_named: whether the settings name the outputs, so that none of them may be left out.
     Raises Problem as graph_files.read and CheckpointSide do, and bad_feed for a setting that cannot be fed.
     """
-    stage = _Stage(imported, settings, directory)
-    if stage.unsafe:
-        return Found(imported.inputs, failure="it was not run: node {!r} ({}) {}".format(*stage.unsafe[0]))
-    found = Found(imported.inputs, stale_shapes=stage.load())
+    model = _Model(imported, settings)
+    if model.unsafe:
+        return Found(imported.inputs, failure="it was not run: node {!r} ({}) {}".format(*model.unsafe[0]))
+    stage = _Stage(model, settings, directory)
+    found = Found(imported.inputs, stale_shapes=model.stale_shapes())
     outputs = stage.outputs
     specs, batch, failure = stage.search(imported.inputs, list(outputs))
     if failure and not is_named and len(outputs) > 1:
@@ -87,36 +89,32 @@ def _largest(specs: dict[str, dict]) -> dict[str, dict]:
     return specs | {name: spec | {"low": spec["high"] - 1} for name, spec in bounded.items()}
 
 
-class _Stage:
-    """The checkpoint's side of one model, ready to be run. `outputs` maps each tensor to fetch to its given name."""
+class _Model:
+    """What is read of one model, before TensorFlow imports it.
 
-    def __init__(self, imported: ImportRecord, settings: Settings, directory: str):
-        self._imported, self._seed, self._directory = imported, settings.seed, directory
-        self._deadline = time.monotonic() + _SEARCH_SHARE * settings.timeout
-        self._meta_graph = graph_sources.read(imported.graph)
-        self._graph_def, cuts = pruning.cut_inputs(self._meta_graph.graph_def, list(imported.inputs), imported.outputs)
-        self._names = {name: cuts.get(name, name) for name in imported.inputs}
+    graph_def, index: the meta graph's graph with its inputs cut. names: the tensors of the inputs in it. outputs: each
+    tensor to fetch -> its given name. unsafe: what must not be run, as graph.unsafe_ops tells it.
+    """
+
+    def __init__(self, imported: ImportRecord, settings: Settings):
+        """Raises Problem as graph_files.read does."""
+        self.imported = imported
+        self.meta_graph = graph_sources.read(imported.graph)
+        self.graph_def, cuts = pruning.cut_inputs(self.meta_graph.graph_def, list(imported.inputs), imported.outputs)
+        self.names = {name: cuts.get(name, name) for name in imported.inputs}
         self.outputs = {"{}:{}".format(*tensor_name(name)): name for name in imported.outputs}
-        self._index = GraphIndex(self._graph_def)
+        self.index = GraphIndex(self.graph_def)
         nodes = [tensor_name(name)[0] for name in self.outputs]
-        self._kept = pruning.needed(self._index, nodes, with_colocated=False)
-        self._initializers = pruning.table_initializers(self._index, self._kept)
-        fed = {self._names[name] for name, spec in imported.inputs.items() if spec["kind"] != "default"}
-        self._allowed = set(settings.allow_ops)
-        self.unsafe = unsafe_to_run(self._index, self.outputs, fed, self._initializers, self._allowed)
-        self.unsafe += unsafe_to_restore(self._index, *saver_nodes(self._meta_graph), self._allowed)
+        self._kept = pruning.needed(self.index, nodes, with_colocated=False)
+        self.initializers = pruning.table_initializers(self.index, self._kept)
+        fed = {self.names[name] for name, spec in imported.inputs.items() if spec["kind"] != "default"}
+        self.allowed = set(settings.allow_ops)
+        self.unsafe = unsafe_to_run(self.index, self.outputs, fed, self.initializers, self.allowed)
+        self.unsafe += unsafe_to_restore(self.index, *saver_nodes(self.meta_graph), self.allowed)
 
-    def load(self) -> str:
-        """Imports the graph; returns the first node whose `_output_shapes` TensorFlow refuses. Raises Problem."""
-        seed_random_ops(self._graph_def)
-        tensors = [*self.outputs, *self._names.values()]
-        self._side = CheckpointSide(
-            self._graph_def, self._meta_graph, self._imported, tensors, [], self._initializers, self._allowed
-        )
-        return self._stale_shapes()
-
-    def _stale_shapes(self) -> str:
-        graph_def = pruning.extract(self._index, self._kept)
+    def stale_shapes(self) -> str:
+        """The first node whose `_output_shapes` TensorFlow refuses; empty where there is none."""
+        graph_def = pruning.extract(self.index, self._kept)
         if not any("_output_shapes" in node.attr for node in graph_def.node):
             return ""
         pruning.drop_foreign_colocation(graph_def)
@@ -124,11 +122,26 @@ class _Stage:
             node.device = ""
         try:
             with tf.Graph().as_default():
-                import_to_look_at(graph_def, producer_ops(self._meta_graph))
+                import_to_look_at(graph_def, producer_ops(self.meta_graph))
         except ValueError as error:
             found = _STALE.search(str(error))
             return found[1] if found else ""
         return ""
+
+
+class _Stage:
+    """The checkpoint's side of one model, on which inputs are tried. `outputs` is as in the model."""
+
+    def __init__(self, model: _Model, settings: Settings, directory: str):
+        """Seeds the random ops of the model's graph, in place, and imports it; raises as CheckpointSide does."""
+        self._model, self._seed, self._directory = model, settings.seed, directory
+        self._deadline = time.monotonic() + _SEARCH_SHARE * settings.timeout
+        self._names, self._index, self.outputs = model.names, model.index, model.outputs
+        seed_random_ops(model.graph_def)
+        tensors = [*model.outputs, *model.names.values()]
+        self._side = CheckpointSide(
+            model.graph_def, model.meta_graph, model.imported, tensors, [], model.initializers, model.allowed
+        )
 
     def unsteady(self, specs: dict, batch: int, outputs: list[str]) -> set[str]:
         """The outputs of nodes that do not give the same twice, op seeds set."""
@@ -204,5 +217,5 @@ class _Stage:
     def needed_inputs(self, outputs: list[str], specs: dict[str, dict]) -> dict[str, dict]:
         """Those of the inputs `specs` that the outputs need."""
         chosen = [tensor_name(name) for name in specs]
-        wanted = set(needed(GraphIndex(self._meta_graph.graph_def), outputs, chosen))
+        wanted = set(needed(GraphIndex(self._model.meta_graph.graph_def), outputs, chosen))
         return {name: spec for name, spec in specs.items() if tensor_name(name) in wanted}

@@ -4,7 +4,7 @@ import os
 from collections.abc import Callable
 from typing import NamedTuple
 
-from permafrost.judge import first_difference, model_files, sides
+from permafrost.judge import first_difference, model_files, sessions
 from permafrost.judge.judging import Judgement
 from permafrost.outcome import MISMATCH, TRANSIENT, UNVERIFIABLE, VERIFIED, Problem
 from permafrost.records import ImportRecord, Provenance, Settings, Verdict, failure, success
@@ -31,7 +31,7 @@ def reach(stage: str, judge: Callable[..., Judgement], model: Model, settings: S
       judge: of judge.judging; called with `model`, `settings` and the working directory.
       settings: of the model; the limits among them.
     """
-    record.environment = sides.ENVIRONMENT
+    record.environment = sessions.ENVIRONMENT
     try:
         found = runner.run(judge, *model, settings, os.getcwd(), returns=Judgement, **_bounds(model, settings))
     except Problem as problem:

@@ -7,47 +7,53 @@ A model that is new or gone is a row; of any other, each column of summary.csv t
 import sys
 from pathlib import Path
 
-import pandas as pd
-
-from permafrost.outcome import CHANGE_COLUMNS, CHANGES, FAILED, MISMATCH, UNVERIFIABLE, VERIFIED, Problem
+from permafrost.outcome import FAILED, MISMATCH, UNVERIFIABLE, VERIFIED, Problem
 from permafrost.report import csv_files
+from permafrost.report.tables.changes import BETTER, CHANGED, CHANGES, GONE, KINDS, NEW, WORSE
 
 # From the best to the worst: a graph that computes something else is worse than none.
 _RANK = {status: rank for rank, status in enumerate((VERIFIED, UNVERIFIABLE, FAILED, MISMATCH))}
 
 
-def compare(before: pd.DataFrame, after: pd.DataFrame) -> list[tuple]:
-    """Rows of CHANGE_COLUMNS, in the order of contract.CHANGES, then by model, then in the order of the columns.
+def compare(before: dict[str, dict[str, str]], after: dict[str, dict[str, str]]) -> list[dict[str, str]]:
+    """Rows of CHANGES, in the order of KINDS, then by model, then in the order of the columns.
 
     Args:
-      before, after: two summaries, all strings, with a column `model`. Columns that one of them lacks are left out.
+      before, after: two summaries, the row of each model by its id. Columns that one of them lacks are left out.
     """
-    old, new = (frame.set_index("model").to_dict("index") for frame in (before, after))
-    columns = [column for column in after.columns if column in before.columns and column != "model"]
-    rows = [(model, "new", "status", "", new[model]["status"]) for model in sorted(new.keys() - old.keys())]
-    rows += [(model, "gone", "status", old[model]["status"], "") for model in sorted(old.keys() - new.keys())]
-    for model in sorted(new.keys() & old.keys()):
-        for column in columns:
-            was, is_now = old[model][column], new[model][column]
-            if was != is_now:
-                rows.append((model, _kind(column, was, is_now), column, was, is_now))
-    return sorted(rows, key=lambda row: CHANGES.index(row[1]))
+    rows = [_change(model, NEW, "status", "", after[model]["status"]) for model in sorted(after.keys() - before.keys())]
+    rows += [
+        _change(model, GONE, "status", before[model]["status"], "") for model in sorted(before.keys() - after.keys())
+    ]
+    for model in sorted(after.keys() & before.keys()):
+        old, new = before[model], after[model]
+        changed = [column for column in new if column in old and old[column] != new[column]]
+        rows += [_change(model, _kind(name, old[name], new[name]), name, old[name], new[name]) for name in changed]
+    return sorted(rows, key=lambda row: KINDS.index(row["change"]))
+
+
+def _change(*values: str) -> dict[str, str]:
+    return dict(zip(CHANGES.header, values, strict=True))
 
 
 def _kind(column: str, before: str, after: str) -> str:
     if column != "status":
-        return "changed"
-    return "worse" if _RANK.get(after, 0) > _RANK.get(before, 0) else "better"
+        return CHANGED
+    return WORSE if _RANK.get(after, 0) > _RANK.get(before, 0) else BETTER
 
 
-def read_kept(path: Path, columns: list[str]) -> pd.DataFrame:
+def read(path: Path) -> dict[str, dict[str, str]]:
+    """The row of each model of a summary, the first where it has several. Raises Problem as csv_files.read does."""
+    return {row["model"]: row for row in reversed(csv_files.read_rows(path, ("model", "status")))}
+
+
+def read_kept(path: Path) -> dict[str, dict[str, str]]:
     """The summary of the last finished run; one of no models where there is none, or what is there is no summary."""
     try:
-        kept = csv_files.read(path, ("model", "status"))
+        return read(path)
     except Problem as problem:
         print(f"compared with nothing: {problem.message}", file=sys.stderr)
-        return pd.DataFrame(columns=columns, dtype=str)
-    return kept.drop_duplicates("model")
+        return {}
 
 
 def write(kept: Path, summary: Path, path: Path) -> None:
@@ -57,6 +63,5 @@ def write(kept: Path, summary: Path, path: Path) -> None:
       kept: the summary of the last finished run, which may be missing.
       summary: that of this run.
     """
-    after = csv_files.read(summary, ("model", "status"))
-    before = read_kept(kept, list(after.columns))
-    csv_files.write(path, csv_files.table(compare(before, after), CHANGE_COLUMNS, set(), set()))
+    after = read(summary)
+    CHANGES.write(path, compare(read_kept(kept), after))

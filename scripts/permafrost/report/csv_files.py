@@ -1,9 +1,9 @@
-"""Tables as CSV files: RFC 4180, UTF-8, one line for each row, and whole or not at all."""
+"""CSV files: RFC 4180, UTF-8, one line for each row, and whole or not at all."""
 
+import csv
 import re
+from collections.abc import Iterable, Sequence
 from pathlib import Path
-
-import pandas as pd
 
 from permafrost.outcome import Problem
 from permafrost.whole_files import written_whole
@@ -11,6 +11,7 @@ from permafrost.zoo.names import printable
 
 # Surrogates that do not stand for a byte of a file name.
 _LONE_SURROGATES = re.compile("[\ud800-\udc7f\udd00-\udfff]")
+_LONGEST_CELL = 2**31 - 1  # characters; the csv module's own limit is 131,072
 
 
 def text(value) -> str:
@@ -24,55 +25,56 @@ def text(value) -> str:
 
 
 def integer(value) -> int | None:
-    """`value` where it is an integer of at most 64 bits, else None (blank)."""
+    """`value` where it is an integer of at most 64 bits, else None."""
     is_integer = isinstance(value, int) and not isinstance(value, bool)
     return value if is_integer and -(2**63) <= value < 2**63 else None
 
 
 def number(value) -> float | None:
-    """`value` as a float where it is a number, infinite ones included, else None (blank)."""
+    """`value` as a float where it is a number, infinite ones included, else None; NaN is none."""
     try:
-        return float(value) if isinstance(value, int | float) and not isinstance(value, bool) else None
+        found = float(value) if isinstance(value, int | float) and not isinstance(value, bool) else None
     except OverflowError:
         return None
+    return found if found == found else None
 
 
-def table(rows: list[tuple], columns: tuple[str, ...], integers: set[str], numbers: set[str]) -> pd.DataFrame:
-    """A DataFrame of `rows`, each with a value for each of `columns`.
+def write(path: str | Path, header: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
+    """Writes a CSV file to `path`, whole or not at all. Raises OSError.
 
-    The columns in `integers` are Int64 and those in `numbers` are float64, blank where the value is no such number;
-    all others are text.
+    Args:
+      rows: a text for each name in `header`, as `text` gives it.
     """
-    by_column = zip(*rows, strict=True) if rows else [()] * len(columns)
-    made = {}
-    for name, values in zip(columns, by_column, strict=True):
-        if name in integers:
-            made[name] = pd.array([integer(value) for value in values], dtype="Int64")
-        elif name in numbers:
-            made[name] = pd.array([number(value) for value in values], dtype="float64")
-        else:
-            made[name] = pd.array([text(value) for value in values], dtype=object)
-    return pd.DataFrame(made, columns=list(columns))
+    with written_whole(path) as temporary, temporary.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(header)
+        writer.writerows(rows)
 
 
-def read(path: str | Path, needed: tuple[str, ...]) -> pd.DataFrame:
-    """The rows of a CSV file, all strings.
+def read(path: str | Path, needed: Iterable[str] = ()) -> tuple[list[str], list[list[str]]]:
+    """The header and the rows of a CSV file, all strings; empty lines are none.
 
     Raises Problem: io_error where it cannot be read, internal where it is no CSV file with the columns `needed`.
     """
+    csv.field_size_limit(_LONGEST_CELL)
     try:
-        rows = pd.read_csv(path, dtype=str, keep_default_na=False, na_filter=False, encoding="utf-8")
+        with open(path, encoding="utf-8-sig", newline="") as file:
+            header, *rows = [row for row in csv.reader(file, strict=True) if row] or [[]]
     except OSError as error:
         raise Problem("io_error", f"{path} cannot be read: {error.strerror or error}") from error
-    except ValueError as error:
+    except (ValueError, csv.Error) as error:
         raise Problem("internal", f"{path} is not a CSV file: {error}") from error
-    missing = [column for column in needed if column not in rows]
+    missing = [column for column in needed if column not in header]
     if missing:
         raise Problem("internal", f"{path} has no column {missing[0]!r}")
-    return rows
+    strange = next((number for number, row in enumerate(rows, 2) if len(row) != len(header)), None)
+    if strange or len(set(header)) < len(header):
+        where = f"row {strange} has another number of cells than" if strange else "a column stands twice in"
+        raise Problem("internal", f"{path} is not a table: {where} its header")
+    return header, rows
 
 
-def write(path: str | Path, frame: pd.DataFrame) -> None:
-    """Writes a DataFrame to `path` as CSV, whole or not at all. Raises OSError."""
-    with written_whole(path) as temporary:
-        frame.to_csv(temporary, index=False, encoding="utf-8", lineterminator="\n")
+def read_rows(path: str | Path, needed: Iterable[str] = ()) -> list[dict[str, str]]:
+    """The rows of a CSV file, column by column. Raises as `read` does."""
+    header, rows = read(path, needed)
+    return [dict(zip(header, row, strict=True)) for row in rows]

@@ -5,12 +5,11 @@ summary is kept either way: it is what the next run compares with.
 """
 
 import textwrap
+from dataclasses import dataclass
 from pathlib import Path
 
-import pandas as pd
-
 from permafrost import settings
-from permafrost.outcome import STATUSES, Problem
+from permafrost.outcome import STATUSES, VERIFIED, Problem
 from permafrost.report import csv_files
 
 _WIDTH = 100
@@ -18,57 +17,75 @@ _MOST_SHOWN = 50
 _NEEDED = ("model", "status", "cause", "message", "hint", "expect")
 
 
-def read(summary: str | Path) -> pd.DataFrame:
-    """The rows of summary.csv, all strings, with a column `as_expected` of bool.
+@dataclass(frozen=True)
+class Row:
+    """What the gate looks at in a row of summary.csv."""
+
+    model: str
+    status: str
+    cause: str
+    message: str
+    hint: str
+    expect: str
+
+    @property
+    def is_as_expected(self) -> bool:
+        """Whether the model ended as its settings expect."""
+        return settings.meets(self.expect.split("; "), self.status, self.cause)
+
+
+def read(summary: str | Path) -> list[Row]:
+    """The rows of summary.csv.
 
     Raises Problem: io_error where the file cannot be read, internal where it is no summary.
     """
-    rows = csv_files.read(summary, _NEEDED)
-    strange = rows[~rows["status"].isin(STATUSES)]
-    if len(strange):
-        first = strange.iloc[0]
-        raise Problem("internal", f"{summary} gives {first['model']!r} the status {first['status']!r}, which is none")
-    rows["as_expected"] = [
-        settings.meets(expect.split("; "), status, cause)
-        for expect, status, cause in zip(rows["expect"], rows["status"], rows["cause"], strict=True)
-    ]
+    rows = [Row(*(row[column] for column in _NEEDED)) for row in csv_files.read_rows(summary, _NEEDED)]
+    strange = next((row for row in rows if row.status not in STATUSES), None)
+    if strange:
+        raise Problem("internal", f"{summary} gives {strange.model!r} the status {strange.status!r}, which is none")
     return rows
 
 
-def counts(rows: pd.DataFrame) -> str:
+def counts(rows: list[Row]) -> str:
     """A small table: how many models ended with each status, and how many of them were expected to."""
-    if rows.empty:
+    if not rows:
         return "no checkpoint found below the zoo's directories; see `zoo` in the config\n"
     lines = [f"{'':12} {'models':>7} {'expected':>9}"]
     for status in STATUSES:
-        expected = rows["as_expected"][rows["status"] == status]
-        lines.append(f"{status:12} {len(expected):7} {int(expected.sum()):9}")
+        expected = [row.is_as_expected for row in rows if row.status == status]
+        lines.append(f"{status:12} {len(expected):7} {sum(expected):9}")
     return "\n".join(lines) + "\n"
 
 
-def unexpected(rows: pd.DataFrame, summary: str | Path) -> str:
+def unexpected(rows: list[Row], summary: str | Path) -> str:
     """The models that are not as expected, with cause, message and hint, in at most 100 columns; the first 50."""
-    bad = rows[~rows["as_expected"].astype(bool)]
-    if bad.empty:
+    bad = [row for row in rows if not row.is_as_expected]
+    if not bad:
         return ""
     lines = [f"{len(bad)} of {len(rows)} models {'is' if len(bad) == 1 else 'are'} not as expected:", ""]
-    for row in bad.head(_MOST_SHOWN).to_dict("records"):
-        ended = f"{row['status']}, {row['cause']}" if row["cause"] else row["status"]
-        wanted = "" if row["expect"] == "verified" else f" (expected: {row['expect'].replace('; ', ' or ')})"
-        hint = row["hint"] or ("" if row["status"] != "verified" else "correct `expect:` in the model's settings")
-        lines += _wrapped(f"{row['model']}: {ended}{wanted}", "  ", "      ")
-        lines += _wrapped(row["message"], "      ", "      ")
-        lines += _wrapped(hint, "      -> ", "         ")
+    for row in bad[:_MOST_SHOWN]:
+        lines += _told(row)
     if len(bad) > _MOST_SHOWN:
         lines.append(f"... and {len(bad) - _MOST_SHOWN} more, see {harmless(str(summary))}")
     return "\n".join(lines) + "\n"
+
+
+def _told(row: Row) -> list[str]:
+    ended = f"{row.status}, {row.cause}" if row.cause else row.status
+    wanted = "" if row.expect == VERIFIED else f" (expected: {row.expect.replace('; ', ' or ')})"
+    hint = row.hint or ("" if row.status != VERIFIED else "correct `expect:` in the model's settings")
+    return [
+        *_wrapped(f"{row.model}: {ended}{wanted}", "  ", "      "),
+        *_wrapped(row.message, "      ", "      "),
+        *_wrapped(hint, "      -> ", "         "),
+    ]
 
 
 def _wrapped(text: str, first: str, others: str) -> list[str]:
     return textwrap.wrap(harmless(text), _WIDTH, initial_indent=first, subsequent_indent=others, break_on_hyphens=False)
 
 
-def found(rows: pd.DataFrame, summary: str | Path) -> str:
+def found(rows: list[Row], summary: str | Path) -> str:
     """What the gate says of the rows of a summary: how many models ended how, and which are not as expected."""
     return f"{counts(rows)}\n{unexpected(rows, summary)}"
 

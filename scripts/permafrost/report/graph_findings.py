@@ -8,8 +8,8 @@ from permafrost.graph.index import GraphIndex
 from permafrost.graph.op_registry import registered
 from permafrost.graph.stateful_ops import RANDOM
 from permafrost.graph.static import constant
-from permafrost.outcome import INFO, SEVERITIES, WARNING
 from permafrost.records import ImportRecord, Provenance, known
+from permafrost.report.tables.findings import INFO, SEVERITIES, WARNING
 from permafrost.signature import feeds
 
 _TRAINING = re.compile(r"train|phase|learning|drop_?out|batch_?norm|(^|/)bn(_\d+)?/", re.IGNORECASE)

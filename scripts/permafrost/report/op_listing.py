@@ -12,12 +12,14 @@ import tensorflow as tf
 from tensorflow.python.framework import op_def_registry
 
 from permafrost.graph.argument_types import argument_types
+from permafrost.graph.dtypes import dtype_of
 from permafrost.graph.static import element_count
 from permafrost.graph.tensorflow_import import import_to_look_at
 from permafrost.graph.variable_ops import VARIABLE_OPS, static_shape
-from permafrost.outcome import OP_COLUMNS, TRANSIENT, Problem
+from permafrost.outcome import TRANSIENT, Problem
 from permafrost.records import Limits
 from permafrost.report.csv_files import integer
+from permafrost.report.tables.ops import OPS
 from permafrost.sandbox import limits, runner
 
 _DEFAULTS = Limits()
@@ -42,7 +44,7 @@ class Graph:
 
 
 def list_ops(*graphs: Graph, settings: Limits = _DEFAULTS) -> list[list[dict]]:
-    """For each graph a dict with the keys contract.OP_COLUMNS for each of its nodes, in their order.
+    """For each graph a dict with the names of OPS for each of its nodes, in their order.
 
     `output` is str() of each output tensor; `dtypes` and `shapes` (`[2, ?]`, or `?` for an unknown rank) are those of
     the outputs; `bytes` is what a Const or a variable holds, else None. Lists are joined by `; `. Where TensorFlow
@@ -56,7 +58,7 @@ def list_ops(*graphs: Graph, settings: Limits = _DEFAULTS) -> list[list[dict]]:
         outputs = graph.stated if found is None else found
         for row, tensors in zip(graph.rows, outputs, strict=True):
             row |= {column: _joined(texts) for column, texts in tensors.items()}
-        listed.append([{column: row[column] for column in OP_COLUMNS} for row in graph.rows])
+        listed.append([{column: row[column] for column in OPS.header} for row in graph.rows])
     return listed
 
 
@@ -140,13 +142,8 @@ def _bytes_held(node) -> int | None:
 def _tensor_bytes(shape, dtype: int) -> int | None:
     """The bytes of a tensor of a shape, None where nobody can tell or there are more than 64 bits count."""
     count = element_count(shape)
-    try:
-        known = tf.dtypes.as_dtype(dtype)
-    except TypeError:
-        return None
-    if count is None or known in (tf.string, tf.resource, tf.variant):
-        return None
-    return integer(count * known.size)
+    known = dtype_of(dtype)
+    return integer(count * known.size) if known and known.size and count is not None else None
 
 
 def _definitions(graph_def, producer_ops) -> dict:

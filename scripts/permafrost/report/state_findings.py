@@ -4,8 +4,8 @@ from collections.abc import Iterator
 
 from permafrost.graph.index import GraphIndex, tensor_name
 from permafrost.graph.stateful_ops import changes_by_itself
-from permafrost.outcome import WARNING
 from permafrost.report.graph_findings import finding
+from permafrost.report.tables.findings import WARNING
 
 _RESTORES = ("Restore", "RestoreSlice", "RestoreV2")
 _PLAIN = ("Identity", "Reshape", "Cast")

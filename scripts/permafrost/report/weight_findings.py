@@ -5,11 +5,11 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from permafrost.graph.static import dtype_name
-from permafrost.outcome import ERROR, INFO, WARNING, Problem
+from permafrost.graph.dtypes import dtype_name, numpy_dtype
+from permafrost.outcome import Problem
 from permafrost.records import Variable
 from permafrost.report.graph_findings import finding
-from permafrost.signature.feeds import numpy_dtype
+from permafrost.report.tables.findings import ERROR, INFO, WARNING
 
 _MEAN, _VARIANCE = re.compile(r"moving_mean(/|$)"), re.compile(r"moving_var(iance)?(/|$)")
 _AVERAGE = "/ExponentialMovingAverage"
@@ -91,5 +91,5 @@ def _values(checkpoint, key: str) -> np.ndarray | None:
         if dtype.kind == "O":
             return None
         return np.frombuffer(checkpoint.read(key), dtype).reshape(tensor.shape)
-    except (Problem, OSError, ValueError):
+    except (Problem, OSError, ValueError, TypeError):
         return None

@@ -5,9 +5,9 @@ import zipfile
 import zlib
 from pathlib import Path
 
-import ml_dtypes
 import numpy as np
 
+from permafrost.graph import dtypes
 from permafrost.outcome import Problem
 from permafrost.signature import string_feeds
 
@@ -17,13 +17,8 @@ def numpy_dtype(name: str) -> np.dtype:
 
     Raises Problem (bad_feed) for one that numpy cannot hold.
     """
-    if name == "string":
-        return np.dtype(object)
-    if name == "bfloat16":
-        return np.dtype(ml_dtypes.bfloat16)
-    plain = {"half": "float16", "qint8": "int8", "quint8": "uint8", "qint32": "int32", "double": "float64"}
     try:
-        return np.dtype(plain.get(name, name))
+        return dtypes.numpy_dtype(name)
     except TypeError as error:
         raise Problem("bad_feed", f"an input of dtype {name} cannot be fed") from error
 

@@ -4,8 +4,8 @@ from collections import Counter
 from math import prod
 
 from permafrost.graph import pruning
+from permafrost.graph.dtypes import KNOWN, enum_name
 from permafrost.graph.index import GraphIndex
-from permafrost.graph.protos import types_pb2
 from permafrost.graph.restore_map import Source, restore_map, saved_slices
 from permafrost.graph.variable_ops import VARIABLE_OPS, static_shape
 from permafrost.outcome import Problem
@@ -81,13 +81,13 @@ def _some(names: list[str]) -> str:
 
 def _variable(node, source: Source | None, tensors: dict) -> Variable:
     dtype = node.attr["dtype"].type
-    if dtype not in types_pb2.DataType.values():
+    if dtype and dtype not in KNOWN:
         raise Problem("bad_meta_graph", f"variable {node.name!r} has the unknown dtype number {dtype}")
     declared = static_shape(node)
     row = Variable(
         variable=node.name,
         op=node.op,
-        dtype=types_pb2.DataType.Name(dtype).removeprefix("DT_").lower(),
+        dtype=_enum(dtype),
         dtype_enum=dtype,
         shape=list(declared) if declared is not None else None,
     )
@@ -96,7 +96,7 @@ def _variable(node, source: Source | None, tensors: dict) -> Variable:
     tensor, start = tensors[source.key], source.start or ()
     shape = tensor.shape if source.extent is None else source.extent
     if tensor.dtype != dtype:
-        stored = types_pb2.DataType.Name(tensor.dtype).removeprefix("DT_").lower()
+        stored = _enum(tensor.dtype)
         raise Problem("shape_mismatch", f"variable {node.name!r} is {row.dtype}, but tensor {source.key!r} is {stored}")
     if source.extent is not None and (
         len(source.extent) != len(tensor.shape)
@@ -121,6 +121,10 @@ def _variable(node, source: Source | None, tensors: dict) -> Variable:
         row.box = [list(start), list(source.extent)]
         row.slice = ":".join(f"{first},{length}" for first, length in zip(start, source.extent, strict=True))
     return row
+
+
+def _enum(dtype: int) -> str:
+    return enum_name(dtype).removeprefix("DT_").lower()
 
 
 def _compatible(declared: tuple[int, ...], shape: tuple[int, ...]) -> bool:

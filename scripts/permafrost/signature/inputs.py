@@ -9,10 +9,11 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from typing import Any
 
+from permafrost.graph.dtypes import dtype_name
 from permafrost.graph.feed_points import feed_points, needed, nodes_between
 from permafrost.graph.index import GraphIndex, tensor_name
 from permafrost.graph.pruning import PLACEHOLDERS, declared_dtype, declared_shape
-from permafrost.graph.static import constant, dtype_name, element_count, output_shape
+from permafrost.graph.static import constant, element_count, output_shape
 from permafrost.outcome import Problem, maybe_meant
 from permafrost.signature import sparse_inputs, string_inputs
 

@@ -9,6 +9,7 @@ from collections import deque
 from dataclasses import dataclass, field
 
 from permafrost.graph import node_checks
+from permafrost.graph.dtypes import dtype_name
 from permafrost.graph.index import GraphIndex, tensor_name
 from permafrost.graph.op_registry import registered
 from permafrost.graph.protos import types_pb2
@@ -16,7 +17,8 @@ from permafrost.graph.variable_ops import VARIABLE_OPS
 from permafrost.outcome import Problem, maybe_meant
 from permafrost.records import Ranked
 from permafrost.signature import subnetworks
-from permafrost.signature.forward import HEADS, INTERNAL, STRUCTURAL, Forward
+from permafrost.signature.training.forward import Forward
+from permafrost.signature.training.marks import HEADS, INTERNAL, STRUCTURAL
 
 _TOLD = re.compile(
     r"(^|[/_])(predict\w*|outputs?|logits?|prob\w*|scores?|softmax|sigmoid|action|value\w*|classes|embeddings?|y_pred)"
@@ -84,7 +86,7 @@ def _not_fetchable(node, output: int) -> str:
         return f"{node.op} has {count} output{'' if count == 1 else 's'}"
     dtype = node_checks.output_dtype(node, definition, output)
     if dtype in (types_pb2.DT_RESOURCE, types_pb2.DT_VARIANT) and node.op not in VARIABLE_OPS:
-        return f"it is a {types_pb2.DataType.Name(dtype).removeprefix('DT_').lower()} handle"
+        return f"it is a {dtype_name(dtype)} handle"
     return ""
 
 

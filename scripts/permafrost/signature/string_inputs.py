@@ -6,9 +6,10 @@ tensorflow/core/example/example.proto.
 
 from collections.abc import Iterable
 
+from permafrost.graph.dtypes import dtype_name, dtype_of
 from permafrost.graph.index import GraphIndex
 from permafrost.graph.pruning import TABLE_INITIALIZERS
-from permafrost.graph.static import constant, dtype_name, element_count
+from permafrost.graph.static import constant, element_count
 
 # What the forms are called in reports.
 WHY = {
@@ -99,8 +100,8 @@ def _listed(node, attribute: str) -> list[str]:
 
 
 def _itemsize(decoder) -> int:
-    name = dtype_name(decoder.attr["out_type"].type)
-    return {"float64": 8, "int64": 8, "float32": 4, "int32": 4, "half": 2, "int16": 2, "uint16": 2}.get(name, 1)
+    dtype = dtype_of(decoder.attr["out_type"].type)
+    return dtype.size or 1 if dtype else 1
 
 
 def _elements(index: GraphIndex, node) -> int:

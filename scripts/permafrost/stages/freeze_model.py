@@ -10,10 +10,10 @@ from pathlib import Path
 import crc32c
 import google.protobuf
 
-from permafrost import recording, whole_files
+from permafrost import layout, recording, whole_files
 from permafrost.checkpoint.reader import open_checkpoint
 from permafrost.checkpoint.unchanged import stamp_of, watched
-from permafrost.freezer import freezing
+from permafrost.freezer import freezing, planning
 from permafrost.graph import graph_sources
 from permafrost.graph.index import GraphIndex
 from permafrost.outcome import OK, Problem
@@ -25,7 +25,8 @@ def freeze(imported: ImportRecord, settings: Settings, frozen_graph: Path, recor
     """Freezes the model of an import record to `frozen_graph`, and says in `record` what was done.
 
     Where the import had failed, that is how the record ends.
-    Raises Problem and OSError as freezer.freezing does, and Problem (timeout, memory) by the limits in `settings`.
+    Raises Problem and OSError as freezer.planning and freezer.freezing do, and Problem (timeout, memory) by the limits
+    in `settings`.
     """
     frozen_graph.unlink(missing_ok=True)
     if imported.status != OK:
@@ -45,7 +46,7 @@ def _freeze(imported: ImportRecord, settings: Settings, frozen_graph: Path, reco
 def _freeze_unchanged(imported: ImportRecord, options: Options, frozen_graph: Path, record: Provenance) -> None:
     meta_graph = graph_sources.read(imported.graph)
     record.outputs = [name if ":" in name else f"{name}:0" for name in imported.outputs]
-    plan = freezing.plan(meta_graph, GraphIndex(meta_graph.graph_def), imported, options)
+    plan = planning.plan(meta_graph, GraphIndex(meta_graph.graph_def), imported, options)
     with open_checkpoint(imported.prefix) as checkpoint:
         graph = [path for path in (imported.graph.path, imported.graph.saver) if path]
         hashed = [*graph, *(path for path in checkpoint.files if ".data-" not in os.path.basename(path))]
@@ -78,7 +79,7 @@ def run(model: str, attempt: str, import_record: str, settings: Settings, path: 
       settings: those of freeze_graph, and the limits.
     """
     imported = recording.load_or_fail(import_record, ImportRecord, "freeze")
-    frozen_graph = path.with_name("frozen_graph.pb")
+    frozen_graph = path.with_name(layout.FROZEN_GRAPH)
     recording.reserve(path)
     whole_files.sweep(frozen_graph)
     with recording.recording("freeze", recording.begun(Provenance, model), path, attempt) as record:

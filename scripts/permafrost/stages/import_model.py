@@ -8,20 +8,20 @@ import contextlib
 import os
 import time
 
-import pandas as pd
+import msgspec
 from msgspec import UNSET
 
 from permafrost import recording
 from permafrost.checkpoint import unchanged
 from permafrost.checkpoint.reader import open_checkpoint
-from permafrost.freezer import freezing
+from permafrost.freezer import planning
 from permafrost.freezer.beginning import Beginning
 from permafrost.graph import graph_sources, op_registry
 from permafrost.graph.index import GraphIndex
 from permafrost.judge import model_files
-from permafrost.outcome import OK, RANKING_COLUMNS, TRANSIENT, Problem
+from permafrost.outcome import OK, TRANSIENT, Problem
 from permafrost.records import ImportRecord, Settings, Source, failure
-from permafrost.report import csv_files
+from permafrost.report.tables.outputs import OUTPUTS
 from permafrost.sandbox import limits
 from permafrost.signature import choosing, importing
 from permafrost.signature.outputs import Choice
@@ -52,7 +52,7 @@ def import_model(source: Source, settings: Settings, record: ImportRecord) -> No
     index = GraphIndex(meta_graph.graph_def)
     _import_checkpoint(meta_graph, index, settings, source.graph is not UNSET, record)
     run_before = Beginning(meta_graph, index).ops()
-    try_to_freeze = freezing.trial(meta_graph, index, record.variables)
+    try_to_freeze = planning.trial(meta_graph, index, record.variables)
     choosing.choose(meta_graph, index, record.variables, settings, run_before, try_to_freeze, record)
 
 
@@ -108,15 +108,16 @@ def import_and_rehearse(source: Source, settings: Settings, record: ImportRecord
                 refuse_changed()
 
 
-def ranking(record: ImportRecord) -> pd.DataFrame:
-    """The table of all that could be an output of a model, best first, with the columns RANKING_COLUMNS."""
+def ranking(record: ImportRecord) -> list[dict]:
+    """All that could be an output of a model, best first: the rows of OUTPUTS."""
     if record.outputs is UNSET:
-        return csv_files.table([], RANKING_COLUMNS, set(), {"score"})
-    entries = record.outputs_ranking
-    rows: list[tuple] = [(entry.name, "yes" if entry.chosen else "no", entry.score, entry.reasons) for entry in entries]
-    known = {entry.name for entry in entries}
-    rows += [(name, "yes", None, record.outputs_why) for name in record.outputs if name not in known]
-    return csv_files.table(rows, RANKING_COLUMNS, set(), {"score"})
+        return []
+    known = {entry.name for entry in record.outputs_ranking}
+    named = [name for name in record.outputs if name not in known]
+    return [
+        *(msgspec.to_builtins(entry) for entry in record.outputs_ranking),
+        *({"name": name, "chosen": True, "score": None, "reasons": record.outputs_why} for name in named),
+    ]
 
 
 def run(model: str, attempt: str, source: Source, settings: Settings, path: str, table: str) -> None:
@@ -128,4 +129,4 @@ def run(model: str, attempt: str, source: Source, settings: Settings, path: str,
     """
     with recording.recording("import_meta", recording.begun(ImportRecord, model), path, attempt) as record:
         import_and_rehearse(source, settings, record)
-    csv_files.write(table, ranking(record))
+    OUTPUTS.write(table, ranking(record))

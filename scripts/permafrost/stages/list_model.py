@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
-import pandas as pd
+import msgspec
 from google.protobuf.message import DecodeError
 from msgspec import UNSET
 
@@ -22,10 +22,14 @@ from permafrost.checkpoint.reader import open_checkpoint
 from permafrost.graph import graph_sources, op_registry
 from permafrost.graph.metagraph import producer_ops
 from permafrost.graph.protos import graph_pb2
-from permafrost.outcome import CAUSES, FINDING_COLUMNS, OK, OP_COLUMNS, TRANSIENT, VARIABLE_COLUMNS, WARNING, Problem
+from permafrost.outcome import CAUSES, OK, TRANSIENT, Problem
 from permafrost.records import ImportRecord, Limits, Provenance, Record, failure, known, success
-from permafrost.report import csv_files, graph_findings, state_findings, weight_findings
+from permafrost.report import graph_findings, state_findings, weight_findings
+from permafrost.report.columns import Table
 from permafrost.report.picture import drawing
+from permafrost.report.tables.findings import FINDINGS, WARNING
+from permafrost.report.tables.ops import OPS
+from permafrost.report.tables.variables import VARIABLES
 from permafrost.sandbox import limits
 
 # What a stranger's graph brings about must not keep the reports of the whole zoo from being written.
@@ -37,7 +41,7 @@ T = TypeVar("T")
 class Limited:
     """Runs the parts of the stage within a model's limits, all of them together, and none stops the others.
 
-    `told` has a row of contract.FINDING_COLUMNS without the model for each part that reached one, or that failed;
+    `told` has a row of FINDINGS without the model for each part that reached one, or that failed;
     `faults` has the problems that are the machine's, so that another run may do better.
     Args:
       settings: `timeout`, `memory_mb`, `file_mb` and `processes`.
@@ -60,15 +64,15 @@ class Limited:
             self.fail(name, error)
         return otherwise
 
-    def table(self, name: str, rows: list[dict], columns: tuple[str, ...], path: str | Path) -> None:
+    def table(self, name: str, table: Table, rows: list[dict], path: str | Path) -> None:
         """Writes a CSV file; its header alone where a row cannot be written. Raises OSError."""
         try:
-            write_table(rows, columns, path)
+            table.write(path, rows)
         except OSError:
             raise
         except Exception as error:
             self.fail(name, error)
-            write_table([], columns, path)
+            table.write(path, [])
 
     def left(self) -> Limits:
         """The settings with the time that is left."""
@@ -129,7 +133,7 @@ def prepared(graph_def, producer=None):
 
 
 def ops(meta_graph, frozen, limited: Limited | None = None) -> list[list[dict]]:
-    """Rows of contract.OP_COLUMNS before and after; none where there is no graph. The graphs are used up.
+    """Rows of OPS before and after; none where there is no graph. The graphs are used up.
 
     Args:
       meta_graph, frozen: the MetaGraphDef and the frozen GraphDef, or None.
@@ -158,7 +162,7 @@ def ops(meta_graph, frozen, limited: Limited | None = None) -> list[list[dict]]:
 
 
 def findings(imported: ImportRecord, provenance: Provenance, meta_graph, frozen, faults: list[Problem]) -> list[dict]:
-    """Rows of contract.FINDING_COLUMNS without the model, the worst first; adds to `faults` what is the machine's.
+    """Rows of FINDINGS without the model, the worst first; adds to `faults` what is the machine's.
 
     Args:
       meta_graph, frozen: the MetaGraphDef and the frozen GraphDef, or None.
@@ -187,11 +191,10 @@ def findings(imported: ImportRecord, provenance: Provenance, meta_graph, frozen,
 
 
 def variables(imported: ImportRecord, provenance: Provenance) -> list[dict]:
-    """Rows of contract.VARIABLE_COLUMNS; `frozen` is `yes` for a variable whose value is in the frozen graph."""
+    """Rows of VARIABLES; `frozen` is `yes` for a variable whose value is in the frozen graph."""
     frozen = {tensor.node for tensor in known(provenance.tensors, ()) if provenance.status == OK}
     return [
-        {column: getattr(variable, column, None) for column in VARIABLE_COLUMNS}
-        | {"frozen": "yes" if variable.variable in frozen else "no"}
+        msgspec.to_builtins(variable) | {"frozen": "yes" if variable.variable in frozen else "no"}
         for variable in known(imported.variables, ())
     ]
 
@@ -207,18 +210,9 @@ def picture(provenance: Provenance, frozen) -> str:
         return drawing.sentence("the graph cannot be drawn; list_ops.log says why")
 
 
-def write_table(rows: list[dict], columns: tuple[str, ...], path: str | Path) -> None:
-    """Writes a CSV file, whole or not at all. Raises OSError."""
-    # dtype object keeps integers whole in a column that has empty cells.
-    table = pd.DataFrame(rows, columns=list(columns), dtype=object)
-    with whole_files.written_whole(path) as temporary:
-        table.to_csv(temporary, index=False, lineterminator="\n")
-
-
 def write_findings(model: str, found: list[dict], path: str | Path) -> None:
     """Writes the findings of a model, whole or not at all. Raises OSError."""
-    rows = [tuple((row | {"model": model})[column] for column in FINDING_COLUMNS) for row in found]
-    csv_files.write(path, csv_files.table(rows, FINDING_COLUMNS, set(), set()))
+    FINDINGS.write(path, [row | {"model": model} for row in found])
 
 
 @dataclass(frozen=True)
@@ -252,7 +246,7 @@ def run(
     limited = Limited(settings)
     nothing: list[dict] = []
     held = limited.part("the variables were", nothing, variables, imported, frozen_record)
-    limited.table("the variables were", held, VARIABLE_COLUMNS, lists.variables)
+    limited.table("the variables were", VARIABLES, held, lists.variables)
     meta_graph = limited.part("the meta graph was", None, meta_graph_of, imported, limited.faults)
     frozen = limited.part("the frozen graph was", None, frozen_graph_of, frozen_record, frozen_graph)
     both = (imported, frozen_record, meta_graph, frozen)
@@ -262,7 +256,7 @@ def run(
     with whole_files.written_whole(lists.graph) as temporary:
         temporary.write_text(drawn, encoding="utf-8")
     for rows, path in zip(ops(meta_graph, frozen, limited), (lists.ops, lists.frozen_ops), strict=True):
-        limited.table(f"the rows of {Path(path).name} were", rows, OP_COLUMNS, path)
+        limited.table(f"the rows of {Path(path).name} were", OPS, rows, path)
     write_findings(model, graph_findings.worst_first([*found, *limited.told]), lists.findings)
     # The first fault of the machine, if any, is how the stage ended.
     outcome = failure("list_ops", limited.faults[0]) if limited.faults else success()

@@ -8,7 +8,7 @@ import os
 import time
 from pathlib import Path
 
-from permafrost import recording, whole_files
+from permafrost import layout, recording, whole_files
 from permafrost.checkpoint import unchanged
 from permafrost.graph import graph_sources
 from permafrost.outcome import OK, UNVERIFIABLE, VERIFIED, Problem
@@ -69,5 +69,5 @@ def run(
     rows: list[dict] = []
     begun = recording.begun(Verdict, model)
     with recording.recording("verify", begun, path, attempt, UNVERIFIABLE) as record:
-        rows += verify(imported, frozen, provenance.with_name("frozen_graph.pb"), settings, record)
+        rows += verify(imported, frozen, provenance.with_name(layout.FROZEN_GRAPH), settings, record)
     judgement.write(table, rows)

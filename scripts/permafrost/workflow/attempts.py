@@ -13,17 +13,16 @@ from pathlib import Path
 
 from msgspec import UNSET
 
-from permafrost import recording
+from permafrost import layout, recording
 from permafrost.checkpoint.unchanged import stamp_of
 from permafrost.records import ImportRecord, JudgedFile, Provenance, Record, Verdict, known
 
-_PROVENANCE = "provenance.json"
-_RECORDS: dict[str, tuple[str, type[Record]]] = {
-    "import_meta": ("import.json", ImportRecord),
-    "freeze": (_PROVENANCE, Provenance),
-    "verify": ("verify.json", Verdict),
-    "judge": ("judged.json", JudgedFile),
-    "list_ops": ("list_ops.json", Record),
+_KINDS: dict[str, type[Record]] = {
+    "import_meta": ImportRecord,
+    "freeze": Provenance,
+    "verify": Verdict,
+    "judge": JudgedFile,
+    "list_ops": Record,
 }
 
 
@@ -51,10 +50,10 @@ class Attempts:
         return self._found[stage, model]
 
     def _token(self, stage: str, model: str) -> str:
-        name, kind = _RECORDS[stage]
-        path = (self._frozen if stage == "freeze" else self._reports / "models") / model / name
+        at, directory = (layout.of_frozen, self._frozen) if stage == "freeze" else (layout.of_model, self._reports)
+        path = Path(at(directory, model, layout.RECORDS[stage]))
         try:
-            record = recording.load(path, kind)
+            record = recording.load(path, _KINDS[stage])
         except FileNotFoundError:
             return ""
         except (OSError, ValueError):
@@ -63,7 +62,7 @@ class Attempts:
             return _digest(path)
         others = []
         if isinstance(record, Provenance):
-            others += _other_graph(path.with_name("frozen_graph.pb"), record)
+            others += _other_graph(path.with_name(layout.FROZEN_GRAPH), record)
         if stage in ("import_meta", "freeze"):
             others += self._mended(model)
         return _digest(path, others) if others else known(record.attempt, "")
@@ -71,7 +70,7 @@ class Attempts:
     def _mended(self, model: str) -> list:
         # import_meta and freeze both ask, and a provenance is large.
         if model not in self._mended_of:
-            self._mended_of[model] = _mended(self._frozen / model / _PROVENANCE)
+            self._mended_of[model] = _mended(Path(layout.of_frozen(self._frozen, model, layout.PROVENANCE)))
         return self._mended_of[model]
 
 

@@ -7,7 +7,7 @@ import contextlib
 import os
 from pathlib import Path
 
-from permafrost.outcome import MADE_FILES
+from permafrost.layout import MADE_FILES
 from permafrost.whole_files import is_temporary
 
 

@@ -6,17 +6,17 @@ depends on is in its parameters, by content: the checkpoint's fingerprint, the s
 stage, and a token where what it made before does not hold any more.
 """
 
+import contextlib
 import errno
 import fcntl
 import json
 import os
 import sys
 from pathlib import Path
-from typing import TextIO
 
 import msgspec
 
-from permafrost import settings
+from permafrost import layout, settings
 from permafrost.outcome import Problem
 from permafrost.records import Model, Settings, Source
 from permafrost.sandbox import landlock
@@ -59,8 +59,8 @@ class Pipeline:
         _refuse_shared(self.frozen, self.reports, taken)
         _refuse_unwritable(self.frozen)
         _refuse_unwritable(self.reports)
-        self.state_file = f"{self.reports}/.zoo.json"
-        self._lock: TextIO | None = None
+        self.state_file = f"{self.reports}/{layout.STATE}"
+        self._held = contextlib.ExitStack()  # what stays open as long as the pipeline is there
         self._settings = settings.ModelSettings(self.config)
         self._attempts = Attempts(self.frozen, self.reports)
         self._passed: dict[tuple, str] = {}
@@ -91,8 +91,7 @@ class Pipeline:
         """
         try:
             Path(self.reports).mkdir(parents=True, exist_ok=True)
-            lock = open(f"{self.reports}/.lock", "w")  # noqa: SIM115 - held until the process ends
-            self._lock = lock
+            lock = self._held.enter_context(open(f"{self.reports}/{layout.LOCK}", "w"))  # noqa: SIM115 - held by the stack
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             state_file.keep(self.handed, self.state_file)
         except BlockingIOError as error:
@@ -105,9 +104,9 @@ class Pipeline:
     def _stale(self) -> list[str]:
         """The directories of models that the zoo no longer has, below the frozen and reports directories."""
         stale = []
-        for root in (self.frozen, f"{self.reports}/models"):
+        for root in (self.frozen, f"{self.reports}/{layout.MODELS}"):
             for directory, _, files in os.walk(root):
-                is_model = {"provenance.json", "import.json"} & set(files)
+                is_model = {layout.PROVENANCE, layout.IMPORT} & set(files)
                 if is_model and os.path.relpath(directory, root) not in self.models:
                     stale.append(directory)
         return sorted(stale)

@@ -13,7 +13,7 @@ from typing import Any
 
 from snakemake_interface_logger_plugins.common import LogEvent
 
-from permafrost import recording, settings
+from permafrost import layout, recording, settings
 from permafrost.outcome import OK, VERIFIED
 from permafrost.records import Verdict
 
@@ -51,7 +51,7 @@ class Progress(logging.Handler):
 
     def _say_if_bad(self, model: str) -> None:
         try:
-            verdict = recording.load(self._reports / "models" / model / "verify.json", Verdict)
+            verdict = recording.load(layout.of_model(self._reports, model, layout.VERDICT), Verdict)
         except (OSError, ValueError):
             return  # What is wrong with it, the summary says.
         status, cause = verdict.status, verdict.cause

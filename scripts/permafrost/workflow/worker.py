@@ -42,10 +42,10 @@ PR_SET_PDEATHSIG = 1  # linux/prctl.h
 FIRST_IDLE_SECONDS = 10  # However short WARM_IDLE is, the client that started the worker has to reach it.
 LIBC = ctypes.CDLL(None)
 STAGES = ("import_meta", "freeze", "verify", "list_ops", "judge")
-# What they and pandas import only when they need it.
+# What they import only when they need it.
 LATE = (
     "permafrost.judge.rehearsal", "permafrost.judge.judging", "permafrost.judge.verdict",
-    "permafrost.report.op_listing", "pandas.io.formats.csvs", "encodings.ascii",
+    "permafrost.report.op_listing", "encodings.ascii",
 )  # fmt: skip
 
 
@@ -317,7 +317,6 @@ def main(name: str, directory: int, lock: int, ready: int) -> None:
     os.environ.setdefault("CUDA_VISIBLE_DEVICES", "-1")
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     import numpy  # noqa: F401
-    import pandas  # noqa: F401
     import tensorflow  # noqa: F401
 
     preload()

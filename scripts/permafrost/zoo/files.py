@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from permafrost.checkpoint.unchanged import stamp
+from permafrost.encoding import LFS_POINTER, TABLE_MAGIC
 from permafrost.graph.graph_files import no_graph_of
 from permafrost.outcome import Problem
 from permafrost.zoo.listing import Listing
@@ -19,8 +20,6 @@ from permafrost.zoo.names import named_prefixes, printable
 
 DATA_SHARD = re.compile(r"(.*)\.data-[0-9]{5}-of-([0-9]{5})", re.DOTALL)
 
-_TABLE_MAGIC = bytes.fromhex("57fb808b247547db")  # tensorflow/core/lib/io/format.h, kTableMagicNumber
-_LFS_POINTER = b"version https://git-lfs"
 _LARGEST_POINTER = 1024  # bytes; the Git LFS specification's limit
 _LONGEST_CHECKPOINT_FILE = 4 << 20
 _LARGEST_HASHED = 1 << 31  # bytes
@@ -243,11 +242,11 @@ class Files:
 def _kind(path: str, size: int) -> str:
     with Path(path).open("rb") as file:
         head = file.read(64)
-        file.seek(max(0, size - len(_TABLE_MAGIC)))
-        tail = file.read(len(_TABLE_MAGIC))
-    if size < _LARGEST_POINTER and head.startswith(_LFS_POINTER):
+        file.seek(max(0, size - len(TABLE_MAGIC)))
+        tail = file.read(len(TABLE_MAGIC))
+    if size < _LARGEST_POINTER and head.startswith(LFS_POINTER):
         return "lfs"
-    if tail == _TABLE_MAGIC:
+    if tail == TABLE_MAGIC:
         return "table"
     starts = {b"\0\0": "cut", b"\x80": "pickle", b"PK\3\4": "zip", b"\x89HDF": "hdf5", b"fileFormatVersion:": "unity"}
     return next((kind for start, kind in starts.items() if head.startswith(start)), "other")

@@ -16,7 +16,7 @@ import os
 import re
 import unicodedata
 
-from permafrost.outcome import MADE_FILES
+from permafrost.layout import MADE_FILES
 
 _LONGEST_COMPONENT = 200  # bytes; file systems allow 255, and temporary names need some of them
 _LONGEST_ID = 1000  # bytes; PATH_MAX is 4096

@@ -9,11 +9,17 @@ from pathlib import Path
 
 import pandas as pd
 
-from permafrost import outcome, whole_files
-from permafrost.report import columns, csv_files
+from permafrost import layout, outcome, whole_files
+from permafrost.report import csv_files, reference
+from permafrost.report.columns import Table
 from permafrost.report.page import overview, plots, template
 from permafrost.report.page.details import detail
 from permafrost.report.page.hidden_paths import hider
+from permafrost.report.tables.changes import CHANGES, KINDS
+from permafrost.report.tables.findings import FINDINGS
+from permafrost.report.tables.op_types import OP_TYPES
+from permafrost.report.tables.summary import SUMMARY
+from permafrost.report.tables.timings import TIMINGS
 
 _SOURCE = Path(__file__).parent / "assets"
 _MEANINGS = {
@@ -22,17 +28,13 @@ _MEANINGS = {
     "unverifiable": "frozen, but they could not be run or compared",
     "failed": "could not be frozen; there is no .pb",
 }
-_OF_MODEL = (
-    "import.json", "outputs.csv", "ops.csv", "frozen_ops.csv", "variables.csv", "findings.csv", "graph.svg",
-    "list_ops.json", "verify.json", "verification.csv", "import_meta.log", "freeze.log", "verify.log", "list_ops.log",
-)  # fmt: skip
-_OF_ZOO = ("summary.csv", "changes.csv", "findings.csv", "zoo.csv", "op_types.csv", "timings.csv")
-_TABLES = {
-    "summary": outcome.SUMMARY_COLUMNS,
-    "changes": outcome.CHANGE_COLUMNS,
-    "findings": outcome.FINDING_COLUMNS,
-    "timings": outcome.TIMING_COLUMNS,
-    "op_types": outcome.OP_TYPE_COLUMNS,
+_SHOWN = (layout.SUMMARY, layout.CHANGES, layout.FINDINGS, layout.ZOO, layout.OP_TYPES, layout.TIMINGS)
+_READ = {
+    layout.SUMMARY: SUMMARY,
+    layout.CHANGES: CHANGES,
+    layout.FINDINGS: FINDINGS,
+    layout.TIMINGS: TIMINGS,
+    layout.OP_TYPES: OP_TYPES,
 }
 
 
@@ -77,44 +79,51 @@ def content(
     """All that the template shows, and `data`, all that its script shows.
 
     Args:
-      read: the tables of _TABLES, all strings.
+      read: the tables of _READ, all strings.
       has_settings: as for `commands`.
     """
-    summary = read["summary"]
+    summary = read[layout.SUMMARY]
     roots = [*zoos, frozen, reports, os.getcwd(), os.path.expanduser("~"), str(_SOURCE.parents[4])]
     of_all, of_findings = hider(roots), hider(roots, foreign=False)
-    named = [os.path.relpath(frozen, reports) + f"/{{model}}/{name}" for name in ("provenance.json", "frozen_graph.pb")]
-    changes = overview.told_changes(read["changes"])
+    beside = [f"{layout.MODELS}/{{model}}/{name}" for name in layout.OF_MODEL]
+    named = [layout.of_frozen(os.path.relpath(frozen, reports), "{model}", name) for name in layout.OF_FROZEN]
+    changes = overview.told_changes(read[layout.CHANGES])
     kinds = [row["change"] for row in changes]
     data = {
-        "models": overview.models_table(summary, read["findings"], of_all),
+        "models": overview.models_table(summary, read[layout.FINDINGS], of_all),
         "details": overview.details(
             overview.worst_first(summary), lambda model: detail(frozen, reports, model, (of_findings, of_all))
         ),
-        "types": {column: columns.type_of(column) for table in columns.TABLES for column in table.columns},
-        "meanings": columns.TABLES[0].sentences(),
+        "types": reference.TYPES,
+        "meanings": SUMMARY.sentences(),
         "commands": commands(zoos, frozen, reports, has_settings),
-        "model_files": [f"models/{{model}}/{name}" for name in _OF_MODEL] + named,
+        "model_files": beside + named,
     }
-    described = {os.path.basename(table.path): table.rows for table in columns.TABLES}
+    described = {os.path.basename(table.path): table.rows for table in reference.TABLES}
     return {
         "verdict": verdict(summary),
         "models": len(summary),
         "answer": overview.answer(summary),
         "meanings": _MEANINGS,
         "steps": [step | {"hint": of_all(step["hint"])} for step in overview.next_steps(summary)],
-        "warnings": [row | {"advice": of_findings(row["advice"])} for row in overview.warnings(read["findings"])],
+        "warnings": [row | {"advice": of_findings(row["advice"])} for row in overview.warnings(read[layout.FINDINGS])],
         "changes": [
             row | {"before": of_all(row["before"]), "after": of_all(row["after"])}
             for row in changes[: overview.MOST_CHANGES]
         ],
         "changes_in_all": len(changes),
-        "change_counts": [(kind, count) for kind in outcome.CHANGES if (count := kinds.count(kind))],
+        "change_counts": [(kind, count) for kind in KINDS if (count := kinds.count(kind))],
         "all_new": bool(kinds) and kinds.count("new") == len(kinds) == len(summary),
-        "plots": list(plots.plots(summary, read["timings"], read["op_types"])),
-        "files": [(name, described[name]) for name in _OF_ZOO],
+        "plots": list(plots.plots(summary, read[layout.TIMINGS], read[layout.OP_TYPES])),
+        "files": [(name, described[name]) for name in _SHOWN],
         "data": data,
     }
+
+
+def frame(path: str, table: Table) -> pd.DataFrame:
+    """A table on the disk, all strings. Raises Problem where it cannot be read, or lacks a column of `table`."""
+    header, rows = csv_files.read(path, table.header)
+    return pd.DataFrame(rows, columns=header, dtype=str)
 
 
 def write(frozen: str, reports: str, path: Path, zoos: list[str], has_settings: bool) -> None:
@@ -124,7 +133,7 @@ def write(frozen: str, reports: str, path: Path, zoos: list[str], has_settings: 
       frozen, reports, zoos: the directories that the page is about.
       has_settings: as for `commands`.
     """
-    read = {name: csv_files.read(f"{reports}/{name}.csv", needed) for name, needed in _TABLES.items()}
+    read = {name: frame(f"{reports}/{name}", table) for name, table in _READ.items()}
     html = template.render(_SOURCE, content(read, frozen, reports, zoos, has_settings))
     with whole_files.written_whole(path) as temporary:
         temporary.write_text(html, encoding="utf-8")

@@ -15,9 +15,10 @@ from typing import TypeVar
 import msgspec
 from msgspec import UNSET
 
-from permafrost import recording
+from permafrost import layout, recording
 from permafrost.records import ImportRecord, Provenance, Record, Repair, Verdict, known
-from permafrost.report import columns
+from permafrost.report.columns import TEXT
+from permafrost.report.reference import type_of
 
 R = TypeVar("R", bound=Record)
 
@@ -32,16 +33,16 @@ def detail(frozen: str | Path, reports: str | Path, model: str, hidden: tuple[Ca
       hidden: two functions that shorten the paths in a text: for findings, and for all else (hidden_paths.hider).
     """
     of_findings, of_all = hidden
-    directory = Path(reports, "models", model)
-    imported, verified = _record(directory / "import.json", ImportRecord), _record(directory / "verify.json", Verdict)
-    provenance = _record(Path(frozen, model, "provenance.json"), Provenance)
-    listed = _record(directory / "list_ops.json", Record)
+    directory = Path(layout.of_model(reports, model, ""))
+    imported = _record(directory / layout.IMPORT, ImportRecord)
+    provenance = _record(Path(layout.of_frozen(frozen, model, layout.PROVENANCE)), Provenance)
+    verified, listed = _record(directory / layout.VERDICT, Verdict), _record(directory / layout.LISTING, Record)
     shown = {
         "inputs": _inputs(imported, provenance),
-        "ranking": _table(directory / "outputs.csv"),
+        "ranking": _table(directory / layout.OUTPUTS),
         "op_types": _op_types(imported, provenance),
-        "variables": _table(directory / "variables.csv", largest="bytes"),
-        "verification": _table(directory / "verification.csv"),
+        "variables": _table(directory / layout.VARIABLES, largest="bytes"),
+        "verification": _table(directory / layout.VERIFICATION),
         "control": msgspec.to_builtins(known(verified.control, {})),
         "repairs": _listing([_repair(repair) for repair in known(provenance.repairs, ())]),
         "initializers": _listing(known(provenance.initializers, [])),
@@ -49,8 +50,8 @@ def detail(frozen: str | Path, reports: str | Path, model: str, hidden: tuple[Ca
         "timings": _timings(imported, provenance, verified, listed),
     }
     shown = _shown(shown, of_all)
-    shown["findings"] = _shown(_table(directory / "findings.csv", left_out="model"), of_findings)
-    shown["graph"] = of_all(_text(directory / "graph.svg"))
+    shown["findings"] = _shown(_table(directory / layout.MODEL_FINDINGS, left_out="model"), of_findings)
+    shown["graph"] = of_all(_text(directory / layout.PICTURE))
     return {key: value for key, value in shown.items() if value}
 
 
@@ -104,7 +105,7 @@ def _table(path: Path, largest: str = "", left_out: str = "") -> dict:
 
 def _value(column: str, cell: str) -> str | int | float:
     """A cell as a number where its column holds numbers that JSON has, else as text."""
-    if columns.type_of(column) == columns.TEXT:
+    if type_of(column) == TEXT:
         return cell
     try:
         number = int(cell) if cell.lstrip("-").isdecimal() else float(cell)

@@ -11,8 +11,10 @@ from collections.abc import Callable, Iterable
 import pandas as pd
 
 from permafrost import settings
-from permafrost.outcome import SEVERITIES, STATUSES, VERIFIED
-from permafrost.report import columns
+from permafrost.outcome import STATUSES, VERIFIED
+from permafrost.report.columns import TEXT
+from permafrost.report.reference import type_of
+from permafrost.report.tables.findings import SEVERITIES
 
 MOST_DETAIL = 6_000_000  # characters of JSON
 MOST_CHANGES = 500  # rows
@@ -94,7 +96,7 @@ def packed(frame: pd.DataFrame) -> dict:
     made: dict[str, list | dict[str, list]] = {}
     for name in frame.columns:
         values = frame[name].tolist()
-        if columns.type_of(name) != columns.TEXT:
+        if type_of(name) != TEXT:
             made[name] = [_number(value) for value in values]
             continue
         distinct = list(dict.fromkeys(values))
@@ -123,7 +125,7 @@ def models_table(summary: pd.DataFrame, findings: pd.DataFrame, hide: Callable[[
     kinds = findings.groupby("model")["finding"].agg(lambda found: "; ".join(sorted(set(found))))
     shown = shown.assign(kinds_of_findings=shown["model"].map(kinds).fillna(""))
     for name in shown.columns:
-        if name != "model" and columns.type_of(name) == columns.TEXT:
+        if name != "model" and type_of(name) == TEXT:
             shown[name] = [_cut(hide(text), len(shown)) for text in shown[name]]
     return packed(shown)
 

@@ -1,0 +1,72 @@
+"""A frozen graph in the making: what is asked for, and what the passes have made of it so far."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from permafrost.freezer.beginning import Beginning
+from permafrost.freezer.writer import Constant
+from permafrost.graph import effects
+from permafrost.graph.index import GraphIndex, tensor_name
+from permafrost.graph.protos import graph_pb2, meta_graph_pb2
+from permafrost.records import OpDefinition, Repair, Variable
+
+
+@dataclass(frozen=True)
+class Request:
+    """What is to be frozen, and how.
+
+    meta_graph: the MetaGraphDef, which stays as it is.
+    fetched: the names of the tensors that are the outputs; fed: those of the tensors that are the inputs.
+    sources: variable node -> its entry of the import record, where the checkpoint holds a value for it.
+    definitions: op type -> what TensorFlow's registry says of it (graph.op_registry).
+    stale_shapes: the node whose _output_shapes TensorFlow would not import; "" where there is none.
+    The others are settings of the model.
+    """
+
+    meta_graph: meta_graph_pb2.MetaGraphDef
+    fetched: list[str]
+    fed: list[str]
+    sources: dict[str, Variable]
+    definitions: dict[str, OpDefinition]
+    stale_shapes: str = ""
+    clear_devices: bool = True
+    variable_names_allowlist: list[str] = field(default_factory=list)
+    variable_names_denylist: list[str] = field(default_factory=list)
+    initializer_nodes: list[str] = field(default_factory=list)
+
+    @property
+    def output_nodes(self) -> list[str]:
+        """The names of the nodes that give the outputs."""
+        return [tensor_name(name)[0] for name in self.fetched]
+
+
+@dataclass
+class Draft:
+    """What a pass takes and changes.
+
+    request: what is asked for; no pass changes it.
+    beginning: what is done to the meta graph before its first run.
+    acts: tells which nodes do something beside what they give (graph.effects).
+    source: the index of the graph that nodes are taken from, in which names are unique: the meta graph's own, and from
+      `cut_inputs` on the one with placeholders for its inputs.
+    graph_def: the graph so far. It is the meta graph's own, and no pass may change it, up to `prune`, which copies.
+    cuts, initializers, constants, repairs: as in Plan, those so far.
+    """
+
+    request: Request
+    beginning: Beginning
+    acts: Callable[[Any], bool]
+    source: GraphIndex
+    graph_def: graph_pb2.GraphDef
+    cuts: dict[str, str] = field(default_factory=dict)
+    initializers: list[str] = field(default_factory=list)
+    constants: dict[str, Constant] = field(default_factory=dict)
+    repairs: list[Repair] = field(default_factory=list)
+
+    @classmethod
+    def of(cls, request: Request, index: GraphIndex) -> "Draft":
+        """The draft before the first pass. Args: `index`, that of the meta graph's graph."""
+        definitions = request.definitions
+        acts = effects.acting(index.graph_def.library, lambda op: op in definitions and definitions[op].stateful)
+        return cls(request, Beginning(request.meta_graph, index), acts, index, index.graph_def)

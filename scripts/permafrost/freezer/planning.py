@@ -1,0 +1,118 @@
+"""Plans a frozen graph, without TensorFlow: an ordered list of passes over a draft, up to where its weights are due.
+
+Where TensorFlow's own freeze_graph gives a right answer, the graph is the same byte for byte.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+
+from permafrost import recording
+from permafrost.freezer import passes
+from permafrost.freezer.draft import Draft, Request
+from permafrost.freezer.writer import Constant
+from permafrost.graph.index import GraphIndex
+from permafrost.graph.protos import graph_pb2
+from permafrost.records import ImportRecord, OpDefinition, Options, Repair, Variable
+
+PASSES: tuple[Callable[[Draft], None], ...] = (
+    # First: a placeholder has no inputs, so that the input pipeline behind it is not kept.
+    passes.cut_inputs,
+    # All below look at the kept nodes alone. It copies them, so that the passes below may change them.
+    passes.prune,
+    # Which colocations are foreign is known once it is known which nodes are kept.
+    passes.drop_foreign_colocation,
+    # Before `convert`, which drops and records, one by one, those that the new constants make wrong.
+    passes.drop_stale_shapes,
+    # Before any node is rewritten, as TensorFlow's freeze_graph does while it imports the meta graph.
+    passes.clear_devices,
+    # The importer gives the program's own nodes their defaults; what `repair` and `convert` write is to have none.
+    passes.apply_definitions,
+    # After `prune`, since what was cut off cannot be frozen. Before all that refuses the graph: a wrong name in the
+    # settings is more easily put right, and may be the reason for the rest.
+    passes.refuse_unknown_names,
+    # The next four look at what the program wrote, of which `repair` takes away the writes and the control inputs.
+    # What is wrong with one node alone comes before what takes walks through the saver and the initializers.
+    passes.refuse_waiting_variables,
+    passes.refuse_changes_before_the_first_run,
+    passes.refuse_other_fillings,
+    passes.refuse_written_variables,
+    # Before the variables are constants: it asks which node stands for which variable, and in what order they are
+    # written and read.
+    passes.repair,
+    # After `repair`, which prunes: a variable that is only written to needs no value in the checkpoint.
+    passes.describe_constants,
+    # It needs the dtype and the shape of each constant, and finds no write left.
+    passes.convert,
+    # The size is known when nothing changes any more.
+    passes.refuse_too_large,
+)
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A frozen graph before its weights are there.
+
+    graph_def: the nodes to write, in order; variable nodes among `constants` are written as Const nodes.
+    cuts: fed tensor -> the placeholder's tensor that stands for it, where an input pipeline was cut.
+    initializers: nodes to run once before the first use of the graph (they fill its lookup tables).
+    repairs: what was changed, as entries of the provenance.
+    """
+
+    graph_def: graph_pb2.GraphDef
+    constants: dict[str, Constant]
+    cuts: dict[str, str]
+    initializers: list[str]
+    repairs: list[Repair]
+
+
+def plan(meta_graph, index: GraphIndex, imported: ImportRecord, options: Options) -> Plan:
+    """What the frozen graph of a model will be.
+
+    Args:
+      meta_graph: the MetaGraphDef; it is not changed.
+      index: that of its graph.
+      imported: the import record: `outputs`, `inputs`, `variables`, `op_definitions` and `stale_shapes`.
+      options: clear_devices, variable_names_allowlist, variable_names_denylist, initializer_nodes.
+    Raises Problem: unsupported_op, missing_variable, bad_setting or too_large.
+    """
+    return _planned(_request(meta_graph, imported, msgspec.to_builtins(options)), index)
+
+
+def trial(
+    meta_graph, index: GraphIndex, variables: list[Variable]
+) -> Callable[[list[str], dict[str, dict], dict[str, OpDefinition]], None]:
+    """A function that raises Problem, as `plan` does without options, where what it is given cannot be frozen.
+
+    It is given the outputs, the inputs and the op definitions, as signature.choosing finds them; for the rest see
+    `plan`.
+    """
+
+    def try_to_freeze(outputs: list[str], inputs: dict[str, dict], definitions: dict[str, OpDefinition]) -> None:
+        imported = recording.begun(ImportRecord, "")
+        imported.variables, imported.outputs, imported.inputs = variables, outputs, inputs
+        imported.op_definitions, imported.stale_shapes = definitions, ""
+        _planned(_request(meta_graph, imported, {}), index)
+
+    return try_to_freeze
+
+
+def _request(meta_graph, imported: ImportRecord, options: dict[str, Any]) -> Request:
+    return Request(
+        meta_graph=meta_graph,
+        fetched=imported.outputs,
+        fed=list(imported.inputs),
+        sources={variable.variable: variable for variable in imported.variables if variable.key},
+        definitions=imported.op_definitions,
+        stale_shapes=imported.stale_shapes,
+        **options,
+    )
+
+
+def _planned(request: Request, index: GraphIndex) -> Plan:
+    draft = Draft.of(request, index)
+    for apply in PASSES:
+        apply(draft)
+    return Plan(draft.graph_def, draft.constants, draft.cuts, draft.initializers, draft.repairs)

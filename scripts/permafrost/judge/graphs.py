@@ -1,0 +1,84 @@
+"""The two graphs that the judge compares, as they are read: what is fed to both and fetched from both."""
+
+import numpy as np
+
+from permafrost.graph import graph_sources, pruning
+from permafrost.graph.index import GraphIndex, tensor_name
+from permafrost.graph.variable_ops import VARIABLE_OPS
+from permafrost.judge.sides import FrozenFile
+from permafrost.records import ForeignProvenance, ImportRecord, Provenance
+from permafrost.signature import feeds
+from permafrost.signature.training.marks import HEADS, STRUCTURAL
+
+
+class Graphs:
+    """The checkpoint's graph and the frozen one of one model, before TensorFlow imports any of them.
+
+    outputs: the tensors of the model's outputs. before_heads: what goes into an ArgMax, a Softmax or another head on
+    the way to them, which shows differences that a head hides, with the output. All have the same names on both sides.
+    inputs: tensor name -> description, of the inputs that are fed. names, frozen_names: their tensors on either side.
+    batches: the batch sizes to try. imported: the import record. graph_def, index: the meta graph's graph with its
+    inputs cut. frozen: what the file holds. initializers: the nodes that fill the tables of the checkpoint's side.
+    constants, kept: names of the variables that are constants in the frozen graph and of those that are variables
+    still. is_foreign: whether another tool made the frozen graph.
+    """
+
+    def __init__(self, imported: ImportRecord, provenance: Provenance, frozen_graph: str):
+        """Reads both from the disk. Raises Problem as graph_files.read and FrozenFile do."""
+        self.imported = imported
+        self.meta_graph = graph_sources.read(imported.graph)
+        self.batches = imported.batches
+        self.initializers = provenance.initializers
+        self.inputs = {name: spec for name, spec in imported.inputs.items() if spec["kind"] != "default"}
+        self.graph_def, cuts = pruning.cut_inputs(self.meta_graph.graph_def, list(imported.inputs), imported.outputs)
+        self.names = {name: cuts.get(name, name) for name in self.inputs}
+        self.frozen_names = provenance.inputs
+        self.index = GraphIndex(self.graph_def)
+        tensors = [name if ":" in name else f"{name}:0" for name in imported.outputs]
+        self.outputs = list(dict.fromkeys(cuts.get(name, name) for name in tensors))
+        hidden = _before_heads(self.index, self.outputs, self.fed)
+        self.before_heads = {name: output for name, output in hidden.items() if name not in self.outputs}
+        variables = {name for name, node in self.index.nodes.items() if node.op in VARIABLE_OPS}
+        self.is_foreign = isinstance(provenance, ForeignProvenance)
+        own = provenance.frozen_initializers if isinstance(provenance, ForeignProvenance) else provenance.initializers
+        self.frozen = FrozenFile(frozen_graph, variables, own)
+        frozen = [node for node in self.frozen.graph_def.node if node.name in variables]
+        self.constants = [node.name for node in frozen if node.op == "Const"]
+        self.kept = [node.name for node in frozen if node.op in VARIABLE_OPS]
+
+    @property
+    def fed(self) -> set[str]:
+        """The tensors of the checkpoint's side that are fed."""
+        return set(self.names.values())
+
+    @property
+    def fetched(self) -> list[str]:
+        """The tensors to compare: the outputs, then those before heads."""
+        return [*self.outputs, *self.before_heads]
+
+    def feed(self, seed: int, batch: int, directory: str) -> dict[str, np.ndarray]:
+        """The arrays of one trial, by the names of the import record. Raises Problem (bad_feed)."""
+        return feeds.make(self.inputs, seed, batch, directory)
+
+
+def _before_heads(index: GraphIndex, outputs: list[str], fed: set[str]) -> dict[str, str]:
+    """The tensors that heads take -> the output, as far as only reshaping and further heads lie between the two."""
+    found: dict[str, str] = {}
+    waiting = [(name, name) for name in outputs if name not in fed]
+    seen = set(outputs)
+    while waiting:
+        name, output = waiting.pop(0)
+        node = index.nodes.get(tensor_name(name)[0])
+        if node is None or not (node.op in HEADS or node.op in STRUCTURAL):
+            continue
+        sources = index.inputs_of(node)
+        for source, number in sources[:1] if node.op in HEADS else sources:
+            tensor = f"{source}:{number}"
+            if source not in index.nodes or tensor in fed or index.nodes[source].op in (*VARIABLE_OPS, "Const"):
+                continue
+            if node.op in HEADS:
+                found.setdefault(tensor, output)
+            if tensor not in seen:
+                seen.add(tensor)
+                waiting.append((tensor, output))
+    return found

@@ -1,0 +1,19 @@
+"""findings.csv: what a careful colleague would warn about."""
+
+from permafrost import layout
+from permafrost.report.columns import MODEL, Table, Text
+
+SEVERITIES = ERROR, WARNING, INFO = "error", "warning", "info"
+
+FINDINGS = Table(
+    f"reports/{layout.FINDINGS}",
+    "what a careful colleague would warn about; each model has its own in "
+    f"{layout.of_model('reports', '<model>', layout.MODEL_FINDINGS)}",
+    (
+        Text("model", MODEL),
+        Text("severity", "`error`, `warning` or `info`"),
+        Text("finding", "what it is, in one word; the README lists them all"),
+        Text("node", "the node or variable that it is about"),
+        Text("advice", "what it means, and what to do"),
+    ),
+)

@@ -1,0 +1,133 @@
+"""summary.csv: how each model ended."""
+
+from dataclasses import dataclass
+
+from permafrost import layout
+from permafrost.outcome import CAUSES, VERIFIED
+from permafrost.report.columns import MODEL, Integer, Number, Table, Text
+
+
+@dataclass(frozen=True)
+class Result:
+    """What a row is made of: records as dicts, {} for one that cannot be read.
+
+    `model` is as in the state file of discovery. `ended` says how the model ended: the verification, or why nobody
+    knows.
+    """
+
+    model: dict
+    imported: dict
+    provenance: dict
+    verified: dict
+    ended: dict
+
+    def fed(self) -> dict:
+        """The inputs of the import."""
+        found = self.imported.get("inputs")
+        return found if isinstance(found, dict) else {}
+
+
+def _ended(key: str):
+    return lambda result: result.ended.get(key)
+
+
+def _verified(key: str):
+    return lambda result: result.verified.get(key)
+
+
+def _imported(key: str):
+    return lambda result: result.imported.get(key)
+
+
+def _found(key: str, discovered: str = ""):
+    """What the import says, or else what discovery said."""
+    return lambda result: result.imported.get(key, result.model.get(discovered or key))
+
+
+def _frozen(key: str):
+    return lambda result: result.provenance.get(key)
+
+
+def _hint(result: Result):
+    cause, hint = result.ended.get("cause"), result.ended.get("hint")
+    return CAUSES.get(cause) if cause and not hint else hint
+
+
+def _fed_how(result: Result) -> list[str]:
+    return [_how_fed(name, spec if isinstance(spec, dict) else {}) for name, spec in result.fed().items()]
+
+
+def _how_fed(name: str, spec: dict) -> str:
+    """What is fed to an input, with `?` for the sizes that each trial chooses."""
+    shape = spec.get("shape") if isinstance(spec.get("shape"), list) else None
+    sizes = "" if shape is None else f" [{', '.join('?' if size is None else str(size) for size in shape)}]"
+    return f"{name}: {spec.get('dtype')}{sizes}, {spec.get('why')}"
+
+
+def _variables(result: Result) -> int | None:
+    found = result.imported.get("variables")
+    return len(found) if isinstance(found, list) else None
+
+
+def _repairs(result: Result) -> list[str]:
+    made = result.provenance.get("repairs")
+    return [
+        f"{repair.get('repair')}: {repair.get('node')}" if isinstance(repair, dict) else repair
+        for repair in (made if isinstance(made, list) else [])
+    ]
+
+
+SUMMARY = Table(
+    f"reports/{layout.SUMMARY}",
+    "a row for each model, sorted by id; the same bytes for the same zoo",
+    (
+        Text("model", MODEL, lambda result: result.model["id"]),
+        Text("status", "`verified`, `mismatch`, `unverifiable` or `failed`", _ended("status")),
+        Text("stage", "the stage that decided it; empty for a verified model", _ended("stage")),
+        Text("cause", "why, in one word; the README lists them all", _ended("cause")),
+        Text("message", "why, in one sentence that names the file or node", _ended("message")),
+        Text("hint", "what to do about it", _hint),
+        Text("expect", "what the settings count as well, joined by `; `", lambda r: r.model.get("expect", VERIFIED)),
+        Text(
+            "match",
+            "`bitwise`, or `tolerance` where the settings allow one; empty where outputs differ",
+            _verified("match"),
+        ),
+        Text(
+            "behaviour",
+            "`deterministic`, `random` or `stateful`: whether the next run gives the same",
+            _verified("behaviour"),
+        ),
+        Number(
+            "tolerance_used",
+            "the part of a tolerance that the largest difference takes; more than 1 is beyond it",
+            _verified("tolerance_used"),
+        ),
+        Text("prefix", "the path of the checkpoint without its endings", _found("prefix")),
+        Integer("step", "the training step in the checkpoint's name", _found("step")),
+        Text("format", "`V1` or `V2`: how the checkpoint is written", _found("format")),
+        Integer("producer", "the GraphDef version of the TensorFlow that wrote the meta graph", _imported("producer")),
+        Text(
+            "tensorflow_version",
+            "the TensorFlow that wrote the meta graph, as it says itself",
+            _imported("tensorflow_version"),
+        ),
+        Text("inputs", "the tensors that are fed, joined by `; `", lambda result: list(result.fed())),
+        Text(
+            "inputs_why", "for each input its dtype and shape (`?` is what trials vary), and how it is made", _fed_how
+        ),
+        Text("outputs", "the tensors that are fetched, joined by `; `", _imported("outputs")),
+        Text("outputs_why", "how the outputs were chosen", _imported("outputs_why")),
+        Integer("nodes", "nodes of the meta graph", _imported("nodes")),
+        Integer("frozen_nodes", "nodes of the frozen graph", _frozen("frozen_nodes")),
+        Integer("variables", "variables of the meta graph", _variables),
+        Integer("frozen_variables", "variables whose values are in the frozen graph", _frozen("frozen_variables")),
+        Integer("checkpoint_bytes", "size of the checkpoint's files, in bytes", _found("checkpoint_bytes", "bytes")),
+        Integer("frozen_bytes", "size of frozen_graph.pb, in bytes", _frozen("frozen_bytes")),
+        Text("frozen_crc32c", "the CRC32C of frozen_graph.pb, in hexadecimal", _frozen("frozen_crc32c")),
+        Integer("trials", "how often both sides were run", _verified("trials")),
+        Number("max_abs_diff", "the largest absolute difference of any output in any trial", _verified("max_abs_diff")),
+        Text("repairs", "what the freezer mended, and where, joined by `; `", _repairs),
+        Text("findings", "what discovery and import noted, joined by `; `", _found("findings")),
+    ),
+)

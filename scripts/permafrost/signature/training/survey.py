@@ -1,0 +1,74 @@
+"""What is known of a training graph while its forward graph is looked for."""
+
+from dataclasses import dataclass, field
+from functools import cached_property
+
+from permafrost.graph.feed_points import feed_points
+from permafrost.graph.index import GraphIndex
+from permafrost.graph.stateful_ops import RANDOM
+from permafrost.signature.training.results import Results
+from permafrost.signature.training.values import Values, of_ops
+
+
+def _none_yet() -> set[str]:
+    return field(default_factory=set)
+
+
+@dataclass
+class Survey:
+    """What a step takes and changes. Sets are of node names, and empty before the step that finds them.
+
+    variables: the weights; at first the names of all variables, of which some may not be in the graph.
+    index: that of the training graph. feeds: its feed points, which are tensors. drawing: its random ops.
+    losses_named: the tensors of the collection `losses`.
+    values: the ways of values, around what has been taken away so far.
+    transitions: the weights of a conditional random field.
+    trained: on the way of the gradient, where there is one.
+    learning: gradients, and what is made of them.
+    weighted: depends on a variable. random: depends on a random op. fed: depends on that or on a feed point.
+    reduced: single numbers made of larger tensors.
+    parameters: weights on their way to where they meet data. joins: where they meet.
+    losses: losses, and what is made of them. tail: nodes after which only losses and metrics come.
+    labels: feed points that only tails use. inputs: the other feed points. labelled: depends on a label.
+    targets: feed points (nodes) that a loss takes as labels, and the network as inputs.
+    reachable: could be fetched as a result of the network, as far as losses do not matter.
+    compared: reachable nodes that a loss compares with a label.
+    live: the candidates for outputs. closing: what uses the values of an end of the forward graph.
+    """
+
+    variables: set[str]
+    index: GraphIndex
+    feeds: list[tuple[str, int]]
+    drawing: set[str]
+    losses_named: list[str]
+    values: Values
+    transitions: set[str] = _none_yet()
+    trained: set[str] = _none_yet()
+    learning: set[str] = _none_yet()
+    weighted: set[str] = _none_yet()
+    random: set[str] = _none_yet()
+    fed: set[str] = _none_yet()
+    reduced: set[str] = _none_yet()
+    parameters: set[str] = _none_yet()
+    joins: set[str] = _none_yet()
+    losses: set[str] = _none_yet()
+    tail: set[str] = _none_yet()
+    labels: list[tuple[str, int]] = field(default_factory=list)
+    inputs: list[tuple[str, int]] = field(default_factory=list)
+    labelled: set[str] = _none_yet()
+    targets: set[str] = _none_yet()
+    reachable: set[str] = _none_yet()
+    compared: set[str] = _none_yet()
+    live: set[str] = _none_yet()
+    closing: set[str] = _none_yet()
+
+    @classmethod
+    def of(cls, meta_graph, index: GraphIndex, variables: set[str]) -> "Survey":
+        """The survey before the first step, for the arguments of Forward."""
+        named = meta_graph.collection_def["losses"].node_list.value if "losses" in meta_graph.collection_def else []
+        return cls(variables, index, feed_points(index), of_ops(index, RANDOM), list(named), Values(index, set()))
+
+    @cached_property
+    def results(self) -> Results:
+        """The results of layers; not to be asked for before all `joins` are known, and the updates taken away."""
+        return Results(self.values, self.joins, self.reduced)
