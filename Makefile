@@ -25,6 +25,7 @@ lint: $(READY_TO_TEST)
 	$(BIN)/ruff format --check .
 	$(BIN)/snakefmt --check Snakefile rules
 	PYTHONPATH=scripts $(BIN)/lint-imports --no-cache --no-logo
+	$(BIN)/mypy
 
 models: $(READY)
 	$(BIN)/python models/make_models.py

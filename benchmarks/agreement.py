@@ -29,6 +29,7 @@ from permafrost import settings
 from permafrost.graph import graph_sources
 from permafrost.judge import judging, model_files, sessions
 from permafrost.outcome import Problem
+from permafrost.records import ImportRecord, Provenance, Settings
 from permafrost.sandbox import runner
 from permafrost.zoo import discovery
 
@@ -55,23 +56,21 @@ def busy(cores: int) -> Iterator[None]:
             process.kill()
 
 
-def with_threads(threads: int, *arguments) -> dict:
+def with_threads(threads: int, *arguments) -> judging.Judgement:
     """What the judge finds with so many threads in each pool."""
     sessions.ENVIRONMENT.update(dict.fromkeys(POOLS, threads))
-    found = judging.judge(*arguments)
-    del found["rows"]
-    return found
+    return judging.judge(*arguments)
 
 
-def ending(threads: int, record: dict, provenance: dict, path: Path, chosen: dict) -> str:
+def ending(threads: int, record: ImportRecord, provenance: Provenance, path: Path, chosen: Settings) -> str:
     """How a model ended: `bitwise`, or a cause."""
     limits = runner.limits(chosen) | {"readable": model_files.readable(record, chosen, str(path))}
     model = (graph_sources.absolute(record), provenance, str(path))
     try:
-        found = runner.run(with_threads, threads, *model, chosen, os.getcwd(), **limits)
+        found = runner.run(with_threads, threads, *model, chosen, os.getcwd(), returns=judging.Judgement, **limits)
     except Problem as problem:
         return problem.cause
-    return found["finding"]["cause"] if "finding" in found else found["match"]
+    return found.finding.cause if found.finding else found.measured.match
 
 
 def main() -> int:
@@ -86,9 +85,9 @@ def main() -> int:
     rows = []
     with tempfile.TemporaryDirectory() as temporary:
         for source in models:
-            if source["problem"] or not fnmatch.fnmatch(source["id"], args.models):
+            if source.problem or not fnmatch.fnmatch(source.id, args.models):
                 continue
-            chosen = settings.for_model(config, source["id"], source["series"])
+            chosen = settings.for_model(config, source.id, source.series)
             path = Path(temporary, "frozen_graph.pb")
             frozen = frozen_model(source, chosen, path)
             if frozen is None:
@@ -97,7 +96,7 @@ def main() -> int:
                 for threads in THREADS:
                     with busy(load):
                         ended = ending(threads, *frozen, path, chosen | {"trials": args.seeds})
-                    rows.append({"model": source["id"], "threads": threads, "busy": load, "ended": ended})
+                    rows.append({"model": source.id, "threads": threads, "busy": load, "ended": ended})
                     print(*rows[-1].values(), sep=", ", file=sys.stderr)
     found = pd.DataFrame(rows)
     print(found.pivot_table(index=["busy", "threads"], columns="ended", values="model", aggfunc="count", fill_value=0))

@@ -17,6 +17,7 @@ import time
 from multiprocessing import get_context
 from pathlib import Path
 
+import msgspec
 import pandas as pd
 
 from permafrost.stages import freeze_model
@@ -82,7 +83,7 @@ def import_record(directory: Path) -> Path:
     settings |= {"allow_ops": [], "allow_paths": []}
     program = [sys.executable, str(SCRIPTS / "import_meta.py"), "--model", directory.name]
     written = [str(record), str(directory / "outputs.csv")]
-    arguments = ["--source", json.dumps(source), "--settings", json.dumps(settings), *written]
+    arguments = ["--source", json.dumps(msgspec.to_builtins(source)), "--settings", json.dumps(settings), *written]
     subprocess.run([*program, *arguments], check=True, env=QUIET, stderr=subprocess.DEVNULL)
     return record
 
@@ -122,15 +123,17 @@ def serve(pipe) -> None:
     sys.path.insert(0, str(SCRIPTS))
     import tensorflow as tf
 
-    from permafrost import records
+    from permafrost import recording
+    from permafrost.records import ImportRecord, Provenance, Settings
 
     v1 = tf.compat.v1
     while request := pipe.recv():
         peer, directory = request
         begin = time.perf_counter()
         if peer == "permafrost in process":
-            imported = records.load(directory / "import.json")
-            freeze_model.provenance(imported, OPTIONS, directory / "out" / "frozen_graph.pb", {})
+            imported = recording.load(directory / "import.json", ImportRecord)
+            record = recording.begun(Provenance, "m")
+            freeze_model.freeze(imported, Settings(**OPTIONS), directory / "out" / "frozen_graph.pb", record)
         else:
             with tf.Graph().as_default() as graph, v1.Session(graph=graph) as session:
                 saver = v1.train.import_meta_graph(str(directory / "model.ckpt.meta"), clear_devices=True)

@@ -12,13 +12,18 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+from msgspec.structs import replace
+
+from permafrost.records import Model
+
 sys.path.insert(0, str(Path(__file__).parents[1] / "scripts"))
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "support"))
 
-from permafrost import records
+from permafrost import recording
 from permafrost.graph import graph_sources
 from permafrost.graph.metagraph import producer_ops, read_meta_graph
 from permafrost.graph.protos import types_pb2
+from permafrost.records import ImportRecord, Provenance
 from permafrost.sandbox import limits
 from permafrost.stages import freeze_model, import_model, list_model
 from stages import default_settings, sources
@@ -90,28 +95,28 @@ GRAPHS: dict[str, tuple[Callable, int]] = {
 def grown(maker: Callable, count: int, path: Path) -> dict:
     """The source of a small model of the sample zoo whose graph goes on with what `maker` makes, written to `path`."""
     source = next(iter(sources(HOME / "models" / "linear").values()))
-    meta_graph = read_meta_graph(source["meta"])
+    meta_graph = read_meta_graph(source.meta)
     graph_def = meta_graph.graph_def
     end = next(node for node in reversed(graph_def.node) if node.op in ("Add", "AddV2", "MatMul", "Mul", "BiasAdd"))
     add(graph_def, "end", "Identity", [maker(graph_def, end.name, count)])
     path.write_bytes(meta_graph.SerializeToString())
-    return source | {"meta": str(path)}
+    return replace(source, meta=str(path))
 
 
-def measured(source: dict, directory: Path) -> dict[str, float]:
+def measured(source: Model, directory: Path) -> dict[str, float]:
     """CPU seconds by stage. Raises Problem where the model cannot be frozen."""
     chosen = default_settings()
-    record: dict = {"status": records.OK}
-    provenance: dict = {"status": records.OK}
+    record, provenance = recording.begun(ImportRecord, "m"), recording.begun(Provenance, "m")
     pb = directory / "frozen_graph.pb"
     seconds = {"import_meta": took(limits.held, chosen, import_model.import_model, source, chosen, record)}
-    seconds["freeze"] = took(freeze_model.provenance, record, chosen, pb, provenance)
+    record.batches, record.rehearsal, record.stale_shapes = [], "", ""
+    seconds["freeze"] = took(freeze_model.freeze, record, chosen, pb, provenance)
     seconds["list_ops"] = took(limits.held, chosen, list_everything, record, provenance, pb)
     return seconds
 
 
-def list_everything(record: dict, provenance: dict, pb: Path) -> None:
-    meta_graph, frozen = graph_sources.read(record["graph"]), list_model.frozen_graph_of(provenance, pb)
+def list_everything(record: ImportRecord, provenance: Provenance, pb: Path) -> None:
+    meta_graph, frozen = graph_sources.read(record.graph), list_model.frozen_graph_of(provenance, pb)
     list_model.findings(record, provenance, meta_graph, frozen, [])
     list_model.picture(provenance, frozen)
     list_model.prepared(meta_graph.graph_def, producer_ops(meta_graph))

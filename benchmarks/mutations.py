@@ -18,6 +18,8 @@ from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
+from permafrost.records import Model, Settings
+
 os.environ["CUDA_VISIBLE_DEVICES"] = "-1"
 os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
 sys.path.insert(0, str(Path(__file__).parents[1] / "scripts"))
@@ -35,6 +37,7 @@ from permafrost.graph.protos import graph_pb2
 from permafrost.graph.static import constant
 from permafrost.judge import judging, model_files
 from permafrost.outcome import Problem
+from permafrost.records import ImportRecord, Provenance
 from permafrost.sandbox import runner
 from permafrost.zoo import discovery
 
@@ -100,11 +103,11 @@ class Mutations:
       others: the prefixes of other steps of its series.
     """
 
-    def __init__(self, graph_def, weights: list[str], record: dict, checkpoint, others: list[str]):
-        self.graph_def, self.weights, self.outputs = graph_def, weights, record["outputs"]
-        self._keys = {row["variable"]: row["key"] for row in record["variables"]}
+    def __init__(self, graph_def, weights: list[str], record: ImportRecord, checkpoint, others: list[str]):
+        self.graph_def, self.weights, self.outputs = graph_def, weights, record.outputs
+        self._keys = {row.variable: row.key for row in record.variables}
         self._checkpoint, self._others = checkpoint, others
-        self._meta = GraphIndex(graph_sources.read(record["graph"]).graph_def)
+        self._meta = GraphIndex(graph_sources.read(record.graph).graph_def)
         names = {node.name for node in graph_def.node}
         self._constants = [
             n.name for n in graph_def.node if n.op == "Const" and n.name not in weights and n.name in names
@@ -330,22 +333,23 @@ def spread(mutations: Iterator, most: int) -> list:
     return [found[int(at * step)] for at in range(min(len(found), most))]
 
 
-def verdict(record: dict, provenance: dict, path: Path, chosen: dict) -> str:
+def verdict(record: ImportRecord, provenance: Provenance, path: Path, chosen: Settings) -> str:
     """The layer that notices what is wrong with the frozen graph at `path`; `missed` where none does."""
     try:
         limits = runner.limits(chosen) | {"readable": model_files.readable(record, chosen, str(path))}
-        found = runner.run(judging.judge, record, provenance, str(path), chosen, os.getcwd(), **limits)
+        model = (record, provenance, str(path))
+        found = runner.run(judging.judge, *model, chosen, os.getcwd(), returns=judging.Judgement, **limits)
     except Problem as problem:
         return LAYERS.get(problem.cause, problem.cause)
     except RuntimeError:
         return "error"
-    return LAYERS.get(found["finding"]["cause"], found["finding"]["cause"]) if "finding" in found else "missed"
+    return LAYERS.get(found.finding.cause, found.finding.cause) if found.finding else "missed"
 
 
-def judge_model(source: dict, others: list[str], most: int, counts: dict[str, Counter], directory: Path) -> None:
+def judge_model(source: Model, others: list[str], most: int, counts: dict[str, Counter], directory: Path) -> None:
     """Adds to `counts` what becomes of the mutations of one model, whose series has checkpoints `others` as well."""
     config = settings.validate({})
-    chosen = settings.for_model(config, source["id"], source["series"])
+    chosen = settings.for_model(config, source.id, source.series)
     path = directory / "frozen_graph.pb"
     frozen = frozen_model(source, chosen, path)
     if frozen is None:
@@ -356,8 +360,8 @@ def judge_model(source: dict, others: list[str], most: int, counts: dict[str, Co
         print(f"{source['id']} is not verified as it is, and left out", file=sys.stderr)
         return
     graph_def = graph_pb2.GraphDef.FromString(original)
-    weights = [tensor["node"] for tensor in provenance["tensors"]]
-    with open_checkpoint(record["prefix"]) as checkpoint:
+    weights = [tensor.node for tensor in provenance.tensors]
+    with open_checkpoint(record.prefix) as checkpoint:
         mutations = Mutations(graph_def, weights, record, checkpoint, others)
         for kind in KINDS:
             for mutated in spread(getattr(mutations, kind)(), most):
@@ -385,10 +389,10 @@ def main() -> int:
     steps = discovery.select(found, lambda series, zoo: "all")
     with tempfile.TemporaryDirectory() as temporary:
         for source in models:
-            if fnmatch.fnmatch(source["id"], args.models) and not source["problem"]:
-                print(source["id"], file=sys.stderr)
-                prefixes = [step["prefix"] for step in steps if step["series"] == source["series"]]
-                others = [prefix for prefix in prefixes if prefix != source["prefix"]]
+            if fnmatch.fnmatch(source.id, args.models) and not source.problem:
+                print(source.id, file=sys.stderr)
+                prefixes = [step.prefix for step in steps if step.series == source.series]
+                others = [prefix for prefix in prefixes if prefix != source.prefix]
                 judge_model(source, others, args.most, counts, Path(temporary))
     table = pd.DataFrame(counts).T.fillna(0).astype(int)
     columns = [*dict.fromkeys(LAYERS.values()), "no change", "missed"]

@@ -17,6 +17,8 @@ import time
 from multiprocessing import get_context
 from pathlib import Path
 
+from permafrost import recording
+from permafrost.records import ImportRecord, Provenance, Settings
 from permafrost.stages import freeze_model, import_model
 
 os.environ["CUDA_VISIBLE_DEVICES"] = "-1"
@@ -29,50 +31,52 @@ HOME = Path(__file__).parents[1]
 TRIALS = 3
 
 
-def model(directory: Path) -> tuple[dict, dict, Path, dict]:
+def model(directory: Path) -> tuple[ImportRecord, Provenance, Path, dict]:
     """Import record, provenance, frozen graph and settings of the one model in `directory`."""
     from permafrost import settings
     from permafrost.zoo import discovery
 
     (source,) = discovery.select(discovery.scan([str(directory)], [], {}), lambda series, zoo: "latest")
-    chosen = settings.for_model(settings.validate({"models": {"*": {"outputs": ["out"]}}}), source["id"], "any")
-    record, provenance, path = {"status": "ok"}, {"status": "ok"}, directory / "frozen_graph.pb"
+    chosen = settings.for_model(settings.validate({"models": {"*": {"outputs": ["out"]}}}), source.id, "any")
+    record, provenance = recording.begun(ImportRecord, source.id), recording.begun(Provenance, source.id)
+    path = directory / "frozen_graph.pb"
     import_model.import_model(source, chosen, record)
-    freeze_model.provenance(record, chosen, path, provenance)
+    record.batches, record.stale_shapes = [], ""
+    freeze_model.freeze(record, chosen, path, provenance)
     return record, provenance, path, chosen
 
 
-def judge(record: dict, provenance: dict, path: Path, settings: dict) -> None:
+def judge(record: ImportRecord, provenance: Provenance, path: Path, settings: Settings) -> None:
     from permafrost.judge import judging
 
     found = judging.judge(record, provenance, str(path), settings, "/")
-    assert found["match"] == "bitwise" and "finding" not in found and found["trials"] == TRIALS
+    assert found.measured.match == "bitwise" and not found.finding and found.measured.trials == TRIALS
 
 
-def checkpoint_side(record: dict, provenance: dict, path: Path, settings: dict) -> None:
+def checkpoint_side(record: ImportRecord, provenance: Provenance, path: Path, settings: Settings) -> None:
     from permafrost.graph import graph_sources
     from permafrost.judge import sides
 
-    meta_graph = graph_sources.read(record["graph"])
+    meta_graph = graph_sources.read(record.graph)
     side = sides.CheckpointSide(meta_graph.graph_def, meta_graph, record, ["out:0", "x:0"], [], [], set())
     run(side, record, settings)
 
 
-def frozen_side(record: dict, provenance: dict, path: Path, settings: dict) -> None:
+def frozen_side(record: ImportRecord, provenance: Provenance, path: Path, settings: Settings) -> None:
     from permafrost.judge import sides
 
-    file = sides.FrozenFile(str(path), {row["variable"] for row in record["variables"]}, [])
+    file = sides.FrozenFile(str(path), {row.variable for row in record.variables}, [])
     run(sides.FrozenSide(file, set()), record, settings)
 
 
-def run(side, record: dict, settings: dict) -> None:
+def run(side, record: ImportRecord, settings: Settings) -> None:
     from permafrost.signature import feeds
 
     for trial in range(TRIALS):
-        side.run(["out:0"], feeds.make(record["inputs"], settings["seed"] + trial, 2, "/"))
+        side.run(["out:0"], feeds.make(record.inputs, settings.seed + trial, 2, "/"))
 
 
-def whole_pb(record: dict, provenance: dict, path: Path, settings: dict) -> None:
+def whole_pb(record: ImportRecord, provenance: Provenance, path: Path, settings: Settings) -> None:
     """What TensorFlow takes for the .pb alone, with its weights in the graph."""
     import tensorflow as tf
 
@@ -87,7 +91,7 @@ def whole_pb(record: dict, provenance: dict, path: Path, settings: dict) -> None
     config.graph_options.rewrite_options.disable_meta_optimizer = True
     for trial in range(TRIALS):
         with v1.Session(graph=graph, config=config) as session:
-            session.run("out:0", feeds.make(record["inputs"], settings["seed"] + trial, 2, "/"))
+            session.run("out:0", feeds.make(record.inputs, settings.seed + trial, 2, "/"))
 
 
 PEERS = {"judge": judge, "checkpoint": checkpoint_side, "frozen": frozen_side, "whole .pb": whole_pb}
@@ -95,14 +99,13 @@ PEERS = {"judge": judge, "checkpoint": checkpoint_side, "frozen": frozen_side, "
 
 def measured(peer: str, arguments: tuple, answer) -> None:
     """Runs a peer in the sandbox's conditions, and sends its seconds and MiB."""
-    from permafrost import records
     from permafrost.judge import model_files
     from permafrost.sandbox import runner
 
     def work() -> list[float]:
-        before, begin = records.peak_mb(), time.perf_counter()
+        before, begin = recording.peak_mb(), time.perf_counter()
         PEERS[peer](*arguments)
-        return [time.perf_counter() - begin, records.peak_mb() - before]
+        return [time.perf_counter() - begin, recording.peak_mb() - before]
 
     record, _, path, settings = arguments
     readable = model_files.readable(record, settings, str(path))

@@ -4,9 +4,10 @@ The record says how it ended; the .pb is there only when it is good. TensorFlow 
 """
 
 import argparse
-import json
 from pathlib import Path
 
+from permafrost.recording import reader
+from permafrost.records import Settings
 from permafrost.stages import freeze_model
 
 
@@ -14,7 +15,9 @@ def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--model", required=True, help="the model's id")
     parser.add_argument("--import-record", required=True, help="the model's import.json")
-    parser.add_argument("--options", required=True, type=json.loads, help="JSON: clear_devices, ..., timeout, ...")
+    parser.add_argument(
+        "--options", required=True, type=reader(Settings), help="JSON: clear_devices, ..., timeout, ..."
+    )
     parser.add_argument("--attempt", default="", help="a token for the record, where an earlier one does not hold")
     parser.add_argument("provenance", type=Path, help="provenance.json; frozen_graph.pb is written beside it")
     args = parser.parse_args(argv)

@@ -10,8 +10,8 @@ import sys
 from pathlib import Path
 
 from permafrost.outcome import Problem
-from permafrost.records import written_whole
 from permafrost.report import gate
+from permafrost.whole_files import written_whole
 
 
 def main(argv: list[str] | None = None) -> int:

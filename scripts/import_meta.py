@@ -5,16 +5,19 @@ for a trial, in a child process. All of it has a time and a memory limit.
 """
 
 import argparse
-import json
 
+from permafrost.recording import reader
+from permafrost.records import Settings, Source
 from permafrost.stages import import_model
 
 
 def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--model", required=True, help="the model's id")
-    parser.add_argument("--source", required=True, type=json.loads, help="JSON: prefix, meta, format, ... of the model")
-    parser.add_argument("--settings", required=True, type=json.loads, help="JSON: outputs, inputs, timeout, ...")
+    parser.add_argument(
+        "--source", required=True, type=reader(Source), help="JSON: prefix, meta, format, ... of the model"
+    )
+    parser.add_argument("--settings", required=True, type=reader(Settings), help="JSON: outputs, inputs, timeout, ...")
     parser.add_argument("--attempt", default="", help="a token for the record, where an earlier one does not hold")
     parser.add_argument("record", help="import.json, to be written")
     parser.add_argument("ranking", help="outputs.csv, to be written")

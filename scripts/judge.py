@@ -5,16 +5,21 @@ has a row for each output and trial.
 """
 
 import argparse
-import json
 
+from permafrost.recording import reader
+from permafrost.records import Settings, Source
 from permafrost.stages import judge_file
 
 
 def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--model", required=True, help="the model's id")
-    parser.add_argument("--source", required=True, type=json.loads, help="JSON: prefix, meta, format, ... of the model")
-    parser.add_argument("--settings", required=True, type=json.loads, help="JSON: judge, outputs, inputs, trials, ...")
+    parser.add_argument(
+        "--source", required=True, type=reader(Source), help="JSON: prefix, meta, format, ... of the model"
+    )
+    parser.add_argument(
+        "--settings", required=True, type=reader(Settings), help="JSON: judge, outputs, inputs, trials, ..."
+    )
     parser.add_argument("--attempt", default="", help="a token for the record, where an earlier one does not hold")
     parser.add_argument("record", help="judged.json, to be written")
     parser.add_argument("table", help="judged.csv, to be written")

@@ -6,10 +6,11 @@ list_ops.json says how long it took; where the machine failed it says that, and 
 """
 
 import argparse
-import json
 import sys
 from pathlib import Path
 
+from permafrost.recording import reader
+from permafrost.records import Limits
 from permafrost.stages import list_model
 
 
@@ -19,7 +20,9 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--import-record", required=True, help="the model's import.json")
     parser.add_argument("--provenance", required=True, help="the model's provenance.json")
     parser.add_argument("--frozen-graph", required=True, type=Path, help="frozen_graph.pb, which need not exist")
-    parser.add_argument("--settings", type=json.loads, default={}, help="JSON: timeout, memory_mb, ... of the model")
+    parser.add_argument(
+        "--settings", type=reader(Limits), default=Limits(), help="JSON: timeout, memory_mb, ... of the model"
+    )
     parser.add_argument("--attempt", default="", help="a token for the record, where an earlier one does not hold")
     parser.add_argument("--ops", required=True, help="ops.csv, to be written")
     parser.add_argument("--frozen-ops", required=True, help="frozen_ops.csv, to be written")

@@ -4,7 +4,8 @@ import argparse
 import sys
 from pathlib import Path
 
-from permafrost import layout, records
+from permafrost import layout, recording, whole_files
+from permafrost.records import ImportRecord
 from permafrost.report import settings_file
 from permafrost.zoo import state_file
 
@@ -16,10 +17,11 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("file", type=Path, help="the config file, to be written")
     args = parser.parse_args(argv)
 
-    models = sorted(model["id"] for model in state_file.read(args.state)["models"])
-    found = [records.load_or_fail(layout.of_model(args.reports, model, layout.IMPORT), "settings") for model in models]
+    models = sorted(model.id for model in state_file.read(args.state).models)
+    paths = [layout.of_model(args.reports, model, layout.IMPORT) for model in models]
+    found = [recording.load_or_fail(path, ImportRecord, "settings") for path in paths]
     content = settings_file.text(str(args.file), list(zip(models, found, strict=True)))
-    with records.written_whole(args.file) as temporary:
+    with whole_files.written_whole(args.file) as temporary:
         temporary.write_text(content, encoding="ascii")
     print(f"{args.file} has the settings of {len(models)} models", file=sys.stderr)
     return 0

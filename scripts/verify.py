@@ -5,9 +5,10 @@ a row for each output and trial.
 """
 
 import argparse
-import json
 from pathlib import Path
 
+from permafrost.recording import reader
+from permafrost.records import Settings
 from permafrost.stages import verify_model
 
 
@@ -17,7 +18,7 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--import-record", required=True, help="the model's import.json")
     parser.add_argument("--provenance", required=True, type=Path, help="provenance.json, beside frozen_graph.pb")
     parser.add_argument(
-        "--settings", required=True, type=json.loads, help="JSON: trials, seed, tolerance, timeout, ..."
+        "--settings", required=True, type=reader(Settings), help="JSON: trials, seed, tolerance, timeout, ..."
     )
     parser.add_argument("--attempt", default="", help="a token for the record, where an earlier one does not hold")
     parser.add_argument("record", help="verify.json, to be written")

@@ -7,6 +7,7 @@ import difflib
 from collections.abc import Iterable
 
 VERIFIED, MISMATCH, UNVERIFIABLE, FAILED = "verified", "mismatch", "unverifiable", "failed"
+OK = "ok"  # of a stage that does not judge
 STATUSES = (VERIFIED, MISMATCH, UNVERIFIABLE, FAILED)
 
 # cause -> what to do about it, used where the place that found the problem has no better hint.

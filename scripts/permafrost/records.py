@@ -1,297 +1,396 @@
-"""A stage's record: the JSON file that says how the stage ended, and files that appear whole or not at all."""
+"""The typed records: what the JSON files of the stages say, key by key.
 
-import contextlib
-import errno
-import hashlib
-import json
-import os
-import re
-import resource
-import sys
-import time
-import traceback
-from collections.abc import Callable, Iterator
-from pathlib import Path
+What a stage did not come to find is UNSET, and its key is left out of the file: the record of a stage that failed half
+way has what was found before. Keys of a file that a type does not know are passed over.
+"""
 
-from permafrost import layout
-from permafrost.outcome import CAUSES, FAILED, TRANSIENT, VERIFIED, Problem
+from typing import Any, ClassVar
 
-OK = "ok"
-_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
-_RESERVED = 1 << 13  # bytes
-_TEMPORARY = re.compile(r"\.(.+)\.[0-9]+\.tmp")
+from msgspec import UNSET, Struct
 
-# What the readers of a record of this name and status find in it, whatever the model.
-WHOLE = {
-    (layout.IMPORT, OK): {
-        "prefix", "graph", "variables", "outputs", "inputs", "op_types", "checkpoint_bytes", "findings", "batches",
-        "rehearsal",
-    },
-    (layout.PROVENANCE, OK): {
-        "outputs", "inputs", "sha256", "frozen_bytes", "frozen_crc32c", "frozen_nodes", "frozen_variables", "op_types",
-        "tensors", "initializers", "cuts", "repairs",
-    },
-    (layout.VERDICT, VERIFIED): {"match", "behaviour", "trials", "max_abs_diff"},
-    (layout.JUDGED_VERDICT, VERIFIED): {"match", "behaviour", "trials", "max_abs_diff", "inputs", "outputs"},
-}  # fmt: skip
+from permafrost.outcome import FAILED, OK, TRANSIENT, VERIFIED, Problem
+
+# Typed as what it stands in for: who reads a field knows, from the record's status, that it was found.
+_LACKING: Any = UNSET
 
 
-@contextlib.contextmanager
-def written_whole(path: str | Path) -> Iterator[Path]:
-    """Gives a temporary path beside `path`; renames it to `path` at the end, or deletes it on any exception.
+class Outcome(Struct, kw_only=True):
+    """How a stage ended; where it went wrong, `stage` says in which stage, and `cause`, `message` and `hint` say what.
 
-    What a killed process has begun to write for `path` goes.
+    transient: whether the fault is the machine's, so that the next run may do better.
     """
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    sweep(path)
-    temporary = path.with_name(f".{path.name[:200]}.{os.getpid()}.tmp")
-    try:
-        yield temporary
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
+
+    status: str
+    transient: bool
+    stage: str
+    cause: str
+    message: str
+    hint: str
 
 
-def sweep(path: Path) -> None:
-    """Deletes what killed processes have begun to write for the file at `path`, which one process writes at a time."""
-    for name in os.listdir(path.parent):
-        match = _TEMPORARY.fullmatch(name)
-        if match and match[1] == path.name[:200]:
-            path.with_name(name).unlink(missing_ok=True)
+class Timing(Struct):
+    """What a stage took: wall time (s), CPU time (s) and peak memory (MiB)."""
+
+    stage: str
+    seconds: float
+    cpu_seconds: float
+    peak_mb: float
 
 
-def is_temporary(name: str) -> bool:
-    """Whether a file of this name is one of written_whole's for a file of the pipeline's, as a killed run leaves it."""
-    match = _TEMPORARY.fullmatch(name)
-    return match is not None and match[1] in layout.MADE_FILES
+class Record(Outcome, kw_only=True):
+    """What all records have: how the stage ended, whose record it is, and the token of its attempt if it has one."""
+
+    good: ClassVar[str] = OK  # the status of a record in which all is to be found that `whole` names
+    whole: ClassVar[frozenset[str]] = frozenset()
+
+    model: str = _LACKING
+    timing: Timing = _LACKING
+    attempt: str = _LACKING
+
+    def end(self, outcome: Outcome) -> None:
+        """Takes over how the stage ended. A fault of the machine that was found before stays one."""
+        self.transient = self.transient or outcome.transient
+        self.status, self.stage = outcome.status, outcome.stage
+        self.cause, self.message, self.hint = outcome.cause, outcome.message, outcome.hint
 
 
-def write_json(path: str | Path, content: dict) -> None:
-    """Writes `content` to `path` as JSON, whole or not at all. Raises OSError."""
-    with written_whole(path) as temporary:
-        temporary.write_text(json.dumps(content, indent=1, ensure_ascii=True) + "\n", encoding="utf-8")
+class Limits(Struct, kw_only=True):
+    """What a stage of a model may take: time (s), memory (MiB), the size of a file (MiB), threads and processes.
 
-
-def reserve(path: str | Path) -> None:
-    """Writes a record that says that the stage was interrupted to `path`, with room for one that says more.
-
-    A stage that fills the disk can then still say so, in the same place. Raises OSError.
+    The defaults are those of config.schema.yaml, for who calls a stage without any.
     """
-    interrupted = Problem("io_error", "the stage was interrupted")
-    with written_whole(path) as temporary:
-        temporary.write_text(json.dumps(failure("", interrupted)).ljust(_RESERVED), encoding="ascii")
+
+    timeout: int | float = 300
+    memory_mb: int = 8192
+    file_mb: int = 64
+    processes: int = 1024
 
 
-def _write_in_place(path: str | Path, record: dict, room: OSError) -> None:
-    """Writes what went wrong over the record at `path`, without asking for more room than that one has.
+class Settings(Limits, kw_only=True):
+    """The settings of a model, which config.schema.yaml describes; a stage is told those that it needs.
 
-    A record that had no room is one of a full disk, whatever it would have said: a part of it would pass for the whole.
-    Raises OSError.
+    outputs: `auto`, or names of nodes and tensors. inputs: name -> what the config says to feed, the batch as None.
     """
-    problem = Problem("disk_full", f"{path}: {os.strerror(room.errno)}")
-    short = {**failure(record["timing"]["stage"], problem), "model": record["model"], "timing": record["timing"]}
-    text, size = json.dumps(short).encode("ascii"), os.path.getsize(path)
-    if len(text) > size:
-        raise room
-    with open(path, "r+b") as file:
-        file.write(text.ljust(size))
+
+    outputs: str | list[str] = _LACKING
+    inputs: dict[str, Any] = _LACKING
+    checkpoints: str | list[int] = _LACKING
+    tolerance: dict[str, int | float] | None = _LACKING
+    output_tolerance: dict[str, dict[str, int | float] | None] = _LACKING
+    expect: str | list[str] = _LACKING
+    judge: str = _LACKING
+    weights: str = _LACKING
+    input_meta_graph: str = _LACKING
+    input_graph: str = _LACKING
+    input_binary: bool | None = _LACKING
+    input_saver: str = _LACKING
+    input_checkpoint: str = _LACKING
+    input_saved_model_dir: str = _LACKING
+    saved_model_tags: list[str] = _LACKING
+    restore_op_name: str = _LACKING
+    filename_tensor_name: str = _LACKING
+    checkpoint_version: str | None = _LACKING
+    clear_devices: bool = _LACKING
+    variable_names_allowlist: list[str] = _LACKING
+    variable_names_denylist: list[str] = _LACKING
+    initializer_nodes: list[str] = _LACKING
+    trials: int = _LACKING
+    seed: int = _LACKING
+    allow_ops: list[str] = _LACKING
+    allow_paths: list[str] = _LACKING
 
 
-def load(path: str | Path) -> dict:
-    """The record at `path`.
+class Defect(Struct):
+    """What is wrong with a checkpoint, as discovery found it; the fields of a Problem."""
 
-    Raises OSError, or ValueError where it is no JSON object with the fields of a record, or lacks some of those that a
-    record of its name has when all went well.
+    cause: str
+    message: str
+    hint: str
+
+
+class Graph(Struct, kw_only=True):
+    """Where a model's graph comes from (graph.graph_sources).
+
+    form: meta_graph, saved_model or graph_def. saver: the file of a SaverDef, or "". tags: of a SavedModel. binary:
+    None where the file itself tells. restore_op_name, filename_tensor_name: "" where the SaverDef says so.
     """
-    with open(path, encoding="utf-8") as file:
-        try:
-            record = json.load(file)
-        except RecursionError as error:
-            raise ValueError(f"{path} is nested too deeply for a record; delete it and run again") from error
-    fields = success()
-    if not isinstance(record, dict) or not all(type(record.get(key)) is type(fields[key]) for key in fields):
-        raise ValueError(f"{path} is not a record of a stage; delete it and run again")
-    if lacking := WHOLE.get((os.path.basename(path), record["status"]), set()) - record.keys():
-        raise ValueError(f"{path} is not a whole record, it lacks {min(lacking)!r}; delete it and run again")
-    return record
+
+    form: str
+    path: str
+    saver: str = ""
+    tags: list[str] = []
+    binary: bool | None = None
+    restore_op_name: str = ""
+    filename_tensor_name: str = ""
 
 
-def load_or_fail(path: str | Path, stage: str) -> dict:
-    """The record at `path`; where there is none, or none that is whole, one that says so, for the next run to mend."""
-    try:
-        return load(path)
-    except OSError as error:
-        reason = error.strerror
-    except ValueError as error:
-        reason = str(error)
-    return failure(stage, Problem("io_error", f"{path} cannot be read: {reason}", "run again"))
+class Source(Struct, kw_only=True):
+    """What the first stages are told of a model: where its checkpoint and its graph are, and what is wrong with them.
 
-
-def stamp(path: str | Path) -> list[int]:
-    """Inode, and times of change of content and of state in ns, by which a file is known again. Raises OSError."""
-    found = os.stat(path)
-    return [found.st_ino, found.st_mtime_ns, found.st_ctime_ns]
-
-
-def checksum(path: str | Path) -> str:
-    """The CRC32C of a file's content, in hexadecimal. Raises OSError."""
-    from crc32c import crc32c
-
-    value = 0
-    with open(path, "rb") as file:
-        while chunk := file.read(1 << 20):
-            value = crc32c(chunk, value)
-    return f"{value:08x}"
-
-
-def sha256(path: str | Path) -> str:
-    """The SHA-256 of a file's content, in hexadecimal. Raises OSError."""
-    with open(path, "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def failure(stage: str, problem: Problem, status: str = FAILED) -> dict:
-    """The fields of a record that say what went wrong, and where."""
-    return {
-        "status": status,
-        "transient": problem.cause in TRANSIENT,
-        "stage": stage,
-        "cause": problem.cause,
-        "message": problem.message,
-        "hint": problem.hint,
-    }
-
-
-def success(status: str = OK, stage: str = "") -> dict:
-    """The same fields where nothing went wrong."""
-    return {"status": status, "transient": False, "stage": stage, "cause": "", "message": "", "hint": ""}
-
-
-def passed_on(record: dict) -> dict:
-    """The failure that an earlier stage recorded, as this stage's own."""
-    return {key: record[key] for key in ("status", "transient", "stage", "cause", "message", "hint")}
-
-
-def peak_mb() -> float:
-    """The largest resident memory of this process or of a child it has waited for, in MiB."""
-    own = _high_water_mark_kib()
-    children = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss
-    return round(max(own, children) / 1024, 1)
-
-
-def _high_water_mark_kib() -> int:
-    # ru_maxrss of a forked child starts at its parent's peak; VmHWM is the process's own.
-    with open("/proc/self/status", encoding="ascii", errors="replace") as status:
-        for line in status:
-            if line.startswith("VmHWM:"):
-                return int(line.split()[1])
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-
-
-def cpu_seconds() -> float:
-    """CPU time of this process and of the children it has waited for, in seconds."""
-    times = os.times()
-    return times.user + times.system + times.children_user + times.children_system
-
-
-class Stopwatch:
-    """Measures a stage from when it is made."""
-
-    def __init__(self, stage: str):
-        self._stage, self._wall, self._cpu = stage, time.monotonic(), cpu_seconds()
-
-    def timing(self) -> dict:
-        """A record's `timing`: the stage, its wall time (s), CPU time (s) and peak memory (MiB) until now."""
-        return {
-            "stage": self._stage,
-            "seconds": round(time.monotonic() - self._wall, 3),
-            "cpu_seconds": round(cpu_seconds() - self._cpu, 3),
-            "peak_mb": peak_mb(),
-        }
-
-
-def _log() -> str:
-    """The path of the file that stderr is written to, relative to the working directory; "stderr" if it is no file."""
-    path = os.readlink("/proc/self/fd/2")
-    return os.path.relpath(path) if os.path.isfile(path) else "stderr"
-
-
-def _internal(error: Exception) -> Problem:
-    return Problem("internal", f"{type(error).__name__}: {error}", f"{CAUSES['internal']}, {_log()}")
-
-
-def _written(path: str | Path, record: dict, failed: str) -> dict:
-    """Writes a record and returns it; where JSON has no text for what was found, one that says so. Raises OSError."""
-    try:
-        write_json(path, record)
-    except (ValueError, TypeError, RecursionError) as error:
-        traceback.print_exc()
-        timing = record["timing"]
-        record = {**failure(timing["stage"], _internal(error), failed), "model": record["model"], "timing": timing}
-        write_json(path, record)
-    return record
-
-
-def framed(outcome: dict, model: str, facts: dict, stopwatch: Stopwatch, attempt: str) -> dict:
-    """A stage's record: how it ended, its facts, its timing, and the token of its attempt where it has one.
-
-    Args:
-      outcome: as success or failure gives it.
-      attempt: a token of workflow.attempts, or "".
+    step: None where the name has none. format: V1, V2, or "" where nothing tells. bytes: of the checkpoint's files
+    without the meta graph. fingerprint: changes where a file does. graph: where the settings name another than `meta`.
     """
-    token = {"attempt": attempt} if attempt else {}
-    return {**outcome, "model": model, **facts, "timing": stopwatch.timing(), **token}
+
+    prefix: str
+    meta: str
+    step: int | None
+    format: str
+    bytes: int
+    shards: int = 0
+    fingerprint: str = ""
+    problem: Defect | None = None
+    findings: list[str] = []
+    graph: Graph = _LACKING
 
 
-def write_record(
-    stage: str,
-    model: str,
-    path: str | Path,
-    work: Callable[[dict], dict | None],
-    attempt: str = "",
-    failed: str = FAILED,
-) -> dict:
-    """Runs a stage's work and writes its record to `path`, whatever happens to the model.
+class Model(Source, kw_only=True):
+    """A checkpoint that is to be frozen. `zoo` is the directory that it was found below, as the config names it.
 
-    `work` gets a dict to which it adds the facts that it finds; they are kept when it fails later on. It returns the
-    fields that say how the stage ended (see success and failure), or None where all went well. A Problem it raises
-    becomes a record of status `failed`, and so does want of memory or of depth; any other exception has the cause
-    `internal` with the traceback on stderr, whose file the hint then names. The record also carries the stage's wall
-    time (s), CPU time (s) and peak memory (MiB), and the token of its attempt (workflow.attempts) where it has one.
-    Raises OSError only where the record itself cannot be written.
+    expect: what it is expected to end as (settings.meets). judge: the path of another tool's frozen graph, or "".
     """
-    stopwatch = Stopwatch(stage)
-    facts: dict = {}
-    try:
-        outcome = work(facts) or success()
-    except Problem as problem:
-        outcome = failure(stage, problem, failed)
-    except OSError as error:
-        traceback.print_exc()
-        cause = "disk_full" if error.errno in _FULL else "io_error"
-        name = f"{error.filename}: " if error.filename else ""
-        outcome = failure(stage, Problem(cause, f"{name}{error.strerror or error}"), failed)
-    except MemoryError:
-        traceback.print_exc()
-        outcome = failure(stage, Problem("memory", "there was not enough memory for the graph"), failed)
-        outcome["transient"] = True  # No limit of the model's was reached, so the machine had none left.
-    except RecursionError:
-        traceback.print_exc()
-        deep = Problem("bad_meta_graph", "something in the graph is nested more deeply than Python can follow")
-        outcome = failure(stage, deep, failed)
-    except Exception as error:
-        traceback.print_exc()
-        outcome = failure(stage, _internal(error), failed)
-        outcome["transient"] = isinstance(error, ImportError)  # of a machine that can be mended
-    record = framed(outcome, model, facts, stopwatch, attempt)
-    try:
-        record = _written(path, record, failed)
-    except OSError as error:
-        if error.errno not in _FULL or not os.path.exists(path):
-            raise
-        _write_in_place(path, record, error)
-        record = load(path)
-    if record["message"]:
-        print(f"{model}: {record['status']}, {record['cause']}: {record['message']}", file=sys.stderr)
-    return record
+
+    id: str
+    zoo: str
+    series: str
+    directory: str
+    files: list[str]
+    expect: str | list[str] = VERIFIED
+    judge: str = ""
+
+
+class Variable(Struct, kw_only=True):
+    """A variable node of a meta graph, and the part of the checkpoint that is its value.
+
+    dtype, dtype_enum: the name and the number of its DataType. shape: None where nothing tells it. key: the tensor's in
+    the checkpoint, "" for a variable that is not restored. box: [start, extent] of the part of that tensor, None for
+    all of it; `slice` is the same as text. bytes: of the value, None where there is none. restored: the key that the
+    graph's own saver restores, where `key` is that of the variable's average.
+    """
+
+    variable: str
+    op: str
+    dtype: str
+    dtype_enum: int
+    shape: list[int] | None
+    bytes: int | None = None
+    key: str = ""
+    slice: str = ""
+    box: list[list[int]] | None = None
+    restored: str = _LACKING
+
+
+class Ranked(Struct):
+    """A tensor that could be an output of a model, and what speaks for it."""
+
+    name: str
+    score: int | float
+    chosen: bool
+    reasons: list[str]
+
+
+class OpDefinition(Struct, kw_only=True):
+    """What TensorFlow's registry says of an op type (graph.op_registry).
+
+    attrs: its attributes. defaults: attribute -> AttrValue, base64. references: [first, end] of the data inputs that it
+    takes by reference, where end is None for all that follow; None where there are none. lends: whether its outputs are
+    references to memory of its own. stateful: whether it may change what outlasts it. handles: positions of its inputs
+    that are handles or references, or None where the op alone does not tell them.
+    """
+
+    attrs: list[str]
+    defaults: dict[str, str]
+    references: list[int | None] | None
+    lends: bool
+    stateful: bool
+    handles: list[int] | None
+
+
+class ImportRecord(Record, kw_only=True):
+    """import.json: what is known of a model before it is frozen.
+
+    prefix, files, format, checkpoint_bytes: of the checkpoint; step: None where its name has none. meta: the path of
+    the meta graph that discovery found. findings: sentences. weights: raw or ema. op_types: with the number of nodes.
+    outputs: node names, or `name:1` for a further output. inputs: tensor -> what is fed (signature.inputs).
+    op_definitions: op type -> definition. batches: the sizes of the batch on which the graph ran. stale_shapes: the
+    first node whose `_output_shapes` TensorFlow refuses, or "". rehearsal: why the graph did not run, or "".
+    """
+
+    whole: ClassVar[frozenset[str]] = frozenset({
+        "prefix", "files", "graph", "variables", "outputs", "inputs", "op_types", "checkpoint_bytes", "findings",
+        "batches", "stale_shapes", "rehearsal",
+    })  # fmt: skip
+
+    prefix: str = _LACKING
+    step: int | None = _LACKING
+    format: str = _LACKING
+    meta: str = _LACKING
+    findings: list[str] = _LACKING
+    checkpoint_bytes: int = _LACKING
+    files: list[str] = _LACKING
+    weights: str = _LACKING
+    graph: Graph = _LACKING
+    tensorflow_version: str = _LACKING
+    producer: int = _LACKING
+    nodes: int = _LACKING
+    op_types: dict[str, int] = _LACKING
+    placeholders: list[str] = _LACKING
+    variables: list[Variable] = _LACKING
+    outputs: list[str] = _LACKING
+    outputs_why: str = _LACKING
+    outputs_ranking: list[Ranked] = _LACKING
+    inputs: dict[str, dict] = _LACKING
+    op_definitions: dict[str, OpDefinition] = _LACKING
+    batches: list[int] = _LACKING
+    stale_shapes: str = _LACKING
+    rehearsal: str = _LACKING
+
+
+class Tensor(Struct):
+    """A constant of a frozen graph that was a variable, and the tensor of the checkpoint that is its value.
+
+    box: [start, extent] of the part of that tensor, None for all of it. bytes: of the value.
+    """
+
+    node: str
+    key: str
+    box: tuple[list[int], list[int]] | None
+    shape: list[int]
+    bytes: int
+
+
+class Repair(Struct):
+    """A change that the freezer made to a node; for an input that was cut, the tensor of its placeholder."""
+
+    repair: str
+    node: str
+    placeholder: str = _LACKING
+
+
+class Options(Struct, kw_only=True):
+    """What the settings say of how a model is frozen, as freeze_graph's options say it."""
+
+    clear_devices: bool
+    initializer_nodes: list[str]
+    variable_names_allowlist: list[str]
+    variable_names_denylist: list[str]
+
+
+class Provenance(Record, kw_only=True):
+    """provenance.json: what a frozen graph was made of, and how.
+
+    frozen_graph: the file's name. versions: of what made it, by name. outputs: tensors. sha256: of the files that were
+    read, but for those of the weights, by name. corrupt: path -> stamp of the files in which a checksum was wrong.
+    frozen_stamp: as whole_files.stamp gives it. op_types: of the frozen graph, with the number of nodes.
+    initializers: nodes that fill tables. cuts: tensor -> the placeholder's that was put in its place.
+    inputs: tensor of the meta graph -> tensor of the frozen graph.
+    """
+
+    whole: ClassVar[frozenset[str]] = frozenset({
+        "outputs", "inputs", "sha256", "frozen_bytes", "frozen_crc32c", "frozen_nodes", "frozen_variables",
+        "op_types", "tensors", "initializers", "cuts", "repairs",
+    })  # fmt: skip
+
+    frozen_graph: str = _LACKING
+    options: Options = _LACKING
+    versions: dict[str, str] = _LACKING
+    outputs: list[str] = _LACKING
+    sha256: dict[str, str] = _LACKING
+    corrupt: dict[str, Any] = _LACKING
+    frozen_bytes: int = _LACKING
+    frozen_crc32c: str = _LACKING
+    frozen_nodes: int = _LACKING
+    frozen_variables: int = _LACKING
+    op_types: dict[str, int] = _LACKING
+    tensors: list[Tensor] = _LACKING
+    initializers: list[str] = _LACKING
+    cuts: dict[str, str] = _LACKING
+    repairs: list[Repair] = _LACKING
+    frozen_stamp: list[int] = _LACKING
+    inputs: dict[str, str] = _LACKING
+
+
+class ForeignProvenance(Provenance, kw_only=True):
+    """What is known of a frozen graph that another tool made; in no file.
+
+    initializers: of the meta graph. frozen_initializers: those that the frozen graph has.
+    """
+
+    frozen_initializers: list[str] = _LACKING
+
+
+class Control(Struct):
+    """What the negative control showed: the first variable whose change changed an output, or None for both.
+
+    tried: how many variables were changed.
+    """
+
+    variable: str | None
+    output: str | None
+    tried: int
+
+
+class Verdict(Record, kw_only=True):
+    """verify.json: what the judge measured.
+
+    environment: TensorFlow's version and the sessions' settings. nodes_checked: how many nodes of the frozen graph are
+    the meta graph's own. weights: how many constants are what TensorFlow restores. match: bitwise, tolerance, or "".
+    behaviour: of the outputs (judge.behaviour). batches: the batch of each trial. max_abs_diff, tolerance_used: the
+    largest; None where nothing is a number.
+    """
+
+    good: ClassVar[str] = VERIFIED
+    whole: ClassVar[frozenset[str]] = frozenset({"match", "behaviour", "trials", "max_abs_diff"})
+
+    frozen_graph: str = _LACKING
+    prefix: str = _LACKING
+    inputs: dict[str, dict] = _LACKING
+    outputs: list[str] = _LACKING
+    environment: dict[str, Any] = _LACKING
+    nodes_checked: int = _LACKING
+    structure: str = _LACKING
+    weights: int = _LACKING
+    random_ops: int = _LACKING
+    match: str = _LACKING
+    behaviour: str = _LACKING
+    trials: int = _LACKING
+    batches: list[int] = _LACKING
+    max_abs_diff: float | None = _LACKING
+    tolerance_used: float | None = _LACKING
+    control: Control = _LACKING
+
+    def take_over(self, found: "Verdict") -> None:
+        """Takes over what another verdict says to have found, and not how that ended."""
+        for field in self.__struct_fields__:
+            if field not in Record.__struct_fields__ and (value := getattr(found, field)) is not UNSET:
+                setattr(self, field, value)
+
+
+class JudgedFile(Verdict, kw_only=True):
+    """judged.json: the same of a frozen graph that another tool made, with the file's own inputs and outputs.
+
+    structure: `same`, or the first difference from the meta graph.
+    """
+
+    whole: ClassVar[frozenset[str]] = Verdict.whole | {"inputs", "outputs"}
+
+
+def known(value: Any, otherwise: Any) -> Any:
+    """A field of a record where it was found, else what stands in for it."""
+    return otherwise if value is UNSET else value
+
+
+def failure(stage: str, problem: Problem, status: str = FAILED) -> Outcome:
+    """The outcome of a stage in which something went wrong."""
+    return Outcome(
+        status=status,
+        transient=problem.cause in TRANSIENT,
+        stage=stage,
+        cause=problem.cause,
+        message=problem.message,
+        hint=problem.hint,
+    )
+
+
+def success(status: str = OK) -> Outcome:
+    """The outcome of a stage in which nothing went wrong."""
+    return Outcome(status=status, transient=False, stage="", cause="", message="", hint="")

@@ -12,9 +12,12 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+import msgspec
+
 from permafrost import config_schema
 from permafrost.config_schema import defaults, problem, quoted, suggestion
 from permafrost.outcome import CAUSES, VERIFIED, Problem
+from permafrost.records import Model, Settings
 
 Patterns = tuple[tuple[str, str], ...]  # the directory of a zoo, or '' for the top of the config, and a pattern
 
@@ -74,7 +77,7 @@ class ModelSettings:
         self._defaults = {**defaults("$defs", "model", "properties"), "checkpoints": config["checkpoints"]}
         self._globs = {zoo: _globs(models) for zoo, models in self._models.items()}
         self._patterns: dict[tuple[str, str, str], Patterns] = {}
-        self._chosen: dict[Patterns, dict] = {}
+        self._chosen: dict[Patterns, Settings] = {}
 
     def patterns(self, model_id: str, series_id: str, zoo: str = "") -> Patterns:
         """The patterns of the config that hold for a model, the last of which wins.
@@ -93,8 +96,8 @@ class ModelSettings:
             self._patterns[key] = (*matching, *exact)
         return self._patterns[key]
 
-    def of(self, patterns: Patterns) -> dict:
-        """The settings of all models for which these patterns hold; one dict for all of them, not to be changed."""
+    def of(self, patterns: Patterns) -> Settings:
+        """The settings of all models for which these patterns hold; the same for all of them, not to be changed."""
         if patterns not in self._chosen:
             chosen = dict(self._defaults)
             for zoo, pattern in patterns:
@@ -103,7 +106,7 @@ class ModelSettings:
             for spec in chosen["inputs"].values():
                 if isinstance(spec, dict) and "shape" in spec:
                     spec["shape"] = [None if size == "batch" else size for size in spec["shape"]]
-            self._chosen[patterns] = chosen
+            self._chosen[patterns] = msgspec.convert(chosen, Settings)
         return self._chosen[patterns]
 
     def said(self, patterns: Patterns, key: str):
@@ -111,7 +114,7 @@ class ModelSettings:
         saying = (self._models[zoo][name] for zoo, name in reversed(patterns) if key in self._models[zoo][name])
         return next((chosen[key] for chosen in saying), None)
 
-    def refuse_unmatched(self, models: Iterable[dict]) -> None:
+    def refuse_unmatched(self, models: Iterable[Model]) -> None:
         """Raises Problem (bad_setting) for the first pattern that matches no model, naming the closest id.
 
         A pattern of a zoo's entry is to match a model of that directory, one at the top a model of any.
@@ -120,18 +123,18 @@ class ModelSettings:
         """
         models = list(models)
         for group in self._groups:
-            there = [model for model in models if group.zoo in ("", model["zoo"])]
+            there = [model for model in models if group.zoo in ("", model.zoo)]
             unmatched(group.models, there, group.path, group.zoo)
 
 
-def for_model(config: dict, model_id: str, series_id: str, zoo: str = "") -> dict:
+def for_model(config: dict, model_id: str, series_id: str, zoo: str = "") -> Settings:
     """All settings of a single model, as ModelSettings has them."""
     settings = ModelSettings(config)
     return settings.of(settings.patterns(model_id, series_id, zoo))
 
 
 def unmatched(
-    patterns: Iterable[str], models: Iterable[str | dict], path: tuple = ("models",), directory: str = ""
+    patterns: Iterable[str], models: Iterable[str | Model], path: tuple = ("models",), directory: str = ""
 ) -> None:
     """Raises Problem (bad_setting) for the first pattern that matches none of the models, naming the closest id.
 
@@ -140,7 +143,7 @@ def unmatched(
       path: of the patterns in the config.
       directory: the zoo that the models are of, where these are not all.
     """
-    ids = {name for model in models for name in ([model] if isinstance(model, str) else (model["id"], model["series"]))}
+    ids = {name for model in models for name in ([model] if isinstance(model, str) else (model.id, model.series))}
     of_zoo, zoo = (f" below {quoted(directory)}", quoted(directory)) if directory else ("", "the zoo")
     patterns = tuple(patterns)
     globs = dict(_globs(patterns))

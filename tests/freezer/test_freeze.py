@@ -8,10 +8,11 @@ import tensorflow as tf
 import freeze
 from conftest import SAMPLE_ZOO
 from frozen_by_tensorflow import frozen_by_tensorflow
-from permafrost import records
+from permafrost import recording
 from permafrost.freezer import writer
 from permafrost.freezer.writer import Constant
 from permafrost.outcome import Problem
+from permafrost.records import Provenance
 from stages import default_settings, frozen, imported, problem_of, sources
 
 GOOD = {id: source for id, source in sources(SAMPLE_ZOO).items() if not id.startswith("broken_")}
@@ -23,14 +24,14 @@ WRONG_IN_TENSORFLOW = {"v1_format/model.ckpt", "lookup_table/model.ckpt", "funct
 @pytest.mark.parametrize("id", sorted(GOOD))
 def test_same_bytes_as_tensorflow_on_the_sample_zoo(id, tmp_path):
     record = imported(GOOD[id])
-    facts, path = frozen(record, tmp_path)
-    nodes = [name.partition(":")[0] for name in record["outputs"]]
-    theirs = frozen_by_tensorflow(record["prefix"], record["meta"], nodes)
+    provenance, path = frozen(record, tmp_path)
+    nodes = [name.partition(":")[0] for name in record.outputs]
+    theirs = frozen_by_tensorflow(record.prefix, record.meta, nodes)
     if id in WRONG_IN_TENSORFLOW:
-        assert facts["repairs"] and path.read_bytes() != theirs
+        assert provenance.repairs and path.read_bytes() != theirs
     else:
         assert path.read_bytes() == theirs
-        assert not [repair for repair in facts["repairs"] if repair["repair"] != "initializer kept"]
+        assert not [repair for repair in provenance.repairs if repair.repair != "initializer kept"]
 
 
 def test_freezing_again_gives_the_same_bytes(tmp_path):
@@ -41,8 +42,8 @@ def test_freezing_again_gives_the_same_bytes(tmp_path):
 
 def test_linear_has_nine_ops_and_gives_101(tmp_path):
     record = imported(GOOD["linear/model.ckpt"], outputs=["predictions"])
-    facts, path = frozen(record, tmp_path)
-    assert (facts["frozen_nodes"], facts["frozen_variables"]) == (9, 2)
+    provenance, path = frozen(record, tmp_path)
+    assert (provenance.frozen_nodes, provenance.frozen_variables) == (9, 2)
     with tf.Graph().as_default() as graph:
         graph_def = tf.compat.v1.GraphDef.FromString(path.read_bytes())
         tf.import_graph_def(graph_def, name="")
@@ -70,8 +71,8 @@ def test_variable_lists_are_honoured(tmp_path):
 def test_unsaved_variable_on_the_way_is_refused(tmp_path):
     source = GOOD["linear/model.ckpt"]
     record = imported(source, outputs=["predictions"])
-    for variable in record["variables"]:
-        variable["key"] = ""
+    for variable in record.variables:
+        variable.key = ""
     problem = problem_of(frozen, record, tmp_path)
     assert problem.cause == "missing_variable" and "W1" in problem.message
     assert not (tmp_path / "frozen_graph.pb").exists()
@@ -118,11 +119,11 @@ def test_every_dtype_and_shape_as_tensorflow_writes_it(dtype, shape, tmp_path):
     path = frozen(record, tmp_path / "frozen")[1]
     if dtype == tf.string and shape == ():
         with pytest.raises(AttributeError):  # freeze_graph takes a scalar string for an array.
-            frozen_by_tensorflow(record["prefix"], record["meta"], ["out"])
+            frozen_by_tensorflow(record.prefix, record.meta, ["out"])
         node = tf.compat.v1.GraphDef.FromString(path.read_bytes()).node[0]
         assert tf.make_ndarray(node.attr["value"].tensor).item() == b""
     else:
-        assert path.read_bytes() == frozen_by_tensorflow(record["prefix"], record["meta"], ["out"])
+        assert path.read_bytes() == frozen_by_tensorflow(record.prefix, record.meta, ["out"])
 
 
 def test_a_flipped_bit_is_noticed_and_leaves_no_file(tmp_path):
@@ -142,7 +143,8 @@ def test_a_flipped_bit_is_noticed_and_leaves_no_file(tmp_path):
 
 
 def test_settings_have_what_the_freezer_asks_for():
-    assert {"clear_devices", "variable_names_allowlist", "initializer_nodes"} <= set(default_settings())
+    chosen = default_settings()
+    assert chosen.clear_devices and chosen.variable_names_allowlist == chosen.initializer_nodes == []
 
 
 @pytest.mark.parametrize("content", ["", "{", '{"status": "ok"}'])
@@ -152,6 +154,6 @@ def test_an_import_record_that_is_none_is_a_fault_that_passes(tmp_path, content)
     path = tmp_path / "provenance.json"
     arguments = ["--model", "m", "--import-record", str(tmp_path / "import.json"), "--options", options, str(path)]
     assert freeze.main(arguments) == 0
-    found = records.load(path)
-    assert (found["status"], found["cause"], found["transient"]) == ("failed", "io_error", True)
-    assert "import.json" in found["message"] and not (tmp_path / "frozen_graph.pb").exists()
+    found = recording.load(path, Provenance)
+    assert (found.status, found.cause, found.transient) == ("failed", "io_error", True)
+    assert "import.json" in found.message and not (tmp_path / "frozen_graph.pb").exists()

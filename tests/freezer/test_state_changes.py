@@ -5,10 +5,12 @@ Each graph has a feed on which TensorFlow shows it, and the judge refuses a froz
 
 import os
 
+from permafrost import recording
+from permafrost.records import ImportRecord, JudgedFile, Model, Provenance
+
 os.environ.setdefault("CUDA_VISIBLE_DEVICES", "-1")
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
-import json
 from pathlib import Path
 from unittest import mock
 
@@ -18,6 +20,7 @@ import tensorflow as tf
 
 import kinds
 from fresh_process import in_fresh_process
+from judged import said
 from permafrost.freezer import passes
 from permafrost.freezer.beginning import Beginning
 from permafrost.graph.metagraph import read_meta_graph
@@ -205,7 +208,7 @@ def given(meta: str, prefix: str, initializer: str = ""):
         return session.run("y:0", {"x:0": LATE})
 
 
-def frozen_against_the_rules(source: dict, directory: Path) -> tuple[dict, dict, Path]:
+def frozen_against_the_rules(source: Model, directory: Path) -> tuple[ImportRecord, Provenance, Path]:
     """What the freezer would make if it refused nothing of the kind."""
     with (
         mock.patch.object(Beginning, "refuse_changes"),
@@ -216,8 +219,8 @@ def frozen_against_the_rules(source: dict, directory: Path) -> tuple[dict, dict,
         return record, *frozen(record, directory)
 
 
-def judged(record: dict, provenance: dict, path: Path) -> dict:
-    return judging.judge(record, json.loads(json.dumps(provenance)), str(path), default_settings(), os.getcwd())
+def judged(record: ImportRecord, provenance: Provenance, path: Path) -> dict:
+    return said(judging.judge(record, provenance, str(path), default_settings(), os.getcwd()))
 
 
 def frozen_value(path: Path, initializers: list[str]):
@@ -228,13 +231,13 @@ def frozen_value(path: Path, initializers: list[str]):
         return session.run("y:0", {"x:0": LATE})
 
 
-def words_about(source: dict, directory: Path, initializer: str = "") -> tuple:
+def words_about(source: Model, directory: Path, initializer: str = "") -> tuple:
     """What the freezer says, what the judge says, and whether TensorFlow gives something else than the frozen graph."""
     refused = problem_of(frozen, imported(source, outputs=["y"]), directory)
     record, provenance, path = frozen_against_the_rules(source, directory)
     word = problem_of(judged, record, provenance, path)
-    theirs = given(record["meta"], record["prefix"], initializer=initializer)
-    ours = frozen_value(path, provenance["initializers"])
+    theirs = given(record.meta, record.prefix, initializer=initializer)
+    ours = frozen_value(path, provenance.initializers)
     return refused.cause, refused.message, word.cause, word.message, not np.allclose(theirs, ours)
 
 
@@ -245,11 +248,12 @@ def test_what_a_restore_leaves_behind_is_refused(build, tmp_path):
     assert "while the saver restores" in found[1] and "in the restore" in found[3]
 
 
-def word_on_the_file_alone(source: dict, directory: Path) -> tuple[str, str]:
+def word_on_the_file_alone(source: Model, directory: Path) -> tuple[str, str]:
     """How the frozen graph of another tool that leaves the same out is judged."""
     *_, path = frozen_against_the_rules(source, directory)
-    outcome = judge_file.judge(str(path), source, default_settings(timeout=120), {})
-    return outcome["status"], outcome["cause"]
+    record = recording.begun(JudgedFile, "m")
+    judge_file.judge(str(path), source, default_settings(timeout=120), record)
+    return record.status, record.cause
 
 
 @pytest.mark.parametrize("build", CHANGED)
@@ -258,12 +262,12 @@ def test_what_a_restore_leaves_behind_is_missed_in_other_tools_files(build, tmp_
     assert found == ("mismatch", "structure_differs")
 
 
-def verified_and_same(source: dict, directory: Path) -> tuple[str, bool]:
+def verified_and_same(source: Model, directory: Path) -> tuple[str, bool]:
     record = imported(source, outputs=["y"])
     provenance, path = frozen(record, directory)
     found = judged(record, provenance, path)
-    theirs = given(record["meta"], record["prefix"])
-    return found.get("finding", ""), np.allclose(theirs, frozen_value(path, provenance["initializers"]))
+    theirs = given(record.meta, record.prefix)
+    return found.get("finding", ""), np.allclose(theirs, frozen_value(path, provenance.initializers))
 
 
 @pytest.mark.parametrize("build", UNSEEN)
@@ -271,11 +275,11 @@ def test_what_nothing_sees_is_not_refused(build, tmp_path):
     assert in_fresh_process(verified_and_same, saved(build, tmp_path), tmp_path / "frozen") == ("", True)
 
 
-def pipeline_left_out(source: dict, directory: Path) -> list[str]:
+def pipeline_left_out(source: Model, directory: Path) -> list[str]:
     record = imported(source, outputs=["y"])
     _, path = frozen(record, directory)
     graph_def = v1.GraphDef.FromString(path.read_bytes())
-    meta_graph = read_meta_graph(record["meta"])
+    meta_graph = read_meta_graph(record.meta)
     untold_state.refuse(meta_graph, meta_graph.graph_def, graph_def, ["y"], [])
     return [node.op for node in graph_def.node if "Iterator" in node.op]
 
@@ -339,14 +343,14 @@ def variable_written_in_a_function() -> None:
     tf.add(x * w * found(table), late * other.read_value(), name="y")
 
 
-def outcome_of_a_filling(source: dict, directory: Path) -> tuple:
+def outcome_of_a_filling(source: Model, directory: Path) -> tuple:
     """As words_about; a frozen graph that does not run at all is another than TensorFlow's, too."""
     refused = problem_of(frozen, imported(source, outputs=["y"]), directory)
     record, provenance, path = frozen_against_the_rules(source, directory)
     word = problem_of(judged, record, provenance, path)
-    theirs = given(record["meta"], record["prefix"], initializer="fill")
+    theirs = given(record.meta, record.prefix, initializer="fill")
     try:
-        differs = not np.allclose(theirs, frozen_value(path, provenance["initializers"]))
+        differs = not np.allclose(theirs, frozen_value(path, provenance.initializers))
     except tf.errors.OpError:
         differs = True
     return refused.cause, word.cause, differs, "fill" in refused.message + word.message
@@ -379,12 +383,12 @@ def filling_that_fills_another() -> None:
     give(found(table) + found(mutable("other", "else")))
 
 
-def filled_and_same(source: dict, directory: Path) -> tuple[str, bool]:
+def filled_and_same(source: Model, directory: Path) -> tuple[str, bool]:
     record = imported(source, outputs=["y"])
     provenance, path = frozen(record, directory)
-    ours = frozen_value(path, provenance["initializers"])
+    ours = frozen_value(path, provenance.initializers)
     found = judged(record, provenance, path)
-    return found.get("finding", ""), np.allclose(given(record["meta"], record["prefix"], initializer="fill"), ours)
+    return found.get("finding", ""), np.allclose(given(record.meta, record.prefix, initializer="fill"), ours)
 
 
 @pytest.mark.parametrize("build", [two_nodes_each_filled, filling_that_fills_another])
@@ -449,11 +453,11 @@ def loaded(directory: str):
         return session.run("y:0", {"x:0": LATE})
 
 
-def words_about_a_loader(source: dict, export: Path, directory: Path) -> tuple:
+def words_about_a_loader(source: Model, export: Path, directory: Path) -> tuple:
     refused = problem_of(frozen, imported(source, outputs=["y"]), directory)
     record, provenance, path = frozen_against_the_rules(source, directory)
     word = problem_of(judged, record, provenance, path)
-    differs = not np.allclose(loaded(str(export)), frozen_value(path, provenance["initializers"]))
+    differs = not np.allclose(loaded(str(export)), frozen_value(path, provenance.initializers))
     return refused.cause, refused.message, word.cause, word.message, differs
 
 
@@ -468,10 +472,10 @@ def test_what_a_loader_leaves_behind_is_refused(build, tmp_path):
     assert "init op 'change'" in found[1] and "in the loader" in found[3]
 
 
-def loaded_and_same(source: dict, export: Path, directory: Path) -> tuple[str, bool]:
+def loaded_and_same(source: Model, export: Path, directory: Path) -> tuple[str, bool]:
     record = imported(source, outputs=["y"])
     provenance, path = frozen(record, directory)
-    ours = frozen_value(path, provenance["initializers"])
+    ours = frozen_value(path, provenance.initializers)
     return judged(record, provenance, path).get("finding", ""), np.allclose(loaded(str(export)), ours)
 
 
@@ -496,12 +500,12 @@ def gathered_on_one_side() -> None:
         raw.ResourceGather(resource=variable, indices=indices, dtype=tf.float32, name="y")
 
 
-def dead_on_both(source: dict, directory: Path) -> tuple[str, list[str]]:
+def dead_on_both(source: Model, directory: Path) -> tuple[str, list[str]]:
     record = imported(source, outputs=["y"])
     provenance, path = frozen(record, directory)
     found = judged(record, provenance, path)
     ends = []
-    for work in (lambda: given(record["meta"], record["prefix"]), lambda: frozen_value(path, [])):
+    for work in (lambda: given(record.meta, record.prefix), lambda: frozen_value(path, [])):
         try:
             ends.append(str(work()))
         except tf.errors.InvalidArgumentError as error:

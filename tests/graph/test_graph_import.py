@@ -14,12 +14,13 @@ import tensorflow as tf
 
 from conftest import HOME
 from fresh_process import in_fresh_process
+from judged import verified
 from permafrost.graph import tensorflow_import
 from permafrost.graph.metagraph import read_meta_graph
 from permafrost.graph.protos import graph_pb2
 from permafrost.judge import judging
 from permafrost.signature import foreign
-from permafrost.stages import import_model, list_model, verify_model
+from permafrost.stages import import_model, list_model
 from stages import default_settings, frozen, imported, problem_of, sources
 
 v1 = tf.compat.v1
@@ -329,11 +330,10 @@ def staged(zoo: Path, directory: Path, **changes) -> tuple[dict, str, str]:
     record = imported(source, outputs=["out"], inputs={"extra": 1.0}, **changes)
     import_model.rehearse(settings, record)
     provenance, path = frozen(record, directory, outputs=["out"])
-    facts: dict = {}
-    end = verify_model.verify(record, provenance, path, settings, facts)
+    end = verified(record, provenance, path, settings)
     rows = [*list_model.ops(list_model.meta_graph_of(record, []), list_model.frozen_graph_of(provenance, path))]
     shapes = {row["shapes"] for row in rows[0] + rows[1] if row["name"] == "shaped"}
-    return end, record["rehearsal"], "".join(shapes)
+    return end, record.rehearsal, "".join(shapes)
 
 
 UNSEEN, REFUSED = ("verified", ""), ("unverifiable", "unsafe_op")
@@ -364,11 +364,11 @@ def test_allowed_ops_come_in(tmp_path):
     assert end["status"] == "verified", end
 
 
-def judged_foreign(zoo: Path, path: Path) -> dict:
+def judged_foreign(zoo: Path, path: Path) -> judging.Judgement:
     settings = default_settings(timeout=60)
     (source,) = sources(zoo).values()
     record = imported(source, outputs=["out"], inputs={"extra": 1.0})
-    provenance = foreign.provenance(foreign.read(str(path)), read_meta_graph(record["meta"]), record)
+    provenance = foreign.provenance(foreign.read(str(path)), read_meta_graph(record.meta), record)
     return judging.judge_foreign(record, provenance, str(path), settings, os.getcwd())
 
 
@@ -376,7 +376,7 @@ def test_a_frozen_graph_of_another_tool_is_refused_for_what_it_holds_unused(tmp_
     save(tmp_path / "zoo", lambda meta_graph, path: None, tmp_path)
     (source,) = sources(tmp_path / "zoo").values()
     _, path = frozen(imported(source, outputs=["out"], inputs={"extra": 1.0}), tmp_path, outputs=["out"])
-    assert in_fresh_process(judged_foreign, tmp_path / "zoo", path)["match"] == "bitwise"
+    assert in_fresh_process(judged_foreign, tmp_path / "zoo", path).measured.match == "bitwise"
     graph_def = graph_pb2.GraphDef.FromString(path.read_bytes())
     at_the_top(graph_def, tmp_path / "written")
     path.write_bytes(graph_def.SerializeToString(deterministic=True))

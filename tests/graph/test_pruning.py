@@ -35,7 +35,7 @@ def frozen_graph(directory, **settings):
     kinds.save(split, directory)
     (source,) = sources(directory).values()
     provenance, path = frozen(imported(source, **settings), directory / "frozen")
-    return provenance["cuts"], v1.GraphDef.FromString(path.read_bytes())
+    return provenance.cuts, v1.GraphDef.FromString(path.read_bytes())
 
 
 def run(graph_def, feed: dict, output: str) -> np.ndarray:
@@ -111,11 +111,11 @@ def test_what_is_fed_runs_for_those_that_wait_for_it(tmp_path, build, resource):
     kinds.save(partial(build, resource), tmp_path)
     (source,) = sources(tmp_path).values()
     record = imported(source, outputs=["out"], inputs={"fed:0": {"shape": [None, 3]}})
-    assert set(record["inputs"]) == {"x:0", "fed:0"}
+    assert set(record.inputs) == {"x:0", "fed:0"}
     provenance, path = frozen(record, tmp_path / "frozen")
     graph_def = v1.GraphDef.FromString(path.read_bytes())
     for x in (X, 1000 * X):
-        feed = {provenance["inputs"]["x:0"]: x, provenance["inputs"]["fed:0"]: X}
+        feed = {provenance.inputs["x:0"]: x, provenance.inputs["fed:0"]: X}
         wanted = run_checkpoint(tmp_path, {"x:0": x, "fed:0": X}, "out:0")
         np.testing.assert_array_equal(run(graph_def, feed, "out:0"), wanted)
     assert in_fresh_process(verified, record, provenance, path)["status"] == "verified"

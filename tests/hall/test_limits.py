@@ -7,16 +7,19 @@ import resource
 import signal
 import time
 
+import msgspec
 import pytest
+from msgspec.structs import replace
 
 import freeze
 import import_meta
 import list_ops
 import verify
 from conftest import SAMPLE_ZOO
-from permafrost import outcome, records, settings
+from permafrost import outcome, recording, settings, whole_files
 from permafrost.graph.metagraph import read_meta_graph
 from permafrost.graph.protos import types_pb2
+from permafrost.records import ImportRecord, Limits, Provenance, Record, Verdict
 from permafrost.report.tables.outputs import OUTPUTS
 from permafrost.sandbox import limits
 from permafrost.stages import freeze_model, import_model, list_model, verify_model
@@ -24,7 +27,7 @@ from stages import default_settings, frozen, imported, problem_of, sources
 
 pytestmark = pytest.mark.forks
 
-SHORT = {"timeout": 1, "memory_mb": 1000}
+SHORT = Limits(timeout=1, memory_mb=1000)
 
 
 def endless(*_):
@@ -61,21 +64,21 @@ def problem():
 )
 def test_what_takes_too_much_is_stopped_and_nothing_is_left_of_it(work, chosen, cause):
     before = signal.getsignal(signal.SIGALRM), resource.getrlimit(resource.RLIMIT_DATA)
-    found = problem_of(limits.held, chosen, work)
+    found = problem_of(limits.held, Limits(**chosen), work)
     assert found.cause == cause and str(*chosen.values()) in found.message
     assert (signal.getsignal(signal.SIGALRM), resource.getrlimit(resource.RLIMIT_DATA)) == before
     assert signal.getitimer(signal.ITIMER_REAL) == (0, 0)
 
 
 def test_what_is_left_of_the_time():
-    assert limits.left({"timeout": 60, "seed": 1}, time.monotonic()) == {"timeout": 60, "seed": 1}
-    assert limits.left({"timeout": 60}, time.monotonic() - 20.5) == {"timeout": 40}
-    assert limits.left({"timeout": 60}, time.monotonic() - 100) == {"timeout": 1}
+    assert limits.left(Limits(timeout=60, file_mb=1), time.monotonic()) == Limits(timeout=60, file_mb=1)
+    assert limits.left(Limits(timeout=60), time.monotonic() - 20.5) == Limits(timeout=40)
+    assert limits.left(Limits(timeout=60), time.monotonic() - 100) == Limits(timeout=1)
 
 
 def test_the_defaults_are_those_of_the_config():
     chosen = settings.for_model(settings.validate({}), "a", "a")
-    assert {key: chosen[key] for key in limits.DEFAULTS} == limits.DEFAULTS
+    assert {key: getattr(chosen, key) for key in Limits.__struct_fields__} == msgspec.to_builtins(Limits())
 
 
 @pytest.mark.parametrize(
@@ -83,11 +86,12 @@ def test_the_defaults_are_those_of_the_config():
     [(endless, "timeout"), (lambda *_: nested(), "bad_meta_graph"), (at_once, "memory")],
 )
 def test_a_stage_records_what_it_could_not_do(tmp_path, work, cause):
-    chosen = {"timeout": 1, "memory_mb": 100}
+    chosen = Limits(timeout=1, memory_mb=100)
     path = tmp_path / "record.json"
-    record = records.write_record("freeze", "a", path, lambda facts: limits.held(chosen, work))
-    assert (record["status"], record["cause"]) == ("failed", cause)
-    assert records.load(path)["cause"] == cause
+    with recording.recording("freeze", recording.begun(Record, "a"), path) as record:
+        limits.held(chosen, work)
+    assert (record.status, record.cause) == ("failed", cause)
+    assert recording.load(path, Record).cause == cause
 
 
 def nested():
@@ -99,10 +103,11 @@ def model(tmp_path_factory):
     """The source, import record and provenance of a model, and the directory that holds them."""
     directory = tmp_path_factory.mktemp("model")
     source = next(iter(sources(SAMPLE_ZOO / "linear").values()))
-    record = imported(source) | {"batches": [2], "rehearsal": "", "stale_shapes": ""}
+    record = imported(source)
+    record.batches, record.rehearsal, record.stale_shapes = [2], "", ""
     provenance, _ = frozen(record, directory)
-    records.write_json(directory / "import.json", records.success() | record)
-    records.write_json(directory / "provenance.json", records.success() | provenance)
+    whole_files.write_json(directory / "import.json", recording.content(record))
+    whole_files.write_json(directory / "provenance.json", recording.content(provenance))
     return source, directory
 
 
@@ -111,11 +116,12 @@ def test_choosing_that_does_not_end(model, tmp_path, monkeypatch):
     monkeypatch.setattr(import_model.choosing, "choose", endless)
     chosen = default_settings(timeout=1)
     path = str(tmp_path / "import.json")
-    arguments = ["--model", "a", "--source", json.dumps(source), "--settings", json.dumps(chosen)]
+    said = [json.dumps(msgspec.to_builtins(told)) for told in (source, chosen)]
+    arguments = ["--model", "a", "--source", said[0], "--settings", said[1]]
     assert import_meta.main([*arguments, path, str(tmp_path / "outputs.csv")]) == 0
-    record = records.load(path)
-    assert (record["stage"], record["cause"], record["transient"]) == ("import_meta", "timeout", True)
-    assert record["nodes"] > 0
+    record = recording.load(path, ImportRecord)
+    assert (record.stage, record.cause, record.transient) == ("import_meta", "timeout", True)
+    assert record.nodes > 0
     assert (tmp_path / "outputs.csv").read_text() == ",".join(OUTPUTS.header) + "\n"
 
 
@@ -123,32 +129,33 @@ def test_planning_that_does_not_end(model, tmp_path, monkeypatch):
     _, directory = model
     monkeypatch.setattr(freeze_model.planning, "plan", endless)
     arguments = ["--model", "a", "--import-record", str(directory / "import.json")]
-    arguments += ["--options", json.dumps(default_settings(timeout=1))]
+    arguments += ["--options", json.dumps(msgspec.to_builtins(default_settings(timeout=1)))]
     assert freeze.main([*arguments, str(tmp_path / "provenance.json")]) == 0
-    record = records.load(tmp_path / "provenance.json")
-    assert (record["stage"], record["cause"]) == ("freeze", "timeout")
+    record = recording.load(tmp_path / "provenance.json", Provenance)
+    assert (record.stage, record.cause) == ("freeze", "timeout")
     assert not (tmp_path / "frozen_graph.pb").exists()
 
 
 def test_the_limits_are_no_option_of_the_freezer(model):
     _, directory = model
-    assert not set(records.load(directory / "provenance.json")["options"]) & set(limits.DEFAULTS)
+    said = json.loads((directory / "provenance.json").read_text())
+    assert said["options"] and not set(said["options"]) & set(Limits.__struct_fields__)
 
 
 def test_comparing_files_that_does_not_end(model, tmp_path, monkeypatch):
     _, directory = model
-    monkeypatch.setattr(verify_model.records, "checksum", endless)
+    monkeypatch.setattr(verify_model.whole_files, "checksum", endless)
     arguments = ["--model", "a", "--import-record", str(directory / "import.json")]
     arguments += ["--provenance", str(directory / "provenance.json")]
-    arguments += ["--settings", json.dumps(default_settings(timeout=1))]
+    arguments += ["--settings", json.dumps(msgspec.to_builtins(default_settings(timeout=1)))]
     assert verify.main([*arguments, str(tmp_path / "verify.json"), str(tmp_path / "verification.csv")]) == 0
-    record = records.load(tmp_path / "verify.json")
-    assert (record["status"], record["cause"]) == ("unverifiable", "timeout")
+    record = recording.load(tmp_path / "verify.json", Verdict)
+    assert (record.status, record.cause) == ("unverifiable", "timeout")
 
 
 def test_ten_thousand_inputs_are_described_one_by_one(model, tmp_path):
     source, _ = model
-    meta_graph = read_meta_graph(source["meta"])
+    meta_graph = read_meta_graph(source.meta)
     nodes = meta_graph.graph_def.node
     end = next(node for node in reversed(nodes) if node.op in ("Add", "AddV2", "MatMul", "Mul", "BiasAdd"))
     names = [f"input_{number}" for number in range(10_000)]
@@ -158,8 +165,8 @@ def test_ten_thousand_inputs_are_described_one_by_one(model, tmp_path):
     total.attr["T"].type, total.attr["N"].i = types_pb2.DT_FLOAT, len(names)
     nodes.add(name="end", op="Add", input=[end.name, "total"]).attr["T"].type = types_pb2.DT_FLOAT
     (tmp_path / "many.meta").write_bytes(meta_graph.SerializeToString())
-    found = limits.held({"timeout": 240}, imported, source | {"meta": str(tmp_path / "many.meta")})
-    assert found["outputs"] == ["end"] and set(found["inputs"]) >= {f"{name}:0" for name in names}
+    found = limits.held(Limits(timeout=240), imported, replace(source, meta=str(tmp_path / "many.meta")))
+    assert found.outputs == ["end"] and set(found.inputs) >= {f"{name}:0" for name in names}
 
 
 def listed(directory, tmp_path, chosen):

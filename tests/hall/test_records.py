@@ -6,32 +6,81 @@ import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Callable
+from pathlib import Path
 
 import pytest
+from msgspec import UNSET
 
 from conftest import HOME, SAMPLE_ZOO
 from delete import delete
-from permafrost import records
+from permafrost import recording, whole_files
 from permafrost.layout import MADE_FILES
 from permafrost.outcome import Problem
+from permafrost.records import ImportRecord, JudgedFile, Outcome, Provenance, Record, Verdict
 from permafrost.workflow.pipeline import Pipeline
+from written_records import made, whole
+
+RECORDS = (ImportRecord, Provenance, Verdict, JudgedFile, Record)
+
+
+def recorded(kind: type[Record], stage: str, path: Path, work: Callable, model: str = "m") -> Record:
+    """The record of a stage that did work(record)."""
+    with recording.recording(stage, recording.begun(kind, model), path) as record:
+        work(record)
+    return record
+
+
+def find(record: Provenance) -> None:
+    record.outputs = ["known"]
+
+
+def fail(record: Provenance) -> None:
+    find(record)
+    raise ZeroDivisionError("by nothing")
 
 
 def test_a_record_is_read_back(tmp_path):
-    written = records.write_record("freeze", "a/b", tmp_path / "r.json", lambda facts: facts.update(found=1))
-    assert records.load(tmp_path / "r.json") == written
-    assert written["status"] == "ok" and written["found"] == 1 and written["timing"]["stage"] == "freeze"
+    def work(record: Provenance) -> None:
+        for field, value in whole(Provenance, outputs=["found:0"]).items():
+            setattr(record, field, value)
+
+    written = recorded(Provenance, "freeze", tmp_path / "r.json", work, "a/b")
+    assert recording.load(tmp_path / "r.json", Provenance) == written
+    assert written.status == "ok" and written.outputs == ["found:0"] and written.timing.stage == "freeze"
+    said_first = ["status", "transient", "stage", "cause", "message", "hint", "model"]
+    said = list(json.loads((tmp_path / "r.json").read_text()))
+    assert said[:7] == said_first and said[-1] == "timing" and "attempt" not in said
 
 
-@pytest.mark.parametrize("field", sorted(records.success()))
+def test_the_token_of_an_attempt_comes_last(tmp_path):
+    with recording.recording("verify", recording.begun(Verdict, "m"), tmp_path / "r.json", "a token") as record:
+        record.environment = {}
+    said = list(json.loads((tmp_path / "r.json").read_text()))
+    assert said[-3:] == ["environment", "timing", "attempt"]
+    assert recording.load(tmp_path / "r.json", Verdict).attempt == "a token"
+
+
+@pytest.mark.parametrize("field", Outcome.__struct_fields__)
 def test_a_record_has_all_its_fields(tmp_path, field):
     path = tmp_path / "import.json"
     for change in ("drop", "null"):
-        record = records.success()
+        record = whole(ImportRecord)
         record.pop(field) if change == "drop" else record.update({field: None})
         path.write_text(json.dumps(record))
         with pytest.raises(ValueError, match=r"import\.json"):
-            records.load(path)
+            recording.load(path, ImportRecord)
+
+
+def test_what_an_older_version_has_said_besides_is_passed_over(tmp_path):
+    whole_files.write_json(tmp_path / "r.json", whole(Provenance, gone={"a": 1}))
+    assert recording.load(tmp_path / "r.json", Provenance) == made(Provenance)
+
+
+def test_a_fact_of_another_type_is_named(tmp_path):
+    whole_files.write_json(tmp_path / "r.json", whole(ImportRecord, op_types={"Add": "x"}))
+    with pytest.raises(ValueError, match=r"r\.json is not a record.*op_types.*delete it"):
+        recording.load(tmp_path / "r.json", ImportRecord)
 
 
 @pytest.mark.parametrize("content", ["", "[]", "{", '{"status": "ok"}', "\x00", "[" * 100000, "\udcff"])
@@ -39,7 +88,7 @@ def test_what_is_no_record(tmp_path, content):
     path = tmp_path / "import.json"
     path.write_bytes(content.encode("utf-8", "surrogateescape"))
     with pytest.raises(ValueError):
-        records.load(path)
+        recording.load(path, ImportRecord)
 
 
 def test_a_changed_zoo_is_noticed(tmp_path, monkeypatch):
@@ -60,16 +109,11 @@ def test_a_changed_zoo_is_noticed(tmp_path, monkeypatch):
     assert [new == old for new, old in zip(digests(), first, strict=True)] == [False, False]
 
 
-def fail(facts):
-    facts["known"] = 1
-    raise ZeroDivisionError("by nothing")
-
-
 def test_an_internal_error_names_the_log(tmp_path):
     program = (
-        "from permafrost import records\n"
-        "def fail(facts): raise ZeroDivisionError('by nothing')\n"
-        "records.write_record('verify', 'm', 'verify.json', fail)\n"
+        "from permafrost import recording, records\n"
+        "with recording.recording('verify', recording.begun(records.Verdict, 'm'), 'verify.json'):\n"
+        "    raise ZeroDivisionError('by nothing')\n"
     )
     (tmp_path / "logs here").mkdir()
     log = tmp_path / "logs here" / "verify.log"
@@ -81,37 +125,42 @@ def test_an_internal_error_names_the_log(tmp_path):
             check=True,
             env=os.environ | {"PYTHONPATH": str(HOME / "scripts")},
         )
-    record = records.load(tmp_path / "verify.json")
-    assert record["cause"] == "internal" and record["hint"].endswith("logs here/verify.log")
+    record = recording.load(tmp_path / "verify.json", Verdict)
+    assert record.cause == "internal" and record.hint.endswith("logs here/verify.log")
     assert "ZeroDivisionError: by nothing" in log.read_text()
 
 
 def test_facts_are_kept_when_a_stage_fails(tmp_path):
-    record = records.write_record("verify", "m", tmp_path / "r.json", fail)
-    assert record["cause"] == "internal" and record["known"] == 1 and not record["transient"]
+    recorded(Provenance, "freeze", tmp_path / "r.json", fail)
+    record = recording.load(tmp_path / "r.json", Provenance)
+    assert record.cause == "internal" and record.outputs == ["known"] and not record.transient
 
 
 @pytest.mark.parametrize(("fault", "cause"), [(ModuleNotFoundError("no numpy"), "internal"), (MemoryError(), "memory")])
 def test_a_machine_that_can_be_mended_is_tried_again(tmp_path, fault, cause):
-    def broken(facts):
+    def broken(record):
         raise fault
 
-    record = records.write_record("freeze", "m", tmp_path / "r.json", broken)
-    assert record["cause"] == cause and record["transient"]
+    record = recorded(Provenance, "freeze", tmp_path / "r.json", broken)
+    assert record.cause == cause and record.transient
 
 
 def test_what_json_has_no_text_for_is_a_record_as_well(tmp_path, capsys):
-    record = records.write_record("import_meta", "m", tmp_path / "r.json", lambda facts: facts.update(bytes=10**5000))
-    assert (record["status"], record["cause"], record["model"]) == ("failed", "internal", "m")
-    assert records.load(tmp_path / "r.json") == record and "4300 digits" in capsys.readouterr().err
+    def work(record: ImportRecord) -> None:
+        record.checkpoint_bytes = 10**5000
+
+    recorded(ImportRecord, "import_meta", tmp_path / "r.json", work)
+    record = recording.load(tmp_path / "r.json", ImportRecord)
+    assert (record.status, record.cause, record.model) == ("failed", "internal", "m")
+    assert record.checkpoint_bytes is UNSET and "4300 digits" in capsys.readouterr().err
 
 
 def test_a_full_disk_is_transient(tmp_path):
-    def full(facts):
+    def full(record):
         raise OSError(errno.ENOSPC, "No space left on device", "a file")
 
-    record = records.write_record("freeze", "m", tmp_path / "r.json", full)
-    assert record["cause"] == "disk_full" and record["transient"] and "a file" in record["message"]
+    record = recorded(Provenance, "freeze", tmp_path / "r.json", full)
+    assert record.cause == "disk_full" and record.transient and "a file" in record.message
 
 
 @pytest.fixture
@@ -121,51 +170,52 @@ def no_room(monkeypatch):
     def full(path, content):
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
 
-    monkeypatch.setattr(records, "write_json", full)
+    monkeypatch.setattr(recording, "write_json", full)
 
 
 def test_a_record_without_room_says_so_and_not_that_all_went_well(tmp_path, no_room):
     path = tmp_path / "provenance.json"
-    records.reserve(path)
-    assert records.load(path)["transient"]
-    for work in (lambda facts: facts.update(tensors=["many"] * 9999), fail):
-        written = records.write_record("freeze", "m", path, work)
-        found = records.load(path)
-        assert found == written and found["model"] == "m" and found["timing"]["stage"] == "freeze"
-        assert (found["status"], found["cause"], found["transient"]) == ("failed", "disk_full", True)
+    recording.reserve(path)
+    assert recording.load(path, Provenance).transient
+    for work in (find, fail):
+        written = recorded(Provenance, "freeze", path, work)
+        found = recording.load(path, Provenance)
+        assert found.model == "m" and found.timing.stage == "freeze" and found.outputs is UNSET
+        assert (found.status, found.cause, found.transient) == ("failed", "disk_full", True)
+        assert (written.status, written.cause, written.message) == ("failed", "disk_full", found.message)
         assert path.stat().st_size == 8192, "no more room than before"
 
 
 def test_a_record_that_does_not_fit_into_its_place_is_not_cut(tmp_path, no_room):
     path = tmp_path / "provenance.json"
-    records.reserve(path)
+    recording.reserve(path)
     before = path.read_bytes()
     with pytest.raises(OSError):
-        records.write_record("freeze", "m" * 9999, path, lambda facts: None)
+        recorded(Provenance, "freeze", path, find, "m" * 9999)
     assert path.read_bytes() == before
 
 
-@pytest.mark.parametrize(("name", "status"), sorted(records.WHOLE))
-def test_a_record_that_lacks_what_its_readers_need_is_none(tmp_path, name, status):
-    path = tmp_path / name
-    whole = records.success(status) | dict.fromkeys(records.WHOLE[name, status])
-    records.write_json(path, whole)
-    assert records.load(path) == whole == records.load_or_fail(path, "verify")
-    for fact in records.WHOLE[name, status]:
-        records.write_json(path, {key: value for key, value in whole.items() if key != fact})
+@pytest.mark.parametrize("kind", RECORDS)
+def test_a_record_that_lacks_what_its_readers_need_is_none(tmp_path, kind):
+    path = tmp_path / "record.json"
+    facts = whole(kind)
+    whole_files.write_json(path, facts)
+    assert recording.load(path, kind) == made(kind) == recording.load_or_fail(path, kind, "verify")
+    for fact in kind.whole:
+        whole_files.write_json(path, {key: value for key, value in facts.items() if key != fact})
         with pytest.raises(ValueError, match=f"not a whole record, it lacks '{fact}'"):
-            records.load(path)
-        found = records.load_or_fail(path, "verify")
-        assert (found["status"], found["cause"], found["transient"]) == ("failed", "io_error", True)
-        assert str(path) in found["message"]
+            recording.load(path, kind)
+        found = recording.load_or_fail(path, kind, "verify")
+        assert (found.status, found.cause, found.transient) == ("failed", "io_error", True)
+        assert str(path) in found.message
     path.unlink()
-    assert "No such file" in records.load_or_fail(path, "verify")["message"]
+    assert "No such file" in recording.load_or_fail(path, kind, "verify").message
 
 
 def test_a_file_is_written_whole_or_not_at_all(tmp_path):
     path = tmp_path / "table.csv"
     path.write_text("old")
-    with pytest.raises(Problem), records.written_whole(path) as temporary:
+    with pytest.raises(Problem), whole_files.written_whole(path) as temporary:
         temporary.write_text("half")
         raise Problem("io_error", "interrupted")
     assert path.read_text() == "old" and list(tmp_path.iterdir()) == [path]
@@ -175,7 +225,7 @@ def test_only_what_was_made_is_deleted(tmp_path):
     for name in MADE_FILES:
         folder = tmp_path / "all" / name
         folder.mkdir(parents=True)
-        with records.written_whole(folder / name) as temporary:
+        with whole_files.written_whole(folder / name) as temporary:
             temporary.write_text("")
         temporary.write_text("half")  # as a killed run leaves it
     foreign = [

@@ -3,6 +3,7 @@
 import copy
 
 import jsonschema
+import msgspec
 import pytest
 import yaml
 from hypothesis import given
@@ -11,6 +12,7 @@ from hypothesis import strategies as st
 
 from permafrost import config_schema, settings
 from permafrost.outcome import CAUSES, Problem
+from written_records import model_of
 
 
 def message(text: str) -> str:
@@ -48,17 +50,18 @@ def test_the_defaults_are_valid_and_do_not_change_what_was_given():
     }
     assert settings.validate(whole) == whole
     every = settings.for_model(whole, "a/b", "a/b")
-    assert settings.validate({"models": {"*": every}})["models"]["*"] == every
-    assert every["trials"] == 3 and every["timeout"] == 300 and every["memory_mb"] == 8192 and every["seed"] == 0
-    assert every["tolerance"] is None and every["outputs"] == "auto" and every["inputs"] == {}
-    assert every["expect"] == "verified" and every["clear_devices"] is True and every["weights"] == "raw"
+    said = msgspec.to_builtins(every)
+    assert settings.validate({"models": {"*": said}})["models"]["*"] == said
+    assert every.trials == 3 and every.timeout == 300 and every.memory_mb == 8192 and every.seed == 0
+    assert every.tolerance is None and every.outputs == "auto" and every.inputs == {}
+    assert every.expect == "verified" and every.clear_devices is True and every.weights == "raw"
 
 
 def test_the_defaults_are_nobody_elses():
     whole = settings.validate({})
-    settings.for_model(whole, "a", "a")["allow_ops"].append("PyFunc")
+    settings.for_model(whole, "a", "a").allow_ops.append("PyFunc")
     whole["models"]["a"] = {}
-    assert settings.for_model(whole, "a", "a")["allow_ops"] == []
+    assert settings.for_model(whole, "a", "a").allow_ops == []
     assert settings.validate({})["models"] == {}
 
 
@@ -230,9 +233,9 @@ def test_an_exact_id_beats_globs_and_later_globs_win_key_by_key():
       "LENET/*": {timeout: 9}
     """)
     chosen = settings.for_model(whole, "lenet/model.ckpt", "lenet/model.ckpt")
-    assert (chosen["trials"], chosen["seed"], chosen["timeout"]) == (5, 2, 1)
-    assert chosen["inputs"] == {"a": 3}
-    assert settings.for_model(whole, "deep/er/model", "deep/er/model")["trials"] == 1
+    assert (chosen.trials, chosen.seed, chosen.timeout) == (5, 2, 1)
+    assert chosen.inputs == {"a": 3}
+    assert settings.for_model(whole, "deep/er/model", "deep/er/model").trials == 1
 
 
 def test_of_their_like_patterns_at_the_top_win_over_those_of_a_zoo():
@@ -252,7 +255,7 @@ def test_of_their_like_patterns_at_the_top_win_over_those_of_a_zoo():
 
     def chosen(model: str, zoo: str) -> tuple:
         found = settings.for_model(whole, model, model, zoo)
-        return tuple(found[key] for key in ("trials", "seed", "timeout", "memory_mb", "file_mb", "inputs"))
+        return tuple(getattr(found, key) for key in ("trials", "seed", "timeout", "memory_mb", "file_mb", "inputs"))
 
     assert chosen("lenet/model.ckpt", "one") == (5, 6, 2, 1, 64, {"b": 2})
     assert chosen("other", "one") == (2, 0, 2, 1, 64, {"b": 2})
@@ -268,13 +271,13 @@ def test_the_settings_of_a_series_are_looked_for_in_its_zoo():
     models: {run/m: {trials: 3}}
     """)
     chosen = settings.for_model(whole, "run/m-100", "run/m", "one")
-    assert (chosen["trials"], chosen["checkpoints"]) == (7, "all")
-    assert settings.for_model(whole, "run/m-200", "run/m", "one")["trials"] == 3
+    assert (chosen.trials, chosen.checkpoints) == (7, "all")
+    assert settings.for_model(whole, "run/m-200", "run/m", "one").trials == 3
 
 
 def test_the_batch_is_none_in_a_models_settings():
     whole = config("models: {a: {inputs: {x: {shape: [batch, 2, null]}, y: batch, z: [batch]}}}")
-    inputs = settings.for_model(whole, "a", "a")["inputs"]
+    inputs = settings.for_model(whole, "a", "a").inputs
     assert inputs == {"x": {"shape": [None, 2, None]}, "y": "batch", "z": ["batch"]}
     assert whole["models"]["a"]["inputs"]["x"]["shape"] == ["batch", 2, None]
 
@@ -287,14 +290,14 @@ def test_a_step_has_the_settings_of_its_series_and_its_own():
       run/m: {trials: 2, seed: 3, checkpoints: all}
     """)
     chosen = settings.for_model(whole, "run/m-100", "run/m")
-    assert (chosen["trials"], chosen["seed"], chosen["checkpoints"]) == (7, 3, "all")
-    assert settings.for_model(whole, "run/m-200", "run/m")["trials"] == 2
-    assert settings.for_model(whole, "other", "other")["checkpoints"] == [5]
+    assert (chosen.trials, chosen.seed, chosen.checkpoints) == (7, 3, "all")
+    assert settings.for_model(whole, "run/m-200", "run/m").trials == 2
+    assert settings.for_model(whole, "other", "other").checkpoints == [5]
 
 
 def test_an_id_with_brackets_is_matched_exactly():
     whole = settings.validate({"models": {"a[1]": {"trials": 9}}})
-    assert settings.for_model(whole, "a[1]", "a[1]")["trials"] == 9
+    assert settings.for_model(whole, "a[1]", "a[1]").trials == 9
 
 
 def test_a_pattern_that_matches_nothing_names_the_closest_id():
@@ -310,7 +313,7 @@ def test_a_pattern_that_matches_nothing_names_the_closest_id():
 
 
 def test_a_pattern_of_a_zoo_is_for_the_models_of_that_directory_alone():
-    models = [{"id": name, "series": name, "zoo": zoo} for name, zoo in (("lenet/m", "one"), ("vgg/m", "two"))]
+    models = [model_of(name, zoo=zoo) for name, zoo in (("lenet/m", "one"), ("vgg/m", "two"))]
 
     def refuse_unmatched(text: str) -> None:
         settings.ModelSettings(config(text)).refuse_unmatched(models)
@@ -326,7 +329,7 @@ def test_a_pattern_of_a_zoo_is_for_the_models_of_that_directory_alone():
 
 
 def test_a_pattern_may_match_a_series():
-    models = [{"id": "run/m-100", "series": "run/m"}]
+    models = [model_of("run/m-100", series="run/m")]
     settings.unmatched(["run/m", "run/m-1*"], models)
     with pytest.raises(Problem):
         settings.unmatched(["run/x"], models)

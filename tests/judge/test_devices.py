@@ -9,6 +9,7 @@ import pytest
 import tensorflow as tf
 
 import kinds
+from judged import said
 from permafrost.graph.metagraph import read_meta_graph
 from permafrost.graph.protos import graph_pb2
 from permafrost.judge import judging
@@ -48,7 +49,7 @@ class Judged:
 
     def judged(self) -> dict:
         self.path.write_bytes(self.graph_def.SerializeToString(deterministic=True))
-        return judging.judge(self.record, self.provenance, str(self.path), self.settings, os.getcwd())
+        return said(judging.judge(self.record, self.provenance, str(self.path), self.settings, os.getcwd()))
 
 
 @pytest.mark.parametrize("clear_devices", [True, False])

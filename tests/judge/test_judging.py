@@ -13,13 +13,15 @@ import pytest
 import tensorflow as tf
 
 from fresh_process import in_fresh_process
+from judged import said, verified
 from kinds import control_flow
-from permafrost import records
+from permafrost import whole_files
 from permafrost.graph.metagraph import read_meta_graph
 from permafrost.judge import first_difference, judging, negative_control
 from permafrost.judge.sessions import RunFailed
 from permafrost.judge.structure import nodes
 from permafrost.outcome import MISMATCH, UNVERIFIABLE, VERIFIED
+from permafrost.records import Control, failure
 from permafrost.stages import list_model, verify_model
 from stages import default_settings, frozen, imported, problem_of, sources
 
@@ -52,11 +54,11 @@ class Model:
             graph_def = v1.GraphDef.FromString(self.path.read_bytes())
             damage(graph_def)
             self.path.write_bytes(graph_def.SerializeToString(deterministic=True))
-            size, checksum = self.path.stat().st_size, records.checksum(self.path)
-            self.provenance |= {"frozen_bytes": size, "frozen_crc32c": checksum}
+            size, checksum = self.path.stat().st_size, whole_files.checksum(self.path)
+            self.provenance.frozen_bytes, self.provenance.frozen_crc32c = size, checksum
 
     def judged(self) -> dict:
-        return judging.judge(self.record, self.provenance, str(self.path), self.settings, os.getcwd())
+        return said(judging.judge(self.record, self.provenance, str(self.path), self.settings, os.getcwd()))
 
     def verified(self, prepare: Callable | None = None) -> dict:
         """The outcome of the stage with its facts, from a process in which `prepare` was called before."""
@@ -66,8 +68,7 @@ class Model:
 def _verify(record, provenance, path, settings, prepare) -> dict:
     if prepare:
         prepare()
-    facts: dict = {}
-    return facts | verify_model.verify(record, provenance, path, settings, facts) | facts
+    return verified(record, provenance, path, settings)
 
 
 def weights(name: str = "w", resource: bool = False):
@@ -102,7 +103,7 @@ def test_what_lies_before_a_default_is_not_run(tmp_path):
         tf.add(tf.matmul(features(), weights()), extra, name="out")
 
     model = Model(tmp_path, build)
-    assert model.record["inputs"]["extra:0"]["kind"] == "default"
+    assert model.record.inputs["extra:0"]["kind"] == "default"
     assert problem_of(model.judged).cause == "unsafe_op"
 
 
@@ -175,9 +176,9 @@ def test_a_saver_whose_filename_has_no_output_number_restores(tmp_path):
 
 def test_a_restore_op_that_is_not_there_restores_nothing(tmp_path):
     model = Model(tmp_path, plain)
-    meta_graph = read_meta_graph(model.record["meta"])
+    meta_graph = read_meta_graph(model.record.meta)
     meta_graph.saver_def.restore_op_name = "nothing:0"
-    Path(model.record["meta"]).write_bytes(meta_graph.SerializeToString())
+    Path(model.record.meta).write_bytes(meta_graph.SerializeToString())
     assert problem_of(model.judged).cause == "not_restorable"
 
 
@@ -212,7 +213,7 @@ def test_a_constant_that_is_kept_for_its_place_alone_is_compared(tmp_path):
 
 def test_the_number_of_constants_is_the_provenances(tmp_path):
     model = Model(tmp_path, plain)
-    model.provenance["frozen_variables"] += 1
+    model.provenance.frozen_variables += 1
     assert problem_of(model.judged).cause == "weights_differ"
 
 
@@ -264,7 +265,7 @@ def test_what_differs_from_itself_is_random_and_no_mismatch(tmp_path):
 
 def test_a_tensor_that_is_not_there_is_no_output(tmp_path):
     model = Model(tmp_path, plain)
-    model.record["outputs"] = ["out:3"]
+    model.record.outputs = ["out:3"]
     problem = problem_of(model.judged)
     assert problem.cause == "unknown_output" and "out:3" in problem.message
 
@@ -318,7 +319,7 @@ def test_no_more_variables_are_changed_than_the_cap_says(tmp_path, monkeypatch):
 
     monkeypatch.setattr(pair, "run_frozen", fail)
     control = negative_control.change_variables(pair, {}, [], None)
-    assert control == {"variable": None, "output": None, "tried": negative_control._MOST_PERTURBED}
+    assert control == Control(None, None, negative_control._MOST_PERTURBED)
 
 
 def test_the_environment_is_recorded(tmp_path):
@@ -434,7 +435,7 @@ def test_the_frozen_graph_is_the_file_of_its_provenance(content, tmp_path):
     model.path.write_bytes(bytes(changed) + content)
     problem = problem_of(verify_model.verify, model.record, model.provenance, model.path, model.settings, {})
     assert problem.cause == "changed"
-    assert records.failure("verify", problem)["transient"]
+    assert failure("verify", problem).transient
 
 
 @pytest.mark.parametrize("fed", [["sp:0"], ["sp:1"], ["sp:0", "sp:1"]])

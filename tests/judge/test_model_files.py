@@ -4,6 +4,8 @@ import os
 from pathlib import Path
 from types import SimpleNamespace
 
+from msgspec.structs import replace
+
 os.environ.setdefault("CUDA_VISIBLE_DEVICES", "-1")
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
@@ -13,13 +15,14 @@ import tensorflow as tf
 
 import kinds
 from fresh_process import in_fresh_process
+from judged import verified
 from kinds import features, weights
 from permafrost.checkpoint.reader import open_checkpoint
-from permafrost.graph import graph_sources
 from permafrost.graph.metagraph import read_meta_graph
 from permafrost.judge import model_files
+from permafrost.records import Graph, Settings
 from permafrost.sandbox import landlock
-from permafrost.stages import import_model, verify_model
+from permafrost.stages import import_model
 from permafrost.workflow.pipeline import Pipeline
 from permafrost.zoo import discovery
 from stages import default_settings, frozen, imported, problem_of, sources
@@ -35,10 +38,9 @@ def judged(record: dict, directory: Path, **settings) -> dict:
     return in_fresh_process(_judged, record, *frozen(record, directory), default_settings(timeout=120, **settings))
 
 
-def _judged(record: dict, provenance: dict, path: Path, settings: dict) -> dict:
-    facts: dict = {}
+def _judged(record: dict, provenance: dict, path: Path, settings: Settings) -> dict:
     import_model.rehearse(settings, record)
-    return facts | verify_model.verify(record, provenance, path, settings, facts) | {"rehearsal": record["rehearsal"]}
+    return verified(record, provenance, path, settings) | {"rehearsal": record.rehearsal}
 
 
 def check(record: dict, directory: Path, **settings) -> None:
@@ -105,9 +107,9 @@ def test_a_graph_and_its_saver_lie_elsewhere(tmp_path):
     (other / "graph.pbtxt").write_text(str(meta_graph.graph_def))
     (other / "saver.pb").write_bytes(meta_graph.saver_def.SerializeToString())
     source = only_source(zoo)
-    graph = graph_sources.describe(str(other / "graph.pbtxt"), form="graph_def", saver=str(other / "saver.pb"))
-    os.remove(source["meta"])
-    check(imported(source | {"graph": graph}, outputs=["out"]), tmp_path / "frozen")
+    graph = Graph(form="graph_def", path=str(other / "graph.pbtxt"), saver=str(other / "saver.pb"))
+    os.remove(source.meta)
+    check(imported(replace(source, graph=graph), outputs=["out"]), tmp_path / "frozen")
 
 
 def test_what_is_fed_from_a_file_is_read(tmp_path, monkeypatch):
@@ -147,8 +149,8 @@ def test_the_models_files_are_named_one_by_one(version, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     source = only_source(Path("."))
     record = imported(source, outputs=["out"])
-    with open_checkpoint(source["prefix"]) as checkpoint:
-        files = [os.path.abspath(path) for path in (*checkpoint.files, source["meta"])]
+    with open_checkpoint(source.prefix) as checkpoint:
+        files = [os.path.abspath(path) for path in (*checkpoint.files, source.meta)]
     assert all(map(os.path.isfile, files))
     others = [str(tmp_path / "words"), str(tmp_path / "frozen.pb")]
     (tmp_path / "words").mkdir()

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from judged import said
 from permafrost.judge import judging, negative_control
 from stages import default_settings, frozen, imported, sources
 
@@ -140,7 +141,7 @@ def judged(directory, build: Callable) -> dict:
     (source,) = sources(directory / "zoo").values()
     record = imported(source, outputs=["out"])
     provenance, path = frozen(record, directory, outputs=["out"])
-    return judging.judge(record, provenance, str(path), default_settings(outputs=["out"]), os.getcwd())
+    return said(judging.judge(record, provenance, str(path), default_settings(outputs=["out"]), os.getcwd()))
 
 
 @pytest.mark.parametrize("build", KINDS, ids=lambda build: build.__name__)

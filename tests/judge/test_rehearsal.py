@@ -6,14 +6,15 @@ import tensorflow as tf
 
 import kinds
 from judged import check_judgement, rehearse, saved, usable
-from permafrost import records
-from permafrost.graph import graph_sources
+from permafrost import recording
 from permafrost.graph.metagraph import read_meta_graph
 from permafrost.judge import mending
 from permafrost.outcome import Problem
+from permafrost.records import ImportRecord, Repair
 from permafrost.sandbox import runner
 from permafrost.stages import import_model
 from stages import default_settings, frozen, imported
+from written_records import made
 
 v1 = tf.compat.v1
 
@@ -72,18 +73,18 @@ def image_of_unknown_rank() -> None:
 )
 def test_inputs_are_changed_until_the_graph_runs(build, batches, tmp_path):
     record = rehearsed(build, tmp_path)
-    assert record["rehearsal"] == ""
-    assert record["batches"] == batches
-    facts, path = frozen(record, tmp_path / "frozen")
-    check_judgement(record, facts, path)
+    assert record.rehearsal == ""
+    assert record.batches == batches
+    provenance, path = frozen(record, tmp_path / "frozen")
+    check_judgement(record, provenance, path)
 
 
 def test_what_the_settings_say_is_not_changed(tmp_path):
     inputs = {"x": {"shape": [2, 8, 8, 1]}}
     record = rehearsed(image_of_unknown_size, tmp_path, inputs=inputs)
-    assert record["inputs"]["x:0"]["shape"] == [2, 8, 8, 1]
-    assert "196" in record["rehearsal"]
-    assert not record["batches"]
+    assert record.inputs["x:0"]["shape"] == [2, 8, 8, 1]
+    assert "196" in record.rehearsal
+    assert not record.batches
 
 
 def two_heads_of_which_one_fails() -> None:
@@ -95,19 +96,19 @@ def two_heads_of_which_one_fails() -> None:
 
 def test_an_output_that_does_not_run_is_left_out(tmp_path):
     record = rehearsed(two_heads_of_which_one_fails, tmp_path)
-    assert "good_head" in record["outputs"]
-    assert "bad_head" not in record["outputs"]
-    (entry,) = [entry for entry in record["outputs_ranking"] if entry["name"] == "bad_head"]
-    assert "left out" in entry["reasons"][-1]
-    assert not entry["chosen"]
-    facts, path = frozen(record, tmp_path / "frozen")
-    check_judgement(record, facts, path)
+    assert "good_head" in record.outputs
+    assert "bad_head" not in record.outputs
+    (entry,) = [entry for entry in record.outputs_ranking if entry.name == "bad_head"]
+    assert "left out" in entry.reasons[-1]
+    assert not entry.chosen
+    provenance, path = frozen(record, tmp_path / "frozen")
+    check_judgement(record, provenance, path)
 
 
 def test_an_output_that_is_asked_for_is_kept(tmp_path):
     record = rehearsed(two_heads_of_which_one_fails, tmp_path, outputs=["good_head", "bad_head"])
-    assert record["outputs"] == ["good_head", "bad_head"]
-    assert "assert" in record["rehearsal"].lower()
+    assert record.outputs == ["good_head", "bad_head"]
+    assert "assert" in record.rehearsal.lower()
 
 
 def head_over_an_unsaved_variable() -> None:
@@ -120,10 +121,10 @@ def head_over_an_unsaved_variable() -> None:
 
 def test_an_output_that_cannot_be_frozen_is_left_out(tmp_path):
     record = imported(saved(head_over_an_unsaved_variable, tmp_path))
-    assert "good_head" in record["outputs"]
-    assert "bad_head" not in record["outputs"]
-    (entry,) = [entry for entry in record["outputs_ranking"] if entry["name"] == "bad_head"]
-    assert "'worse' is needed" in entry["reasons"][-1]
+    assert "good_head" in record.outputs
+    assert "bad_head" not in record.outputs
+    (entry,) = [entry for entry in record.outputs_ranking if entry.name == "bad_head"]
+    assert "'worse' is needed" in entry.reasons[-1]
 
 
 def file_reader() -> None:
@@ -134,8 +135,8 @@ def file_reader() -> None:
 
 def test_a_graph_that_reads_files_is_not_run(tmp_path):
     record = rehearsed(file_reader, tmp_path, outputs=["out"])
-    assert "ReadFile" in record["rehearsal"]
-    assert "not run" in record["rehearsal"]
+    assert "ReadFile" in record.rehearsal
+    assert "not run" in record.rehearsal
 
 
 def test_a_saver_that_writes_files_is_not_run(tmp_path):
@@ -147,13 +148,13 @@ def test_a_saver_that_writes_files_is_not_run(tmp_path):
             tf.no_op(name="evil")
 
     source = saved(build, tmp_path)
-    meta_graph = read_meta_graph(source["meta"])
+    meta_graph = read_meta_graph(source.meta)
     (restore,) = [node for node in meta_graph.graph_def.node if node.name == meta_graph.saver_def.restore_op_name]
     restore.input.append("^evil")
-    with open(source["meta"], "wb") as file:
+    with open(source.meta, "wb") as file:
         file.write(meta_graph.SerializeToString())
     record = rehearse(imported(source, outputs=["out"]), outputs=["out"])
-    assert "WriteFile" in record["rehearsal"]
+    assert "WriteFile" in record.rehearsal
     assert not target.exists()
 
 
@@ -167,47 +168,47 @@ def endless() -> None:
 def test_a_graph_that_does_not_end_is_frozen_none_the_less(tmp_path):
     record = imported(saved(endless, tmp_path), outputs=["out"])
     record = rehearse(record, timeout=5, outputs=["out"])
-    assert "within 5 s" in record["rehearsal"]
-    assert record["outputs"] == ["out"]
+    assert "within 5 s" in record.rehearsal
+    assert record.outputs == ["out"]
     assert frozen(record, tmp_path / "frozen")[1].exists()
 
 
 def test_stale_output_shapes_are_dropped(tmp_path):
     source = saved(kinds.plain(False), tmp_path)
-    meta_graph = read_meta_graph(source["meta"])
+    meta_graph = read_meta_graph(source.meta)
     (node,) = [node for node in meta_graph.graph_def.node if node.name == "MatMul"]
     node.attr["_output_shapes"].list.shape[0].dim[1].size += 3
-    with open(source["meta"], "wb") as file:
+    with open(source.meta, "wb") as file:
         file.write(meta_graph.SerializeToString())
     record = imported(source, outputs=["out"])
     assert not usable(record)
     record = rehearse(record, outputs=["out"])
-    assert record["stale_shapes"] == "MatMul"
-    facts, path = frozen(record, tmp_path / "frozen")
-    assert {"repair": "stale _output_shapes dropped", "node": "MatMul"} in facts["repairs"]
-    check_judgement(record, facts, path)
+    assert record.stale_shapes == "MatMul"
+    provenance, path = frozen(record, tmp_path / "frozen")
+    assert Repair("stale _output_shapes dropped", "MatMul") in provenance.repairs
+    check_judgement(record, provenance, path)
 
 
 @pytest.mark.parametrize("lie", [[2**62] * 300, [2**62] * 20, [-7], [3] * 255])
 def test_output_shapes_that_no_tensor_has_are_dropped(tmp_path, lie):
     source = saved(kinds.plain(False), tmp_path)
-    meta_graph = read_meta_graph(source["meta"])
+    meta_graph = read_meta_graph(source.meta)
     for node in meta_graph.graph_def.node:
         if node.name in ("x", "MatMul"):
             (shape,) = node.attr["_output_shapes"].list.shape
             del shape.dim[:]
             shape.dim.extend([type(shape).Dim(size=size) for size in lie])
-    with open(source["meta"], "wb") as file:
+    with open(source.meta, "wb") as file:
         file.write(meta_graph.SerializeToString())
     record = rehearse(imported(source, outputs=["out"]), outputs=["out"])
-    assert record["stale_shapes"] == "x"
-    facts, path = frozen(record, tmp_path / "frozen")
-    check_judgement(record, facts, path)
+    assert record.stale_shapes == "x"
+    provenance, path = frozen(record, tmp_path / "frozen")
+    check_judgement(record, provenance, path)
 
 
 def test_fresh_output_shapes_are_kept(tmp_path):
     record = rehearsed(kinds.plain(False), tmp_path, outputs=["out"])
-    assert record["stale_shapes"] == ""
+    assert record.stale_shapes == ""
     graph_def = v1.GraphDef.FromString(frozen(record, tmp_path / "frozen")[1].read_bytes())
     assert any("_output_shapes" in node.attr for node in graph_def.node)
 
@@ -233,13 +234,10 @@ def test_a_trial_run_that_the_machine_ended_is_tried_again(monkeypatch, tmp_path
 
     monkeypatch.setattr(runner, "run", ended)
 
-    def work(facts: dict) -> None:
-        facts.update(dict.fromkeys(records.WHOLE["import.json", "ok"]), inputs={}, outputs=["out"], files=[])
-        facts["graph"] = graph_sources.describe("model.ckpt.meta")
-        facts["prefix"] = "model.ckpt"
-        import_model.rehearse(default_settings(), facts)
-
-    records.write_record("import_meta", "m", tmp_path / "import.json", work)
-    found = records.load(tmp_path / "import.json")
-    assert (found["status"], found["rehearsal"], found["batches"]) == ("ok", "it ended before its time", [])
-    assert found["transient"] == is_transient
+    graph = {"form": "meta_graph", "path": "model.ckpt.meta"}
+    begun = made(ImportRecord, prefix="model.ckpt", graph=graph, outputs=["out"], outputs_why="", outputs_ranking=[])
+    with recording.recording("import_meta", begun, tmp_path / "import.json") as record:
+        import_model.rehearse(default_settings(), record)
+    found = recording.load(tmp_path / "import.json", ImportRecord)
+    assert (found.status, found.rehearsal, found.batches) == ("ok", "it ended before its time", [])
+    assert found.transient == is_transient

@@ -6,16 +6,17 @@ import subprocess
 import sys
 from pathlib import Path
 
-import crc32c
 import numpy as np
 import pytest
 import tensorflow as tf
+from msgspec.structs import replace
 
 from conftest import SAMPLE_ZOO
 from fresh_process import in_fresh_process
+from judged import verified
+from permafrost import whole_files
 from permafrost.judge import sessions
 from permafrost.outcome import MISMATCH, UNVERIFIABLE, VERIFIED
-from permafrost.stages import verify_model
 from stages import default_settings, frozen, imported, sources
 
 GOOD = {id: source for id, source in sources(SAMPLE_ZOO).items() if not id.startswith("broken_")}
@@ -29,13 +30,7 @@ CONFIGURED = {
 
 def judged(record: dict, provenance: dict, path: Path, **settings) -> dict:
     """The outcome of `verify` with the facts it found."""
-    return in_fresh_process(outcome_of_verify, record, provenance, path, default_settings(timeout=120, **settings))
-
-
-def outcome_of_verify(*args) -> dict:
-    facts: dict = {}
-    outcome = verify_model.verify(*args, facts)
-    return facts | outcome
+    return in_fresh_process(verified, record, provenance, path, default_settings(timeout=120, **settings))
 
 
 def made(id: str, directory: Path):
@@ -54,7 +49,7 @@ def test_an_undamaged_graph_is_verified(id, tmp_path):
 def in_threads(record: dict, provenance: dict, path: Path, threads: int) -> dict:
     pools = ("intra_op_parallelism_threads", "inter_op_parallelism_threads")
     sessions.ENVIRONMENT.update(dict.fromkeys(pools, threads))
-    return outcome_of_verify(record, provenance, path, default_settings(trials=20))
+    return verified(record, provenance, path, default_settings(trials=20))
 
 
 @pytest.mark.parametrize("threads", [1, 2])
@@ -127,14 +122,14 @@ def test_damage_is_noticed(damage, tmp_path):
     damage(graph_def)
     assert graph_def != before
     path.write_bytes(graph_def.SerializeToString(deterministic=True))
-    changed = {"frozen_bytes": path.stat().st_size, "frozen_crc32c": f"{crc32c.crc32c(path.read_bytes()):08x}"}
-    found = judged(record, provenance | changed, path)
+    provenance.frozen_bytes, provenance.frozen_crc32c = path.stat().st_size, whole_files.checksum(path)
+    found = judged(record, provenance, path)
     assert found["status"] == MISMATCH, found
 
 
 def test_weights_of_another_step_are_noticed(tmp_path):
     (newest,) = (source for id, source in GOOD.items() if id.startswith("v1_and_v2/"))
-    older = newest | {"prefix": newest["prefix"].replace("-300", "-200")}
+    older = replace(newest, prefix=newest.prefix.replace("-300", "-200"))
     provenance, path = frozen(imported(older), tmp_path)
     found = judged(imported(newest), provenance, path)
     assert (found["status"], found["cause"]) == (MISMATCH, "weights_differ")

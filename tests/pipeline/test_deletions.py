@@ -7,16 +7,18 @@ import subprocess
 import time
 from pathlib import Path
 
+import msgspec
 import pytest
 
 import judge
 import stages
 from conftest import SAMPLE_ZOO
-from permafrost import records
+from permafrost import recording
 from permafrost.checkpoint import sstable
 from permafrost.graph import graph_sources
 from permafrost.judge import sides
 from permafrost.outcome import TRANSIENT
+from permafrost.records import ImportRecord, JudgedFile, Provenance, Record, Verdict
 from permafrost.sandbox import confinement
 from permafrost.signature import foreign
 from permafrost.stages import freeze_model, import_model, verify_model
@@ -42,47 +44,61 @@ class Model:
 
     def __init__(self, directory: Path):
         (self.source,) = stages.sources(directory / "zoo").values()
-        self.files = [Path(path) for path in self.source["files"]]
+        self.files = [Path(path) for path in self.source.files]
         self._settings = stages.default_settings()
 
     def delete(self) -> None:
         for path in self.files:
             path.unlink(missing_ok=True)
 
-    def run(self, stage: str) -> dict:
+    def run(self, stage: str) -> Record:
         """The record of a stage; those before it have been run."""
-        work = {
-            "import_meta": lambda facts: import_model.import_and_rehearse(self.source, self._settings, facts),
-            "freeze": lambda facts: freeze_model.provenance(
-                self.load("import_meta"), self._settings, self._frozen, facts
-            ),
-            "verify": self._verify,
+        kind, work = {
+            "import_meta": (ImportRecord, self._import),
+            "freeze": (Provenance, self._freeze),
+            "verify": (Verdict, self._verify),
         }[stage]
-        return records.write_record(stage, "m", f"{stage}.json", work)
+        with recording.recording(stage, recording.begun(kind, "m"), f"{stage}.json") as record:
+            work(record)
+        return record
 
-    def load(self, stage: str) -> dict:
-        return records.load(f"{stage}.json")
+    def _import(self, record: ImportRecord) -> None:
+        import_model.import_and_rehearse(self.source, self._settings, record)
 
-    def _verify(self, facts: dict) -> dict:
-        return verify_model.verify(self.load("import_meta"), self.load("freeze"), self._frozen, self._settings, facts)
+    def _freeze(self, record: Provenance) -> None:
+        imported = recording.load("import_meta.json", ImportRecord)
+        freeze_model.freeze(imported, self._settings, self._frozen, record)
+
+    def _verify(self, record: Verdict) -> None:
+        imported, frozen = recording.load("import_meta.json", ImportRecord), recording.load("freeze.json", Provenance)
+        verify_model.verify(imported, frozen, self._frozen, self._settings, record)
 
 
-def is_to_be_tried_again(record: dict) -> bool:
-    return record["cause"] == "changed" in TRANSIENT and record["transient"]
+def find_nothing(settings, record: ImportRecord) -> None:
+    """What a trial run says that changes nothing."""
+    record.batches, record.rehearsal, record.stale_shapes = [], "", ""
+
+
+def judged_file() -> JudgedFile:
+    return recording.load("judged.json", JudgedFile)
+
+
+def is_to_be_tried_again(record: Record) -> bool:
+    return record.cause == "changed" in TRANSIENT and record.transient
 
 
 @pytest.mark.parametrize("stage", ["import_meta", "freeze", "verify"])
 def test_each_file_that_is_gone_when_a_stage_begins(model, stage):
     order = ["import_meta", "freeze", "verify"]
     for earlier in order[: order.index(stage)]:
-        assert model.run(earlier)["cause"] == ""
+        assert model.run(earlier).cause == ""
     for path in model.files:
         path.rename("aside")
         record = model.run(stage)
         assert is_to_be_tried_again(record), (path, record)
-        assert path.name in record["message"] and "deleted" in record["message"]
+        assert path.name in record.message and "deleted" in record.message
         os.rename("aside", path)
-    assert model.run(stage)["cause"] == ""
+    assert model.run(stage).cause == ""
 
 
 class Counter:
@@ -105,7 +121,7 @@ class Counter:
 
 @pytest.mark.parametrize("stage", ["import_meta", "freeze"])
 def test_files_that_are_deleted_at_any_moment(model, stage, monkeypatch, tmp_path):
-    monkeypatch.setattr(import_model, "rehearse", lambda settings, facts: None)
+    monkeypatch.setattr(import_model, "rehearse", find_nothing)
     if stage == "freeze":
         model.run("import_meta")
     shutil.copytree("zoo", "kept")
@@ -115,8 +131,8 @@ def test_files_that_are_deleted_at_any_moment(model, stage, monkeypatch, tmp_pat
         with monkeypatch.context() as patch:
             counter = Counter(patch, count, model.delete)
             record = model.run(stage)
-        ends.add("undisturbed" if counter.left > 0 else record["cause"])
-        assert record["cause"] == "" or is_to_be_tried_again(record), (count, record)
+        ends.add("undisturbed" if counter.left > 0 else record.cause)
+        assert record.cause == "" or is_to_be_tried_again(record), (count, record)
         shutil.rmtree("zoo")
         shutil.copytree("kept", "zoo")
     assert count > 4 and "changed" in ends
@@ -125,7 +141,7 @@ def test_files_that_are_deleted_at_any_moment(model, stage, monkeypatch, tmp_pat
 @pytest.mark.parametrize("harm", ["delete", "replace"])
 def test_files_that_change_while_tensorflow_restores_them(model, harm, monkeypatch):
     for stage in ("import_meta", "freeze"):
-        assert model.run(stage)["cause"] == ""
+        assert model.run(stage).cause == ""
     real = sides.CheckpointSide._restore
 
     def restore(side, session):
@@ -166,7 +182,7 @@ def test_a_checkpoint_that_is_written_anew_while_it_is_read_is_not_corrupt(tmp_p
         real(file, offset, view)
         if ".data-" in file.path:
             view[0] ^= 1
-            os.utime(f"{model.source['prefix']}.index")
+            os.utime(f"{model.source.prefix}.index")
 
     monkeypatch.setattr(sstable.StoredFile, "read_into", other_shard)
     assert is_to_be_tried_again(model.run("freeze"))
@@ -178,18 +194,18 @@ def test_a_frozen_graph_to_judge_that_is_gone(tmp_path, monkeypatch):
     model = Model(tmp_path)
     for stage in ("import_meta", "freeze"):
         model.run(stage)
-    settings = json.dumps(stages.default_settings(judge="frozen_graph.pb"))
-    arguments = ["--model", "m", "--source", json.dumps(model.source), "--settings", settings]
+    settings = json.dumps(msgspec.to_builtins(stages.default_settings(judge="frozen_graph.pb")))
+    arguments = ["--model", "m", "--source", json.dumps(msgspec.to_builtins(model.source)), "--settings", settings]
     real = foreign.read
     with monkeypatch.context() as patch:
         patch.setattr(foreign, "read", lambda path: os.rename(path, "aside") or real(path))
         judge.main([*arguments, "judged.json", "judged.csv"])
-    assert is_to_be_tried_again(records.load("judged.json"))
+    assert is_to_be_tried_again(judged_file())
     judge.main([*arguments, "judged.json", "judged.csv"])
-    assert records.load("judged.json")["cause"] == "unreadable", "it was not there when the run began"
+    assert judged_file().cause == "unreadable", "it was not there when the run began"
     os.rename("aside", "frozen_graph.pb")
     judge.main([*arguments, "judged.json", "judged.csv"])
-    assert records.load("judged.json")["status"] == "verified"
+    assert judged_file().status == "verified"
 
 
 @pytest.mark.parametrize("option", ["input_checkpoint", "input_meta_graph"])
@@ -198,13 +214,12 @@ def test_what_is_wrong_with_files_that_the_settings_name_is_no_change(tmp_path, 
         shutil.copytree(SAMPLE_ZOO / name, tmp_path / "zoo" / name)
     monkeypatch.chdir(tmp_path)
     source, other = (stages.sources(tmp_path / "zoo")[name] for name in ("linear/model.ckpt", "v1_format/model.ckpt"))
-    chosen = stages.default_settings(**{option: other["prefix" if option == "input_checkpoint" else "meta"]})
+    chosen = stages.default_settings(**{option: other.prefix if option == "input_checkpoint" else other.meta})
     source = overrides.apply(source, chosen)
     assert all(os.path.exists(path) for path in graph_sources.seen(source))
-    record = records.write_record(
-        "m", "m", "r.json", lambda facts: import_model.import_and_rehearse(source, chosen, facts)
-    )
-    assert record["cause"] not in ("", "changed") and not record["transient"]
+    with recording.recording("import_meta", recording.begun(ImportRecord, "m"), "r.json") as record:
+        import_model.import_and_rehearse(source, chosen, record)
+    assert record.cause not in ("", "changed") and not record.transient
 
 
 @pytest.mark.slow

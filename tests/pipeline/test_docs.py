@@ -1,6 +1,5 @@
 """The README says what the code does."""
 
-import json
 import re
 import runpy
 import subprocess
@@ -9,6 +8,7 @@ import sys
 import pytest
 
 from conftest import HOME, SAMPLE_ZOO
+from permafrost import recording, whole_files
 from permafrost.layout import MADE_FILES
 from permafrost.outcome import CAUSES, STATUSES, TRANSIENT
 from permafrost.report.tables.summary import SUMMARY
@@ -54,8 +54,8 @@ def test_the_frozen_graph_is_used_as_the_readme_says(tmp_path, monkeypatch, caps
     (example,) = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
     directory = tmp_path / "frozen" / "lookup_table" / "model.ckpt"
     record = imported(sources(SAMPLE_ZOO)["lookup_table/model.ckpt"])
-    facts, _ = frozen(record, directory)
-    (directory / "provenance.json").write_text(json.dumps(facts))
+    provenance, _ = frozen(record, directory)
+    whole_files.write_json(directory / "provenance.json", recording.content(provenance))
     monkeypatch.chdir(tmp_path)
     exec(example, {})
     assert "array(" in capsys.readouterr().out

@@ -52,11 +52,11 @@ def test_same_bytes_as_tensorflow_where_its_answer_is_right(real_zoo, manifest, 
         except Problem as problem:
             assert problem.cause == "unknown_output", (id, problem.message)  # another of several networks
             continue
-        facts, path = frozen(record, tmp_path)
-        if facts["repairs"]:
+        provenance, path = frozen(record, tmp_path)
+        if provenance.repairs:
             repaired.append(id)
             continue
         nodes = [name.partition(":")[0] for name in outputs]
-        assert path.read_bytes() == frozen_by_tensorflow(record["prefix"], record["meta"], nodes), id
+        assert path.read_bytes() == frozen_by_tensorflow(record.prefix, record.meta, nodes), id
         equal.append(id)
     assert len({id.partition("/")[0] for id in equal}) >= 12, (equal, repaired)

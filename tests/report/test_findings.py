@@ -6,8 +6,10 @@ import tensorflow as tf
 
 import kinds
 from judged import saved
+from permafrost import recording
 from permafrost.graph.metagraph import read_meta_graph
 from permafrost.graph.protos import graph_pb2
+from permafrost.records import Provenance
 from permafrost.report import graph_findings, state_findings
 from permafrost.stages import list_model
 from stages import frozen, imported
@@ -47,7 +49,7 @@ def test_an_op_with_a_clock(tmp_path):
 def test_a_restore_that_computes(tmp_path):
     """After what it restores, the saver's restore assigns something of its own to a variable."""
     record = imported(saved(kinds.plain(False), tmp_path), outputs=["out"])
-    meta_graph = read_meta_graph(record["meta"])
+    meta_graph = read_meta_graph(record.meta)
     assert not list(state_findings.of_restore(meta_graph))
     nodes = {node.name: node for node in meta_graph.graph_def.node}
     restored = next(node for node in nodes.values() if node.op == "Assign" and node.name.startswith("save/"))
@@ -204,12 +206,12 @@ def test_a_variable_that_the_checkpoint_lacks(tmp_path):
 
 def test_what_the_trial_run_found(tmp_path):
     record = imported(saved(kinds.plain(False), tmp_path), outputs=["out"])
-    record |= {"batches": [64], "rehearsal": ""}
-    (row,) = list_model.findings(record, {"status": "failed"}, None, None, [])
+    record.batches, record.rehearsal = [64], ""
+    (row,) = list_model.findings(record, recording.begun(Provenance, "m"), None, None, [])
     assert (row["severity"], row["finding"]) == ("warning", "fixed_batch")
     assert "64" in row["advice"]
-    record |= {"batches": [2, 3], "rehearsal": "node 'a': bad"}
-    (row,) = list_model.findings(record, {"status": "failed"}, None, None, [])
+    record.batches, record.rehearsal = [2, 3], "node 'a': bad"
+    (row,) = list_model.findings(record, recording.begun(Provenance, "m"), None, None, [])
     assert row["finding"] == "did_not_run"
 
 

@@ -1,6 +1,5 @@
 """ops.csv, frozen_ops.csv and variables.csv: tensors as TensorFlow prints them, and never an exception."""
 
-import json
 import subprocess
 import sys
 import time
@@ -11,17 +10,18 @@ import pytest
 import tensorflow as tf
 
 import list_ops
-from permafrost import records
-from permafrost.graph import graph_sources
+from permafrost import recording, whole_files
 from permafrost.graph.metagraph import read_meta_graph
 from permafrost.graph.protos import graph_pb2, meta_graph_pb2
 from permafrost.outcome import Problem
+from permafrost.records import ImportRecord, Provenance, Record, failure
 from permafrost.report import op_listing
 from permafrost.report.op_listing import Graph
 from permafrost.report.tables.findings import FINDINGS
 from permafrost.report.tables.ops import OPS
 from permafrost.report.tables.variables import VARIABLES
 from permafrost.stages import list_model
+from written_records import said, whole
 
 pytestmark = pytest.mark.only_imports
 
@@ -218,6 +218,7 @@ def model(tmp_path, sum_graph):
     variable = {
         "op": "VariableV2",
         "dtype": "int32",
+        "dtype_enum": 3,
         "shape": [],
         "bytes": 4,
         "key": "renamed",
@@ -225,24 +226,27 @@ def model(tmp_path, sum_graph):
         "box": None,
     }
     imported = {
-        "status": "ok",
         "prefix": str(tmp_path / "a model"),
         "weights": "raw",
         "inputs": {},
-        "graph": graph_sources.describe(str(tmp_path / "a model.meta")),
+        "graph": graph_of(tmp_path / "a model.meta"),
         "variables": [
             {"variable": "var2", **variable},
             {"variable": "var3", **variable, "shape": None, "bytes": None, "key": "", "slice": "0,2:1,3"},
         ],
     }
-    write(tmp_path, imported, {"status": "ok", "inputs": {}, "tensors": [{"node": "var2"}]})
+    tensor = {"node": "var2", "key": "renamed", "box": None, "shape": [], "bytes": 4}
+    write(tmp_path, whole(ImportRecord, **imported), whole(Provenance, tensors=[tensor]))
     return tmp_path
 
 
 def write(directory: Path, imported: dict, provenance: dict) -> None:
     for name, facts in {"import.json": imported, "provenance.json": provenance}.items():
-        whole = dict.fromkeys(records.WHOLE[name, "ok"]) if facts["status"] == "ok" else {}
-        (directory / name).write_text(json.dumps(records.success() | whole | facts))
+        whole_files.write_json(directory / name, facts)
+
+
+def graph_of(path: Path | str) -> dict:
+    return {"form": "meta_graph", "path": str(path)}
 
 
 def arguments(directory: Path) -> list[str]:
@@ -280,9 +284,9 @@ def test_the_tables(model):
 def test_how_long_it_took_is_in_its_record(model, monkeypatch):
     monkeypatch.setattr(list_model, "variables", lambda *args: time.sleep(0.3) or [])
     assert list_ops.main(arguments(model)) == 0
-    timing = records.load(model / "list_ops.json")["timing"]
-    assert timing["stage"] == "list_ops" and timing["seconds"] >= 0.3
-    assert timing["cpu_seconds"] >= 0 and timing["peak_mb"] > 10
+    timing = recording.load(model / "list_ops.json", Record).timing
+    assert timing.stage == "list_ops" and timing.seconds >= 0.3
+    assert timing.cpu_seconds >= 0 and timing.peak_mb > 10
 
 
 def headers_only(path: Path, columns) -> bool:
@@ -294,8 +298,8 @@ def test_without_a_meta_graph_there_are_headers_only(tmp_path, meta):
     path = tmp_path / "x.meta"
     if meta == "garbage":
         path.write_bytes(b"\x00\xff" * 50)
-    imported = {"status": "failed", "graph": graph_sources.describe(str(path) if meta else "")}
-    write(tmp_path, imported, {"status": "failed"})
+    failed = said(failure("import_meta", Problem("truncated", "")))
+    write(tmp_path, failed | {"graph": graph_of(path if meta else "")}, failed)
     (tmp_path / "frozen_graph.pb").write_bytes(b"stale")
     assert list_ops.main(arguments(tmp_path)) == 0
     assert headers_only(tmp_path / "ops.csv", OPS.header)
@@ -367,13 +371,13 @@ def test_a_fault_of_the_machine_is_noted_beside_the_tables(model, monkeypatch, c
     with monkeypatch.context() as broken:
         broken.setattr(op_listing.runner, "run", failing)
         assert list_ops.main(arguments(model)) == 0
-    found = records.load(note)
-    assert (found["status"], found["model"]) == ("failed" if is_noted else "ok", "a/b")
-    assert (found["cause"], found["transient"]) == ((cause, True) if is_noted else ("", False))
+    found = recording.load(note, Record)
+    assert (found.status, found.model) == ("failed" if is_noted else "ok", "a/b")
+    assert (found.cause, found.transient) == ((cause, True) if is_noted else ("", False))
     stated = pd.read_csv(model / "ops.csv", keep_default_na=False)
     assert len(stated) and not any(stated["output"]), "what the graph itself says"
     assert list_ops.main(arguments(model)) == 0
-    assert records.load(note)["status"] == "ok" and all(pd.read_csv(model / "frozen_ops.csv")["output"])
+    assert recording.load(note, Record).status == "ok" and all(pd.read_csv(model / "frozen_ops.csv")["output"])
 
 
 def test_real_meta_graphs_are_listed_as_tensorflow_itself_prints_them(real_zoo):

@@ -60,7 +60,10 @@ def test_paths_and_users_are_in_findings_alone(tmp_path):
         "b": failed("b", "no_meta_graph", f"{PRIVATE} is missing", rf"copy C:\Users\bob.jones\b.meta to {own}"),
     }
     records["a"]["import"] |= {"prefix": f"{own}/a", "outputs_why": f"see {PRIVATE}", "findings": [f"of {PRIVATE}"]}
-    records["a"]["provenance"] |= {"repairs": [f"{PRIVATE}: gone"], "options": {"file": PRIVATE}}
+    records["a"]["provenance"] |= {
+        "repairs": [{"repair": f"{PRIVATE}: gone", "node": "a"}],
+        "versions": {"file": PRIVATE},
+    }
     for model in records:
         (tmp_path / "reports" / "models" / model).mkdir(parents=True)
         advice = f"it holds {PRIVATE}, found in {own}/a.meta"
@@ -209,19 +212,31 @@ def test_files_that_cannot_be_read_are_left_out(tmp_path, name, content):
     assert made["op_types"] and ("graph" in made) == (name != "graph.svg" or bool(content) and content != b"\xff\xfe")
 
 
-def test_fields_of_odd_types_make_no_odd_page(tmp_path):
-    records = records_of("a", control=7, timing={"stage": "verify", "seconds": float("nan")}, environment=[1])
-    records["import"] |= {
-        "inputs": {"x": 3, "y": {"shape": "z"}},
-        "op_types": {"A": "x", "B": None, "C": 2},
-        "timing": 1,
-    }
-    records["provenance"] |= {"op_types": {"A": [1]}, "sha256": 3, "repairs": [None, 3, {"a": 1}], "inputs": []}
+ODD = {
+    "import": ({"inputs": {"x": 3}}, {"op_types": {"A": "x"}}, {"timing": 1}),
+    "provenance": ({"op_types": {"A": [1]}}, {"sha256": 3}, {"repairs": [None]}, {"inputs": []}),
+    "verify": ({"control": 7}, {"environment": [1]}, {"timing": {"stage": "verify"}}),
+}
+
+
+@pytest.mark.parametrize(("name", "changed"), [(name, changed) for name, found in ODD.items() for changed in found])
+def test_a_record_with_a_field_of_an_odd_type_is_left_out(tmp_path, name, changed):
+    records = records_of("a")
+    records[name] |= changed
     write_zoo(tmp_path, {"a": records})
     made = details.detail(tmp_path / "frozen", tmp_path / "reports", "a", (as_is, as_is))
     json.dumps(made, allow_nan=False)
-    assert made["repairs"] == ["None", "3", "1"]
-    assert data_of(write_page(tmp_path, {"a": records}))["details"]["a"]["inputs"]["of"] == 2
+    shown = {"import": "inputs", "provenance": "repairs", "verify": "control"}
+    assert {key for key in shown.values() if key in made} == {"inputs", "repairs"} - {shown[name]}
+    assert data_of(write_page(tmp_path, {"a": records}))["details"]["a"] == made
+
+
+def test_a_number_that_json_lacks_makes_no_odd_page(tmp_path):
+    timing = {"stage": "verify", "seconds": float("nan"), "cpu_seconds": 1, "peak_mb": 1}
+    write_zoo(tmp_path, {"a": records_of("a", timing=timing)})
+    made = details.detail(tmp_path / "frozen", tmp_path / "reports", "a", (as_is, as_is))
+    json.dumps(made, allow_nan=False)
+    assert made["timings"]["rows"][2][1] == "nan"
 
 
 def test_the_times_of_all_stages_are_shown(tmp_path):

@@ -184,7 +184,11 @@ def test_hostile_names_are_text(tmp_path, opened):
         records[model]["import"] |= {"tensorflow_version": text, "outputs": [text], "outputs_why": text}
         records[model]["import"]["inputs"] = {text: {"dtype": text, "shape": [text, None], "why": text}}
         records[model]["import"]["op_types"] = {text: 3, "Add": 1}
-        records[model]["provenance"] |= {"repairs": [text], "options": {text: text}, "op_types": {text: 2, "Add": 1}}
+        records[model]["provenance"] |= {
+            "repairs": [{"repair": text, "node": text}],
+            "versions": {text: text},
+            "op_types": {text: 2, "Add": 1},
+        }
         (tmp_path / "reports" / "models" / model).mkdir(parents=True)
         write_tables(
             tmp_path,

@@ -10,8 +10,12 @@ import yaml
 import kinds
 from conftest import SAMPLE_ZOO
 from judged import saved
+from permafrost import recording
+from permafrost.outcome import Problem
+from permafrost.records import ImportRecord, failure
 from permafrost.report import settings_file
 from stages import frozen, imported
+from written_records import made
 from zoo_runs import Workspace
 
 v1 = tf.compat.v1
@@ -53,12 +57,12 @@ KINDS = {"sparse": sparse, "sequence": sequence, "flags": flags_and_rates, "text
 def test_what_is_found_again_with_the_settings_is_the_same(kind, tmp_path):
     source = saved(KINDS[kind], tmp_path)
     first = imported(source)
-    content = settings_file.text("settings.yaml", [("an/id: {odd}", first | {"status": "ok"})])
+    content = settings_file.text("settings.yaml", [("an/id: {odd}", first)])
     found = yaml.safe_load(content)["models"]["an/id: {odd}"]
     second = imported(source, **found)
-    assert second["outputs"] == first["outputs"]
+    assert second.outputs == first.outputs
     described = [
-        {name: {k: v for k, v in spec.items() if k not in ("why", "open")} for name, spec in record["inputs"].items()}
+        {name: {k: v for k, v in spec.items() if k not in ("why", "open")} for name, spec in record.inputs.items()}
         for record in (first, second)
     ]
     for name, spec in described[0].items():
@@ -73,18 +77,17 @@ def test_what_is_found_again_with_the_settings_is_the_same(kind, tmp_path):
 
 
 def test_alternatives_and_failures_are_comments():
-    record = {
-        "status": "ok",
-        "outputs": ["a"],
-        "outputs_ranking": [
+    record = made(
+        ImportRecord,
+        outputs=["a"],
+        outputs_ranking=[
             {"name": "a", "score": 5, "chosen": True, "reasons": ["good"]},
             {"name": "b\n: é", "score": 1, "chosen": False, "reasons": ["not so\ngood é"]},
         ],
-        "inputs": {"x:0": {"kind": "default", "shape": [], "why": "has a default"}},
-        "batches": [],
-        "rehearsal": "it\nfailed",
-    }
-    failed = {"status": "failed", "cause": "truncated", "message": "too\nshort"}
+        inputs={"x:0": {"kind": "default", "shape": [], "why": "has a default"}},
+        rehearsal="it\nfailed",
+    )
+    failed = recording.begun(ImportRecord, "n", failure("import_meta", Problem("truncated", "too\nshort")))
     content = settings_file.text("s.yaml", [("m", record), ("n", failed)])
     assert yaml.safe_load(content) == {"models": {"m": {"outputs": ["a"], "inputs": {}}}}
     assert content.isascii()

@@ -15,7 +15,7 @@ from permafrost.report.tables.findings import FINDINGS
 from permafrost.report.tables.op_types import OP_TYPES
 from permafrost.report.tables.summary import SUMMARY
 from permafrost.report.tables.timings import TIMINGS
-from written_records import TABLES, records_of, write_zoo
+from written_records import TABLES, records_of, said, write_zoo
 
 
 def run(home: Path) -> int:
@@ -64,7 +64,7 @@ def test_a_verified_model(tmp_path):
         "frozen_crc32c": "0123abcd",
         "trials": 3,
         "max_abs_diff": 0.0,
-        "repairs": "Assign -> Identity: a; devices cleared",
+        "repairs": "Assign -> Identity: a",
         "findings": "one; two",
     }
     timings = read(tmp_path, "timings")
@@ -81,7 +81,7 @@ def test_a_verified_model(tmp_path):
 
 
 def test_a_failed_model_keeps_what_is_known(tmp_path):
-    outcome = {**failure("import_meta", Problem("missing_shard", "shard 1 of 2 is missing")), "hint": ""}
+    outcome = said(failure("import_meta", Problem("missing_shard", "shard 1 of 2 is missing"))) | {"hint": ""}
     timing = {"stage": "verify", "seconds": 0.1, "cpu_seconds": 0.1, "peak_mb": 10}
     write_zoo(
         tmp_path,
@@ -131,23 +131,32 @@ def test_a_status_that_is_none_is_a_failure(tmp_path, status):
     assert (row["status"], row["cause"]) == ("failed", "internal") and "verify.json" in row["message"]
 
 
-def test_fields_of_odd_types_are_blank(tmp_path):
-    records = records_of("a", trials="many", max_abs_diff="big", message=["x", None], timing=7)
-    records["import"] |= {
-        "nodes": 1.5,
-        "variables": 3,
-        "op_types": [1],
-        "inputs": None,
-        "step": 10**30,
-        "producer": True,
-    }
-    records["provenance"] |= {"frozen_nodes": None, "repairs": 5, "op_types": {"Add": "x"}}
+ODD = {
+    "import": (
+        {"nodes": 1.5}, {"variables": 3}, {"op_types": [1]}, {"inputs": None}, {"step": "1"}, {"producer": True},
+    ),
+    "provenance": ({"frozen_nodes": None}, {"repairs": 5}, {"op_types": {"Add": "x"}}),
+    "verify": ({"trials": "many"}, {"max_abs_diff": "big"}, {"message": ["x", None]}, {"timing": 7}),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("name", "changed"), [(name, changed) for name, found in ODD.items() for changed in found])
+def test_a_record_with_a_field_of_an_odd_type_is_none(tmp_path, name, changed):
+    records = records_of("a")
+    records[name] |= changed
     write_zoo(tmp_path, {"a": records})
     assert run(tmp_path) == 0
     row = read(tmp_path, "summary").loc[0]
-    blank = ("trials", "nodes", "variables", "frozen_nodes", "step", "producer", "inputs", "repairs")
-    assert [row[column] for column in blank] == [""] * len(blank)
-    assert read(tmp_path, "op_types")["frozen_nodes"].tolist() == [""]
+    assert (row["status"], row["cause"]) == ("failed", "internal")
+    assert f"a/{name}.json cannot be read: it is not a record" in row["message"]
+
+
+def test_a_number_that_no_column_holds_is_blank(tmp_path):
+    records = records_of("a")
+    records["import"] |= {"step": 10**30}
+    write_zoo(tmp_path, {"a": records})
+    assert run(tmp_path) == 0
+    assert pd.isna(read(tmp_path, "summary").loc[0]["step"]) or read(tmp_path, "summary").loc[0]["step"] == ""
 
 
 @pytest.mark.parametrize("value", [0.1, 1e-45, float("inf"), 3])

@@ -93,9 +93,9 @@ def frozen_values(zoo: Path, directory: Path, weights: str) -> dict[str, np.ndar
     record = imported(source, **chosen)
     provenance, path = frozen(record, directory, **chosen)
     found = judging.judge(record, provenance, str(path), default_settings(**chosen), os.getcwd())
-    assert "finding" not in found and found["match"] == "bitwise"
+    assert not found.finding and found.measured.match == "bitwise"
     nodes = v1.GraphDef.FromString(path.read_bytes()).node
-    variables = {variable["variable"] for variable in record["variables"]}
+    variables = {variable.variable for variable in record.variables}
     return {node.name: tf.make_ndarray(node.attr["value"].tensor) for node in nodes if node.name in variables}
 
 

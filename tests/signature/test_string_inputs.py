@@ -79,14 +79,14 @@ def test_strings_run(build, tmp_path):
     with kinds.control_flow(1):
         record = imported(saved(build, tmp_path), outputs=["out"])
     record = rehearse(record, outputs=["out"])
-    assert not record["rehearsal"]
-    facts, path = frozen(record, tmp_path / "frozen")
-    check_judgement(record, facts, path)
+    assert not record.rehearsal
+    provenance, path = frozen(record, tmp_path / "frozen")
+    check_judgement(record, provenance, path)
 
 
 def test_words_of_a_table_are_its_keys(tmp_path):
     record = imported(saved(table, tmp_path), outputs=["out"])
-    made = feeds.make(record["inputs"], 0, 20, ".")["words:0"]
+    made = feeds.make(record.inputs, 0, 20, ".")["words:0"]
     assert set(made.tolist()) == {b"ice", b"snow"}
 
 

@@ -19,12 +19,12 @@ NEVER = re.compile(
 def test_outputs_and_inputs_are_found(build, tmp_path):
     outputs, inputs = training_graphs.WANTED[build]
     record = imported(saved(build, tmp_path))
-    chosen = {tensor_name(name)[0] for name in record["outputs"]}
-    assert outputs <= chosen, record["outputs_why"]
+    chosen = {tensor_name(name)[0] for name in record.outputs}
+    assert outputs <= chosen, record.outputs_why
     assert not [name for name in chosen if NEVER.search(name)]
     assert len(chosen) <= 3 * len(outputs), chosen
     record = rehearse(record)
-    assert not record["rehearsal"]
-    assert {tensor_name(name)[0] for name in record["outputs"]} == chosen
-    drawn = {name for name, spec in record["inputs"].items() if spec["kind"] not in ("value", "default")}
+    assert not record.rehearsal
+    assert {tensor_name(name)[0] for name in record.outputs} == chosen
+    drawn = {name for name, spec in record.inputs.items() if spec["kind"] not in ("value", "default")}
     assert {tensor_name(name)[0] for name in drawn} == inputs

@@ -11,14 +11,16 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from conftest import SAMPLE_ZOO
-from permafrost import config_schema, records
+from permafrost import config_schema, recording
 from permafrost import settings as config_settings
 from permafrost.graph import graph_sources
 from permafrost.graph.index import tensor_name
 from permafrost.graph.metagraph import read_meta_graph
-from permafrost.outcome import CAUSES, Problem
+from permafrost.outcome import CAUSES, OK, Problem
+from permafrost.records import ImportRecord, Limits, Model, Provenance, Record
 from permafrost.sandbox import limits
 from permafrost.stages import freeze_model, import_model, list_model
 from stages import default_settings, sources
@@ -43,26 +45,27 @@ MODELS = (
 )
 
 
-def ended(work) -> dict:
+def ended(kind: type[Record], work) -> Record:
     """The record of a stage that did `work`; nothing but a cause of its own is let through."""
     path = Path(os.environ["PYTEST_DIRECTORY"], "record.json")
-    record = records.write_record("stage", "a", path, lambda facts: limits.held({"timeout": 60}, work, facts))
-    assert record["cause"] != "internal", record["message"]
-    assert record["cause"] in CAUSES or not record["cause"]
+    with recording.recording("stage", recording.begun(kind, "a"), path) as record:
+        limits.held(Limits(timeout=60), work, record)
+    assert record.cause != "internal", record.message
+    assert record.cause in CAUSES or not record.cause
     return record
 
 
-def import_and_freeze(source: dict, chosen: dict) -> dict:
+def import_and_freeze(source: Model, chosen: dict) -> Record:
     """The last record of importing and freezing a model, with what the trial run adds to the first put in its place."""
-    record = ended(lambda facts: import_model.import_model(source, chosen, facts))
-    if record["status"] != records.OK:
+    record = ended(ImportRecord, lambda record: import_model.import_model(source, chosen, record))
+    if record.status != OK:
         return record
     import_model.ranking(record)
-    record |= {"batches": [], "rehearsal": "", "stale_shapes": ""}
+    record.batches, record.rehearsal, record.stale_shapes = [], "", ""
     pb = Path(os.environ["PYTEST_DIRECTORY"], "frozen_graph.pb")
-    provenance = ended(lambda facts: freeze_model.provenance(record, chosen, pb, facts))
+    provenance = ended(Provenance, lambda made: freeze_model.freeze(record, chosen, pb, made))
     frozen = list_model.frozen_graph_of(provenance, pb)
-    list_model.findings(record, provenance, graph_sources.read(record["graph"]), frozen, [])
+    list_model.findings(record, provenance, graph_sources.read(record.graph), frozen, [])
     list_model.picture(provenance, frozen)
     return provenance
 
@@ -74,7 +77,7 @@ def originals(tmp_path_factory):
     found = {}
     for name in MODELS:
         source = next(iter(sources(SAMPLE_ZOO / name).values()))
-        found[name] = (source, read_meta_graph(source["meta"]).SerializeToString())
+        found[name] = (source, read_meta_graph(source.meta).SerializeToString())
     yield found
     del os.environ["PYTEST_DIRECTORY"]
 
@@ -188,7 +191,7 @@ def scalar(data, field, known: list[str]):
 @given(st.sampled_from(MODELS), st.integers(1, 4), st.data())
 def test_mutated_meta_graphs(originals, name, changes, data):
     source, content = originals[name]
-    meta_graph = read_meta_graph(source["meta"])
+    meta_graph = read_meta_graph(source.meta)
     meta_graph.ParseFromString(content)
     known = [node.name for node in meta_graph.graph_def.node] + [node.op for node in meta_graph.graph_def.node]
     known += [function.signature.name for function in meta_graph.graph_def.library.function]
@@ -198,20 +201,20 @@ def test_mutated_meta_graphs(originals, name, changes, data):
     path = Path(os.environ["PYTEST_DIRECTORY"], "mutated.meta")
     path.write_bytes(meta_graph.SerializeToString())
     outputs = data.draw(st.just("auto") | st.lists(texts(known).filter(bool), min_size=1, max_size=2))
-    import_and_freeze(source | {"meta": str(path)}, default_settings(outputs=outputs))
+    import_and_freeze(replace(source, meta=str(path)), default_settings(outputs=outputs))
 
 
 @pytest.mark.parametrize("text", ["x:\u00b2", "y0:" + "9" * 5000, "y0:99999999999", "x:-1", ":0", "x:"])
 def test_an_input_that_names_no_tensor_is_refused(originals, text):
     source, content = originals["linear"]
-    meta_graph = read_meta_graph(source["meta"])
+    meta_graph = read_meta_graph(source.meta)
     node = next(node for node in meta_graph.graph_def.node if node.op in ("MatMul", "Mul", "AddV2", "Add"))
     node.input[0] = text
     path = Path(os.environ["PYTEST_DIRECTORY"], "odd.meta")
     path.write_bytes(meta_graph.SerializeToString())
-    record = import_and_freeze(source | {"meta": str(path)}, default_settings(outputs=[node.name]))
-    assert record["cause"] == "bad_meta_graph"
-    assert repr(node.name) in record["message"] and len(record["message"]) < 500
+    record = import_and_freeze(replace(source, meta=str(path)), default_settings(outputs=[node.name]))
+    assert record.cause == "bad_meta_graph"
+    assert repr(node.name) in record.message and len(record.message) < 500
 
 
 @pytest.mark.parametrize(
@@ -250,7 +253,7 @@ def inputs(draw, known: list[str]) -> dict:
 @given(st.sampled_from(MODELS), st.data())
 def test_made_up_settings(originals, name, data):
     source, _ = originals[name]
-    known = [node.name for node in read_meta_graph(source["meta"]).graph_def.node]
+    known = [node.name for node in read_meta_graph(source.meta).graph_def.node]
     names = st.lists(texts(known), max_size=3)
     likely = {
         "outputs": names,

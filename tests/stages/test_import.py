@@ -11,6 +11,7 @@ import yaml
 from google.protobuf import text_format
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 import kinds
 from conftest import SAMPLE_ZOO
@@ -40,18 +41,18 @@ def only_source(directory) -> dict:
 
 def test_variables_have_the_keys_that_the_saver_restores():
     found = sources(SAMPLE_ZOO)
-    averages = {v["variable"]: v["key"] for v in imported(found["ema/model.ckpt"])["variables"] if v["key"]}
+    averages = {v.variable: v.key for v in imported(found["ema/model.ckpt"]).variables if v.key}
     assert averages and all(key == f"{name}/ExponentialMovingAverage" for name, key in averages.items())
-    parts = [v for v in imported(found["partitioned/model.ckpt"])["variables"] if "/part_" in v["variable"]]
-    assert len(parts) >= 3 and all(v["slice"] and v["key"] == v["variable"].rpartition("/part_")[0] for v in parts)
+    parts = [v for v in imported(found["partitioned/model.ckpt"]).variables if "/part_" in v.variable]
+    assert len(parts) >= 3 and all(v.slice and v.key == v.variable.rpartition("/part_")[0] for v in parts)
 
 
 def test_variables_cover_the_checkpoint_as_tensorflow_reads_it():
     for id, source in sources(SAMPLE_ZOO).items():
         if id.startswith("broken_"):
             continue
-        shapes = tf.compat.v1.train.NewCheckpointReader(source["prefix"]).get_variable_to_shape_map()
-        keys = {v["key"] for v in imported(source)["variables"]} - {""}
+        shapes = tf.compat.v1.train.NewCheckpointReader(source.prefix).get_variable_to_shape_map()
+        keys = {v.key for v in imported(source).variables} - {""}
         # The EMA's checkpoint also holds the raw weights, which its inference graph does not restore.
         assert keys <= set(shapes) if id.startswith("ema/") else keys == set(shapes), id
 
@@ -82,7 +83,7 @@ def test_a_text_meta_graph_is_read_as_the_binary_one(copy):
     path.write_text(text_format.MessageToString(binary))
     assert read_meta_graph(path) == binary
     record = imported(only_source(directory))
-    assert record["outputs"]
+    assert record.outputs
 
 
 @pytest.mark.parametrize("keep", [0.1, 0.5, 0.9, 0.999])
@@ -184,7 +185,7 @@ def test_a_variable_that_is_restored_twice(key, tmp_path):
     path.write_bytes(meta_graph.SerializeToString())
     (source,) = sources(tmp_path).values()
     if key == "w":
-        assert {row["variable"]: row["key"] for row in imported(source, outputs=["out"])["variables"]}["w"] == "w"
+        assert {row.variable: row.key for row in imported(source, outputs=["out"]).variables}["w"] == "w"
     else:
         problem = problem_of(imported, source, outputs=["out"])
         assert problem.cause == "bad_meta_graph" and "'w'" in problem.message and "'b'" in problem.message
@@ -222,7 +223,7 @@ def test_an_output_that_cannot_be_fetched_is_refused(output, word):
 
 def test_a_handle_is_no_output():
     found = sources(SAMPLE_ZOO)["lookup_table/model.ckpt"]
-    nodes = read_meta_graph(found["meta"]).graph_def.node
+    nodes = read_meta_graph(found.meta).graph_def.node
     table = next(node.name for node in nodes if node.op == "HashTableV2")
     problem = problem_of(imported, found, outputs=[table])
     assert problem.cause == "unknown_output" and "resource" in problem.message
@@ -262,8 +263,8 @@ def test_a_restore_into_an_identity_of_itself_ends(copy):
             if node.op == "Assign" and node.name.startswith("save/"):
                 node.input[0] = "loop"
 
-    variables = edited(copy("linear"), edit, outputs=["predictions"])["variables"]
-    assert variables and all(v["key"] == v["variable"] for v in variables), "names are what is left to go by"
+    variables = edited(copy("linear"), edit, outputs=["predictions"]).variables
+    assert variables and all(v.key == v.variable for v in variables), "names are what is left to go by"
 
 
 def test_tensor_names_from_an_identity_of_itself_are_refused(copy):
@@ -306,8 +307,8 @@ def test_a_restore_that_no_saver_wrote_is_refused(copy, edit):
 
 
 def test_a_restore_into_an_identity_of_nothing_ends(copy):
-    variables = edited(copy("linear"), assign_to_empty_identity, outputs=["predictions"])["variables"]
-    assert variables and all(v["key"] == v["variable"] for v in variables)
+    variables = edited(copy("linear"), assign_to_empty_identity, outputs=["predictions"]).variables
+    assert variables and all(v.key == v.variable for v in variables)
 
 
 def drop_input(node):
@@ -387,13 +388,13 @@ def test_a_table_that_only_a_control_input_fills_is_left_alone(copy):
     def edit(graph_def, nodes):
         graph_def.node.add(name="filler", op="InitializeTableV2", input=["^input_holder"])
 
-    assert edited(copy("linear"), edit, outputs=["predictions"])["outputs"] == ["predictions"]
+    assert edited(copy("linear"), edit, outputs=["predictions"]).outputs == ["predictions"]
 
 
 def test_op_definitions_have_the_ops_inside_functions(tmp_path):
     kinds.save(kinds.SAME["functional cond over resources"], tmp_path)
     record = edited(tmp_path, lambda graph_def, nodes: None, outputs=["out"])
-    assert "MatMul" in record["op_definitions"] and "MatMul" not in record["op_types"]
+    assert "MatMul" in record.op_definitions and "MatMul" not in record.op_types
 
 
 def test_a_function_that_calls_itself_is_refused(tmp_path):
@@ -421,7 +422,7 @@ MUTATED = ("resource_variables/model.ckpt", "cond/model.ckpt", "lstm_while/lstm.
 def test_mutated_graphs_end_in_a_problem_or_a_frozen_graph(id, data):
     """Whatever a node says, importing and freezing give a result or a Problem, and soon."""
     source = sources(SAMPLE_ZOO)[id]
-    meta_graph = read_meta_graph(source["meta"])
+    meta_graph = read_meta_graph(source.meta)
     nodes = meta_graph.graph_def.node
     names = [node.name for node in nodes]
     for _ in range(data.draw(st.integers(1, 3))):
@@ -450,11 +451,11 @@ def test_mutated_graphs_end_in_a_problem_or_a_frozen_graph(id, data):
         path = Path(directory) / "model.ckpt.meta"
         path.write_bytes(meta_graph.SerializeToString())
         try:
-            record = imported(source | {"meta": str(path)})
-            facts, frozen_graph = frozen(record, Path(directory) / "frozen")
+            record = imported(replace(source, meta=str(path)))
+            provenance, frozen_graph = frozen(record, Path(directory) / "frozen")
         except Problem as problem:
             assert problem.message
         else:
             graph_def = graph_pb2.GraphDef.FromString(frozen_graph.read_bytes())
-            assert all(row["advice"] for row in graph_findings.of_frozen(graph_def, set(facts["inputs"].values())))
+            assert all(row["advice"] for row in graph_findings.of_frozen(graph_def, set(provenance.inputs.values())))
             assert yaml.safe_load(settings_file.text("x", [("model", record)]))["models"]["model"]["outputs"]

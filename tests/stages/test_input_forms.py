@@ -7,15 +7,17 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from google.protobuf import text_format
+from msgspec.structs import replace
 from tensorflow.core.framework import variable_pb2
 from tensorflow.python.tools import freeze_graph, saved_model_utils
 
 import kinds
 from conftest import sparse
 from fresh_process import in_fresh_process
-from permafrost.graph.graph_sources import describe, read
+from judged import verified
+from permafrost.graph.graph_sources import read
 from permafrost.graph.metagraph import read_meta_graph
-from permafrost.stages import verify_model
+from permafrost.records import Graph
 from permafrost.zoo import overrides
 from stages import default_settings, frozen, imported, problem_of, sources
 
@@ -33,13 +35,8 @@ def frozen_graph(zoo: Path, directory: Path, **chosen) -> tuple[dict, dict, Path
     return record, *frozen(record, directory, **chosen)
 
 
-def verified(record, provenance, path, chosen) -> dict:
-    facts: dict = {}
-    return verify_model.verify(record, provenance, path, default_settings(timeout=120, **chosen), facts) | facts
-
-
 def check_verified(record, provenance, path, **chosen) -> None:
-    found = in_fresh_process(verified, record, provenance, path, chosen)
+    found = in_fresh_process(verified, record, provenance, path, default_settings(timeout=120, **chosen))
     assert (found["status"], found["match"]) == ("verified", "bitwise"), found
 
 
@@ -70,15 +67,15 @@ def plain(tmp_path) -> Path:
 @pytest.mark.parametrize("form", ["meta_graph", "graph_def", "saved_model"])
 def test_a_file_too_large_for_a_graph_is_not_read(tmp_path, form):
     sparse(tmp_path / "saved_model.pb", 40 * 10**9)
-    graph = describe(str(tmp_path / "saved_model.pb")) | {"form": form}
+    graph = Graph(form=form, path=str(tmp_path / "saved_model.pb"))
     problem = problem_of(read, graph)
     assert problem.cause == "bad_meta_graph" and f"it has {40 * 10**9} bytes" in problem.message
 
 
 def test_another_graph_may_be_named_where_the_meta_graph_is_too_large(plain):
     sparse(plain / "zoo" / "model.ckpt.meta", 40 * 10**9)
-    assert the_source(plain / "zoo")["problem"]["cause"] == "bad_meta_graph"
-    assert the_source(plain / "zoo", input_meta_graph=str(plain / "other.meta"))["problem"] is None
+    assert the_source(plain / "zoo").problem.cause == "bad_meta_graph"
+    assert the_source(plain / "zoo", input_meta_graph=str(plain / "other.meta")).problem is None
 
 
 @pytest.mark.parametrize("graph", ["graph.pb", "graph.pbtxt"])
@@ -90,10 +87,10 @@ def test_a_graph_def_with_a_checkpoint(plain, graph, saver):
     right = theirs(
         input_graph_def=meta_graph.graph_def,
         input_saver_def=meta_graph.saver_def if saver else None,
-        input_checkpoint=record["prefix"],
+        input_checkpoint=record.prefix,
     )
     assert path.read_bytes() == right
-    assert not provenance["repairs"]
+    assert not provenance.repairs
     check_verified(record, provenance, path, **chosen)
 
 
@@ -101,7 +98,7 @@ def test_a_meta_graph_from_elsewhere(plain):
     chosen = {"input_meta_graph": str(plain / "other.meta")}
     record, _, path = frozen_graph(plain / "zoo", plain / "frozen", **chosen)
     meta_graph = read_meta_graph(plain / "other.meta")
-    assert path.read_bytes() == theirs(input_checkpoint=record["prefix"], input_meta_graph_def=meta_graph)
+    assert path.read_bytes() == theirs(input_checkpoint=record.prefix, input_meta_graph_def=meta_graph)
 
 
 def test_a_checkpoint_from_elsewhere(plain):
@@ -111,14 +108,14 @@ def test_a_checkpoint_from_elsewhere(plain):
     shutil.copy(plain / "other.meta", plain / "zoo" / "model.ckpt.meta")
     chosen = {"input_checkpoint": str(other / "model.ckpt")}
     record, provenance, path = frozen_graph(plain / "zoo", plain / "frozen", **chosen)
-    assert record["prefix"] == chosen["input_checkpoint"]
+    assert record.prefix == chosen["input_checkpoint"]
     check_verified(record, provenance, path, **chosen)
 
 
 def test_the_binary_option_is_believed(plain):
-    graph = describe(str(plain / "graph.pbtxt"), form="graph_def", binary=True)
+    graph = Graph(form="graph_def", path=str(plain / "graph.pbtxt"), binary=True)
     assert problem_of(read, graph).cause == "bad_meta_graph"
-    assert read(graph | {"binary": False}).graph_def.node
+    assert read(replace(graph, binary=False)).graph_def.node
 
 
 @pytest.mark.parametrize(
@@ -126,8 +123,8 @@ def test_the_binary_option_is_believed(plain):
 )
 def test_a_file_that_is_not_there_is_the_models_problem(plain, option):
     shutil.copy(plain / "other.meta", plain / "zoo" / "model.ckpt.meta")
-    problem = the_source(plain / "zoo", **{option: str(plain / "gone")})["problem"]
-    assert problem["cause"] == "unreadable" and "gone" in problem["message"]
+    problem = the_source(plain / "zoo", **{option: str(plain / "gone")}).problem
+    assert problem.cause == "unreadable" and "gone" in problem.message
 
 
 def test_names_of_the_saver_are_honoured(plain):
@@ -176,7 +173,7 @@ def test_variable_lists_and_devices_as_freeze_graph_has_them(plain, option, clea
     chosen = {"input_graph": str(plain / "graph.pb"), option: ["w"], "clear_devices": clear_devices}
     record, provenance, path = frozen_graph(plain / "zoo", plain / "frozen", **chosen)
     right = theirs(
-        input_checkpoint=record["prefix"],
+        input_checkpoint=record.prefix,
         input_graph_def=meta_graph.graph_def,
         clear_devices=clear_devices,
         variable_names_whitelist="w" if "allow" in option else "",
@@ -197,7 +194,7 @@ def test_a_graph_without_a_saver_is_restored_as_a_new_saver_would(tmp_path):
         v1.train.import_meta_graph(str(zoo / "model.ckpt.meta")).restore(session, str(zoo / "model.ckpt"))
         right = session.run("out:0", feed)
     record, provenance, path = frozen_graph(zoo, tmp_path / "frozen")
-    assert {row["key"] for row in record["variables"]} == {"w"}
+    assert {row.key for row in record.variables} == {"w"}
     with tf.Graph().as_default(), v1.Session() as session:
         tf.import_graph_def(v1.GraphDef.FromString(path.read_bytes()), name="")
         assert np.array_equal(session.run("out:0", feed), right)
@@ -242,7 +239,7 @@ def test_a_saved_model_is_a_model_of_the_zoo(tmp_path):
     (id,) = sources(zoo)
     assert id == "export/saved_model"
     record = imported(the_source(zoo))
-    assert record["outputs"] == ["out"] and "serving_default" in record["outputs_why"]
+    assert record.outputs == ["out"] and "serving_default" in record.outputs_why
     provenance, path = frozen(record, tmp_path / "frozen")
     directory = str(zoo / "export")
     graph_def = saved_model_utils.get_meta_graph_def(directory, "serve").graph_def
@@ -288,7 +285,7 @@ def test_an_object_based_saved_model_is_told(tmp_path):
     module = tf.Module()
     module.w = tf.Variable([1.0])
     tf.saved_model.save(module, str(tmp_path / "zoo" / "export"))
-    assert the_source(tmp_path / "zoo")["problem"]["cause"] == "tf2_checkpoint"
+    assert the_source(tmp_path / "zoo").problem.cause == "tf2_checkpoint"
 
 
 def averaged() -> None:

@@ -3,6 +3,8 @@
 import os
 import shutil
 
+from permafrost.records import Model, Settings
+
 os.environ.setdefault("CUDA_VISIBLE_DEVICES", "-1")
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
@@ -18,7 +20,9 @@ import kinds
 from conftest import SAMPLE_ZOO
 from fresh_process import in_fresh_process
 from frozen_by_tensorflow import frozen_by_tensorflow
+from permafrost import recording
 from permafrost.outcome import Problem
+from permafrost.records import JudgedFile
 from permafrost.stages import judge_file
 from stages import default_settings, sources
 from zoo_runs import Workspace
@@ -26,20 +30,20 @@ from zoo_runs import Workspace
 v1 = tf.compat.v1
 
 
-def judged(path: Path, source: dict, **settings) -> dict:
+def judged(path: Path, source: Model, **settings) -> dict:
     """The outcome and facts of the stage."""
     return in_fresh_process(_judged, str(path), source, default_settings(timeout=120, **settings))
 
 
-def _judged(path: str, source: dict, settings: dict) -> dict:
-    facts: dict = {}
-    outcome = judge_file.judge(path, source, settings, facts)
-    return facts | outcome
+def _judged(path: str, source: Model, settings: Settings) -> dict:
+    record = recording.begun(JudgedFile, "m")
+    rows = judge_file.judge(path, source, settings, record)
+    return recording.content(record) | {"rows": rows}
 
 
-def theirs(source: dict, outputs: list[str], path: Path, change=None) -> Path:
+def theirs(source: Model, outputs: list[str], path: Path, change=None) -> Path:
     """What freeze_graph writes for a model, after change(GraphDef)."""
-    content = frozen_by_tensorflow(source["prefix"], source["meta"], outputs)
+    content = frozen_by_tensorflow(source.prefix, source.meta, outputs)
     if change:
         graph_def = v1.GraphDef.FromString(content)
         change(graph_def)

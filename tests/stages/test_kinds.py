@@ -15,11 +15,11 @@ from stages import frozen, imported, problem_of, sources
 @pytest.mark.parametrize("kind", kinds.SAME)
 def test_the_same_bytes_as_tensorflow(kind, tmp_path):
     record = imported(saved(kinds.SAME[kind], tmp_path), outputs=["out"])
-    facts, path = frozen(record, tmp_path / "frozen")
+    provenance, path = frozen(record, tmp_path / "frozen")
     ours = path.read_bytes()
-    assert with_our_names(frozen_by_tensorflow(record["prefix"], record["meta"], ["out"]), ours) == ours
-    assert not facts["repairs"]
-    check_judgement(record, facts, path)
+    assert with_our_names(frozen_by_tensorflow(record.prefix, record.meta, ["out"]), ours) == ours
+    assert not provenance.repairs
+    check_judgement(record, provenance, path)
 
 
 @pytest.mark.parametrize("version", ["V1", "V2"])
@@ -28,23 +28,23 @@ def test_the_same_bytes_in_every_format(version, sharded, tmp_path):
     options = {"write_version": getattr(tf.compat.v1.train.SaverDef, version), "sharded": sharded}
     record = imported(saved(kinds.partitioned(0, 3), tmp_path, **options), outputs=["out"])
     ours = frozen(record, tmp_path / "frozen")[1].read_bytes()
-    assert ours == frozen_by_tensorflow(record["prefix"], record["meta"], ["out"])
+    assert ours == frozen_by_tensorflow(record.prefix, record.meta, ["out"])
 
 
 @pytest.mark.parametrize("kind", kinds.REPAIRED)
 def test_right_where_tensorflow_is_not(kind, tmp_path):
     record = imported(saved(kinds.REPAIRED[kind], tmp_path), outputs=["out"])
-    facts, path = frozen(record, tmp_path / "frozen")
+    provenance, path = frozen(record, tmp_path / "frozen")
     # TensorFlow stumbles over a variable as a cond's predicate, though nothing is to be repaired there.
-    assert facts["repairs"] or kind == "tflearn's dropout"
-    check_judgement(record, facts, path)
+    assert provenance.repairs or kind == "tflearn's dropout"
+    check_judgement(record, provenance, path)
     assert not usable(record)
 
 
 def test_a_resource_variable_is_read_by_a_node_of_any_name(tmp_path):
     """freeze_graph looks for `<variable>/Read/ReadVariableOp` alone."""
     source = saved(kinds.plain(True), tmp_path)
-    meta_graph = read_meta_graph(source["meta"])
+    meta_graph = read_meta_graph(source.meta)
     kept = [node for node in meta_graph.graph_def.node if not node.name.endswith("/Read/ReadVariableOp")]
     assert len(kept) < len(meta_graph.graph_def.node)
     for node in kept:
@@ -52,11 +52,11 @@ def test_a_resource_variable_is_read_by_a_node_of_any_name(tmp_path):
         node.input[:] = [text.replace("ReadVariableOp", "Fetched") for text in node.input]
     del meta_graph.graph_def.node[:]
     meta_graph.graph_def.node.extend(kept)
-    with open(source["meta"], "wb") as file:
+    with open(source.meta, "wb") as file:
         file.write(meta_graph.SerializeToString())
     record = imported(sources(tmp_path)["model.ckpt"], outputs=["out"])
     with pytest.raises((KeyError, ValueError)):
-        frozen_by_tensorflow(record["prefix"], record["meta"], ["out"])
+        frozen_by_tensorflow(record.prefix, record.meta, ["out"])
     check_judgement(record, *frozen(record, tmp_path / "frozen"))
 
 
@@ -78,9 +78,9 @@ def test_the_judge_knows_by_itself_what_the_freezer_refuses(kind, tmp_path, monk
         monkeypatch.setattr(writes._Settling, name, lambda *args: None)
     monkeypatch.setattr(writes, "_refuse_twins", lambda *args: None)
     record = imported(saved(kinds.REFUSED[kind][0], tmp_path), outputs=["out"])
-    facts, path = frozen(record, tmp_path / "frozen")
+    provenance, path = frozen(record, tmp_path / "frozen")
     graph_def = tf.compat.v1.GraphDef.FromString(path.read_bytes())
-    problem = problem_of(nodes.check, read_meta_graph(record["meta"]), graph_def, facts["cuts"], ["out"])
+    problem = problem_of(nodes.check, read_meta_graph(record.meta), graph_def, provenance.cuts, ["out"])
     assert problem.cause == "structure_differs"
 
 
@@ -102,10 +102,10 @@ CHECKED = [
 def test_the_structure_of_each_node_is_checked(kind, tmp_path):
     """Whatever is done to one node of what the outputs need, in the graph or in a function, is noticed."""
     record = imported(saved((kinds.SAME | kinds.REPAIRED)[kind], tmp_path), outputs=["out"])
-    facts, path = frozen(record, tmp_path / "frozen")
-    meta_graph = read_meta_graph(record["meta"])
+    provenance, path = frozen(record, tmp_path / "frozen")
+    meta_graph = read_meta_graph(record.meta)
     right = tf.compat.v1.GraphDef.FromString(path.read_bytes())
-    nodes.check(meta_graph, right, facts["cuts"], record["outputs"])
+    nodes.check(meta_graph, right, provenance.cuts, record.outputs)
     for where, name in [(part, node.name) for part, node in parts(right)]:
         attributes = {key for part, node in parts(right) if (part, node.name) == (where, name) for key in node.attr}
         of_attributes = [other_value_of(key) for key in sorted(attributes - FREE)]
@@ -113,7 +113,7 @@ def test_the_structure_of_each_node_is_checked(kind, tmp_path):
             wrong = tf.compat.v1.GraphDef.FromString(path.read_bytes())
             node = next(node for part, node in parts(wrong) if (part, node.name) == (where, name))
             if damage(node):
-                problem = problem_of(nodes.check, meta_graph, wrong, facts["cuts"], record["outputs"])
+                problem = problem_of(nodes.check, meta_graph, wrong, provenance.cuts, record.outputs)
                 assert problem.cause == "structure_differs", node
 
 

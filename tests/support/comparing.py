@@ -1,7 +1,6 @@
 """Whether a verified frozen graph gives what TensorFlow itself gives in plain sessions, on feeds of its own."""
 
 import contextlib
-import json
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -35,19 +34,19 @@ def compared(build, directory: Path) -> Outcome:
     try:
         record = imported(source, outputs=["y"])
         provenance, path = frozen(record, directory / "frozen")
-        found = judging.judge(record, json.loads(json.dumps(provenance)), str(path), default_settings(), str(directory))
+        found = judging.judge(record, provenance, str(path), default_settings(), str(directory))
     except Problem as problem:
         return Outcome(f"{problem.cause}: {problem.message}")
-    if "finding" in found:
-        return Outcome("{cause}: {message}".format(**found["finding"]))
-    unordered = any("in no order" in repair["repair"] for repair in provenance["repairs"])
+    if found.finding:
+        return Outcome(f"{found.finding.cause}: {found.finding.message}")
+    unordered = any("in no order" in repair.repair for repair in provenance.repairs)
     with tf.Graph().as_default() as ours:
         tf.import_graph_def(v1.GraphDef.FromString(path.read_bytes()), name="")
     with tf.Graph().as_default() as theirs:
-        saver = v1.train.import_meta_graph(record["meta"])
+        saver = v1.train.import_meta_graph(record.meta)
 
     def restored(session, feed: np.ndarray):
-        saver.restore(session, record["prefix"])
+        saver.restore(session, record.prefix)
         return _value(session, feed)
 
     return Outcome("verified", unordered, _differences(ours, theirs, restored))

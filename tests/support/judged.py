@@ -1,11 +1,15 @@
 """Models of the kinds: saved, tried, and judged, each by the function that its stage calls."""
 
+import msgspec
 import tensorflow as tf
 
 import kinds
 from fresh_process import in_fresh_process
 from frozen_by_tensorflow import frozen_by_tensorflow
+from permafrost import recording
+from permafrost.judge.judging import Judgement
 from permafrost.outcome import VERIFIED
+from permafrost.records import ImportRecord, Provenance, Settings, Verdict
 from permafrost.stages import import_model, verify_model
 from stages import default_settings, sources
 
@@ -21,9 +25,17 @@ def saved(build, directory, **options):
     return source
 
 
-def verified(record, provenance, path) -> dict:
-    facts: dict = {}
-    return verify_model.verify(record, provenance, path, default_settings(timeout=120), facts) | facts
+def verified(record: ImportRecord, provenance: Provenance, path, chosen: Settings | None = None) -> dict:
+    """What verify.json says of a model, with the rows of its table."""
+    verdict = recording.begun(Verdict, "m")
+    rows = verify_model.verify(record, provenance, path, chosen or default_settings(timeout=120), verdict)
+    return recording.content(verdict) | {"rows": rows}
+
+
+def said(judgement: Judgement) -> dict:
+    """What the judge measured, with `rows`, and `finding` where there is one."""
+    found = recording.content(judgement.measured) | {"rows": judgement.rows}
+    return found | ({"finding": msgspec.to_builtins(judgement.finding)} if judgement.finding else {})
 
 
 def check_judgement(record, provenance, path) -> None:
@@ -35,7 +47,7 @@ def check_judgement(record, provenance, path) -> None:
 def usable(record) -> bool:
     """Whether TensorFlow's own frozen graph can be run as it is, without what only its checkpoint knows."""
     try:
-        theirs = frozen_by_tensorflow(record["prefix"], record["meta"], ["out"])
+        theirs = frozen_by_tensorflow(record.prefix, record.meta, ["out"])
     except (ValueError, AttributeError, KeyError, tf.errors.OpError):
         return False
     graph_def = tf.compat.v1.GraphDef.FromString(theirs)
@@ -63,10 +75,10 @@ def usable(record) -> bool:
     return True
 
 
-def rehearse(record: dict, **changes) -> dict:
+def rehearse(record: ImportRecord, **changes) -> ImportRecord:
     return in_fresh_process(_rehearse, record, default_settings(**{"timeout": 120} | changes))
 
 
-def _rehearse(record: dict, settings: dict) -> dict:
+def _rehearse(record: ImportRecord, settings: Settings) -> ImportRecord:
     import_model.rehearse(settings, record)
     return record

@@ -7,6 +7,7 @@ from pathlib import Path
 import crc32c
 
 from permafrost.graph.protos import tensor_bundle_pb2
+from permafrost.records import Model
 from permafrost.zoo import discovery
 
 LFS = b"version https://git-lfs.github.com/spec/v1\noid sha256:" + b"0" * 64 + b"\nsize 136513620\n"
@@ -84,10 +85,10 @@ def scan(zoo: Path, cache: dict | None = None) -> list[discovery.Candidate]:
     return discovery.scan([str(zoo)], [], {} if cache is None else cache)
 
 
-def models(zoo: Path, rule="latest") -> dict[str, dict]:
+def models(zoo: Path, rule="latest") -> dict[str, Model]:
     found = discovery.select(scan(zoo), lambda series, zoo: rule)
-    assert len({model["id"] for model in found}) == len(found)
-    return {model["id"]: model for model in found}
+    assert len({model.id for model in found}) == len(found)
+    return {model.id: model for model in found}
 
 
 def only(zoo: Path) -> discovery.Candidate:
@@ -96,7 +97,7 @@ def only(zoo: Path) -> discovery.Candidate:
 
 
 def cause(candidate: discovery.Candidate) -> str:
-    return candidate.problem["cause"] if candidate.problem else ""
+    return candidate.problem.cause if candidate.problem else ""
 
 
 def change(zoo: Path, name: str, content: bytes) -> bool:

@@ -15,13 +15,13 @@ from permafrost.report import csv_files
 from permafrost.report.tables.findings import FINDINGS
 from permafrost.report.tables.variables import VARIABLES
 from permafrost.report.tables.verification import VERIFICATION
-from written_records import TABLES, records_of, write_zoo
+from written_records import TABLES, records_of, said, write_zoo
 
 
 def failed(model: str, cause: str, message: str, hint: str = "") -> dict[str, dict]:
     """The records of a model that could not be imported."""
     outcome = failure("import_meta", Problem(cause, message, hint))
-    return {name: {**outcome, "model": model} for name in ("import", "provenance", "verify")}
+    return {name: {**said(outcome), "model": model} for name in ("import", "provenance", "verify")}
 
 
 def write_tables(home: Path, model: str, **replaced: list[list]) -> None:

@@ -3,18 +3,61 @@
 import json
 import os
 from pathlib import Path
+from typing import TypeVar
 
-from permafrost.records import success
+import msgspec
+
+from permafrost.records import ImportRecord, Model, Outcome, Provenance, Record, Verdict, success
 from permafrost.zoo import state_file
 
+R = TypeVar("R", bound=Record)
+
 TABLES = ("summary", "timings", "op_types", "findings")
+
+
+# The least that a record says where all went well, field by field.
+_LEAST = {
+    "prefix": "", "files": [], "graph": {"form": "meta_graph", "path": ""}, "variables": [], "outputs": [],
+    "inputs": {}, "op_types": {}, "checkpoint_bytes": 0, "findings": [], "batches": [], "stale_shapes": "",
+    "rehearsal": "", "sha256": {},
+    "frozen_bytes": 0, "frozen_crc32c": "", "frozen_nodes": 0, "frozen_variables": 0, "tensors": [], "initializers": [],
+    "cuts": {}, "repairs": [], "match": "", "behaviour": "", "trials": 0, "max_abs_diff": None,
+}  # fmt: skip
+
+
+_MODEL = {"zoo": "zoo", "directory": "zoo", "step": None, "format": "v2", "bytes": 7, "meta": "", "files": []}
+
+
+def said(outcome: Outcome) -> dict:
+    """What a file says of how a stage ended."""
+    return msgspec.to_builtins(outcome)
+
+
+def whole(kind: type[Record], **facts) -> dict:
+    """The least that the file of a record of this kind says where all went well, with some facts more."""
+    return said(success(kind.good)) | {field: _LEAST[field] for field in sorted(kind.whole)} | facts
+
+
+def made(kind: type[R], **facts) -> R:
+    """Such a record."""
+    return msgspec.convert(whole(kind, **facts), kind)
+
+
+def variable(name: str, **facts) -> dict:
+    """A variable of an import record."""
+    return {"variable": name, "op": "VariableV2", "dtype": "float32", "dtype_enum": 1, "shape": []} | facts
+
+
+def model_of(name: str, **facts) -> Model:
+    """A model as discovery found it."""
+    return Model(**_MODEL | {"id": name, "series": name, "prefix": f"zoo/{name}"} | facts)
 
 
 def records_of(model: str, seconds: float = 1.5, **changes) -> dict[str, dict]:
     """The records of a model that was verified; `changes` are to its verify.json."""
     timing = {"cpu_seconds": 1.0, "peak_mb": 100.5, "seconds": seconds}
     imported = {
-        **success(),
+        **whole(ImportRecord),
         "model": model,
         "prefix": f"zoo/{model}",
         "step": 100,
@@ -22,7 +65,7 @@ def records_of(model: str, seconds: float = 1.5, **changes) -> dict[str, dict]:
         "tensorflow_version": "1.12.0",
         "producer": 27,
         "nodes": 28,
-        "variables": [{"variable": "W1"}, {"variable": "B1"}],
+        "variables": [variable("W1"), variable("B1")],
         "op_types": {"Add": 3, "SaveV2": 1},
         "inputs": {
             "x": {"kind": "uniform", "dtype": "float32", "shape": [None, 3], "why": "floats"},
@@ -32,25 +75,23 @@ def records_of(model: str, seconds: float = 1.5, **changes) -> dict[str, dict]:
         "outputs_why": "the only end",
         "checkpoint_bytes": 3_000_000_000,
         "findings": ["one", "two"],
-        "graph": {},
         "batches": [2, 3],
         "rehearsal": "",
         "timing": {"stage": "import_meta", **timing},
     }
     provenance = {
-        **success(),
+        **whole(Provenance),
         "model": model,
         "frozen_nodes": 9,
         "frozen_variables": 2,
         "frozen_bytes": 500,
         "frozen_crc32c": "0123abcd",
         "op_types": {"Add": 2, "Const": 2},
-        **{"outputs": [], "inputs": {}, "sha256": {}, "tensors": [], "initializers": [], "cuts": {}},
-        "repairs": [{"repair": "Assign -> Identity", "node": "a"}, "devices cleared"],
+        "repairs": [{"repair": "Assign -> Identity", "node": "a"}],
         "timing": {"stage": "freeze", **timing},
     }
     verified = {
-        **success("verified"),
+        **whole(Verdict),
         "model": model,
         "match": "tolerance",
         "behaviour": "random",
@@ -62,7 +103,7 @@ def records_of(model: str, seconds: float = 1.5, **changes) -> dict[str, dict]:
         "import": imported,
         "provenance": provenance,
         "verify": {**verified, "timing": {"stage": "verify", **timing}, **changes},
-        "list_ops": {**success(), "model": model, "timing": {"stage": "list_ops", **timing}},
+        "list_ops": {**whole(Record), "model": model, "timing": {"stage": "list_ops", **timing}},
     }
 
 
@@ -74,11 +115,6 @@ def write_zoo(home: Path, records: dict[str, dict[str, dict]], **of_model) -> No
         for name, record in found.items():
             path = frozen / "provenance.json" if name == "provenance" else reports / f"{name}.json"
             path.write_text(json.dumps(record))
-    models = [
-        {"id": model, "series": model, "prefix": f"zoo/{model}", "step": None, "format": "v2", "bytes": 7}
-        | {"findings": [], "problem": None, **of_model}
-        for model in reversed(records)
-    ]
-    state_file.keep(
-        state_file.handed({"version": 1, "candidates": [], "models": models, "cache": {}}), home / "state.json"
-    )
+    models = [model_of(name, **of_model) for name in reversed(records)]
+    state = state_file.State(candidates=[], models=models, cache={})
+    state_file.keep(state_file.handed(state), home / "state.json")

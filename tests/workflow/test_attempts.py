@@ -1,15 +1,18 @@
 """What does not hold any more gets a token, which stays the same until it is tried again; what holds has none."""
 
+import json
 import os
 import shutil
 from pathlib import Path
 
 import pytest
 
-from permafrost import records
+from permafrost import whole_files
 from permafrost.checkpoint.unchanged import stamp_of
-from permafrost.outcome import VERIFIED, Problem
+from permafrost.outcome import Problem
+from permafrost.records import ImportRecord, JudgedFile, Provenance, Record, Verdict, failure
 from permafrost.workflow.attempts import Attempts
+from written_records import said, whole
 
 MODELS = ("a/one", "a/two", "b")
 STAGES = ("import_meta", "freeze", "verify", "judge", "list_ops")
@@ -26,17 +29,15 @@ def make(model: str) -> None:
     graph = Path("frozen", model, "frozen_graph.pb")
     graph.parent.mkdir(parents=True)
     graph.write_bytes(f"graph of {model}".encode())
-    described = {"frozen_bytes": graph.stat().st_size, "frozen_crc32c": records.checksum(graph)}
-    described["frozen_stamp"] = records.stamp(graph)
-    records.write_json(graph.with_name("provenance.json"), whole("provenance.json", model) | described)
-    for name in ("import.json", "verify.json"):
-        records.write_json(Path("reports", "models", model, name), whole(name, model))
+    described = {"frozen_bytes": graph.stat().st_size, "frozen_crc32c": whole_files.checksum(graph)}
+    described["frozen_stamp"] = whole_files.stamp(graph)
+    whole_files.write_json(graph.with_name("provenance.json"), whole(Provenance, model=model) | described)
+    for name, kind in {"import.json": ImportRecord, "verify.json": Verdict}.items():
+        whole_files.write_json(Path("reports", "models", model, name), whole(kind, model=model))
 
 
-def whole(name: str, model: str) -> dict:
-    """A record of that file name of a model with which all went well."""
-    status = VERIFIED if name in ("verify.json", "judged.json") else records.OK
-    return records.success(status) | dict.fromkeys(records.WHOLE[name, status]) | {"model": model}
+def read(path: Path) -> dict:
+    return json.loads(path.read_text())
 
 
 def tokens() -> dict[tuple[str, str], str]:
@@ -48,7 +49,7 @@ def tokens() -> dict[tuple[str, str], str]:
 
 def fail_for_now(model: str) -> str:
     path = Path("reports", "models", model, "import.json")
-    records.write_json(path, records.load(path) | {"transient": True})
+    whole_files.write_json(path, read(path) | {"transient": True})
     return "import_meta"
 
 
@@ -60,9 +61,9 @@ def cut_record(model: str) -> str:
 
 def lose_a_fact(model: str) -> str:
     path = Path("frozen", model, "provenance.json")
-    record = records.load(path)
+    record = read(path)
     del record["frozen_crc32c"]
-    records.write_json(path, record)
+    whole_files.write_json(path, record)
     return "freeze"
 
 
@@ -96,7 +97,7 @@ def fail_to_list_for_now(model: str) -> str:
 
 def fail_with(problem: Problem, stage: str, name: str, model: str) -> str:
     path = Path("reports", "models", model, name)
-    records.write_json(path, records.failure(stage, problem) | {"model": model})
+    whole_files.write_json(path, said(failure(stage, problem)) | {"model": model})
     return stage
 
 
@@ -135,10 +136,10 @@ def made_again(model: str, stage: str, token: str) -> None:
     names = {"import_meta": "import.json", "verify": "verify.json", "judge": "judged.json", "list_ops": "list_ops.json"}
     path = Path("reports", "models", model, names.get(stage, ""))
     path = Path("frozen", model, "provenance.json") if stage == "freeze" else path
-    record = records.load(path) if path.exists() else records.success() | {"model": model}
+    record = read(path) if path.exists() else whole(Record, model=model)
     if stage == "judge":
-        record = whole("judged.json", model)
-    records.write_json(path, record | ({"attempt": token} if token else {}))
+        record = whole(JudgedFile, model=model)
+    whole_files.write_json(path, record | ({"attempt": token} if token else {}))
 
 
 def test_what_fails_again_gets_another_token():
@@ -146,7 +147,7 @@ def test_what_fails_again_gets_another_token():
     fail_for_now("b")
     first = tokens()["import_meta", "b"]
     path = Path("reports/models/b/import.json")
-    records.write_json(path, records.load(path) | {"attempt": first})
+    whole_files.write_json(path, read(path) | {"attempt": first})
     assert tokens()["import_meta", "b"] not in ("", first)
 
 
@@ -180,8 +181,8 @@ def test_a_corrupt_checkpoint_is_tried_again_once_its_files_are_other_ones():
         make(model)
     shard = Path("model.data-00000-of-00001")
     shard.write_bytes(b"wrong")
-    failed = records.failure("freeze", Problem("corrupt", "")) | {"model": "b"}
-    records.write_json(Path("frozen/b/provenance.json"), failed | {"corrupt": {str(shard): stamp_of(shard)}})
+    failed = said(failure("freeze", Problem("corrupt", ""))) | {"model": "b"}
+    whole_files.write_json(Path("frozen/b/provenance.json"), failed | {"corrupt": {str(shard): stamp_of(shard)}})
     assert tokens() == {}
     mtime = shard.stat().st_mtime_ns
     shard.write_bytes(b"right")
@@ -190,7 +191,7 @@ def test_a_corrupt_checkpoint_is_tried_again_once_its_files_are_other_ones():
     assert first.keys() == {("import_meta", "b"), ("freeze", "b")}
     # It is corrupt still: what the freezer then says holds until the files change again.
     again = failed | {"corrupt": {str(shard): stamp_of(shard)}, "attempt": first["freeze", "b"]}
-    records.write_json(Path("frozen/b/provenance.json"), again)
+    whole_files.write_json(Path("frozen/b/provenance.json"), again)
     assert tokens() == {("freeze", "b"): first["freeze", "b"]}
 
 
@@ -199,6 +200,6 @@ def test_what_a_killed_process_has_begun_to_write_goes_and_nothing_else(tmp_path
     others = [tmp_path / name for name in (".mine.12.tmp", ".ops.csv.tmp", "ops.csv.9.tmp", ".frozen_ops.csv.9.tmp")]
     for path in (*begun, *others):
         path.touch()
-    with records.written_whole(tmp_path / "ops.csv") as temporary:
+    with whole_files.written_whole(tmp_path / "ops.csv") as temporary:
         temporary.touch()
     assert not any(path.exists() for path in begun) and all(path.exists() for path in others)

@@ -1,6 +1,7 @@
 """To parse the Snakefile changes nothing: no file, no directory, no process, whatever Snakemake is asked for."""
 
 import contextlib
+import json
 import os
 import shutil
 import subprocess
@@ -10,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from conftest import HOME, SAMPLE_ZOO
-from permafrost import records
+from permafrost import whole_files
 from zoo_runs import SNAKEMAKE, Workspace, planned_jobs
 
 ASKED = [
@@ -76,7 +77,7 @@ def test_a_fresh_zoo_is_left_as_it_is(workspace, asked):
 def test_what_was_made_is_left_as_it_is_and_what_failed_for_now_is_planned(workspace):
     assert workspace.run("--cores", "1").status == 0
     record = workspace.reports / "models/linear/model.ckpt/import.json"
-    records.write_json(record, records.load(record) | {"transient": True})
+    whole_files.write_json(record, json.loads(record.read_text()) | {"transient": True})
     (workspace.frozen / "linear/model.ckpt/frozen_graph.pb").write_bytes(b"")
     half = workspace.frozen / "linear/model.ckpt/.frozen_graph.pb.1.tmp"
     half.touch()

@@ -6,13 +6,15 @@ import logging
 import shutil
 import subprocess
 
+import msgspec
 import pytest
 from snakemake_interface_logger_plugins.common import LogEvent
 
 from conftest import SAMPLE_ZOO
-from permafrost import records
 from permafrost.outcome import Problem
+from permafrost.records import Verdict, failure
 from permafrost.workflow import progress
+from written_records import whole
 from zoo_runs import Workspace, sample_settings
 
 EXPECTED = {"good": ["verified"], "bad": ["verified"], "known": ["failed/truncated"]}
@@ -38,12 +40,12 @@ def log_verified_job(logger, number: int, model: str) -> None:
 def write_record(reports, model: str, record: dict) -> None:
     path = reports / "models" / model / "verify.json"
     path.parent.mkdir(parents=True)
-    path.write_text(json.dumps(record))
+    path.write_text(json.dumps(record, default=msgspec.to_builtins))
 
 
 def test_bad_models_are_named_as_they_come(tmp_path, logger, capsys):
-    truncated = records.failure("import_meta", Problem("truncated", "it ends too early"))
-    write_record(tmp_path, "good", records.success("verified"))
+    truncated = failure("import_meta", Problem("truncated", "it ends too early"))
+    write_record(tmp_path, "good", whole(Verdict))
     write_record(tmp_path, "bad", truncated)
     write_record(tmp_path, "known", truncated)
     progress.follow(logger, str(tmp_path), EXPECTED.get)
@@ -57,7 +59,7 @@ def test_bad_models_are_named_as_they_come(tmp_path, logger, capsys):
 def test_progress_is_a_line_now_and_then(tmp_path, logger, capsys, monkeypatch):
     now = 1000.0
     monkeypatch.setattr(progress.time, "monotonic", lambda: now)
-    write_record(tmp_path, "bad", records.failure("freeze", Problem("disk_full", "no room")))
+    write_record(tmp_path, "bad", failure("freeze", Problem("disk_full", "no room")))
     progress.follow(logger, str(tmp_path), EXPECTED.get)
     log_verified_job(logger, 1, "bad")
     for done in range(1, 1001):

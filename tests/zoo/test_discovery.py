@@ -103,8 +103,8 @@ def test_what_cannot_be_used_is_a_row_with_its_cause(tmp_path, files, expected, 
     put(tmp_path, **files)
     found = only(tmp_path)
     assert cause(found) == expected
-    assert f"{tmp_path}/{named} " in found.problem["message"] + " "
-    assert found.problem["hint"]
+    assert f"{tmp_path}/{named} " in found.problem.message + " "
+    assert found.problem.hint
 
 
 def test_a_damaged_index_is_a_row(tmp_path):
@@ -164,15 +164,15 @@ def test_the_newest_is_what_checkpoint_names(tmp_path, path):
         put_v2(tmp_path, f"m-{step}")
     says(tmp_path, path)
     model = models(tmp_path)["m"]
-    assert model["step"] == 2 and model["prefix"] == f"{tmp_path}/m-2"
-    assert "m-10 is there too" in model["findings"][0]
+    assert model.step == 2 and model.prefix == f"{tmp_path}/m-2"
+    assert "m-10 is there too" in model.findings[0]
 
 
 def test_the_newest_without_a_checkpoint_file(tmp_path):
     for name in ("m", "m-9", "m-10"):
         put_v2(tmp_path, name)
     model = models(tmp_path)["m"]
-    assert model["step"] == 10 and "this is the highest" in model["findings"][0]
+    assert model.step == 10 and "this is the highest" in model.findings[0]
 
 
 def test_the_newest_where_the_named_step_is_gone(tmp_path):
@@ -180,7 +180,7 @@ def test_the_newest_where_the_named_step_is_gone(tmp_path):
     put_v2(tmp_path, "m-2")
     says(tmp_path, "m-3")
     model = models(tmp_path)["m"]
-    assert model["step"] == 2 and "m-3, which is not there" in model["findings"][0]
+    assert model.step == 2 and "m-3, which is not there" in model.findings[0]
 
 
 @pytest.mark.parametrize(
@@ -192,7 +192,7 @@ def test_a_named_but_broken_step_is_not_replaced(tmp_path, left, expected):
     put(tmp_path, **{left: index()})
     says(tmp_path, "m-3", "m-2")
     model = models(tmp_path)["m"]
-    assert model["step"] == 3 and model["problem"]["cause"] == expected
+    assert model.step == 3 and model.problem.cause == expected
 
 
 def test_a_series_of_which_nothing_is_left_is_one_row(tmp_path):
@@ -200,7 +200,7 @@ def test_a_series_of_which_nothing_is_left_is_one_row(tmp_path):
     says(tmp_path, "/x/gone-3", "/x/gone-1", "/x/gone-2", "../here")
     found = models(tmp_path)
     assert set(found) == {"here", "gone"}
-    assert found["gone"]["step"] == 3 and found["gone"]["problem"]["cause"] == "missing_checkpoint"
+    assert found["gone"].step == 3 and found["gone"].problem.cause == "missing_checkpoint"
 
 
 @pytest.mark.parametrize(
@@ -209,9 +209,9 @@ def test_a_series_of_which_nothing_is_left_is_one_row(tmp_path):
 def test_a_checkpoint_file_of_garbage_hides_nothing(tmp_path, content):
     put_v2(tmp_path, "m-1")
     put(tmp_path, checkpoint=content)
-    assert models(tmp_path)["m"]["problem"] is None
+    assert models(tmp_path)["m"].problem is None
     (tmp_path / "m-1.index").unlink()
-    assert models(tmp_path)["m"]["problem"]["cause"] == "no_index"
+    assert models(tmp_path)["m"].problem.cause == "no_index"
 
 
 @pytest.mark.parametrize("size", [300 << 20, 10**12])
@@ -221,8 +221,8 @@ def test_an_index_with_a_huge_block_is_a_row_and_takes_no_memory(tmp_path, size)
     sparse(tmp_path / "m.index", size, footer(0, 8, 0, size - 53))
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     found = models(tmp_path)
-    assert found["good"]["problem"] is None and found["m"]["problem"]["cause"] == "corrupt"
-    assert "m.index is corrupt: the block at byte 0 claims" in found["m"]["problem"]["message"]
+    assert found["good"].problem is None and found["m"].problem.cause == "corrupt"
+    assert "m.index is corrupt: the block at byte 0 claims" in found["m"].problem.message
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 50 << 10
 
 
@@ -232,7 +232,7 @@ def test_an_index_that_is_larger_than_any_is_a_row(tmp_path):
     size = 300 << 20
     last = block((b"~", handle(0, 8)))
     sparse(tmp_path / "m.index", size, last + footer(0, 8, size - 48 - len(last), len(last) - 5))
-    assert cause(only(tmp_path)) == "corrupt" and f"m.index has {size} bytes" in only(tmp_path).problem["message"]
+    assert cause(only(tmp_path)) == "corrupt" and f"m.index has {size} bytes" in only(tmp_path).problem.message
 
 
 def test_an_index_for_which_there_is_no_memory_is_a_row_until_there_is(tmp_path, monkeypatch):
@@ -241,7 +241,7 @@ def test_an_index_for_which_there_is_no_memory_is_a_row_until_there_is(tmp_path,
     with monkeypatch.context() as patch:
         patch.setattr(reader, "read_index_header", lambda path: bytearray(1 << 62))
         (candidate,) = scan(tmp_path, cache)
-    assert cause(candidate) == "killed" and "m.index" in candidate.problem["message"]
+    assert cause(candidate) == "killed" and "m.index" in candidate.problem.message
     assert scan(tmp_path, cache)[0].problem is None
 
 
@@ -252,7 +252,7 @@ def test_a_graph_larger_than_any_protocol_buffer_is_a_row_and_is_not_read(tmp_pa
     sparse(tmp_path / name, 40 * 10**9)
     wrong = [c for c in scan(tmp_path) if c.meta.endswith(name)]
     assert [cause(c) for c in wrong] == ["bad_meta_graph"]
-    assert f"{name} is no meta graph: it has {40 * 10**9} bytes" in wrong[0].problem["message"]
+    assert f"{name} is no meta graph: it has {40 * 10**9} bytes" in wrong[0].problem.message
 
 
 def test_names_of_which_nothing_is_there_are_a_few_rows(tmp_path):
@@ -262,17 +262,17 @@ def test_names_of_which_nothing_is_there_are_a_few_rows(tmp_path):
     lines = (tmp_path / "checkpoint").read_text().splitlines(keepends=True)
     (tmp_path / "checkpoint").write_text("".join(lines[2:] + lines[:1]))  # the newest one's name comes last
     found = models(tmp_path)
-    missing = {name: model["problem"] for name, model in found.items() if model["problem"]}
-    assert {problem["cause"] for problem in missing.values()} == {"missing_checkpoint"}
-    assert len(missing) == 21 and {"newest", "alone"} < set(missing) and found["here"]["problem"] is None
-    said = [problem["message"] for problem in missing.values() if "more models" in problem["message"]]
+    missing = {name: model.problem for name, model in found.items() if model.problem}
+    assert {problem.cause for problem in missing.values()} == {"missing_checkpoint"}
+    assert len(missing) == 21 and {"newest", "alone"} < set(missing) and found["here"].problem is None
+    said = [problem.message for problem in missing.values() if "more models" in problem.message]
     assert len(said) == 1 and said[0].endswith("and 19981 more models of which nothing is there")
 
 
 def test_as_many_names_as_become_rows_are_rows_and_no_more_is_said(tmp_path):
     put(tmp_path, checkpoint=b"".join(b'all_model_checkpoint_paths: "gone%d-1"\n' % number for number in range(20)))
     found = models(tmp_path)
-    assert len(found) == 20 and not any("more" in model["problem"]["message"] for model in found.values())
+    assert len(found) == 20 and not any("more" in model.problem.message for model in found.values())
 
 
 def test_a_name_that_no_file_can_have_is_left_out(tmp_path):
@@ -320,7 +320,7 @@ def test_a_rule_of_its_own_for_each_series(tmp_path):
     for name in ("a-1", "a-2", "b-1", "b-2"):
         put_v2(tmp_path, name)
     found = discovery.select(scan(tmp_path), {"a": "all", "b": "latest"}.get)
-    assert [model["id"] for model in found] == ["a-1", "a-2", "b"]
+    assert [model.id for model in found] == ["a-1", "a-2", "b"]
 
 
 def test_a_step_and_a_series_of_the_same_spelling(tmp_path):

@@ -25,7 +25,7 @@ def test_the_real_zoo_gives_what_its_manifest_says(real_zoo):
         assert set(on_disk) == set(listed), name
         for prefix, kinds in listed.items():
             assert (on_disk[prefix].format, cause(on_disk[prefix])) == expectation(row, kinds), (name, prefix)
-        newest = {os.path.basename(m["prefix"]) for m in selected if os.path.basename(m["directory"]) == name}
+        newest = {os.path.basename(m.prefix) for m in selected if os.path.basename(m.directory) == name}
         used = row["prefix_used"]
         # Of this one the manifest's author took another step than the one that `checkpoint` names.
         assert used in newest or name == "index_only_vae_compression__xyp8023", name
@@ -47,12 +47,12 @@ def expectation(row: dict, kinds: str) -> tuple[str, str]:
 
 
 def test_the_real_zoo_in_detail(real_zoo):
-    found = {model["id"]: model for model in discovery.select(scan(real_zoo), latest)}
+    found = {model.id: model for model in discovery.select(scan(real_zoo), latest)}
     assert len([identity for identity in found if identity.startswith("handson_dnn_models__0HOON/")]) == 6
-    assert found["dist_mnist__haiy/model.ckpt"]["step"] == 29
-    assert found["convnet_bn_v1__hardmaru/model.ckpt"]["step"] == 0
-    assert found["mtcnn_pnet__AITTSMD/PNet"]["step"] == 18
-    assert "PNet-30" in found["mtcnn_pnet__AITTSMD/PNet"]["findings"][0]
-    assert found["wide_deep_sharded__taiguangxing/model.ckpt"]["shards"] == 2
-    assert found["tf2_sharded_wireless__Lmy0217/model4n.ckpt"]["problem"]["cause"] == "missing_checkpoint"
-    assert found["siamese_v1_and_v2__ardiya/model.ckpt"]["format"] == "V2"
+    assert found["dist_mnist__haiy/model.ckpt"].step == 29
+    assert found["convnet_bn_v1__hardmaru/model.ckpt"].step == 0
+    assert found["mtcnn_pnet__AITTSMD/PNet"].step == 18
+    assert "PNet-30" in found["mtcnn_pnet__AITTSMD/PNet"].findings[0]
+    assert found["wide_deep_sharded__taiguangxing/model.ckpt"].shards == 2
+    assert found["tf2_sharded_wireless__Lmy0217/model4n.ckpt"].problem.cause == "missing_checkpoint"
+    assert found["siamese_v1_and_v2__ardiya/model.ckpt"].format == "V2"

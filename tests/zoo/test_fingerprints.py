@@ -106,7 +106,7 @@ def test_a_damaged_shard_is_a_row_until_it_is_mended(tmp_path):
         rewrite(shard, bytes([content[0] ^ 1]) + content[1:])
         for _ in range(2):
             (found,) = scan(tmp_path, cache)
-            assert cause(found) == "corrupt" and shard.name in found.problem["message"]
+            assert cause(found) == "corrupt" and shard.name in found.problem.message
         time.sleep(0.02)
         rewrite(shard, content)
         assert cause(scan(tmp_path, cache)[0]) == ""
@@ -156,7 +156,7 @@ def test_nothing_heavy_is_loaded_when_nothing_changed(tmp_path, settled):
         "import sys; from permafrost.zoo import state_file\n"
         "state = state_file.scan([sys.argv[1]], [], sys.argv[2], lambda series, zoo: 'latest')\n"
         "heavy = {'tensorflow', 'pandas', 'numpy', 'snakemake', 'google.protobuf', 'permafrost.checkpoint.reader'}\n"
-        "print(len(state['models']), sorted(heavy & set(sys.modules)))"
+        "print(len(state.models), sorted(heavy & set(sys.modules)))"
     )
     done = subprocess.run(
         [sys.executable, "-c", code, f"{tmp_path}/zoo", state],

@@ -24,7 +24,7 @@ def test_the_state_file(tmp_path):
     put_v2(zoo, os.fsdecode(b"caf\xe9-1"))
     put_v2(zoo, os.fsdecode(b"caf\xe9-2"))
     state = state_file.scan([str(zoo)], [], path, latest)
-    assert [(c["model"], c["selected"]) for c in state["candidates"]] == [("caf%E9", False), ("caf%E9", True)]
+    assert [(c.model, c.selected) for c in state.candidates] == [("caf%E9", False), ("caf%E9", True)]
     state_file.keep(state_file.handed(state), path)
     assert state_file.read(path) == state_file.read(state_file.handed(state)) == state
     assert state_file.scan([str(zoo)], [], path, latest) == state
@@ -37,7 +37,7 @@ def test_a_touched_file_changes_the_cache_alone(tmp_path):
     state = state_file.scan([str(zoo)], [], path, latest)
     os.utime(zoo / "m.meta", (LONG_AGO + 9, LONG_AGO + 9))
     touched = state_file.scan([str(zoo)], [], path, latest)
-    assert touched["cache"] != state["cache"]
+    assert touched.cache != state.cache
     (found, seen), (found_now, seen_now) = state_file.digests(state), state_file.digests(touched)
     assert found_now == found and seen_now != seen
     put_v2(zoo, "n")
@@ -52,7 +52,7 @@ def test_a_damaged_state_file(tmp_path, content):
     put(tmp_path, **{"zoo.json": content})
     with pytest.raises(Problem, match="zoo.json"):
         state_file.read(tmp_path / "zoo.json")
-    assert len(state_file.scan([f"{tmp_path}/zoo"], [], tmp_path / "zoo.json", latest)["models"]) == 1
+    assert len(state_file.scan([f"{tmp_path}/zoo"], [], tmp_path / "zoo.json", latest).models) == 1
 
 
 def test_zoo_csv(tmp_path):

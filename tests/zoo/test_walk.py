@@ -28,8 +28,8 @@ def test_symbolic_links(tmp_path):
     assert [c.series for c in found] == ["other/m", "real/m"]
     unfollowed, model = scan(zoo)
     assert model.series == "real/m" and unfollowed.prefix == f"{zoo}/other" and cause(unfollowed) == "outside_zoo"
-    assert f"{zoo}/other leads out of the zoo, to {outside}" in unfollowed.problem["message"]
-    assert "`follow_links: true`" in unfollowed.problem["hint"] and "`zoo:`" in unfollowed.problem["hint"]
+    assert f"{zoo}/other leads out of the zoo, to {outside}" in unfollowed.problem.message
+    assert "`follow_links: true`" in unfollowed.problem.hint and "`zoo:`" in unfollowed.problem.hint
     assert set(models(zoo)) == {"real/m"}, "a link is no model"
 
 
@@ -74,7 +74,7 @@ def test_a_file_of_a_checkpoint_in_a_store_outside_is_a_row_that_says_so(tmp_pat
     (zoo / linked).symlink_to("../store/object")
     found = only(zoo)
     assert cause(found) == "outside_zoo" and found.series in ("m", "v1.ckpt")
-    assert f"{zoo}/{linked} is a link that leads out of the zoo, to {store}/object" == found.problem["message"]
+    assert f"{zoo}/{linked} is a link that leads out of the zoo, to {store}/object" == found.problem.message
     assert found.meta == ("" if linked.endswith("meta") else f"{zoo}/{found.name}.meta"), "it is not read later either"
     (followed,) = discovery.scan([str(zoo)], [], {}, follow_links=True)
     assert followed.problem is None and followed.fingerprint != found.fingerprint
@@ -90,7 +90,7 @@ def test_links_to_files_that_are_no_models_are_one_row_of_their_directory(tmp_pa
         (zoo / "a" / path.name).symlink_to(path)
     unfollowed, model = scan(zoo)
     assert model.problem is None and unfollowed.series == ""
-    assert "a/0.png leads out" in unfollowed.problem["message"] and "19 more links" in unfollowed.problem["message"]
+    assert "a/0.png leads out" in unfollowed.problem.message and "19 more links" in unfollowed.problem.message
 
 
 def test_the_variables_of_a_saved_model_may_be_a_link(tmp_path):
@@ -142,7 +142,7 @@ def test_an_unreadable_directory_is_a_row(tmp_path, close):
     close("closed-5")
     closed, open_ = scan(tmp_path)
     assert (closed.series, closed.prefix, cause(closed)) == ("a/closed%2D5", f"{tmp_path}/a/closed-5", "unreadable")
-    assert "Permission denied" in closed.problem["message"] and open_.series == "a/m"
+    assert "Permission denied" in closed.problem.message and open_.series == "a/m"
 
 
 def test_what_can_be_read_goes_before_an_unreadable_directory_of_its_name(tmp_path, close):
@@ -151,7 +151,7 @@ def test_what_can_be_read_goes_before_an_unreadable_directory_of_its_name(tmp_pa
     close("m")
     assert sorted(cause(c) for c in scan(tmp_path)) == ["", "unreadable"]
     for rule in ("latest", "all"):
-        assert models(tmp_path, rule)["m"]["problem"] is None
+        assert models(tmp_path, rule)["m"].problem is None
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")

@@ -177,7 +177,8 @@ class Checkpoint:
         if not prod(box.extent):
             return []
         end = box.start[0] + box.extent[0]
-        rows, done = [], box.start[0]
+        rows: list[tuple[int, int, int | None]] = []
+        done = box.start[0]
         touched = sorted(_touching(tensor.slices, box), key=lambda number: tensor.slices[number].start[0])
         for number in touched:
             stored = tensor.slices[number]

@@ -150,7 +150,7 @@ class V1Checkpoint:
 
         # Fields are at least as wide as elements; like TensorFlow, this keeps the lower bits.
         wide = {"int_val": "<i4", "half_val": "<i4"}.get(field, layout)
-        return memoryview(np.fromiter(values, wide, count).astype(layout)).cast("B")
+        return np.fromiter(values, wide, count).astype(layout).data.cast("B")
 
     def _parsed(self, value: memoryview, file: StoredFile):
         try:

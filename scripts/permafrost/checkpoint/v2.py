@@ -13,7 +13,7 @@ import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from math import prod
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from crc32c import crc32c
 from google.protobuf.message import DecodeError
@@ -151,7 +151,7 @@ class Bundle:
             body += length
         return elements
 
-    def _tensors(self, entries: dict[bytes, object]) -> Iterator[Tensor]:
+    def _tensors(self, entries: dict[bytes, Any]) -> Iterator[Tensor]:
         path = self.files[0].path
         for key, entry in entries.items():
             # Encoded keys of slices begin with the number 0; they are found from the tensors that they belong to.
@@ -216,7 +216,7 @@ def read_index_header(path: str) -> tuple[int, bool]:
         return header.num_shards, _OBJECT_GRAPH in entries
 
 
-def _read_index(index: StoredFile) -> tuple[object, dict[bytes, object]]:
+def _read_index(index: StoredFile) -> tuple[Any, dict[bytes, Any]]:
     """The header, and key -> BundleEntryProto."""
     header, entries, room = None, {}, LARGEST_INDEX
     try:

@@ -7,6 +7,7 @@ that the op's definition gives the output (see NodeDef in tensorflow/core/framew
 from collections import defaultdict
 from collections.abc import Collection, Iterable
 from functools import cached_property
+from typing import Any
 
 from permafrost.graph.protos import types_pb2
 
@@ -46,7 +47,7 @@ class Body:
         return text.removeprefix("^").partition(":")[0]
 
     @cached_property
-    def consumers(self) -> dict[str, list[tuple[object, int]]]:
+    def consumers(self) -> dict[str, list[tuple[Any, int]]]:
         """Source -> (NodeDef, position among its inputs) of each data input that takes one of its outputs."""
         found = defaultdict(list)
         for node in self.container:
@@ -58,7 +59,7 @@ class Body:
     @cached_property
     def dependents(self) -> dict[str, list]:
         """Source -> the NodeDefs that wait for it, for data or by control inputs."""
-        found = defaultdict(dict)
+        found: dict[str, dict[str, Any]] = defaultdict(dict)
         for node in self.container:
             for text in node.input:
                 found[self.source(text)][node.name] = node

@@ -5,6 +5,7 @@ its inputs does. See the executor's rules in tensorflow/core/common_runtime/exec
 """
 
 from collections.abc import Callable, Iterable
+from typing import Any
 
 from permafrost.flow.body import Body
 from permafrost.flow.orders import ENTERS, EXITS, MERGES, is_default, sources, topological
@@ -26,7 +27,7 @@ class Branches:
     Raises Problem (bad_meta_graph) where there is a cycle.
     """
 
-    def __init__(self, body: Body, acts: Callable[[object], bool] = lambda node: False):
+    def __init__(self, body: Body, acts: Callable[[Any], bool] = lambda node: False):
         self._body = body
         self._after_effects = _following(body, acts)
         self._found: dict[str, _Conditions] = {}
@@ -98,7 +99,7 @@ class Branches:
         return depth, conditions
 
 
-def _following(body: Body, acts: Callable[[object], bool]) -> set[str]:
+def _following(body: Body, acts: Callable[[Any], bool]) -> set[str]:
     """The nodes that act, and all that come after one."""
     found = {node.name for node in body.nodes.values() if acts(node)}
     waiting = list(found)

@@ -12,6 +12,7 @@ from permafrost.graph.index import GraphIndex, tensor_name
 from permafrost.graph.pruning import TABLE_INITIALIZERS, TABLES, needed
 from permafrost.graph.variable_ops import REF_WRITES, RESOURCE_WRITES, VARIABLE_OPS, resource_name
 from permafrost.outcome import Problem
+from permafrost.records import OpDefinition
 
 _ASSIGNS = ("Assign", "AssignVariableOp")
 # Where a SavedModel names the op that its loader runs (tensorflow/python/saved_model/constants.py), in that order.
@@ -55,7 +56,7 @@ class Beginning:
                 found.add(self._body.origin(node.input[0]))
         return found
 
-    def refuse_changes(self, graph_def, initializers: list[str], definitions: dict[str, dict]) -> None:
+    def refuse_changes(self, graph_def, initializers: list[str], definitions: dict[str, OpDefinition]) -> None:
         """Raises Problem (unsupported_op) where the saver or the loader changes what a graph could see.
 
         A frozen graph has the values of the checkpoint, not what a saver computes, inserts, enqueues or draws, nor what
@@ -105,7 +106,7 @@ class Beginning:
         for node in self._index.graph_def.node if tables else ():
             twin = self._index.nodes.get(self._filled(node.name)) if node.op in TABLE_INITIALIZERS else None
             table = tables.get(resource_name(twin)) if twin is not None and node.name not in filling else None
-            if table is not None:
+            if twin is not None and table is not None:
                 raise Problem(
                     "unsupported_op",
                     f"table {table.name!r} ({table.op}) is filled as {twin.name!r} by {node.name!r} ({node.op}), "
@@ -122,7 +123,7 @@ class Beginning:
 
 
 def refuse_written_by_initializers(
-    index: GraphIndex, outputs: list[str], initializers: Iterable[str], definitions: dict[str, dict]
+    index: GraphIndex, outputs: list[str], initializers: Iterable[str], definitions: dict[str, OpDefinition]
 ) -> None:
     """Raises Problem (unsupported_op) where what fills the tables writes to a variable that the outputs need.
 

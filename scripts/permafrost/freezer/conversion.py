@@ -7,6 +7,7 @@ imported or run, the result here is the right one, and said so.
 """
 
 from collections.abc import Callable, Collection, Iterable
+from typing import Any
 
 from permafrost.flow.body import Body
 from permafrost.freezer.functions import Functions
@@ -14,6 +15,7 @@ from permafrost.freezer.propagation import Propagation, Value
 from permafrost.freezer.readers import READERS
 from permafrost.graph.variable_ops import VARIABLE_OPS
 from permafrost.outcome import Problem
+from permafrost.records import Repair
 
 
 def convertible(graph_def, allowlist: list[str] | None, denylist: list[str] | None) -> list[str]:
@@ -30,10 +32,10 @@ def convertible(graph_def, allowlist: list[str] | None, denylist: list[str] | No
 def convert(
     graph_def,
     variables: dict[str, Value],
-    acts: Callable[[object], bool],
+    acts: Callable[[Any], bool],
     fetched: Iterable[str],
     taken: Collection[str] = (),
-) -> list[dict]:
+) -> list[Repair]:
     """Rewrites, in place, what follows each of the variable nodes `variables`; the nodes themselves stay.
 
     `acts` tells which nodes do something beside what they give (graph.effects), `fetched` which are outputs; no
@@ -42,7 +44,7 @@ def convert(
     Returns the repairs made, in the order of the graph.
     Raises Problem (unsupported_op) where a variable's handle goes into a node that needs the handle itself.
     """
-    repairs: list[dict] = []
+    repairs: list[Repair] = []
     functions = Functions(graph_def.library, repairs, acts)
     body = Body(graph_def.node, fetched=fetched, taken=taken)
     propagation = Propagation(body, functions, repairs, acts)

@@ -2,12 +2,14 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Any
 
 from permafrost.freezer.beginning import Beginning
 from permafrost.freezer.writer import Constant
 from permafrost.graph import effects
 from permafrost.graph.index import GraphIndex, tensor_name
 from permafrost.graph.protos import graph_pb2, meta_graph_pb2
+from permafrost.records import OpDefinition, Repair, Variable
 
 
 @dataclass(frozen=True)
@@ -25,8 +27,8 @@ class Request:
     meta_graph: meta_graph_pb2.MetaGraphDef
     fetched: list[str]
     fed: list[str]
-    sources: dict[str, dict]
-    definitions: dict[str, dict]
+    sources: dict[str, Variable]
+    definitions: dict[str, OpDefinition]
     stale_shapes: str = ""
     clear_devices: bool = True
     variable_names_allowlist: list[str] = field(default_factory=list)
@@ -54,17 +56,17 @@ class Draft:
 
     request: Request
     beginning: Beginning
-    acts: Callable[[object], bool]
+    acts: Callable[[Any], bool]
     source: GraphIndex
     graph_def: graph_pb2.GraphDef
     cuts: dict[str, str] = field(default_factory=dict)
     initializers: list[str] = field(default_factory=list)
     constants: dict[str, Constant] = field(default_factory=dict)
-    repairs: list[dict] = field(default_factory=list)
+    repairs: list[Repair] = field(default_factory=list)
 
     @classmethod
     def of(cls, request: Request, index: GraphIndex) -> "Draft":
         """The draft before the first pass. Args: `index`, that of the meta graph's graph."""
         definitions = request.definitions
-        acts = effects.acting(index.graph_def.library, lambda op: definitions.get(op, {}).get("stateful", False))
+        acts = effects.acting(index.graph_def.library, lambda op: op in definitions and definitions[op].stateful)
         return cls(request, Beginning(request.meta_graph, index), acts, index, index.graph_def)

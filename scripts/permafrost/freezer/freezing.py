@@ -8,11 +8,12 @@ from pathlib import Path
 from permafrost.freezer import writer
 from permafrost.freezer.planning import Plan
 from permafrost.freezer.writer import Constant
-from permafrost.records import written_whole
+from permafrost.records import Provenance, Tensor
+from permafrost.whole_files import written_whole
 
 
-def freeze(plan: Plan, checkpoint, path: str | Path) -> dict:
-    """Writes the frozen graph of a plan to `path`, whole or not at all, and gives the facts for its provenance.
+def freeze(plan: Plan, checkpoint, path: str | Path, record: Provenance) -> None:
+    """Writes the frozen graph of a plan to `path`, whole or not at all, and says in `record` what it is.
 
     Args:
       checkpoint: an open checkpoint.reader.Checkpoint, whose files are checked to be unchanged at the end.
@@ -22,28 +23,18 @@ def freeze(plan: Plan, checkpoint, path: str | Path) -> dict:
     with contextlib.suppress(FileNotFoundError):
         os.unlink(path)
     with written_whole(path) as temporary:
-        size, checksum = writer.write(temporary, plan.graph_def, plan.constants, checkpoint)
+        record.frozen_bytes, checksum = writer.write(temporary, plan.graph_def, plan.constants, checkpoint)
         checkpoint.check_unchanged()
+    record.frozen_crc32c = f"{checksum:08x}"
+    record.frozen_nodes, record.frozen_variables = len(plan.graph_def.node), len(plan.constants)
     ops = Counter("Const" if node.name in plan.constants else node.op for node in plan.graph_def.node)
-    return {
-        "frozen_bytes": size,
-        "frozen_crc32c": f"{checksum:08x}",
-        "frozen_nodes": len(plan.graph_def.node),
-        "frozen_variables": len(plan.constants),
-        "op_types": dict(sorted(ops.items())),
-        "tensors": [_source(constant) for constant in plan.constants.values()],
-        "initializers": plan.initializers,
-        "cuts": plan.cuts,
-        "repairs": plan.repairs,
-    }
+    record.op_types = dict(sorted(ops.items()))
+    record.tensors = [_tensor(constant) for constant in plan.constants.values()]
+    record.initializers, record.cuts, record.repairs = plan.initializers, plan.cuts, plan.repairs
 
 
-def _source(constant: Constant) -> dict:
-    """Which tensor of the checkpoint a constant was written from, as an entry of the provenance."""
-    return {
-        "node": constant.node,
-        "key": constant.key,
-        "box": [constant.start, constant.extent] if constant.start is not None else None,
-        "shape": constant.shape,
-        "bytes": constant.nbytes,
-    }
+def _tensor(constant: Constant) -> Tensor:
+    box = None
+    if constant.start is not None and constant.extent is not None:
+        box = (list(constant.start), list(constant.extent))
+    return Tensor(constant.node, constant.key, box, list(constant.shape), constant.nbytes)

@@ -6,6 +6,7 @@ differ in what they pass, each gets its own copy.
 
 import copy
 from collections.abc import Callable
+from typing import Any
 
 from permafrost.flow.body import Body
 from permafrost.freezer.propagation import Propagation, Value
@@ -14,17 +15,18 @@ from permafrost.graph.calls import CALLS, called_functions, needed_functions
 from permafrost.graph.protos import types_pb2
 from permafrost.graph.variable_ops import RESOURCE_WRITES, VARIABLE_OPS
 from permafrost.outcome import Problem
+from permafrost.records import Repair
 
 
 class Functions:
     """The functions of a graph's library, and the copies made of them.
 
     Args:
-      repairs: gets a dict for each change that TensorFlow does not make.
+      repairs: gets each change that TensorFlow does not make.
       acts: tells which nodes do something beside what they give (graph.effects).
     """
 
-    def __init__(self, library, repairs: list[dict], acts: Callable[[object], bool]):
+    def __init__(self, library, repairs: list[Repair], acts: Callable[[Any], bool]):
         self._acts = acts
         self._originals = {function.signature.name: function for function in library.function}
         self._names = _new_names(list(self._originals))
@@ -73,9 +75,7 @@ class Functions:
         handles = {signature.input_arg[index].name for index, value in values.items() if value.handle}
         written = settle(body, handles, self.written_by_call, self._acts)
         if written and is_loop:
-            raise Problem(
-                "unsupported_op", f"node {written[0]['node']!r} in function {signature.name!r} writes in a loop"
-            )
+            raise Problem("unsupported_op", f"node {written[0].node!r} in function {signature.name!r} writes in a loop")
         self._repairs.extend(written)
         body = Body(function.node_def, function)
         propagation = Propagation(body, self, self._repairs, self._acts)

@@ -13,6 +13,7 @@ from permafrost.graph.index import GraphIndex
 from permafrost.graph.metagraph import producer_ops
 from permafrost.graph.variable_ops import VARIABLE_OPS
 from permafrost.outcome import Problem, maybe_meant
+from permafrost.records import Repair, Variable
 
 
 def cut_inputs(draft: Draft) -> None:
@@ -21,7 +22,7 @@ def cut_inputs(draft: Draft) -> None:
     draft.graph_def, draft.cuts = pruning.cut_inputs(request.meta_graph.graph_def, request.fed, request.fetched)
     draft.source = draft.source.of(draft.graph_def)
     for tensor, placeholder in draft.cuts.items():
-        draft.repairs.append({"repair": "input cut to a placeholder", "node": tensor, "placeholder": placeholder})
+        draft.repairs.append(Repair("input cut to a placeholder", tensor, placeholder))
 
 
 def prune(draft: Draft) -> None:
@@ -31,7 +32,7 @@ def prune(draft: Draft) -> None:
     draft.initializers = list(dict.fromkeys([*of_tables, *draft.request.initializer_nodes]))
     kept |= pruning.needed(draft.source, draft.initializers, with_colocated=False)
     draft.graph_def = pruning.extract(draft.source, kept)
-    draft.repairs += [{"repair": "initializer kept", "node": name} for name in draft.initializers]
+    draft.repairs += [Repair("initializer kept", name) for name in draft.initializers]
 
 
 def _kept_for_outputs(draft: Draft) -> set[str]:
@@ -47,20 +48,20 @@ def _hinders(node, request: Request) -> bool:
     if node.op in VARIABLE_OPS:
         return node.name not in request.sources
     definition = request.definitions.get(node.op)
-    return definition is None or definition["references"] or "PyFunc" in node.op
+    return definition is None or definition.references is not None or "PyFunc" in node.op
 
 
 def drop_foreign_colocation(draft: Draft) -> None:
     """Takes out the colocations with nodes that are not kept."""
     changed = pruning.drop_foreign_colocation(draft.graph_def)
-    draft.repairs += [{"repair": "colocation dropped", "node": name} for name in changed]
+    draft.repairs += [Repair("colocation dropped", name) for name in changed]
 
 
 def drop_stale_shapes(draft: Draft) -> None:
     """Drops all `_output_shapes` where TensorFlow would not import them; they only note what it infers by itself."""
     if not draft.request.stale_shapes:
         return
-    draft.repairs.append({"repair": "stale _output_shapes dropped", "node": draft.request.stale_shapes})
+    draft.repairs.append(Repair("stale _output_shapes dropped", draft.request.stale_shapes))
     for node in draft.graph_def.node:
         node.attr.pop("_output_shapes", None)
 
@@ -132,8 +133,8 @@ def _known(draft: Draft) -> repairs.Known:
         converted=set(_variables(draft)),
         restored=set(draft.request.sources),
         doubtful=draft.beginning.doubtful(),
-        references={op: found for op, definition in definitions.items() if (found := definition["references"])},
-        lenders={op for op, definition in definitions.items() if definition["lends"]} - set(VARIABLE_OPS),
+        references={op: found for op, definition in definitions.items() if (found := definition.references)},
+        lenders={op for op, definition in definitions.items() if definition.lends} - set(VARIABLE_OPS),
         names=draft.source.nodes,
     )
 
@@ -142,26 +143,26 @@ def describe_constants(draft: Draft) -> None:
     """Says where the bytes of each variable lie. Raises Problem (missing_variable) where the checkpoint has none."""
     draft.constants = {name: _constant(name, draft.request.sources) for name in _variables(draft)}
     draft.repairs += [
-        {"repair": "Variable -> Const", "node": node.name}
+        Repair("Variable -> Const", node.name)
         for node in draft.graph_def.node
         if node.op == "Variable" and node.name in draft.constants
     ]
 
 
-def _constant(name: str, sources: dict[str, dict]) -> Constant:
+def _constant(name: str, sources: dict[str, Variable]) -> Constant:
     if name not in sources:
         raise Problem(
             "missing_variable",
             f"variable {name!r} is needed for the outputs, but the meta graph's saver does not restore it",
         )
     variable = sources[name]
-    box = variable["box"]
+    box = variable.box
     return Constant(
         node=name,
-        dtype=variable["dtype_enum"],
-        shape=tuple(variable["shape"]),
-        nbytes=variable["bytes"],
-        key=variable["key"],
+        dtype=variable.dtype_enum,
+        shape=tuple(variable.shape or ()),
+        nbytes=variable.bytes or 0,
+        key=variable.key,
         start=tuple(box[0]) if box else None,
         extent=tuple(box[1]) if box else None,
     )

@@ -5,12 +5,17 @@ Where TensorFlow's own freeze_graph gives a right answer, the graph is the same 
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
+import msgspec
+
+from permafrost import recording
 from permafrost.freezer import passes
 from permafrost.freezer.draft import Draft, Request
 from permafrost.freezer.writer import Constant
 from permafrost.graph.index import GraphIndex
 from permafrost.graph.protos import graph_pb2
+from permafrost.records import ImportRecord, OpDefinition, Options, Repair, Variable
 
 PASSES: tuple[Callable[[Draft], None], ...] = (
     # First: a placeholder has no inputs, so that the input pipeline behind it is not kept.
@@ -60,10 +65,10 @@ class Plan:
     constants: dict[str, Constant]
     cuts: dict[str, str]
     initializers: list[str]
-    repairs: list[dict]
+    repairs: list[Repair]
 
 
-def plan(meta_graph, index: GraphIndex, imported: dict, options: dict) -> Plan:
+def plan(meta_graph, index: GraphIndex, imported: ImportRecord, options: Options) -> Plan:
     """What the frozen graph of a model will be.
 
     Args:
@@ -73,30 +78,35 @@ def plan(meta_graph, index: GraphIndex, imported: dict, options: dict) -> Plan:
       options: clear_devices, variable_names_allowlist, variable_names_denylist, initializer_nodes.
     Raises Problem: unsupported_op, missing_variable, bad_setting or too_large.
     """
-    names = ("clear_devices", "variable_names_allowlist", "variable_names_denylist", "initializer_nodes")
-    return _planned(_request(meta_graph, imported, {name: options[name] for name in names}), index)
+    return _planned(_request(meta_graph, imported, msgspec.to_builtins(options)), index)
 
 
-def trial(meta_graph, index: GraphIndex, variables: list[dict]) -> Callable[[dict], None]:
+def trial(
+    meta_graph, index: GraphIndex, variables: list[Variable]
+) -> Callable[[list[str], dict[str, dict], dict[str, OpDefinition]], None]:
     """A function that raises Problem, as `plan` does without options, where what it is given cannot be frozen.
 
-    It is given `outputs`, `inputs` and `op_definitions`, as signature.choosing gives them; for the rest see `plan`.
+    It is given the outputs, the inputs and the op definitions, as signature.choosing finds them; for the rest see
+    `plan`.
     """
 
-    def try_to_freeze(chosen: dict) -> None:
-        _planned(_request(meta_graph, {"variables": variables, **chosen}, {}), index)
+    def try_to_freeze(outputs: list[str], inputs: dict[str, dict], definitions: dict[str, OpDefinition]) -> None:
+        imported = recording.begun(ImportRecord, "")
+        imported.variables, imported.outputs, imported.inputs = variables, outputs, inputs
+        imported.op_definitions, imported.stale_shapes = definitions, ""
+        _planned(_request(meta_graph, imported, {}), index)
 
     return try_to_freeze
 
 
-def _request(meta_graph, imported: dict, options: dict) -> Request:
+def _request(meta_graph, imported: ImportRecord, options: dict[str, Any]) -> Request:
     return Request(
         meta_graph=meta_graph,
-        fetched=imported["outputs"],
-        fed=list(imported["inputs"]),
-        sources={variable["variable"]: variable for variable in imported["variables"] if variable["key"]},
-        definitions=imported["op_definitions"],
-        stale_shapes=imported.get("stale_shapes", ""),
+        fetched=imported.outputs,
+        fed=list(imported.inputs),
+        sources={variable.variable: variable for variable in imported.variables if variable.key},
+        definitions=imported.op_definitions,
+        stale_shapes=imported.stale_shapes,
         **options,
     )
 

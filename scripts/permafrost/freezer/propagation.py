@@ -6,6 +6,7 @@ take the variable's dtype and lose `_output_shapes`, and calls go to copies of t
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 from permafrost.flow.body import PASSING, Body, controls
 from permafrost.flow.branches import Branches
@@ -14,6 +15,7 @@ from permafrost.graph.calls import CALLS
 from permafrost.graph.protos import tensor_shape_pb2
 from permafrost.graph.variable_ops import VARIABLE_OPS
 from permafrost.outcome import Problem
+from permafrost.records import Repair
 
 _LOOPS = ("While", "StatelessWhile")
 # What takes a reference or a handle as it is when it comes here: other variables, and what was repaired before.
@@ -34,11 +36,11 @@ class Propagation:
 
     Args:
       functions: a freezer.functions.Functions, which gives the converted copies of what the body calls.
-      repairs: gets a dict for each change that TensorFlow does not make.
+      repairs: gets each change that TensorFlow does not make.
       acts: tells which nodes do something beside what they give (graph.effects).
     """
 
-    def __init__(self, body: Body, functions, repairs: list[dict], acts: Callable[[object], bool]):
+    def __init__(self, body: Body, functions, repairs: list[Repair], acts: Callable[[Any], bool]):
         self._body = body
         self._functions = functions
         self._repairs = repairs
@@ -96,7 +98,7 @@ class Propagation:
         ]
 
     def _note(self, node, repair: str) -> None:
-        self._repairs.append({"repair": repair, "node": self._body.place(node)})
+        self._repairs.append(Repair(repair, self._body.place(node)))
 
     def finish(self) -> None:
         """Has what was followed into a call go on in the functions called. Raises Problem (unsupported_op)."""

@@ -3,6 +3,7 @@
 from collections import defaultdict
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import Any
 
 from permafrost.flow.body import Body
 from permafrost.flow.sharing import shares
@@ -29,7 +30,7 @@ class Read:
     is_direct: whether another value can be put in the place of the variable there.
     """
 
-    node: object
+    node: Any
     position: int
     is_taken: bool = True
     is_direct: bool = True

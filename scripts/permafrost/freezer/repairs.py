@@ -6,6 +6,7 @@ wrote it. What has no right twin is refused, naming the node. Writes to variable
 
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
+from typing import Any
 
 from permafrost.flow.body import Body
 from permafrost.flow.branches import Branches
@@ -15,6 +16,7 @@ from permafrost.graph.calls import needed_functions
 from permafrost.graph.protos import types_pb2
 from permafrost.graph.variable_ops import REF_WRITES, RESOURCE_WRITES, VARIABLE_OPS
 from permafrost.outcome import Problem
+from permafrost.records import Repair
 
 # The plain twin of each op that takes a reference; their inputs, outputs and attributes are the same.
 REF_TWINS = {
@@ -49,7 +51,7 @@ class Known:
     names: Collection[str]
 
 
-def repair(graph_def, known: Known, acts: Callable[[object], bool], fetched: list[str]) -> list[dict]:
+def repair(graph_def, known: Known, acts: Callable[[Any], bool], fetched: list[str]) -> list[Repair]:
     """Replaces in place what cannot stand in a frozen graph; returns the repairs made, in graph order.
 
     Args:
@@ -86,7 +88,7 @@ def repair(graph_def, known: Known, acts: Callable[[object], bool], fetched: lis
             readers.initialized(body, node, 0, value=variable in known.restored)
         else:
             raise Problem("unsupported_op", f"node {node.name!r} ({op}) writes to a variable, which is a constant now")
-        made.append({"repair": f"{op} -> {node.op}", "node": node.name})
+        made.append(Repair(f"{op} -> {node.op}", node.name))
     functions = Functions(graph_def.library, [], acts)
     body = Body(graph_def.node, fetched=fetched, taken=known.names)
     return made + writes.settle(body, known.converted, functions.written_by_call, acts, fetched)

@@ -6,11 +6,13 @@ tensorflow/core/framework/resource_mgr.h.
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from typing import Any
 
 from permafrost.flow.body import Body
 from permafrost.graph.calls import needed_functions
 from permafrost.graph.pruning import QUEUES, TABLES
 from permafrost.graph.variable_ops import VARIABLE_OPS, resource_name
+from permafrost.records import OpDefinition
 
 # They give the handle of a resource that goes by a name, and change nothing.
 MAKERS = {
@@ -55,7 +57,7 @@ class Changes:
       definitions: as graph.op_registry gives them. An op that they lack may change anything.
     """
 
-    def __init__(self, library, definitions: dict[str, dict]):
+    def __init__(self, library, definitions: dict[str, OpDefinition]):
         self._library, self._definitions = library, definitions
         self._functions = {function.signature.name for function in library.function}
 
@@ -64,21 +66,22 @@ class Changes:
         definition = self._definitions.get(op)
         if definition is None:
             return op not in self._functions
-        return definition["stateful"] or definition["references"] is not None
+        return definition.stateful or definition.references is not None
 
     def of(self, node, body: Body) -> Change | None:
         """What a NodeDef of `body` may change by itself; None where it changes nothing."""
         if node.op in _HARMLESS or not self.is_stateful(node.op):
             return None
         data = [text for text in node.input if not text.startswith("^")]
-        handles = self._definitions.get(node.op, {"handles": None})["handles"]
+        definition = self._definitions.get(node.op)
+        handles = definition.handles if definition is not None else None
         if handles is None or any(position >= len(data) for position in handles):
             return Change(is_hidden=True)
         sources = [body.nodes.get(body.origin(data[position])) for position in handles]
         named = [source for source in sources if source is not None and source.op in MAKERS]
         return Change(frozenset(map(resource_name, named)), is_hidden=len(named) < len(sources))
 
-    def in_functions(self, nodes: Iterable) -> Iterator[tuple[str, object, Change]]:
+    def in_functions(self, nodes: Iterable) -> Iterator[tuple[str, Any, Change]]:
         """(function, NodeDef, Change) for what changes something in a function that the NodeDefs `nodes` call."""
         for function in needed_functions(nodes, self._library):
             body = Body(function.node_def, function)

@@ -10,6 +10,7 @@ to the TensorProto's typed fields.
 from collections.abc import Callable
 from dataclasses import dataclass
 from math import prod
+from typing import Any
 
 from crc32c import crc32c
 
@@ -147,7 +148,8 @@ def _small_constant(constant: Constant, checkpoint):
     elif has_field(constant.dtype):
         dtype = DTYPES[constant.dtype]
         data = checkpoint.read(constant.key, constant.start, constant.extent)
-        getattr(tensor, dtype.field).extend(memoryview(data).cast(dtype.layout).tolist())
+        layout: Any = dtype.layout  # one of the letters that `cast` takes
+        getattr(tensor, dtype.field).extend(memoryview(data).cast(layout).tolist())
     else:
         name = enum_name(constant.dtype)
         raise Problem("unsupported_op", f"variable {constant.node!r} has dtype {name}, which no constant can hold")

@@ -8,6 +8,7 @@ depends on a cond, a loop or a called function, there is no right answer without
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable
+from typing import Any
 
 from permafrost.flow.body import PASSING, Body, controls
 from permafrost.flow.branches import Branches
@@ -18,6 +19,7 @@ from permafrost.freezer.reads import Read, Reads, keeps_tensors
 from permafrost.graph.dtypes import DTYPES, QUANTIZED
 from permafrost.graph.variable_ops import REF_WRITES, RESOURCE_WRITES, VARIABLE_OPS, resource_name
 from permafrost.outcome import Problem
+from permafrost.records import Repair
 
 _TWINS = REF_WRITES | RESOURCE_WRITES
 _OUTPUTS = {"Identity": "output", "IdentityN": "output", "Add": "z", "AddV2": "z", "Sub": "z"}
@@ -28,10 +30,10 @@ _UNSIGNED = ("uint16", "uint32", "uint64")
 def settle(
     body: Body,
     variables: set[str],
-    written_by_call: Callable[[object], set[int]],
-    acts: Callable[[object], bool],
+    written_by_call: Callable[[Any], set[int]],
+    acts: Callable[[Any], bool],
     fetched: Iterable[str] = (),
-) -> list[dict]:
+) -> list[Repair]:
     """Replaces, in place, the writes to `variables` and what reads them afterwards; returns the repairs made.
 
     Args:
@@ -108,7 +110,7 @@ class _Settling:
                 self._note_unordered(read.node, variable)
         if not self._reads.is_reference(variable):
             return
-        held = defaultdict(set, {variable: {None}})
+        held: dict[str, set[str | None]] = defaultdict(set, {variable: {None}})
         for read in self._reads.direct(variable):
             held[read.node.name].add(self._held(read, variable, seen[read.node.name, read.position]))
         sides = {side[:3] for name in self._order.names(self._of[variable]) for side in self._branches.of(name)}
@@ -213,7 +215,7 @@ class _Settling:
                 "the graph has all such reads before the writes",
             )
 
-    def replace(self) -> list[dict]:
+    def replace(self) -> list[Repair]:
         """Does what was found, and returns the repairs."""
         repairs = []
         observed = {last for _, last in self._redirected}
@@ -223,16 +225,16 @@ class _Settling:
             if node.op in READERS:
                 convert_reader(self._body, self._branches, node, _dtype(self._body.nodes[last]))
             node.input[read.position] = self._body.reference(last, _OUTPUTS[made[last]])
-            repairs.append({"repair": f"reads what {last} writes", "node": self._body.place(node)})
+            repairs.append(Repair(f"reads what {last} writes", self._body.place(node)))
         for name, loose in self._unordered.items():
             names = list(self._order.names(loose))
             which = names[0] if len(names) == 1 else f"{names[0]} and {len(names) - 1} more"
             place = self._body.place(self._body.nodes[name])
-            repairs.append({"repair": f"reads before {which} writes, in no order of the graph", "node": place})
+            repairs.append(Repair(f"reads before {which} writes, in no order of the graph", place))
         for name, twin in made.items():
             node, before = self._body.nodes[name], self._body.nodes[name].op
             _replace(self._body, node, twin)
-            repairs.append({"repair": f"{before} -> {node.op}", "node": self._body.place(node)})
+            repairs.append(Repair(f"{before} -> {node.op}", self._body.place(node)))
         return repairs
 
     def _twin(self, name: str, is_observed: bool) -> str:

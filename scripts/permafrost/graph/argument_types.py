@@ -26,7 +26,7 @@ def argument_types(node, definition, arguments) -> list[int] | None:
         if arg.type_list_attr:
             types.extend(deciding.list.type)
         else:
-            repeated = max(0, count.i) if arg.number_attr else 1
+            repeated = max(0, count.i) if count is not None else 1
             if repeated > _MOST:
                 return None
             types.extend([(arg.type or deciding.type) + (REFERENCE if arg.is_ref else 0)] * repeated)

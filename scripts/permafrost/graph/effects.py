@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable
+from typing import Any
 
 from permafrost.graph.calls import called_functions
 from permafrost.graph.variable_ops import VARIABLE_OPS
@@ -27,7 +28,7 @@ def acts_by_itself(op: str, is_stateful: Callable[[str], bool]) -> bool:
     return op.startswith("Inplace") or (op not in _PASSIVE and not _RANDOM.match(op) and is_stateful(op))
 
 
-def acting(library, is_stateful: Callable[[str], bool]) -> Callable[[object], bool]:
+def acting(library, is_stateful: Callable[[str], bool]) -> Callable[[Any], bool]:
     """A function that tells of a NodeDef whether it does something, by itself or in a function that it calls.
 
     Args:

@@ -30,7 +30,9 @@ def read(path: str, variables: set[str] | None = None) -> tuple[graph_pb2.GraphD
         with its value in tensor_content, keeps dtype and shape, and its value is among those returned.
     Raises OSError, and DecodeError where the file is no GraphDef.
     """
-    rest, large, values = [], [], {}
+    rest: list = []
+    large: list = []
+    values: dict = {}
     with open(path, "rb") as file:
         for field, header, payload in _fields(file):
             if field == _NODE and len(payload) >= _LARGE:

@@ -1,83 +1,85 @@
 """Where a model's graph comes from: a meta graph, a SavedModel, or a GraphDef with or without a SaverDef.
 
-All of them are read as a MetaGraphDef, which is what the rest works on. A description, which is JSON, says which:
-`form` (meta_graph, saved_model or graph_def), `path`, `saver` (a SaverDef's file, or ""), `tags` (of a SavedModel),
-`binary` (true, false, or null where the file itself tells), `restore_op_name` and `filename_tensor_name` ("" where the
-SaverDef says so).
+All of them are read as a MetaGraphDef, which is what the rest works on. records.Graph says which it is.
 """
 
 import os
 
+import msgspec
 from google.protobuf.message import DecodeError, Message
+from msgspec import UNSET
 
 from permafrost.graph.graph_files import SAVED_MODEL_FILES
 from permafrost.graph.metagraph import checked, content_of, read_meta_graph
 from permafrost.graph.protos import graph_pb2, meta_graph_pb2, saved_model_pb2, saver_pb2
 from permafrost.outcome import Problem
+from permafrost.records import Graph, ImportRecord, Source
 
 META_GRAPH, SAVED_MODEL, GRAPH_DEF = "meta_graph", "saved_model", "graph_def"
 _SERVING = "serve"
 
 
-def describe(path: str, **further) -> dict:
-    """The description of the graph in the file at `path`, a SavedModel by its name, else a meta graph."""
-    form = SAVED_MODEL if os.path.basename(path) in SAVED_MODEL_FILES else META_GRAPH
-    empty = {"saver": "", "tags": [], "binary": None, "restore_op_name": "", "filename_tensor_name": ""}
-    return {"form": form, "path": path, **empty, **further}
+def describe(path: str) -> Graph:
+    """The graph in the file at `path`, a SavedModel by its name, else a meta graph."""
+    return Graph(form=SAVED_MODEL if os.path.basename(path) in SAVED_MODEL_FILES else META_GRAPH, path=path)
 
 
-def seen(source: dict) -> list[str]:
-    """The files of a model that were seen when the run began, graph's and checkpoint's; none where there was a problem.
+def graph_of(source: Source) -> Graph:
+    """The graph of a model: the one that its settings name, else its meta graph."""
+    return describe(source.meta) if source.graph is UNSET else source.graph
 
-    Args:
-      source: a model as discovery describes it, perhaps with what its settings name instead (zoo.overrides).
-    """
-    if source["problem"]:
+
+def seen(source: Source) -> list[str]:
+    """The files of graph and checkpoint that were seen when the run began; none where there was a problem."""
+    if source.problem:
         return []
-    graph, prefix, total = source.get("graph") or describe(source["meta"]), source["prefix"], source.get("shards", 0)
-    paths = [path for path in (graph["path"], graph["saver"]) if path]
-    if source["format"] != "V2":
+    graph, prefix, total = graph_of(source), source.prefix, source.shards
+    paths = [path for path in (graph.path, graph.saver) if path]
+    if source.format != "V2":
         stem = prefix.partition("-?????-of-")[0]
         return paths + ([prefix] if stem == prefix else [f"{stem}-{n:05d}-of-{total:05d}" for n in range(total)])
     return [*paths, f"{prefix}.index", *(f"{prefix}.data-{n:05d}-of-{total:05d}" for n in range(total))]
 
 
-def absolute(imported: dict) -> dict:
-    """An import record with absolute paths, for a process with another working directory."""
-    graph = {key: os.path.abspath(imported["graph"][key]) for key in ("path", "saver") if imported["graph"][key]}
-    files = [os.path.abspath(path) for path in imported["files"]]
-    prefix = os.path.abspath(imported["prefix"])
-    return imported | {"prefix": prefix, "files": files, "graph": imported["graph"] | graph}
+def absolute(imported: ImportRecord) -> ImportRecord:
+    """A copy of an import record with absolute paths, for a process with another working directory."""
+    paths = {key: os.path.abspath(path) for key in ("path", "saver") if (path := getattr(imported.graph, key))}
+    return msgspec.structs.replace(
+        imported,
+        prefix=os.path.abspath(imported.prefix),
+        files=[os.path.abspath(path) for path in imported.files],
+        graph=msgspec.structs.replace(imported.graph, **paths),
+    )
 
 
-def read(graph: dict):
-    """The MetaGraphDef of a description.
+def read(graph: Graph):
+    """The MetaGraphDef of a graph.
 
     Raises Problem: unreadable, lfs_pointer, truncated, bad_meta_graph, tf2_checkpoint (an object-based SavedModel), or
     bad_setting for tags that the SavedModel does not have.
     """
-    if graph["form"] == SAVED_MODEL:
-        return checked(_tagged(graph), graph["path"])
-    if graph["form"] == META_GRAPH:
-        meta_graph = read_meta_graph(graph["path"])
+    if graph.form == SAVED_MODEL:
+        return checked(_tagged(graph), graph.path)
+    if graph.form == META_GRAPH:
+        meta_graph = read_meta_graph(graph.path)
     else:
-        content = content_of(graph["path"])
-        graph_def = _parsed(graph_pb2.GraphDef, content, graph["path"], graph["binary"])
-        meta_graph = checked(meta_graph_pb2.MetaGraphDef(graph_def=graph_def), graph["path"])
-    if graph["saver"]:
-        meta_graph.saver_def.CopyFrom(_parsed(saver_pb2.SaverDef, content_of(graph["saver"]), graph["saver"], None))
-    if graph["restore_op_name"]:
-        meta_graph.saver_def.restore_op_name = graph["restore_op_name"]
-    if graph["filename_tensor_name"]:
-        meta_graph.saver_def.filename_tensor_name = graph["filename_tensor_name"]
+        content = content_of(graph.path)
+        graph_def = _parsed(graph_pb2.GraphDef, content, graph.path, graph.binary)
+        meta_graph = checked(meta_graph_pb2.MetaGraphDef(graph_def=graph_def), graph.path)
+    if graph.saver:
+        meta_graph.saver_def.CopyFrom(_parsed(saver_pb2.SaverDef, content_of(graph.saver), graph.saver, None))
+    if graph.restore_op_name:
+        meta_graph.saver_def.restore_op_name = graph.restore_op_name
+    if graph.filename_tensor_name:
+        meta_graph.saver_def.filename_tensor_name = graph.filename_tensor_name
     return meta_graph
 
 
-def _tagged(graph: dict):
-    path = graph["path"]
+def _tagged(graph: Graph):
+    path = graph.path
     saved_model = _parsed(saved_model_pb2.SavedModel, content_of(path), path, not path.endswith("pbtxt"))
     sets = {tuple(sorted(m.meta_info_def.tags)): m for m in saved_model.meta_graphs}
-    wanted = tuple(sorted(graph["tags"])) or (next(iter(sets)) if len(sets) == 1 else (_SERVING,))
+    wanted = tuple(sorted(graph.tags)) or (next(iter(sets)) if len(sets) == 1 else (_SERVING,))
     if wanted not in sets:
         known = " or ".join(str(list(tags)) for tags in sets) or "nothing"
         raise Problem(
@@ -106,7 +108,6 @@ def _parsed(kind: type[Message], content: bytes, path: str, binary: bool | None)
     raise Problem("bad_meta_graph", f"{path} is not a {kind.DESCRIPTOR.name}, or is cut off ({len(content)} bytes)")
 
 
-def files_of(imported: dict) -> list[str]:
+def files_of(imported: ImportRecord) -> list[str]:
     """The paths of all files of an import record's model: of its tensors, its graph and its saver."""
-    graph = imported.get("graph", {})
-    return [*imported.get("files", ()), *filter(None, (graph.get("path"), graph.get("saver")))]
+    return [*imported.files, *filter(None, (imported.graph.path, imported.graph.saver))]

@@ -3,6 +3,7 @@
 from collections import defaultdict
 from collections.abc import Callable, Iterable
 from functools import cached_property
+from typing import Any
 
 _MERGES, _NEXT_ITERATIONS = ("Merge", "RefMerge"), ("NextIteration", "RefNextIteration")
 _MOST_DIGITS = 9  # TensorFlow counts outputs in 32 bits, and wraps around beyond them
@@ -107,7 +108,7 @@ class GraphIndex:
         """The outputs of a node that others take as data."""
         return self._used.get(name, set())
 
-    def reach(self, names: Iterable[str], also: Callable[[object], Iterable[str]] | None = None) -> set[str]:
+    def reach(self, names: Iterable[str], also: Callable[[Any], Iterable[str]] | None = None) -> set[str]:
         """The nodes from which one of `names` can be reached over data and control inputs, `names` included.
 
         `also` gives further nodes that a NodeDef needs. Names that the graph lacks are left out.
@@ -139,7 +140,7 @@ def node_in_cycle(index: GraphIndex, names: Iterable[str]) -> str | None:
     The way from a NextIteration to a Merge is how a while loop goes round, and does not count; see InitFromEdges in
     tensorflow/core/common_runtime/graph_constructor.cc.
     """
-    waiting = dict.fromkeys(names)
+    waiting: dict[str, set[str]] = {name: set() for name in names}
     consumers = defaultdict(list)
     for name in waiting:
         sources = waiting.keys() & index.sources[name]

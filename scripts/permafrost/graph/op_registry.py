@@ -9,6 +9,7 @@ import base64
 from collections.abc import Iterable
 
 from permafrost.graph.protos import types_pb2
+from permafrost.records import OpDefinition
 
 
 def registered(op: str):
@@ -23,31 +24,27 @@ def load() -> None:
     registered("NoOp")
 
 
-def look_up(ops: Iterable[str]) -> dict[str, dict]:
-    """Op type -> what is known of it: `attrs`, `defaults`, `references`, `lends`, `stateful` and `handles`.
+def look_up(ops: Iterable[str]) -> dict[str, OpDefinition]:
+    """Op type -> what is known of it. Ops that are not registered are left out.
 
-    attrs: its attributes. defaults: attribute -> AttrValue, base64. references: [first, end] of the data inputs that it
-    takes by reference, where end is None for all that follow; None where there are none. lends: whether its outputs are
-    references to memory of its own. stateful: as keeps_state says. handles: positions of its inputs that are handles or
-    references, or None where the op alone does not tell them. Ops that are not registered are left out.
     Imports TensorFlow, and runs nothing.
     """
     definitions = {}
     for op in sorted(set(ops)):
         definition = registered(op)
         if definition is not None:
-            definitions[op] = {
-                "attrs": [attr.name for attr in definition.attr],
-                "defaults": {
+            definitions[op] = OpDefinition(
+                attrs=[attr.name for attr in definition.attr],
+                defaults={
                     attr.name: base64.b64encode(attr.default_value.SerializeToString(deterministic=True)).decode()
                     for attr in definition.attr
                     if attr.HasField("default_value")
                 },
-                "references": _references(definition),
-                "lends": _references(definition) is None and any(arg.is_ref for arg in definition.output_arg),
-                "stateful": keeps_state(definition),
-                "handles": _handles(definition),
-            }
+                references=_references(definition),
+                lends=_references(definition) is None and any(arg.is_ref for arg in definition.output_arg),
+                stateful=keeps_state(definition),
+                handles=_handles(definition),
+            )
     return definitions
 
 
@@ -79,7 +76,7 @@ def _handles(definition) -> list[int] | None:
     return found
 
 
-def apply(graph_def, definitions: dict[str, dict], producer_ops) -> None:
+def apply(graph_def, definitions: dict[str, OpDefinition], producer_ops) -> None:
     """Brings the nodes of `graph_def`, in place, to what TensorFlow's importer makes of them.
 
     Args:
@@ -92,11 +89,11 @@ def apply(graph_def, definitions: dict[str, dict], producer_ops) -> None:
         definition = definitions.get(node.op)
         if definition is None:
             continue
-        for name, value in definition["defaults"].items():
+        for name, value in definition.defaults.items():
             if name not in node.attr or node.attr[name].WhichOneof("value") is None:
                 node.attr[name].ParseFromString(base64.b64decode(value))
         if node.op in producers:
-            _drop_unknown(node, set(definition["attrs"]), producers[node.op])
+            _drop_unknown(node, set(definition.attrs), producers[node.op])
 
 
 def _drop_unknown(node, known: set[str], producer) -> None:

@@ -2,6 +2,7 @@
 
 import copy
 from collections import deque
+from typing import Any
 
 from permafrost.graph.fed_controls import runs_though_fed
 from permafrost.graph.index import GraphIndex, tensor_name
@@ -94,7 +95,8 @@ def cut_inputs(graph_def, fed: list[str], outputs: list[str]):
     names = set(index.nodes)
     still_needed = _needed_beside(index, set(points), [tensor_name(name) for name in outputs])
     gone = {node for node, _ in points} - still_needed
-    placeholders, replaced = {}, {}
+    placeholders: dict[str, Any] = {}
+    replaced: dict[tuple[str, int], str] = {}
     for node, output in points:
         takes_name = output == 0 and node not in still_needed
         name = node if takes_name else _unused(f"{node}_{output}", names)

@@ -41,7 +41,7 @@ def restore_map(meta_graph, index: GraphIndex) -> dict[str, Source]:
         return {}
     if restore_op not in index.nodes:
         raise Problem("bad_meta_graph", f"the SaverDef names the restore op {restore_op!r}, which the graph lacks")
-    sources = {}
+    sources: dict[str, Source] = {}
     for name in index.reach([restore_op]):
         node = index.nodes[name]
         if node.op in _ASSIGNS:

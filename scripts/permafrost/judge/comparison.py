@@ -1,5 +1,7 @@
 """Comparing two arrays: whether they are the same, and by how much they differ where they are not."""
 
+from typing import Any
+
 import numpy as np
 
 _LARGEST_WHOLE = 2.0**64 - 2048  # the largest float64 that a uint64 holds
@@ -38,11 +40,11 @@ def _max_abs(a: np.ndarray, b: np.ndarray) -> float | None:
 
 
 def _max_rel(a: np.ndarray, b: np.ndarray) -> float | None:
-    difference = _difference(a, b)
-    if difference is None:
+    difference, reference = _difference(a, b), _floats(a)
+    if difference is None or reference is None:
         return None
     with np.errstate(all="ignore"):
-        relative = np.where(difference == 0, 0, difference / np.abs(_floats(a)))
+        relative = np.where(difference == 0, 0, difference / np.abs(reference))
     return float(np.where(np.isnan(relative), np.inf, relative).max(initial=0))
 
 
@@ -127,8 +129,8 @@ def _same(a: np.ndarray, b: np.ndarray) -> np.ndarray:
         return np.asarray(a == b, dtype=bool)
     x, y = (np.ascontiguousarray(array).reshape(-1) for array in (a, b))
     if a.dtype.kind == "c":
-        parts = (array.view(array.real.dtype).reshape(-1, 2) for array in (x, y))
-        return _same(*parts).all(axis=1).reshape(a.shape)
+        p, q = (array.view(array.real.dtype).reshape(-1, 2) for array in (x, y))
+        return np.asarray(_same(p, q).all(axis=1)).reshape(a.shape)
     bits = (x.view(np.uint8).reshape(x.size, x.itemsize) == y.view(np.uint8).reshape(y.size, y.itemsize)).all(axis=1)
     if np.issubdtype(a.dtype, np.inexact) or a.dtype.kind == "V":
         with np.errstate(all="ignore"):
@@ -142,7 +144,8 @@ def same_bytes(a: np.ndarray, b: np.ndarray) -> bool:
         return False
     if a.dtype.kind == "O":
         return a.tolist() == b.tolist()
-    return np.array_equal(*(np.ascontiguousarray(array).reshape(-1).view(np.uint8) for array in (a, b)))
+    x, y = (np.ascontiguousarray(array).reshape(-1).view(np.uint8) for array in (a, b))
+    return np.array_equal(x, y)
 
 
 def first_unequal(a: np.ndarray, b: np.ndarray) -> dict[str, str]:
@@ -171,7 +174,7 @@ def said(found: dict[str, str]) -> str:
 def compare(a: np.ndarray, b: np.ndarray, tolerance: dict | None) -> dict:
     """What verification.csv tells of the checkpoint's array `a` and the frozen graph's array `b`, column by column."""
     matching = match(a, b, tolerance)
-    row = {"dtype": str(a.dtype), "shape": str(list(a.shape)), "match": matching}
+    row: dict[str, Any] = {"dtype": str(a.dtype), "shape": str(list(a.shape)), "match": matching}
     row |= {"tolerance_used": tolerance_used(a, b, tolerance), **measure(a, b)}
     return row if matching else row | first_unequal(a, b)
 
@@ -209,16 +212,17 @@ def tolerance_used(a: np.ndarray, b: np.ndarray, tolerance: dict | None) -> floa
     """
     if not tolerance or a.dtype != b.dtype or a.shape != b.shape:
         return None
+    numbers = _floats(a)
     difference = _difference(a, b)
-    if difference is None:
+    if difference is None or numbers is None:
         return None
     if not np.isfinite(difference).all():
         return float("inf")
-    if "ulp" in tolerance:
-        difference, bound = _ulps(a, b), np.float64(tolerance["ulp"])
+    if "ulp" in tolerance and (ulps := _ulps(a, b)) is not None:
+        difference, bound = ulps, np.float64(tolerance["ulp"])
     else:
         with np.errstate(all="ignore"):
-            reference = np.abs(_floats(a))
+            reference = np.abs(numbers)
             reference = np.where(np.isfinite(reference), reference, 0)
             bound = tolerance.get("atol", 0.0) + tolerance.get("rtol", 0.0) * reference
     # Whole numbers are compared as such, since a float64 does not hold all of them.

@@ -26,7 +26,7 @@ def check(nodes: dict, frozen, are_cleared: bool) -> None:
     for node in frozen.node:
         before = nodes.get(node.name)
         wanted = "" if are_cleared or before is None else before.device
-        if node.device != wanted and (node.device or before.op == node.op):
+        if node.device != wanted and (node.device or (before is not None and before.op == node.op)):
             raise Problem(
                 "structure_differs",
                 f"node {node.name!r} ({node.op}) of the frozen graph is on the device {node.device!r} instead of "

@@ -12,6 +12,7 @@ from permafrost.judge import comparison
 from permafrost.judge.graphs import Graphs
 from permafrost.judge.pair import Pair
 from permafrost.judge.sessions import RunFailed
+from permafrost.records import ImportRecord, Provenance
 
 _FIRST_GROUP = 32
 _LARGEST_GROUP_BYTES = 64 << 20
@@ -21,7 +22,13 @@ _MERGES = ("Merge", "RefMerge")
 
 
 def find(
-    imported: dict, provenance: dict, frozen_graph: str, directory: str, seed: int, batch: int, allow_ops: list[str]
+    imported: ImportRecord,
+    provenance: Provenance,
+    frozen_graph: str,
+    directory: str,
+    seed: int,
+    batch: int,
+    allow_ops: list[str],
 ) -> str:
     """The first tensor that differs in the trial of `seed` and `batch`: name, op and a value of each side; `` for none.
 
@@ -65,7 +72,7 @@ def _candidates(pair: Pair) -> list[str]:
     running = executed(index, pair.graphs.fetched, pair.graphs.fed) & executed(
         pair.graphs.index, pair.graphs.fetched, pair.graphs.fed
     )
-    tensors, inside = [], set()
+    tensors, inside = [], set[str]()
     for name in _in_data_order(index, running):
         node = index.nodes[name]
         if _is_inside(index, node, inside):

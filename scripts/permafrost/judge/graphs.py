@@ -6,6 +6,7 @@ from permafrost.graph import graph_sources, pruning
 from permafrost.graph.index import GraphIndex, tensor_name
 from permafrost.graph.variable_ops import VARIABLE_OPS
 from permafrost.judge.sides import FrozenFile
+from permafrost.records import ForeignProvenance, ImportRecord, Provenance
 from permafrost.signature import feeds
 from permafrost.signature.training.marks import HEADS, STRUCTURAL
 
@@ -22,26 +23,24 @@ class Graphs:
     still. is_foreign: whether another tool made the frozen graph.
     """
 
-    def __init__(self, imported: dict, provenance: dict, frozen_graph: str):
+    def __init__(self, imported: ImportRecord, provenance: Provenance, frozen_graph: str):
         """Reads both from the disk. Raises Problem as graph_files.read and FrozenFile do."""
         self.imported = imported
-        self.meta_graph = graph_sources.read(imported["graph"])
-        self.batches = imported.get("batches", [])
-        self.initializers = provenance["initializers"]
-        self.inputs = {name: spec for name, spec in imported["inputs"].items() if spec["kind"] != "default"}
-        self.graph_def, cuts = pruning.cut_inputs(
-            self.meta_graph.graph_def, list(imported["inputs"]), imported["outputs"]
-        )
+        self.meta_graph = graph_sources.read(imported.graph)
+        self.batches = imported.batches
+        self.initializers = provenance.initializers
+        self.inputs = {name: spec for name, spec in imported.inputs.items() if spec["kind"] != "default"}
+        self.graph_def, cuts = pruning.cut_inputs(self.meta_graph.graph_def, list(imported.inputs), imported.outputs)
         self.names = {name: cuts.get(name, name) for name in self.inputs}
-        self.frozen_names = provenance["inputs"]
+        self.frozen_names = provenance.inputs
         self.index = GraphIndex(self.graph_def)
-        tensors = [name if ":" in name else f"{name}:0" for name in imported["outputs"]]
+        tensors = [name if ":" in name else f"{name}:0" for name in imported.outputs]
         self.outputs = list(dict.fromkeys(cuts.get(name, name) for name in tensors))
         hidden = _before_heads(self.index, self.outputs, self.fed)
         self.before_heads = {name: output for name, output in hidden.items() if name not in self.outputs}
         variables = {name for name, node in self.index.nodes.items() if node.op in VARIABLE_OPS}
-        self.is_foreign = provenance.get("is_foreign", False)
-        own = provenance["frozen_initializers"] if self.is_foreign else provenance["initializers"]
+        self.is_foreign = isinstance(provenance, ForeignProvenance)
+        own = provenance.frozen_initializers if isinstance(provenance, ForeignProvenance) else provenance.initializers
         self.frozen = FrozenFile(frozen_graph, variables, own)
         frozen = [node for node in self.frozen.graph_def.node if node.name in variables]
         self.constants = [node.name for node in frozen if node.op == "Const"]

@@ -7,7 +7,9 @@ they are not, since a judge that cannot say no proves nothing.
 """
 
 import numpy as np
+from msgspec import Struct
 
+from permafrost import recording
 from permafrost.graph.index import tensor_name
 from permafrost.graph.pruning import PLACEHOLDERS
 from permafrost.graph.tensorflow_import import evaluated_unsafe, refuse
@@ -20,13 +22,35 @@ from permafrost.judge.sessions import RunFailed
 from permafrost.judge.sides import CheckpointSide, saver_nodes
 from permafrost.judge.structure import nodes, untold_state
 from permafrost.outcome import Problem
+from permafrost.records import ForeignProvenance, ImportRecord, Provenance, Settings, Verdict
 from permafrost.signature import feeds
 
 # How often a graph is run again before its outputs are said to be always the same.
 _RUNS_OF_THE_UNSTEADY = 4
 
 
-def judge(imported: dict, provenance: dict, frozen_graph: str, settings: dict, directory: str) -> dict:
+class Finding(Struct):
+    """Why a model is not verified: outputs_differ, random, unordered or insensitive, and what was seen."""
+
+    cause: str
+    message: str
+
+
+class Judgement(Struct):
+    """What was measured, a row for each tensor and trial, and what was found where the model is not verified.
+
+    `measured.match` is empty unless all trials match, and `measured.control` is there where they do. A row has the keys
+    comparison.VERIFICATION_COLUMNS.
+    """
+
+    measured: Verdict
+    rows: list[dict]
+    finding: Finding | None = None
+
+
+def judge(
+    imported: ImportRecord, provenance: Provenance, frozen_graph: str, settings: Settings, directory: str
+) -> Judgement:
     """Compares a model's checkpoint with the frozen graph that was made of it here.
 
     Args:
@@ -34,25 +58,25 @@ def judge(imported: dict, provenance: dict, frozen_graph: str, settings: dict, d
       frozen_graph: path of the .pb.
       settings: trials, seed, tolerance, output_tolerance, allow_ops.
       directory: where relative `file:` inputs are looked up.
-    Returns a JSON-able dict: weights, nodes_checked, random_ops, match (`` unless all trials match), behaviour (of the
-      outputs, see judge.behaviour), trials, batches, max_abs_diff, tolerance_used, rows (one for each tensor and
-      trial, with what comparison.compare gives), control (which change was noticed, where the outputs match), and
-      finding ({cause, message}: outputs_differ, random, unordered or insensitive) where the model is not verified.
     Raises Problem with a cause that says what was found before there was anything to compare (permafrost.outcome).
       The weights have been compared before the outputs' part of the graph is looked at or run.
     """
     graphs = Graphs(imported, provenance, frozen_graph)
     checked = _check_structure(graphs, imported, provenance)
     _refuse_untold_state(graphs)
-    devices.check(graphs.index.nodes, graphs.frozen.graph_def, provenance["options"]["clear_devices"])
-    return {"nodes_checked": checked} | _compare(graphs, provenance["frozen_variables"], settings, directory)
+    devices.check(graphs.index.nodes, graphs.frozen.graph_def, provenance.options.clear_devices)
+    found = _compare(graphs, provenance.frozen_variables, settings, directory)
+    found.measured.nodes_checked = checked
+    return found
 
 
-def judge_foreign(imported: dict, provenance: dict, frozen_graph: str, settings: dict, directory: str) -> dict:
+def judge_foreign(
+    imported: ImportRecord, provenance: ForeignProvenance, frozen_graph: str, settings: Settings, directory: str
+) -> Judgement:
     """As `judge`, for a frozen graph that another tool made of the checkpoint.
 
     Another tool may have changed the graph in ways of its own, so a difference of structure is told, and not judged:
-    the dict has `structure`, `same` or the first difference, in place of nodes_checked.
+    `structure`, `same` or the first difference, stands in place of `nodes_checked`.
     Args:
       provenance: as signature.foreign.provenance makes it.
     Raises Problem: not_frozen for a variable that the outputs need and that is not a constant, structure_differs where
@@ -70,15 +94,16 @@ def judge_foreign(imported: dict, provenance: dict, frozen_graph: str, settings:
         structure_found = problem.message
     _refuse_untold_state(graphs)
     fed = {f"{name}:0" for name, node in graphs.frozen.index.nodes.items() if node.op in PLACEHOLDERS}
-    refuse(
-        unsafe_to_run(graphs.frozen.index, graphs.fetched, fed, graphs.frozen.initializers, set(settings["allow_ops"]))
-    )
-    return {"structure": structure_found} | _compare(graphs, len(graphs.constants), settings, directory)
+    allowed = set(settings.allow_ops)
+    refuse(unsafe_to_run(graphs.frozen.index, graphs.fetched, fed, graphs.frozen.initializers, allowed))
+    found = _compare(graphs, len(graphs.constants), settings, directory)
+    found.measured.structure = structure_found
+    return found
 
 
-def _check_structure(graphs: Graphs, imported: dict, provenance: dict) -> int:
-    restored = {variable["variable"] for variable in imported["variables"] if variable["key"]}
-    cuts, outputs = provenance["cuts"], imported["outputs"]
+def _check_structure(graphs: Graphs, imported: ImportRecord, provenance: Provenance) -> int:
+    restored = {variable.variable for variable in imported.variables if variable.key}
+    cuts, outputs = provenance.cuts, imported.outputs
     return nodes.check(graphs.meta_graph, graphs.frozen.graph_def, cuts, outputs, restored)
 
 
@@ -87,9 +112,9 @@ def _refuse_untold_state(graphs: Graphs) -> None:
     untold_state.refuse(graphs.meta_graph, graphs.graph_def, frozen.graph_def, graphs.outputs, frozen.initializers)
 
 
-def _compare(graphs: Graphs, frozen_variables: int, settings: dict, directory: str) -> dict:
+def _compare(graphs: Graphs, frozen_variables: int, settings: Settings, directory: str) -> Judgement:
     """Weights, then outputs, then the negative control; nothing is run before it is known to be safe."""
-    allowed = set(settings["allow_ops"])
+    allowed = set(settings.allow_ops)
     _refuse_unsafe_restore(graphs, allowed)
     unsafe = unsafe_to_run(graphs.index, graphs.fetched, graphs.fed, graphs.initializers, allowed)
     unsafe += evaluated_unsafe(graphs.frozen.graph_def, allowed)
@@ -102,7 +127,9 @@ def _compare(graphs: Graphs, frozen_variables: int, settings: dict, directory: s
         if not pair.original.has(name):
             raise Problem("unknown_output", f"the graph has no tensor {name!r}, which is to be an output")
     pair.give_kept()
-    return {"weights": weights, "random_ops": pair.random_ops} | _compare_outputs(pair, settings, directory)
+    found = _compare_outputs(pair, settings, directory)
+    found.measured.weights, found.measured.random_ops = weights, pair.random_ops
+    return found
 
 
 def _restored_only(graphs: Graphs, allowed: set[str]) -> CheckpointSide:
@@ -136,17 +163,17 @@ def _compare_weights(graphs: Graphs, original: CheckpointSide, expected_number: 
     return len(graphs.constants)
 
 
-def _compare_outputs(pair: Pair, settings: dict, directory: str) -> dict:
+def _compare_outputs(pair: Pair, settings: Settings, directory: str) -> Judgement:
     rows, batches, feeds_tried, finding = [], [], [], None
     tolerances = _tolerances(pair, settings)
-    for trial, batch in enumerate(_batches(pair, settings["trials"])):
-        seed = settings["seed"] + trial
+    for trial, batch in enumerate(_batches(pair, settings.trials)):
+        seed = settings.seed + trial
         feed = pair.graphs.feed(seed, batch, directory)
-        expected, *again = _expected(pair, feed)
+        expected, again = _expected(pair, feed)
         batches.append(batch)
         feeds_tried.append(feed)
         if (not trial or pair.original.ordered.is_open) and (tensor := pair.lost_order(feed, expected)):
-            finding = ("unordered", _unordered(pair, tensor, trial))
+            finding = Finding("unordered", _unordered(pair, tensor, trial))
             break
         try:
             actual = pair.run_frozen(pair.graphs.fetched, feed)
@@ -155,7 +182,7 @@ def _compare_outputs(pair: Pair, settings: dict, directory: str) -> dict:
                 raise Problem(
                     "bad_feed", f"the frozen graph does not take what its checkpoint takes: {failed}"
                 ) from None
-            finding = ("outputs_differ", f"the checkpoint's graph runs, but the frozen graph does not: {failed}")
+            finding = Finding("outputs_differ", f"the checkpoint's graph runs, but the frozen graph does not: {failed}")
             break
         behaviours = behaviour.of_outputs(pair.graphs, expected, again)
         for name, a, b in zip(pair.graphs.fetched, expected, actual, strict=True):
@@ -164,37 +191,29 @@ def _compare_outputs(pair: Pair, settings: dict, directory: str) -> dict:
             if not rows[-1]["match"] and finding is None:
                 finding = _difference(pair, rows[-1], feed, expected)
     if finding is None and (unseen := pair.unseen_races(feeds_tried)):
-        finding = ("unordered", _unseen(*unseen[0]))
+        finding = Finding("unordered", _unseen(*unseen[0]))
     if finding is None and (tensor := pair.not_given(feeds_tried[0])):
-        finding = ("unordered", _unordered(pair, tensor, 0))
+        finding = Finding("unordered", _unordered(pair, tensor, 0))
     matches = [row["match"] for row in rows]
-    facts = {
-        "match": "" if finding else "bitwise" if all(match == "bitwise" for match in matches) else "tolerance",
-        "behaviour": behaviour.worst({row["behaviour"] for row in rows}),
-        "trials": len(batches),
-        "batches": batches,
-        "max_abs_diff": _largest(rows, "max_abs_diff"),
-        "tolerance_used": _largest(rows, "tolerance_used"),
-        "rows": rows,
-    }
+    measured = recording.begun(Verdict, "")
+    measured.match = "" if finding else "bitwise" if all(match == "bitwise" for match in matches) else "tolerance"
+    measured.behaviour = behaviour.worst({row["behaviour"] for row in rows})
+    measured.trials, measured.batches = len(batches), batches
+    measured.max_abs_diff, measured.tolerance_used = _largest(rows, "max_abs_diff"), _largest(rows, "tolerance_used")
     if finding is None:
-        facts["control"] = negative_control.change_variables(pair, feed, expected, tolerances)
-        if not facts["control"]["variable"]:
-            finding = ("insensitive", negative_control.sentence(facts["control"]))
-    if finding is not None:
-        facts["finding"] = dict(zip(("cause", "message"), finding, strict=True))
-    return facts
+        measured.control = negative_control.change_variables(pair, feed, expected, tolerances)
+        if not measured.control.variable:
+            finding = Finding("insensitive", negative_control.sentence(measured.control))
+    return Judgement(measured, rows, finding)
 
 
-def _tolerances(pair: Pair, settings: dict) -> dict[str, dict | None]:
+def _tolerances(pair: Pair, settings: Settings) -> dict[str, dict | None]:
     """The tolerance of each fetched tensor: what goes into a head has that of the head."""
-    own = {"{}:{}".format(*tensor_name(name)): given for name, given in settings["output_tolerance"].items()}
+    own = {"{}:{}".format(*tensor_name(name)): given for name, given in settings.output_tolerance.items()}
     if unknown := own.keys() - set(pair.graphs.outputs):
         names = ", ".join(pair.graphs.outputs[:10])
         raise Problem("bad_setting", f"`output_tolerance:` names {min(unknown)}, which is none of the outputs {names}")
-    return {
-        name: own.get(pair.graphs.before_heads.get(name, name), settings["tolerance"]) for name in pair.graphs.fetched
-    }
+    return {name: own.get(pair.graphs.before_heads.get(name, name), settings.tolerance) for name in pair.graphs.fetched}
 
 
 def _unordered(pair: Pair, tensor: str, trial: int) -> str:
@@ -220,28 +239,30 @@ def _largest(rows: list[dict], column: str) -> float | None:
     return max((row[column] for row in rows if row[column] is not None), default=None)
 
 
-def _expected(pair: Pair, feed: dict) -> list[list[np.ndarray] | None]:
+def _expected(pair: Pair, feed: dict) -> tuple[list[np.ndarray], list[list[np.ndarray] | None]]:
     try:
         return pair.run_original_again(pair.graphs.fetched, feed)
     except RunFailed as failed:
         raise Problem(failed.cause, f"the checkpoint's graph does not run on these inputs: {failed}") from failed
 
 
-def _difference(pair: Pair, row: dict, feed: dict, expected: list) -> tuple[str, str]:
-    """The finding (cause, message) for an output that does not match: what is random by itself tells nothing."""
+def _difference(pair: Pair, row: dict, feed: dict, expected: list) -> Finding:
+    """The finding for an output that does not match: what is random by itself tells nothing."""
     if pair.original.ordered.is_open:
-        return "unordered", _unordered(pair, row["output"], row["trial"])
+        return Finding("unordered", _unordered(pair, row["output"], row["trial"]))
     for _ in range(_RUNS_OF_THE_UNSTEADY):
-        again, *_ = _expected(pair, feed)
+        again, _ = _expected(pair, feed)
         for name, first, second in zip(pair.graphs.fetched, expected, again, strict=True):
             if not comparison.match(first, second):
-                return "random", (
+                return Finding(
+                    "random",
                     f"{name} differs between two runs of the checkpoint's own graph, op seeds set: "
-                    f"{comparison.said(comparison.first_unequal(first, second))}"
+                    f"{comparison.said(comparison.first_unequal(first, second))}",
                 )
-    return "outputs_differ", (
+    return Finding(
+        "outputs_differ",
         f"output {row['output']} differs in trial {row['trial']}: {row['unequal']} elements unequal, largest "
-        f"difference {row['max_abs_diff']}, {comparison.said(row)}"
+        f"difference {row['max_abs_diff']}, {comparison.said(row)}",
     )
 
 

@@ -93,8 +93,7 @@ def _other_shapes(spec: dict, batch: int, numbers: list[int]) -> Iterator[list]:
         return
     if not open_sizes:
         return
-    sizes = (size if size is not None else batch for at, size in enumerate(shape) if at not in open_sizes)
-    known = element_count(sizes)
+    known = element_count(size if size is not None else batch for at, size in enumerate(shape) if at not in open_sizes)
     if not known:
         return
     for number in numbers:

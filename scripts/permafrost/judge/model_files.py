@@ -4,9 +4,10 @@ import os
 
 from permafrost.graph.graph_sources import SAVED_MODEL
 from permafrost.outcome import Problem
+from permafrost.records import Graph, ImportRecord, Settings
 
 
-def readable(imported: dict, settings: dict, *others: str) -> list[str]:
+def readable(imported: ImportRecord, settings: Settings, *others: str) -> list[str]:
     """Absolute paths of a model's files: checkpoint, graph, a SavedModel's assets, and what the settings name.
 
     The checkpoint's files one by one, not their directory, where others' may lie too.
@@ -16,17 +17,17 @@ def readable(imported: dict, settings: dict, *others: str) -> list[str]:
       others: further files, such as the frozen graph.
     Raises Problem (bad_setting) for one of `allow_paths` that is not there.
     """
-    graph = imported["graph"]
-    paths = [*imported["files"], graph["path"], graph["saver"]]
-    paths += [spec["file"] for spec in imported["inputs"].values() if spec["kind"] == "file"]
-    paths += [*_assets(graph), *_allowed(settings["allow_paths"]), *others]
+    graph = imported.graph
+    paths = [*imported.files, graph.path, graph.saver]
+    paths += [spec["file"] for spec in imported.inputs.values() if spec["kind"] == "file"]
+    paths += [*_assets(graph), *_allowed(settings.allow_paths), *others]
     return [os.path.abspath(path) for path in paths if path]
 
 
-def _assets(graph: dict) -> list[str]:
-    assets = os.path.join(os.path.dirname(graph["path"]), "assets")
+def _assets(graph: Graph) -> list[str]:
+    assets = os.path.join(os.path.dirname(graph.path), "assets")
     # A link, which comes with a stranger's model, could lead to the root of the file system.
-    return [assets] if graph["form"] == SAVED_MODEL and not os.path.islink(assets) else []
+    return [assets] if graph.form == SAVED_MODEL and not os.path.islink(assets) else []
 
 
 def _allowed(paths: list[str]) -> list[str]:

@@ -9,12 +9,13 @@ from permafrost.graph.index import tensor_name
 from permafrost.judge import comparison
 from permafrost.judge.pair import Pair
 from permafrost.judge.sessions import RunFailed
+from permafrost.records import Control
 
 _MOST_PERTURBED = 12  # variables
 _MOST_RUNS = 60
 
 
-def change_variables(pair: Pair, feed: dict, expected: list[np.ndarray], tolerances: dict[str, dict | None]) -> dict:
+def change_variables(pair: Pair, feed: dict, expected: list[np.ndarray], tolerances: dict[str, dict | None]) -> Control:
     """Changes whole variables of the frozen graph, nearest the outputs first, until an output changes.
 
     Each is changed in one way first, and all of them in others, by more and the other way, only where that changes
@@ -23,16 +24,15 @@ def change_variables(pair: Pair, feed: dict, expected: list[np.ndarray], toleran
       feed: the arrays of one trial, by the names of the import record.
       expected: what the checkpoint's side gives for `pair.graphs.fetched` on it.
       tolerances: of each of these.
-    Returns `variable` and `output`, the first pair of which one changes the other, and `tried`, the number of
-      variables changed; a tensor before a head stands in for outputs that no change reaches. `variable` is None where
-      nothing changed.
+    Returns the first pair of which one changes the other; a tensor before a head stands in for outputs that no change
+      reaches.
     """
-    control, tried = {"variable": None, "output": None, "tried": 0}, set()
+    control, tried = Control(None, None, 0), set()
     for name, changed in itertools.islice(_in_turn(pair), _MOST_RUNS):
-        if name in tried and control["variable"] is not None:
+        if name in tried and control.variable is not None:
             break
         tried.add(name)
-        control["tried"] = len(tried)
+        control.tried = len(tried)
         try:
             actual = pair.run_frozen(pair.graphs.fetched, feed, (name, changed))
         except RunFailed:
@@ -40,9 +40,9 @@ def change_variables(pair: Pair, feed: dict, expected: list[np.ndarray], toleran
         for tensor, a, b in zip(pair.graphs.fetched, expected, actual, strict=True):
             if not comparison.match(a, b, tolerances[tensor]) and not _overflows(a, b):
                 if tensor in pair.graphs.outputs:
-                    return control | {"variable": name, "output": tensor}
-                if control["variable"] is None:
-                    control |= {"variable": name, "output": tensor}
+                    return Control(name, tensor, len(tried))
+                if control.variable is None:
+                    control.variable, control.output = name, tensor
     return control
 
 
@@ -53,11 +53,11 @@ def _overflows(expected: np.ndarray, actual: np.ndarray) -> bool:
     return bool((np.isfinite(expected) & ~np.isfinite(actual)).any())
 
 
-def sentence(control: dict) -> str:
+def sentence(control: Control) -> str:
     """What a control without a variable shows."""
-    if not control["tried"]:
+    if not control.tried:
         return "there is no variable whose change could change an output, so the comparison shows nothing"
-    return f"changing {control['tried']} variables changed no output on these inputs, so the comparison shows nothing"
+    return f"changing {control.tried} variables changed no output on these inputs, so the comparison shows nothing"
 
 
 def _in_turn(pair: Pair) -> Iterator[tuple[str, np.ndarray]]:

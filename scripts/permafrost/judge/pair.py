@@ -52,7 +52,7 @@ class Pair:
 
     def give_kept(self) -> None:
         """Gives the frozen side's own variables the values that TensorFlow restores."""
-        restored = {variable["variable"] for variable in self.graphs.imported["variables"] if variable["key"]}
+        restored = {variable.variable for variable in self.graphs.imported.variables if variable.key}
         if names := [name for name in self.graphs.kept if name in restored]:
             with self.original.restored() as session:
                 self.frozen.give({name: self.original.value(session, name) for name in names})
@@ -61,18 +61,20 @@ class Pair:
         """The checkpoint's side on a feed. Raises RunFailed and Problem as CheckpointSide.run does."""
         return self.original.run(tensors, self._to_original(feed))
 
-    def run_original_again(self, tensors: list[str], feed: dict) -> list[list[np.ndarray] | None]:
-        """What run_original gives, and then what further runs in the same session give; None for one that fails.
+    def run_original_again(
+        self, tensors: list[str], feed: dict
+    ) -> tuple[list[np.ndarray], list[list[np.ndarray] | None]]:
+        """What run_original gives, and what further runs in the same session give; None for one that fails.
 
         There are two runs, or five where the graph has random ops, since two draws of a few may be the same.
         """
         with contextlib.closing(self.original.runs(tensors, self._to_original(feed))) as runs:
-            found = [next(runs)]
+            first, further = next(runs), list[list[np.ndarray] | None]()
             try:
-                found += itertools.islice(runs, 4 if self.random_ops else 1)
+                further += itertools.islice(runs, 4 if self.random_ops else 1)
             except RunFailed:
-                found.append(None)
-            return found
+                further.append(None)
+            return first, further
 
     def lost_order(self, feed: dict, expected: list[np.ndarray]) -> str:
         """The first tensor that TensorFlow's own sessions do not give as expected; empty where there is none.
@@ -107,6 +109,8 @@ class Pair:
     def _runs(self, tensors: list[str], feed: dict, sessions: Iterable[dict]) -> Iterator[list[np.ndarray]]:
         """What the graph in which nothing was put in an order gives in each of the sessions, while there is time."""
         named, deadline = self._to_original(feed), time.monotonic() + _LONGEST_SEARCH
+        if self.untouched is None:
+            return
         for options in sessions:
             with contextlib.suppress(RunFailed):
                 yield self.untouched.run(tensors, named, **options)

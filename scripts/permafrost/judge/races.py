@@ -51,7 +51,9 @@ def reads_first(graph_def, running: set[str]) -> Ordered:
     if not writers:
         return Ordered()
     order = Order(body, {name for names in writers.values() for name in names})
-    branches, takers, copies, later, lookers = Branches(body), find_takers(body), set(), {}, {}
+    branches, takers, copies = Branches(body), find_takers(body), set()
+    later: dict = {}
+    lookers: dict = {}
 
     def loose_of(name: str, every: int) -> int:
         loose = _loose(order, name, every)

@@ -8,6 +8,7 @@ import re
 import time
 
 import tensorflow as tf
+from msgspec import Struct
 
 from permafrost.graph import graph_sources, pruning
 from permafrost.graph.feed_points import needed
@@ -20,6 +21,7 @@ from permafrost.judge.mending import BATCHES, alternatives, failing_node
 from permafrost.judge.seeds import seed_random_ops
 from permafrost.judge.sessions import RunFailed
 from permafrost.judge.sides import CheckpointSide, saver_nodes
+from permafrost.records import ImportRecord, Settings
 from permafrost.signature import feeds
 
 # What graph_constructor.cc in tensorflow/core/common_runtime says of shapes that it does not infer, or that are none.
@@ -28,7 +30,23 @@ _MOST_RUNS = 80
 _SEARCH_SHARE = 0.5  # of the time limit
 
 
-def rehearse(imported: dict, settings: dict, directory: str, is_named: bool) -> dict:
+class Found(Struct):
+    """What a rehearsal found.
+
+    inputs: tensor name -> description, changed where they had to be. batches: the sizes of the batch on which the graph
+    ran, one or two; empty where it did not run. failure: what TensorFlow said, where it did not run; else empty.
+    left_out: output -> why, for outputs that do not run, or not the same twice, where others do. stale_shapes: the
+    first node whose `_output_shapes` TensorFlow refuses, since it infers others; else empty.
+    """
+
+    inputs: dict[str, dict]
+    batches: list[int] = []
+    failure: str = ""
+    left_out: dict[str, str] = {}
+    stale_shapes: str = ""
+
+
+def rehearse(imported: ImportRecord, settings: Settings, directory: str, is_named: bool) -> Found:
     """Runs the checkpoint's graph, and finds inputs on which it runs.
 
     Args:
@@ -36,43 +54,33 @@ def rehearse(imported: dict, settings: dict, directory: str, is_named: bool) -> 
       settings: `seed`, `timeout` and `allow_ops`.
       directory: where relative `file:` inputs are looked up.
       is_named: whether the settings name the outputs, so that none of them may be left out.
-    Returns a JSON-able dict:
-      inputs: tensor name -> description, changed where they had to be.
-      batches: the sizes of the batch on which the graph ran, one or two; empty where it did not run.
-      failure: what TensorFlow said, where it did not run; else empty.
-      left_out: output -> why, for outputs that do not run, or not the same twice, where others do.
-      stale_shapes: the first node whose `_output_shapes` TensorFlow refuses, since it infers others; else empty.
     Raises Problem as graph_files.read and CheckpointSide do, and bad_feed for a setting that cannot be fed.
     """
     model = _Model(imported, settings)
     if model.unsafe:
-        return nothing_found(imported["inputs"], "it was not run: node {!r} ({}) {}".format(*model.unsafe[0]))
+        return Found(imported.inputs, failure="it was not run: node {!r} ({}) {}".format(*model.unsafe[0]))
     stage = _Stage(model, settings, directory)
-    found = nothing_found(imported["inputs"])
-    found["stale_shapes"] = model.stale_shapes()
+    found = Found(imported.inputs, stale_shapes=model.stale_shapes())
     outputs = stage.outputs
-    specs, batch, failure = stage.search(imported["inputs"], list(outputs))
+    specs, batch, failure = stage.search(imported.inputs, list(outputs))
     if failure and not is_named and len(outputs) > 1:
         alone = {name: stage.attempt(specs, batch, [name]) for name in outputs}
         if not all(alone.values()):
-            found["left_out"] = {outputs[name]: why for name, why in alone.items() if why}
+            found.left_out = {outputs[name]: why for name, why in alone.items() if why}
             outputs = {name: given for name, given in outputs.items() if not alone[name]}
             failure = ""
     if failure:
-        return found | {"failure": failure}
+        found.failure = failure
+        return found
     if not is_named:
         unsteady = stage.unsteady(specs, batch, list(outputs))
         if len(unsteady) < len(outputs):
-            found["left_out"] |= {outputs[name]: "differs between two runs of the same graph" for name in unsteady}
+            found.left_out |= {outputs[name]: "differs between two runs of the same graph" for name in unsteady}
             outputs = {name: given for name, given in outputs.items() if name not in unsteady}
-    if found["left_out"]:
+    if found.left_out:
         specs = stage.needed_inputs(list(outputs.values()), specs)
-    return found | {"inputs": specs, "batches": stage.sizes(specs, batch, list(outputs))}
-
-
-def nothing_found(inputs: dict[str, dict], failure: str = "") -> dict:
-    """What `rehearse` returns where it has not changed anything."""
-    return {"inputs": inputs, "batches": [], "failure": failure, "left_out": {}, "stale_shapes": ""}
+    found.inputs, found.batches = specs, stage.sizes(specs, batch, list(outputs))
+    return found
 
 
 def _largest(specs: dict[str, dict]) -> dict[str, dict]:
@@ -88,21 +96,19 @@ class _Model:
     tensor to fetch -> its given name. unsafe: what must not be run, as graph.unsafe_ops tells it.
     """
 
-    def __init__(self, imported: dict, settings: dict):
+    def __init__(self, imported: ImportRecord, settings: Settings):
         """Raises Problem as graph_files.read does."""
         self.imported = imported
-        self.meta_graph = graph_sources.read(imported["graph"])
-        self.graph_def, cuts = pruning.cut_inputs(
-            self.meta_graph.graph_def, list(imported["inputs"]), imported["outputs"]
-        )
-        self.names = {name: cuts.get(name, name) for name in imported["inputs"]}
-        self.outputs = {"{}:{}".format(*tensor_name(name)): name for name in imported["outputs"]}
+        self.meta_graph = graph_sources.read(imported.graph)
+        self.graph_def, cuts = pruning.cut_inputs(self.meta_graph.graph_def, list(imported.inputs), imported.outputs)
+        self.names = {name: cuts.get(name, name) for name in imported.inputs}
+        self.outputs = {"{}:{}".format(*tensor_name(name)): name for name in imported.outputs}
         self.index = GraphIndex(self.graph_def)
         nodes = [tensor_name(name)[0] for name in self.outputs]
         self._kept = pruning.needed(self.index, nodes, with_colocated=False)
         self.initializers = pruning.table_initializers(self.index, self._kept)
-        fed = {self.names[name] for name, spec in imported["inputs"].items() if spec["kind"] != "default"}
-        self.allowed = set(settings["allow_ops"])
+        fed = {self.names[name] for name, spec in imported.inputs.items() if spec["kind"] != "default"}
+        self.allowed = set(settings.allow_ops)
         self.unsafe = unsafe_to_run(self.index, self.outputs, fed, self.initializers, self.allowed)
         self.unsafe += unsafe_to_restore(self.index, *saver_nodes(self.meta_graph), self.allowed)
 
@@ -126,10 +132,10 @@ class _Model:
 class _Stage:
     """The checkpoint's side of one model, on which inputs are tried. `outputs` is as in the model."""
 
-    def __init__(self, model: _Model, settings: dict, directory: str):
+    def __init__(self, model: _Model, settings: Settings, directory: str):
         """Seeds the random ops of the model's graph, in place, and imports it; raises as CheckpointSide does."""
-        self._model, self._seed, self._directory = model, settings["seed"], directory
-        self._deadline = time.monotonic() + _SEARCH_SHARE * settings["timeout"]
+        self._model, self._seed, self._directory = model, settings.seed, directory
+        self._deadline = time.monotonic() + _SEARCH_SHARE * settings.timeout
         self._names, self._index, self.outputs = model.names, model.index, model.outputs
         seed_random_ops(model.graph_def)
         tensors = [*model.outputs, *model.names.values()]
@@ -170,7 +176,7 @@ class _Stage:
 
         A change is kept where another node fails than before it: the error has moved on.
         """
-        batch, tried = BATCHES[0], set()
+        batch, tried = BATCHES[0], set[str]()
         failure = self.attempt(specs, batch, outputs)
         while failure:
             better = self._better(specs, batch, failure, outputs, tried)

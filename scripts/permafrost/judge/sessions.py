@@ -1,7 +1,7 @@
 """How the judge runs a graph: each run begins in a fresh session, and TensorFlow's errors are told by their causes."""
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 
 import numpy as np
 import tensorflow as tf
@@ -29,7 +29,7 @@ def array_of(value) -> np.ndarray:
     """
     array = np.asarray(value)
     if array.dtype.fields:
-        (plain, _), *_ = array.dtype.fields.values()
+        plain, *_ = next(iter(array.dtype.fields.values()))
         return array.view(plain)
     return array.astype(object) if array.dtype.kind == "S" else array
 
@@ -143,7 +143,7 @@ class Side:
 
     def runs(
         self, fetches: list[str], feed: dict[str, np.ndarray], traced: dict | None = None, **options
-    ) -> Iterator[list[np.ndarray]]:
+    ) -> Generator[list[np.ndarray]]:
         """The values of the tensors `fetches` on `feed`, again and again in one fresh session, as `restored` gives it.
 
         `traced` has what else Session.run gets, for a trace.

@@ -3,11 +3,13 @@
 import os
 import re
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Generator
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
 from google.protobuf.message import DecodeError
+from msgspec import UNSET
 from tensorflow.python.framework import tensor_util
 
 from permafrost.graph import frozen_file, pruning
@@ -19,6 +21,7 @@ from permafrost.graph.variable_ops import VARIABLE_OPS
 from permafrost.judge import devices, races
 from permafrost.judge.sessions import Side, array_of, failing_as, sentence
 from permafrost.outcome import Problem
+from permafrost.records import ImportRecord
 
 _v1 = tf.compat.v1
 
@@ -35,7 +38,7 @@ class CheckpointSide(Side):
         self,
         graph_def,
         meta_graph,
-        imported: dict,
+        imported: ImportRecord,
         tensors: list[str],
         variables: list[str],
         initializers: list[str],
@@ -55,7 +58,7 @@ class CheckpointSide(Side):
         Raises Problem: not_restorable where TensorFlow cannot import the graph, unsafe_op where it must not.
         """
         super().__init__(initializers)
-        self._prefix = _literal(imported["prefix"], imported["files"])
+        self._prefix = _literal(imported.prefix, imported.files)
         self._restore_op, self._filename = saver_nodes(meta_graph)
         index = GraphIndex(graph_def)
         needed = pruning.needed(
@@ -69,9 +72,9 @@ class CheckpointSide(Side):
             node.attr.pop("_output_shapes", None)
         self.ordered = races.reads_first(kept, needed) if is_ordered else races.Ordered()
         # The saver restores all variables; those of which the settings ask for the averages get these afterwards.
-        rows = [row for row in imported["variables"] if row["key"] and (not self._restore_op or "restored" in row)]
-        self._places = {row["variable"]: (row["key"], row["box"]) for row in rows}
-        self._reads = {}
+        rows = [row for row in imported.variables if row.key and (not self._restore_op or row.restored is not UNSET)]
+        self._places = {row.variable: (row.key, row.box) for row in rows}
+        self._reads: dict[str, Any] = {}
         with self.graph.as_default(), failing_as("not_restorable", "TensorFlow cannot import the meta graph"):
             import_to_run(kept, allowed, producer_ops(meta_graph))
             for node in kept.node:
@@ -104,10 +107,12 @@ class CheckpointSide(Side):
                     value = reader.get_tensor(key)
                     self._assign(session, name, value if box is None else value[_slices(box)])
 
-    def runs(self, fetches: list[str], feed: dict[str, np.ndarray], **options) -> Iterator[list[np.ndarray]]:
+    def runs(
+        self, fetches: list[str], feed: dict[str, np.ndarray], traced: dict | None = None, **options
+    ) -> Generator[list[np.ndarray]]:
         """As for each side; a fetch of a variable's handle gives the variable's value, which the frozen graph has."""
         reads = {f"{name}:0": tensor for name, tensor in self._reads.items()}
-        return super().runs([reads.get(name, name) for name in fetches], feed, **options)
+        return super().runs([reads.get(name, name) for name in fetches], feed, traced, **options)
 
     def executed(self, fetches: list[str], feed: dict[str, np.ndarray]) -> set[str]:
         """The names of the nodes that a run in a fresh session executes, those of sides that are not taken left out.
@@ -146,7 +151,8 @@ def _literal(prefix: str, files: list[str]) -> str:
     """
     if re.fullmatch(r"[^][*?{}\\\ud800-\udfff]*", prefix):
         return prefix
-    pattern = re.search(r"(-\?{5}-of-[\d?]{5})?\Z", prefix)[0]
+    found = re.search(r"-\?{5}-of-[\d?]{5}\Z", prefix)
+    pattern = found[0] if found else ""
     stem = os.path.basename(prefix.removesuffix(pattern))
     links = tempfile.mkdtemp()
     for file in files:
@@ -205,9 +211,12 @@ class FrozenSide(Side):
         with self.graph.as_default(), failing_as("not_importable", "TensorFlow cannot import it"):
             import_to_run(file.graph_def, allowed)
 
-    def runs(self, fetches: list[str], feed: dict[str, np.ndarray]) -> Iterator[list[np.ndarray]]:
+    def runs(
+        self, fetches: list[str], feed: dict[str, np.ndarray], traced: dict | None = None, **options
+    ) -> Generator[list[np.ndarray]]:
         """As for each side, with the large weights fed as well, where `feed` has no other value for them."""
-        return super().runs(fetches, {f"{name}:0": value for name, value in self._file.large.items()} | feed)
+        large = {f"{name}:0": value for name, value in self._file.large.items()}
+        return super().runs(fetches, large | feed, traced, **options)
 
     def give(self, values: dict[str, np.ndarray]) -> None:
         """Gives the variables that were kept as variables their values, from now on in each session."""

@@ -2,44 +2,60 @@
 
 import os
 from collections.abc import Callable
+from typing import NamedTuple
 
-from permafrost import records
 from permafrost.judge import first_difference, model_files, sessions
+from permafrost.judge.judging import Judgement
 from permafrost.outcome import MISMATCH, TRANSIENT, UNVERIFIABLE, VERIFIED, Problem
+from permafrost.records import ImportRecord, Provenance, Settings, Verdict, failure, success
 from permafrost.sandbox import runner
 
 _MISMATCHES = ("weights_differ", "outputs_differ", "structure_differs", "not_importable", "not_frozen")
 _SEARCH_SHARE = 0.25  # of the time limit, in addition to it
 
 
-def reach(stage: str, judge: Callable, model: tuple, settings: dict, facts: dict) -> dict:
-    """Judges a model, adds what was measured to `facts`, and returns how it ended, as the fields of a record.
+class Model(NamedTuple):
+    """What is judged: import record and provenance, both with absolute paths, and the path of the frozen graph."""
+
+    imported: ImportRecord
+    provenance: Provenance
+    frozen_graph: str
+
+
+def reach(stage: str, judge: Callable[..., Judgement], model: Model, settings: Settings, record: Verdict) -> list[dict]:
+    """Judges a model, and says in `record` what was measured and how it ended; returns the rows of the table.
 
     Nothing of TensorFlow is run in this process.
     Args:
       stage: the stage that says so.
       judge: of judge.judging; called with `model`, `settings` and the working directory.
-      model: import record and provenance, both with absolute paths, and the path of the frozen graph.
       settings: of the model; the limits among them.
     """
-    facts["environment"] = sessions.ENVIRONMENT
+    record.environment = sessions.ENVIRONMENT
     try:
-        found = runner.run(judge, *model, settings, os.getcwd(), **_bounds(model, settings))
+        found = runner.run(judge, *model, settings, os.getcwd(), returns=Judgement, **_bounds(model, settings))
     except Problem as problem:
-        return records.failure(stage, problem, status(problem.cause))
-    finding = found.pop("finding", None)
-    facts.update(found)
-    if finding is None:
-        return records.success(VERIFIED)
-    message = finding["message"]
-    if finding["cause"] == "outputs_differ":
-        try:
-            message += _name_first_tensor(model, found["rows"], settings)
-        except (Problem, RuntimeError, OSError) as error:
-            message += f"; where it begins was not found: {error}"
-            if isinstance(error, OSError) or getattr(error, "cause", "") in TRANSIENT:
-                facts["transient"] = True  # The verdict stands, and the next run looks again.
-    return records.failure(stage, Problem(finding["cause"], message), status(finding["cause"]))
+        record.end(failure(stage, problem, status(problem.cause)))
+        return []
+    record.take_over(found.measured)
+    if found.finding is None:
+        record.end(success(VERIFIED))
+    else:
+        message = found.finding.message + _where_it_begins(model, found, settings, record)
+        noticed = Problem(found.finding.cause, message)
+        record.end(failure(stage, noticed, status(noticed.cause)))
+    return found.rows
+
+
+def _where_it_begins(model: Model, found: Judgement, settings: Settings, record: Verdict) -> str:
+    if found.finding is None or found.finding.cause != "outputs_differ":
+        return ""
+    try:
+        return _name_first_tensor(model, found.rows, settings)
+    except (Problem, RuntimeError, OSError) as error:
+        if isinstance(error, OSError) or getattr(error, "cause", "") in TRANSIENT:
+            record.transient = True  # The verdict stands, and the next run looks again.
+        return f"; where it begins was not found: {error}"
 
 
 def status(cause: str) -> str:
@@ -47,12 +63,12 @@ def status(cause: str) -> str:
     return MISMATCH if cause in _MISMATCHES else UNVERIFIABLE
 
 
-def _bounds(model: tuple, settings: dict, share: float = 1) -> dict:
-    imported, _, frozen_graph = model
-    return runner.limits(settings, share) | {"readable": model_files.readable(imported, settings, frozen_graph)}
+def _bounds(model: Model, settings: Settings, share: float = 1) -> dict:
+    readable = model_files.readable(model.imported, settings, model.frozen_graph)
+    return runner.limits(settings, share) | {"readable": readable}
 
 
-def _name_first_tensor(model: tuple, rows: list[dict], settings: dict) -> str:
+def _name_first_tensor(model: Model, rows: list[dict], settings: Settings) -> str:
     """Adds to the rows of the first trial that does not match the tensor where it begins to; says so for the message.
 
     Raises what sandbox.run raises.
@@ -62,7 +78,9 @@ def _name_first_tensor(model: tuple, rows: list[dict], settings: dict) -> str:
         return ""
     seed, batch = bad[0]["seed"], bad[0]["batch"]
     bounds = _bounds(model, settings, _SEARCH_SHARE)
-    where = runner.run(first_difference.find, *model, os.getcwd(), seed, batch, settings["allow_ops"], **bounds)
+    where = runner.run(
+        first_difference.find, *model, os.getcwd(), seed, batch, settings.allow_ops, returns=str, **bounds
+    )
     for row in bad:
         if row["trial"] == bad[0]["trial"]:
             row["first_tensor"] = where

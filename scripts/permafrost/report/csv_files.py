@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from permafrost.outcome import Problem
-from permafrost.records import written_whole
+from permafrost.whole_files import written_whole
 from permafrost.zoo.names import printable
 
 # Surrogates that do not stand for a byte of a file name.

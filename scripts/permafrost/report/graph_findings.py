@@ -8,6 +8,7 @@ from permafrost.graph.index import GraphIndex
 from permafrost.graph.op_registry import registered
 from permafrost.graph.stateful_ops import RANDOM
 from permafrost.graph.static import constant
+from permafrost.records import ImportRecord, Provenance, known
 from permafrost.report.tables.findings import INFO, SEVERITIES, WARNING
 from permafrost.signature import feeds
 
@@ -45,33 +46,33 @@ def finding(severity: str, name: str, node: str, advice: str) -> dict:
     return {"severity": severity, "finding": name, "node": node, "advice": advice}
 
 
-def of_record(imported: dict) -> Iterator[dict]:
+def of_record(imported: ImportRecord) -> Iterator[dict]:
     """What the import record says: variables without a value, averages not used, a batch size, and what else it notes.
 
     Args:
-      imported: an import record; keys that a failed import lacks are passed over.
+      imported: an import record; what a failed import did not find is passed over.
     """
-    for note in imported.get("findings", ()):
+    for note in known(imported.findings, ()):
         yield finding(INFO, "note", "", note)
-    unsaved = [row["variable"] for row in imported.get("variables", ()) if not row["key"]]
+    unsaved = [row.variable for row in known(imported.variables, ()) if not row.key]
     if unsaved:
         advice = f"the checkpoint has no value for {len(unsaved)} variables; outputs that need them cannot be frozen"
         yield finding(INFO, "variable_not_saved", unsaved[0], advice)
-    open_batch = feeds.has_batch(imported.get("inputs", {}))
-    if open_batch and len(imported.get("batches", ())) == 1:
-        size = imported["batches"][0]
+    open_batch = feeds.has_batch(known(imported.inputs, {}))
+    if open_batch and len(known(imported.batches, ())) == 1:
+        size = imported.batches[0]
         advice = f"it runs with a batch of {size}, and with no other that was tried; feed batches of {size}"
         yield finding(WARNING, "fixed_batch", "", advice)
-    if imported.get("rehearsal"):
-        yield finding(WARNING, "did_not_run", "", imported["rehearsal"])
+    if rehearsal := known(imported.rehearsal, ""):
+        yield finding(WARNING, "did_not_run", "", rehearsal)
 
 
-def of_repairs(provenance: dict) -> Iterator[dict]:
+def of_repairs(provenance: Provenance) -> Iterator[dict]:
     """What the freezer decided that the graph leaves open: reads that have no order with a write come first."""
-    for repair in provenance.get("repairs", ()):
-        if repair["repair"].endswith("in no order of the graph"):
-            advice = f"it {repair['repair']}; TensorFlow may give the value written as well, from run to run"
-            yield finding(WARNING, "unordered_read", repair["node"], advice)
+    for repair in known(provenance.repairs, ()):
+        if repair.repair.endswith("in no order of the graph"):
+            advice = f"it {repair.repair}; TensorFlow may give the value written as well, from run to run"
+            yield finding(WARNING, "unordered_read", repair.node, advice)
 
 
 def of_strings(graph_def) -> Iterator[dict]:
@@ -131,7 +132,7 @@ def _replaceable(graph_def) -> Iterator[dict]:
 
 
 def _old_and_rare(nodes: list) -> Iterator[dict]:
-    first = {}
+    first: dict[str, str] = {}
     for node in nodes:
         first.setdefault(node.op, node.name)
     for op, name in first.items():

@@ -2,34 +2,30 @@
 
 from pathlib import Path
 
-from permafrost import layout, records
-from permafrost.outcome import VERIFIED, Problem
+from permafrost import layout, recording
+from permafrost.outcome import Problem
+from permafrost.records import JudgedFile, Model, failure, known
+from permafrost.zoo.state_file import State
 
 
-def row(model: dict, reports: str) -> dict:
-    """A model's row of judged.csv.
-
-    Args:
-      model: as in the state file of discovery.
-    """
-    path = Path(layout.of_model(reports, model["id"], layout.JUDGED_VERDICT))
+def row(model: Model, reports: str) -> dict:
+    """A model's row of judged.csv."""
+    path = Path(layout.of_model(reports, model.id, layout.JUDGED_VERDICT))
     try:
-        found = records.load(path)
+        record = recording.load(path, JudgedFile)
     except (OSError, ValueError) as error:
-        found = records.failure("judge", Problem("internal", f"{path} cannot be read: {error}"))
-    return found | {
-        "model": model["id"],
-        "expect": model.get("expect", VERIFIED),
-        "inputs": list(found.get("inputs", ())),
-    }
+        problem = Problem("internal", f"{path} cannot be read: {error}")
+        record = recording.begun(JudgedFile, "", failure("judge", problem))
+    own = {"model": model.id, "expect": model.expect, "inputs": list(known(record.inputs, ()))}
+    return recording.content(record) | own
 
 
-def rows(state: dict, reports: str) -> list[dict]:
+def rows(state: State, reports: str) -> list[dict]:
     """The rows of judged.csv, sorted by the model's id.
 
     Args:
       state: as zoo.state_file reads it.
       reports: the directory of models/<model>/judged.json.
     """
-    models = sorted(state["models"], key=lambda model: model["id"])
-    return [row(model, reports) for model in models if model["judge"]]
+    models = sorted(state.models, key=lambda model: model.id)
+    return [row(model, reports) for model in models if model.judge]

@@ -17,10 +17,12 @@ from permafrost.graph.static import element_count
 from permafrost.graph.tensorflow_import import import_to_look_at
 from permafrost.graph.variable_ops import VARIABLE_OPS, static_shape
 from permafrost.outcome import TRANSIENT, Problem
+from permafrost.records import Limits
 from permafrost.report.csv_files import integer
 from permafrost.report.tables.ops import OPS
 from permafrost.sandbox import limits, runner
 
+_DEFAULTS = Limits()
 # Large constants are emptied before the import: their values decide no shape, and would be copied several times.
 _LARGE_CONSTANT = 1 << 20
 
@@ -41,7 +43,7 @@ class Graph:
         self.graph_def, self.producer_ops = graph_def, producer_ops
 
 
-def list_ops(*graphs: Graph, settings: dict = limits.DEFAULTS) -> list[list[dict]]:
+def list_ops(*graphs: Graph, settings: Limits = _DEFAULTS) -> list[list[dict]]:
     """For each graph a dict with the names of OPS for each of its nodes, in their order.
 
     `output` is str() of each output tensor; `dtypes` and `shapes` (`[2, ?]`, or `?` for an unknown rank) are those of
@@ -72,10 +74,10 @@ def _stated_outputs(graph_def, producer_ops) -> list[dict[str, list[str]]]:
     ]
 
 
-def _import(graphs, settings: dict, began: float) -> list[list[dict] | None]:
+def _import(graphs, settings: Limits, began: float) -> list[list[dict] | None]:
     """What TensorFlow says of each node's outputs, graph by graph; None where it cannot import the graph."""
     try:
-        return runner.run(_imported, graphs, **runner.limits(limits.left(settings, began)))
+        return runner.run(_imported, graphs, returns=list, **runner.limits(limits.left(settings, began)))
     except OSError as failure:
         error = Problem("io_error", str(failure))
         return _left_out(graphs, error, error.cause)
@@ -87,7 +89,7 @@ def _import(graphs, settings: dict, began: float) -> list[list[dict] | None]:
         return _left_out(graphs, error, cause)
 
 
-def _left_out(graphs, error: Exception, cause: str) -> list[None]:
+def _left_out(graphs, error: Exception, cause: str) -> list[list[dict] | None]:
     print(f"TensorFlow cannot import the graph, so the tensors are not listed: {error}", file=sys.stderr)
     for graph in graphs:
         graph.stopped_by = error if cause in (*TRANSIENT, "memory") else None

@@ -2,6 +2,8 @@
 
 import yaml
 
+from permafrost.outcome import OK
+from permafrost.records import ImportRecord
 from permafrost.signature import feeds
 
 _HEAD = """\
@@ -14,7 +16,7 @@ _HEAD = """\
 _MOST_ALTERNATIVES = 20
 
 
-def text(path: str, models: list[tuple[str, dict]]) -> str:
+def text(path: str, models: list[tuple[str, ImportRecord]]) -> str:
     """The file's content.
 
     Args:
@@ -27,30 +29,30 @@ def text(path: str, models: list[tuple[str, dict]]) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _is_known(record: dict) -> bool:
-    return record.get("status") == "ok" and bool(record.get("outputs"))
+def _is_known(record: ImportRecord) -> bool:
+    return record.status == OK and bool(record.outputs)
 
 
-def _unknown(model: str, record: dict) -> list[str]:
-    return [f"  # {_scalar(model)}: {_plain(record.get('cause', ''))}: {_plain(record.get('message', ''))}"]
+def _unknown(model: str, record: ImportRecord) -> list[str]:
+    return [f"  # {_scalar(model)}: {_plain(record.cause)}: {_plain(record.message)}"]
 
 
-def _model(model: str, record: dict) -> list[str]:
+def _model(model: str, record: ImportRecord) -> list[str]:
     lines = [f"  {_scalar(model)}:", "    outputs:"]
-    reasons = {entry["name"]: ", ".join(entry["reasons"]) for entry in record["outputs_ranking"]}
-    lines += [f"      - {_scalar(name)}{_comment(reasons.get(name, ''))}" for name in record["outputs"]]
-    others = [name for name in reasons if name not in record["outputs"]]
+    reasons = {entry.name: ", ".join(entry.reasons) for entry in record.outputs_ranking}
+    lines += [f"      - {_scalar(name)}{_comment(reasons.get(name, ''))}" for name in record.outputs]
+    others = [name for name in reasons if name not in record.outputs]
     lines += [f"      # - {_scalar(name)}{_comment(reasons[name])}" for name in others[:_MOST_ALTERNATIVES]]
     if others[_MOST_ALTERNATIVES:]:
         lines.append(f"      # {len(others) - _MOST_ALTERNATIVES} more are in the model's outputs.csv")
-    settings = {name: (setting(spec), spec["why"]) for name, spec in record["inputs"].items()}
+    settings = {name: (setting(spec), spec["why"]) for name, spec in record.inputs.items()}
     fed = [_input(name, *found) for name, found in settings.items() if found[0] is not None]
     lines += ["    inputs:", *(f"      {line}" for line in fed)] if fed else ["    inputs: {}"]
     lines += [f"      # {_scalar(n)}:{_comment(why)}" for n, (found, why) in settings.items() if found is None]
-    if len(record.get("batches", ())) == 1 and feeds.has_batch(record["inputs"]):
-        lines.append(f"    # It ran with a batch of {record['batches'][0]}, and with no other that was tried.")
-    if record.get("rehearsal"):
-        lines.append(f"    # It did not run on these inputs: {_plain(record['rehearsal'])}")
+    if len(record.batches) == 1 and feeds.has_batch(record.inputs):
+        lines.append(f"    # It ran with a batch of {record.batches[0]}, and with no other that was tried.")
+    if record.rehearsal:
+        lines.append(f"    # It did not run on these inputs: {_plain(record.rehearsal)}")
     return lines
 
 

@@ -5,14 +5,22 @@ summary.csv is the same bytes for the same zoo: times and memory are in timings.
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
-from permafrost import layout, records
-from permafrost.outcome import FAILED, STATUSES, Problem
+import msgspec
+from msgspec import UNSET
+
+from permafrost import layout, recording
+from permafrost.outcome import STATUSES, Problem
+from permafrost.records import ImportRecord, Model, Provenance, Record, Verdict, failure, known
 from permafrost.report import csv_files
 from permafrost.report.tables.findings import FINDINGS
 from permafrost.report.tables.op_types import OP_TYPES
 from permafrost.report.tables.summary import SUMMARY, Result
 from permafrost.report.tables.timings import TIMINGS
+from permafrost.zoo.state_file import State
+
+R = TypeVar("R", bound=Record)
 
 
 @dataclass(frozen=True)
@@ -25,59 +33,64 @@ class Paths:
     findings: Path
 
 
-def read_records(frozen: str | Path, reports: str | Path, model: str) -> tuple[list[dict], str]:
-    """The records of a model's import, freeze and verification, {} for one that cannot be read; and what is wrong.
+@dataclass(frozen=True)
+class Records:
+    """The records of a model, empty ones for those that cannot be read.
 
-    The sentence names the first file that is missing or is no record; it is empty where all are there.
+    wrong: a sentence that names the first file that is missing or is no record; empty where all are there.
     """
+
+    imported: ImportRecord
+    provenance: Provenance
+    verified: Verdict
+    wrong: str
+
+
+def read_records(frozen: str | Path, reports: str | Path, model: str) -> Records:
+    """The records of a model's import, freeze and verification."""
     verdict = layout.of_model(reports, model, layout.VERDICT)
-    provenance = layout.of_frozen(frozen, model, layout.PROVENANCE)
-    found, wrong = [], ""
-    for path in (layout.of_model(reports, model, layout.IMPORT), provenance, verdict):
-        try:
-            found.append(records.load(path))
-        except (OSError, ValueError, RecursionError) as error:
-            found.append({})
-            reason = error.strerror if isinstance(error, OSError) else "it is not a record of a stage"
-            wrong = wrong or f"{path} cannot be read: {reason}"
-    status = found[2].get("status", FAILED)
-    if status not in STATUSES:
-        wrong = wrong or f"{verdict} has the status {status!r}, which is none of {', '.join(STATUSES)}"
-    return found, wrong
+    imported, first = _read(layout.of_model(reports, model, layout.IMPORT), ImportRecord)
+    provenance, second = _read(layout.of_frozen(frozen, model, layout.PROVENANCE), Provenance)
+    verified, third = _read(verdict, Verdict)
+    wrong = first or second or third
+    if not wrong and verified.status not in STATUSES:
+        wrong = f"{verdict} has the status {verified.status!r}, which is none of {', '.join(STATUSES)}"
+    return Records(imported, provenance, verified, wrong)
 
 
-def result(model: dict, found: list[dict], wrong: str) -> Result:
-    """What a model's row of summary.csv is made of.
-
-    Args:
-      model: as in the state file of discovery.
-      found, wrong: as read_records returns them.
-    """
-    imported, provenance, verified = found
-    ended = records.failure("summarize", Problem("internal", wrong)) if wrong else verified
-    return Result(model, imported, provenance, verified, ended)
-
-
-def listing_record(reports: str | Path, model: str) -> dict:
-    """The record of a model's listing of ops, {} for one that cannot be read: only its timing is shown."""
+def _read(path: str, kind: type[R]) -> tuple[R, str]:
+    """The record at `path`, and "", or an empty one and what is wrong."""
     try:
-        return records.load(layout.of_model(reports, model, layout.LISTING))
-    except (OSError, ValueError):
-        return {}
+        return recording.load(path, kind), ""
+    except (OSError, ValueError, RecursionError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "it is not a record of a stage"
+        return recording.begun(kind, ""), f"{path} cannot be read: {reason}"
 
 
-def timing_rows(model: str, found: list[dict]) -> list[dict]:
+def result(model: Model, found: Records) -> Result:
+    """What a model's row of summary.csv is made of."""
+    ended = failure("summarize", Problem("internal", found.wrong)) if found.wrong else found.verified
+    imported, provenance, verified = map(recording.content, (found.imported, found.provenance, found.verified))
+    return Result(msgspec.to_builtins(model), imported, provenance, verified, msgspec.to_builtins(ended))
+
+
+def listing_record(reports: str | Path, model: str) -> Record:
+    """The record of a model's listing of ops, an empty one where it cannot be read: only its timing is shown."""
+    return _read(layout.of_model(reports, model, layout.LISTING), Record)[0]
+
+
+def timing_rows(model: str, found: Records, listed: Record) -> list[dict]:
     """A row of TIMINGS for each stage that measured itself."""
-    timings = [_mapping(record, "timing") for record in found]
-    return [timing | {"model": model} for timing in timings if timing]
+    timings = [record.timing for record in (found.imported, found.provenance, found.verified, listed)]
+    return [msgspec.to_builtins(timing) | {"model": model} for timing in timings if timing is not UNSET]
 
 
-def op_type_rows(model: str, found: list[dict]) -> list[dict]:
+def op_type_rows(model: str, found: Records) -> list[dict]:
     """A row of OP_TYPES for each op type of a model.
 
     A count is None where the model got no such graph, and 0 where its graph has no such op.
     """
-    before, after = (_mapping(record, "op_types") for record in found[:2])
+    before, after = (known(record.op_types, {}) for record in (found.imported, found.provenance))
     return [
         {
             "op_type": op,
@@ -97,12 +110,7 @@ def finding_rows(reports: str | Path, model: str) -> list[dict[str, str]]:
         return []
 
 
-def _mapping(record: dict, key: str) -> dict:
-    value = record.get(key)
-    return value if isinstance(value, dict) else {}
-
-
-def write(state: dict, frozen: str, reports: str, paths: Paths) -> None:
+def write(state: State, frozen: str, reports: str, paths: Paths) -> None:
     """Writes the four tables. Raises OSError.
 
     Args:
@@ -110,12 +118,12 @@ def write(state: dict, frozen: str, reports: str, paths: Paths) -> None:
       frozen, reports: the directories of provenance.json, and of the other records of the models.
     """
     results, timings, op_types, findings = [], [], [], []
-    for model in sorted(state["models"], key=lambda model: model["id"]):
-        found, wrong = read_records(frozen, reports, model["id"])
-        results.append(result(model, found, wrong))
-        timings += timing_rows(model["id"], [*found, listing_record(reports, model["id"])])
-        op_types += op_type_rows(model["id"], found)
-        findings += finding_rows(reports, model["id"])
+    for model in sorted(state.models, key=lambda model: model.id):
+        found = read_records(frozen, reports, model.id)
+        results.append(result(model, found))
+        timings += timing_rows(model.id, found, listing_record(reports, model.id))
+        op_types += op_type_rows(model.id, found)
+        findings += finding_rows(reports, model.id)
     TIMINGS.write(paths.timings, timings)
     OP_TYPES.write(paths.op_types, op_types)
     FINDINGS.write(paths.findings, findings)

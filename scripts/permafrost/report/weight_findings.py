@@ -7,6 +7,7 @@ import numpy as np
 
 from permafrost.graph.dtypes import dtype_name, numpy_dtype
 from permafrost.outcome import Problem
+from permafrost.records import Variable
 from permafrost.report.graph_findings import finding
 from permafrost.report.tables.findings import ERROR, INFO, WARNING
 
@@ -16,7 +17,7 @@ _MOMENTS = ("/Adam", "/Momentum")  # slots that are zero as long as a variable h
 _NAME_OF_FLAG = re.compile(r"is_?training|train(ing)?_(mode|phase)|learning_phase", re.IGNORECASE)
 
 
-def of_weights(variables: list[dict], weights: str, checkpoint) -> Iterator[dict]:
+def of_weights(variables: list[Variable], weights: str, checkpoint) -> Iterator[dict]:
     """Findings for the variables that the checkpoint has values for; each tensor is read once, and let go.
 
     Args:
@@ -25,53 +26,51 @@ def of_weights(variables: list[dict], weights: str, checkpoint) -> Iterator[dict
       checkpoint: an open checkpoint.reader.Checkpoint.
     Tensors that cannot be read are passed over: the freezer says so.
     """
-    rows = [row for row in variables if row["key"] in checkpoint.tensors]
+    rows = [row for row in variables if row.key in checkpoint.tensors]
     idle: dict[str, set[float]] = {"mean": set(), "variance": set()}
-    names = {row["variable"] for row in rows}
+    names = {row.variable for row in rows}
     firsts = {"mean": "", "variance": ""}
     is_zero: dict[str, bool] = {}
     for row in rows:
-        values = _values(checkpoint, row["key"])
+        values = _values(checkpoint, row.key)
         if values is None or not values.size:
             continue
-        is_zero[row["key"]] = not values.any()
+        is_zero[row.key] = not values.any()
         if values.dtype == bool:
-            if values.size == 1 and values.item() and _NAME_OF_FLAG.search(row["variable"]):
-                yield finding(WARNING, "training_flag", row["variable"], "it is true in the checkpoint")
+            if values.size == 1 and values.item() and _NAME_OF_FLAG.search(row.variable):
+                yield finding(WARNING, "training_flag", row.variable, "it is true in the checkpoint")
             continue
-        yield from _of_values(row, values, row["variable"].rpartition("/")[0] in names)
+        yield from _of_values(row, values, row.variable.rpartition("/")[0] in names)
         for kind, pattern in (("mean", _MEAN), ("variance", _VARIANCE)):
-            if pattern.search(row["variable"]):
+            if pattern.search(row.variable):
                 idle[kind] |= {float(values.min()), float(values.max())}
-                firsts[kind] = firsts[kind] or row["variable"]
+                firsts[kind] = firsts[kind] or row.variable
     if idle["mean"] == {0.0} and idle["variance"] == {1.0}:
         advice = "all moving averages are 0 and 1: they were never updated, and inference with them is wrong"
         yield finding(WARNING, "averages_not_updated", firsts["mean"], advice)
     yield from _of_slots(rows, checkpoint, is_zero)
-    averaged = [row["variable"] for row in rows if row["key"] + _AVERAGE in checkpoint.tensors]
+    averaged = [row.variable for row in rows if row.key + _AVERAGE in checkpoint.tensors]
     if averaged and weights == "raw":
         advice = f"the checkpoint has moving averages of {len(averaged)} variables; `weights: ema` freezes those"
         yield finding(INFO, "averages_not_used", averaged[0], advice)
 
 
-def _of_values(row: dict, values: np.ndarray, is_slot: bool) -> Iterator[dict]:
+def _of_values(row: Variable, values: np.ndarray, is_slot: bool) -> Iterator[dict]:
     if values.dtype.kind not in "fcV":
         return
     nans, infinite = int(np.isnan(values).sum()), int(np.isinf(values).sum())
     if nans:
-        yield finding(ERROR, "nan_weights", row["variable"], f"{nans} of {values.size} values are NaN")
+        yield finding(ERROR, "nan_weights", row.variable, f"{nans} of {values.size} values are NaN")
     if infinite:
-        yield finding(ERROR, "infinite_weights", row["variable"], f"{infinite} of {values.size} values are infinite")
+        yield finding(ERROR, "infinite_weights", row.variable, f"{infinite} of {values.size} values are infinite")
     if values.ndim > 1 and not is_slot and not values.any():
-        yield finding(
-            WARNING, "zero_weights", row["variable"], "all values are 0; the layer gives the same for any input"
-        )
+        yield finding(WARNING, "zero_weights", row.variable, "all values are 0; the layer gives the same for any input")
 
 
-def _of_slots(rows: list[dict], checkpoint, is_zero: dict[str, bool]) -> Iterator[dict]:
+def _of_slots(rows: list[Variable], checkpoint, is_zero: dict[str, bool]) -> Iterator[dict]:
     """Variables whose optimizer slots are all zero, where those of others are not; `is_zero`: of keys read before."""
     for slot in _MOMENTS:
-        slots = {row["variable"]: row["key"] + slot for row in rows if row["key"] + slot in checkpoint.tensors}
+        slots = {row.variable: row.key + slot for row in rows if row.key + slot in checkpoint.tensors}
         idle = []
         for variable, key in slots.items():
             if key not in is_zero:

@@ -13,12 +13,14 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TypeVar
 
+from msgspec.structs import replace
+
 from permafrost.outcome import Problem
+from permafrost.records import Limits
 
 T = TypeVar("T")
+L = TypeVar("L", bound=Limits)
 
-# Those of config.schema.yaml, for who calls a stage without them.
-DEFAULTS = {"timeout": 300, "memory_mb": 8192, "file_mb": 64, "processes": 1024}
 _MIB = 1 << 20
 _LARGEST = 1 << 62  # that setrlimit takes
 # The nodes of a large graph live until the stage ends; to look through them for garbage again and again takes long.
@@ -29,13 +31,13 @@ _GRACE = 5  # s to clean up in, before the work is interrupted again
 _SLACK = 256 * _MIB
 
 
-def held(settings: dict, work: Callable[..., T], *args) -> T:
+def held(settings: Limits, work: Callable[..., T], *args) -> T:
     """Gives work(*args), run in this process, and stops it where it takes more than the settings allow.
 
     It is stopped by a signal, between two steps of Python, so this must be called in the main thread; children that
     `work` forks are not held. Calls must not be nested.
     Args:
-      settings: `timeout` (s) and `memory_mb` (MiB, beyond what this process holds when it is called), or DEFAULTS.
+      settings: `timeout` (s) and `memory_mb` (MiB, beyond what this process holds when it is called).
     Raises Problem: timeout or memory, and what `work` raises.
     """
     watch, collecting = _Watch(settings), gc.get_threshold()
@@ -54,10 +56,10 @@ def held(settings: dict, work: Callable[..., T], *args) -> T:
         gc.set_threshold(*collecting)
 
 
-def left(settings: dict, began: float) -> dict:
+def left(settings: L, began: float) -> L:
     """The settings with what is left of `timeout` (in whole seconds, at least one) since `began` (time.monotonic())."""
-    whole = (DEFAULTS | settings)["timeout"]
-    return settings | {"timeout": min(whole, max(1, math.ceil(whole - (time.monotonic() - began))))}
+    whole = settings.timeout
+    return replace(settings, timeout=min(whole, max(1, math.ceil(whole - (time.monotonic() - began)))))
 
 
 class _Reached(BaseException):
@@ -71,9 +73,8 @@ class _Reached(BaseException):
 class _Watch:
     """Looks at the clock and at the memory while the work runs, and interrupts it."""
 
-    def __init__(self, settings: dict):
-        chosen = DEFAULTS | settings
-        self._seconds, self._memory_mb = chosen["timeout"], chosen["memory_mb"]
+    def __init__(self, settings: Limits) -> None:
+        self._seconds, self._memory_mb = settings.timeout, settings.memory_mb
         self._active = False
 
     def begin(self) -> None:

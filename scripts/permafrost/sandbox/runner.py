@@ -22,15 +22,15 @@ import time
 import traceback
 from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import NoReturn, TypeVar
+from typing import Any, NoReturn
 
+import msgspec
 import psutil
 
 from permafrost.outcome import CAUSES, Problem
+from permafrost.records import Limits
 from permafrost.sandbox import confinement
 from permafrost.sandbox.working_directory import working_directory
-
-T = TypeVar("T")
 
 _MIB = 1 << 20
 _TICK = 0.02  # s between looks at the child
@@ -50,37 +50,39 @@ _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3
 _KEPT = 1 << 30
 
 _libc = ctypes.CDLL(None, use_errno=True)
-_libc.mallopt = getattr(_libc, "mallopt", lambda what, value: 0)
+_mallopt = getattr(_libc, "mallopt", lambda what, value: 0)
 _libc.prctl.argtypes = [ctypes.c_int] + [ctypes.c_ulong] * 4
 
 
-def limits(settings: dict, share: float = 1) -> dict:
+def limits(settings: Limits, share: float = 1) -> dict[str, Any]:
     """The limits for `run` that a model's settings ask for, with this share of the time."""
-    chosen = {key: settings[key] for key in ("memory_mb", "file_mb", "processes")}
-    return chosen | {"seconds": settings["timeout"] * share}
+    chosen = {key: getattr(settings, key) for key in ("memory_mb", "file_mb", "processes")}
+    return chosen | {"seconds": settings.timeout * share}
 
 
 def run(
-    work: Callable[..., T],
+    work: Callable,
     *args,
     seconds: float,
     memory_mb: int,
     file_mb: int = 64,
     processes: int = 1024,
     readable: Iterable[str] = (),
-) -> T:
+    returns: Any = Any,
+) -> Any:
     """Gives work(*args), run in a forked child; the process may have imported TensorFlow, but run no op.
 
     The child works in an empty directory, so paths among `args` have to be absolute. What it prints goes to this
     process's stderr, the first 1 MiB of it. Processes that it starts are looked for, and count, every half second.
     Args:
-      work: returns what JSON can hold (tuples come back as lists).
+      work: returns what JSON can hold, or records.
       seconds: how long it may take.
       memory_mb: how much memory (MiB) it may use beyond what this process holds when it is called.
       file_mb: how large (MiB) a file that it writes may become.
       processes: how many threads and processes there may be at a time.
       readable: absolute paths of the files, and of the directories with all that is below, that it may read beside
         those of Python and TensorFlow. They may be links.
+      returns: the type of what `work` returns, for whatever the child sends to be taken for it.
     Raises:
       Problem: the one that `work` raised; or timeout; or memory; or processes; or killed where somebody else ended the
         child; or crash where it ended by itself and without a result.
@@ -94,7 +96,7 @@ def run(
             child.wait(time.monotonic() + seconds, seconds)
         finally:
             child.end()
-        return child.result()
+        return child.result(returns)
 
 
 class _Child:
@@ -198,17 +200,17 @@ class _Child:
             os.close(self._result_pipe)
             os.close(self._log_pipe)
 
-    def result(self):
-        """What `work` returned; raises as `run` does. To be called after end()."""
+    def result(self, returns: Any) -> Any:
+        """What `work` returned, of the type `returns`; raises as `run` does. To be called after end()."""
         if not self._has_result():
             raise self._ended_early()
         try:
             answer = json.loads(self._received[8 : 8 + self._announced()])
             (kind, value), *_ = answer.items()
+            if kind == "result":
+                return msgspec.convert(value, returns)
         except (ValueError, AttributeError, RecursionError):
             raise Problem("crash", "TensorFlow's process sent a result that cannot be read") from None
-        if kind == "result":
-            return value
         if kind == "memory":
             raise self._too_much_memory()
         if kind == "os_error" and isinstance(value, list) and list(map(type, value)) == [int, str, str]:
@@ -344,8 +346,8 @@ def _confine(directory: str, memory_mb: int, file_mb: int, parent: int, readable
     # Not RLIMIT_AS: TensorFlow reserves address space that it never touches.
     _limit(resource.RLIMIT_DATA, _status("self")["VmData"] + memory_mb * _MIB + _STACKS)
     # What is freed is kept for the next tensor: to get memory from the kernel anew takes longer than to fill it.
-    _libc.mallopt(_M_MMAP_THRESHOLD, _KEPT)
-    _libc.mallopt(_M_TRIM_THRESHOLD, _KEPT)
+    _mallopt(_M_MMAP_THRESHOLD, _KEPT)
+    _mallopt(_M_TRIM_THRESHOLD, _KEPT)
     confinement.cut_network()
     confinement.drop_privileges()
     confinement.keep_to_files(readable, directory)
@@ -385,7 +387,7 @@ def _answer(work: Callable, args: tuple) -> bytes:
 
 
 def _encoded(kind: str, value) -> bytes:
-    return json.dumps({kind: value}).encode("ascii")
+    return json.dumps({kind: value}, default=msgspec.to_builtins).encode("ascii")
 
 
 def _send(pipe: int, answer: bytes) -> None:

@@ -5,9 +5,12 @@ averages under the variables' names, and the variables under those of the averag
 assign_moving_average in tensorflow/python/training/moving_averages.py.
 """
 
+from typing import Any
+
 from permafrost.graph.index import GraphIndex
 from permafrost.graph.variable_ops import VARIABLE_OPS
 from permafrost.outcome import Problem
+from permafrost.records import Variable
 
 NAME = "ExponentialMovingAverage"  # of tf.train.ExponentialMovingAverage, unless a program gives it another
 _UPDATES = ("AssignSub", "AssignSubVariableOp")
@@ -15,7 +18,7 @@ _READS = ("Identity", "ReadVariableOp", "RefIdentity", "Cast")
 _PLACE = ("key", "slice", "box", "bytes")  # where in the checkpoint a variable's value lies
 
 
-def take_averages(rows: list[dict], index: GraphIndex, tensors: dict) -> int:
+def take_averages(rows: list[Variable], index: GraphIndex, tensors: dict) -> int:
     """Has each row take the tensor of its variable's average, where there is one; returns how many have one.
 
     Args:
@@ -24,20 +27,23 @@ def take_averages(rows: list[dict], index: GraphIndex, tensors: dict) -> int:
       tensors: key -> checkpoint.reader.Tensor.
     Raises Problem (bad_setting) where the graph keeps several averages of a variable, and none has the usual name.
     """
-    by_name = {row["variable"]: row for row in rows}
+    by_name = {row.variable: row for row in rows}
     kept = _kept_averages(index, by_name)
     averages = {name for names in kept.values() for name in names}
     # What holds exactly what this graph restores was saved by this graph, so that each variable restores its own value.
-    is_own = {row["key"] for row in rows if row["key"]} == set(tensors)
+    is_own = {row.key for row in rows if row.key} == set(tensors)
     places = {}
     for name, row in by_name.items():
-        if row["key"] and name not in averages:
+        if row.key and name not in averages:
             own = [by_name[average] for average in kept.get(name, ())]
             places[name] = _place(row, own, is_own, tensors)
     found = {name: place for name, place in places.items() if place}
     for name, place in found.items():
-        if place["key"] != by_name[name]["key"]:
-            by_name[name].update({"restored": by_name[name]["key"]} | place)
+        row = by_name[name]
+        if place["key"] != row.key:
+            row.restored = row.key
+            for field, value in place.items():
+                setattr(row, field, value)
     return len(found)
 
 
@@ -59,11 +65,13 @@ def _averaged(index: GraphIndex, update) -> tuple[str, str] | None:
     """(average, variable) where a node does average -= (average - variable) * rate; else None."""
     average = _variable(index, update, 0)
     product = index.source_of(update, 1)
-    for position in (0, 1) if average and product is not None and product.op == "Mul" else ():
+    if average is None or product is None or product.op != "Mul":
+        return None
+    for position in (0, 1):
         difference = index.source_of(product, position)
         if difference is not None and difference.op == "Sub" and _variable(index, difference, 0) == average:
             variable = _variable(index, difference, 1)
-            return (average, variable) if variable not in (None, average) else None
+            return (average, variable) if variable is not None and variable != average else None
     return None
 
 
@@ -77,24 +85,24 @@ def _variable(index: GraphIndex, node, position: int) -> str | None:
     return source.name if source is not None and source.op in VARIABLE_OPS else None
 
 
-def _place(row: dict, averages: list[dict], is_own: bool, tensors: dict) -> dict | None:
-    """Where the average of a row's variable lies; None where it has none."""
-    restored = [average for average in averages if average["key"] and _is_alike(row, average)]
-    usual = [average for average in restored if average["variable"] == f"{row['variable']}/{NAME}"]
+def _place(row: Variable, averages: list[Variable], is_own: bool, tensors: dict) -> dict[str, Any] | None:
+    """Where the average of a row's variable lies, as the fields _PLACE; None where it has none."""
+    restored = [average for average in averages if average.key and _is_alike(row, average)]
+    usual = [average for average in restored if average.variable == f"{row.variable}/{NAME}"]
     if len(restored) > 1 and not usual:
-        names = " and ".join(average["variable"] for average in restored)
-        raise Problem("bad_setting", f"`weights: ema` does not say which average of {row['variable']!r}: {names}")
+        found = " and ".join(average.variable for average in restored)
+        raise Problem("bad_setting", f"`weights: ema` does not say which average of {row.variable!r}: {found}")
     if restored:
-        return {field: (usual or restored)[0][field] for field in _PLACE}
-    names = [f"{row['key']}/{NAME}", f"{row['variable']}/{NAME}", *(average["variable"] for average in averages)]
-    if row["key"].endswith(f"/{NAME}") or row["key"] in names:
+        return {field: getattr((usual or restored)[0], field) for field in _PLACE}
+    names = [f"{row.key}/{NAME}", f"{row.variable}/{NAME}", *(average.variable for average in averages)]
+    if row.key.endswith(f"/{NAME}") or row.key in names:
         # The average has no key of its own: this one is the average's, unless it was saved from the variable.
-        return None if averages and is_own else {field: row[field] for field in _PLACE}
+        return None if averages and is_own else {field: getattr(row, field) for field in _PLACE}
     key = next((key for key in names if key in tensors), None)
-    if key is None or list(tensors[key].shape) != row["shape"] or tensors[key].dtype != row["dtype_enum"]:
+    if key is None or list(tensors[key].shape) != row.shape or tensors[key].dtype != row.dtype_enum:
         return None
     return {"key": key, "slice": "", "box": None, "bytes": tensors[key].nbytes}
 
 
-def _is_alike(row: dict, average: dict) -> bool:
-    return (average["shape"], average["dtype"]) == (row["shape"], row["dtype"])
+def _is_alike(row: Variable, average: Variable) -> bool:
+    return (average.shape, average.dtype) == (row.shape, row.dtype)

@@ -10,71 +10,70 @@ from permafrost.graph import node_checks, op_registry, pruning
 from permafrost.graph.calls import CALLS, needed_functions, recursive_function
 from permafrost.graph.index import GraphIndex, data_inputs, missing_input, node_in_cycle, tensor_name
 from permafrost.outcome import Problem
+from permafrost.records import ImportRecord, OpDefinition, Settings, Variable
 from permafrost.signature import inputs, outputs
 
+Freezing = Callable[[list[str], dict[str, dict], dict[str, OpDefinition]], None]
 _LONGEST_NAME = 100  # characters of one that a message shows
 
 
 def choose(
     meta_graph,
     index: GraphIndex,
-    variables: list[dict],
-    settings: dict,
+    variables: list[Variable],
+    settings: Settings,
     run_before: set[str],
-    try_to_freeze: Callable[[dict], None],
-) -> dict:
-    """The outputs and inputs of a model, from its settings or found in its graph, and the ops between them.
+    try_to_freeze: Freezing,
+    record: ImportRecord,
+) -> None:
+    """Says in `record` the outputs and inputs of a model, of its settings or of its graph, and the ops between them.
+
+    These are `outputs`, `outputs_why`, `outputs_ranking`, `inputs` and `op_definitions`, all of them or none.
+    `op_definitions` also has the ops inside the library functions that the outputs need, and those that a saver runs.
 
     Args:
       variables: as signature.importing.describe_variables gives them.
       settings: `outputs` and `inputs`.
       run_before: the op types that a saver or a loader runs.
-      try_to_freeze: raises Problem where `outputs`, `inputs` and `op_definitions` cannot be frozen.
-    Returns `outputs`, `outputs_why`, `outputs_ranking`, `inputs` (tensor name -> description) and `op_definitions`,
-      which also has the ops inside the library functions that the outputs need, and those that a saver runs.
+      try_to_freeze: raises Problem where outputs, inputs and op definitions cannot be frozen.
     Raises Problem: no_output, unknown_output, unknown_input, unknown_op, bad_meta_graph (a needed node is not as its
       op demands, or an input of it is not in the graph) or bad_setting.
     """
-    is_named = settings["outputs"] != "auto"
-    names = {variable["variable"] for variable in variables}
-    choice = outputs.choose(meta_graph, index, names, settings["outputs"] if is_named else None)
-    configured = {} if settings["inputs"] == "auto" else settings["inputs"]
-    between = _Between(meta_graph, index, variables, configured, run_before)
-    if is_named:
-        return _described(choice) | between.describe(choice.outputs)
-    facts = _described(choice)
+    is_named = not isinstance(settings.outputs, str)
+    names = {variable.variable for variable in variables}
+    choice = outputs.choose(meta_graph, index, names, None if isinstance(settings.outputs, str) else settings.outputs)
+    between = _Between(meta_graph, index, variables, settings.inputs, run_before)
     try:
-        found = between.describe(choice.outputs)
-        try_to_freeze(found)
+        fed, definitions = between.describe(choice.outputs)
+        if not is_named:
+            try_to_freeze(choice.outputs, fed, definitions)
     except Problem:
-        reasons = {name: reason for name in choice.outputs if (reason := between.hindrance(name, try_to_freeze))}
-        if not leave_out(facts, reasons):
+        found = [] if is_named else choice.outputs
+        reasons = {name: reason for name in found if (reason := between.hindrance(name, try_to_freeze))}
+        if not leave_out(choice, reasons):
             raise
-        found = between.describe(facts["outputs"])
-    return facts | found
+        fed, definitions = between.describe(choice.outputs)
+    record.outputs, record.outputs_why, record.outputs_ranking = choice.outputs, choice.why, choice.ranking
+    record.inputs, record.op_definitions = fed, definitions
 
 
-def _described(choice: outputs.Choice) -> dict:
-    return {"outputs": choice.outputs, "outputs_why": choice.why, "outputs_ranking": choice.ranking}
-
-
-def leave_out(facts: dict, reasons: dict[str, str]) -> bool:
-    """Takes the outputs that `reasons` names out of `outputs`, `outputs_why` and `outputs_ranking` of `facts`.
+def leave_out(choice: outputs.Choice, reasons: dict[str, str]) -> bool:
+    """Takes the outputs that `reasons` names out of a choice.
 
     Args:
       reasons: output -> the sentence that says why it cannot be one.
     Returns whether any output is left; nothing is changed where none is, or where `reasons` is empty.
     """
-    left = [name for name in facts["outputs"] if name not in reasons]
+    left = [name for name in choice.outputs if name not in reasons]
     if not left or not reasons:
         return False
-    for entry in facts["outputs_ranking"]:
-        if entry["name"] in reasons:
-            entry["chosen"] = False
-            entry["reasons"].append(f"left out: {reasons[entry['name']]}")
-    facts["outputs"] = left
-    if facts["outputs_ranking"]:
-        facts["outputs_why"] = outputs.sentence(facts["outputs_ranking"])
+    for entry in choice.ranking:
+        if entry.name in reasons:
+            entry.chosen = False
+            entry.reasons.append(f"left out: {reasons[entry.name]}")
+    choice.outputs = left
+    if choice.ranking:
+        choice.why = outputs.sentence(choice.ranking)
     return True
 
 
@@ -82,23 +81,23 @@ class _Between:
     """A graph with the inputs that the settings describe, and what lies between them and any outputs."""
 
     def __init__(
-        self, meta_graph, index: GraphIndex, variables: list[dict], configured_inputs: dict, run_before: set[str]
+        self, meta_graph, index: GraphIndex, variables: list[Variable], configured_inputs: dict, run_before: set[str]
     ):
         self._meta_graph, self._index = meta_graph, index
         self._configured = configured_inputs
         self._run_before = op_registry.look_up(run_before)
-        self._shapes = {v["variable"]: v["shape"] for v in variables if v["shape"] is not None}
+        self._shapes = {v.variable: v.shape for v in variables if v.shape is not None}
 
-    def hindrance(self, output: str, try_to_freeze: Callable[[dict], None]) -> str:
+    def hindrance(self, output: str, try_to_freeze: Freezing) -> str:
         """Why an output cannot be frozen; empty where it can."""
         try:
-            try_to_freeze(self.describe([output]))
+            try_to_freeze([output], *self.describe([output]))
         except Problem as problem:
             return problem.message
         return ""
 
-    def describe(self, chosen: list[str]) -> dict:
-        """`outputs`, `inputs` and `op_definitions` for the outputs `chosen`; raises Problem as choose does."""
+    def describe(self, chosen: list[str]) -> tuple[dict[str, dict], dict[str, OpDefinition]]:
+        """Inputs and op definitions for the outputs `chosen`; raises Problem as choose does."""
         fed = inputs.describe(self._index, chosen, self._configured, self._shapes)
         cut, cuts = pruning.cut_inputs(self._meta_graph.graph_def, list(fed), chosen)
         for name in chosen:
@@ -106,10 +105,10 @@ class _Between:
             if cuts.get(point, point) != point:
                 raise Problem("unknown_output", f"output {name!r} is fed as an input, so nothing computes it")
         definitions = _checked_definitions(self._index.of(cut), chosen) | self._run_before
-        return {"outputs": chosen, "inputs": fed, "op_definitions": dict(sorted(definitions.items()))}
+        return fed, dict(sorted(definitions.items()))
 
 
-def _checked_definitions(cut_index: GraphIndex, chosen: list[str]) -> dict:
+def _checked_definitions(cut_index: GraphIndex, chosen: list[str]) -> dict[str, OpDefinition]:
     """The definitions of the ops that a frozen graph of the outputs `chosen` holds; the graph has its inputs cut.
 
     Raises Problem (unknown_op, unsupported_op, bad_meta_graph) for what TensorFlow could not import or run.

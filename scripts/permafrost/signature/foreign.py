@@ -1,13 +1,16 @@
 """A frozen graph that another tool made: what its outputs and inputs are, and what the judge needs to know of it."""
 
 from google.protobuf.message import DecodeError
+from msgspec.structs import replace
 
+from permafrost import recording
 from permafrost.graph import frozen_file, pruning
 from permafrost.graph.index import GraphIndex, tensor_name
 from permafrost.graph.op_registry import registered
 from permafrost.graph.protos import types_pb2
 from permafrost.graph.pruning import PLACEHOLDERS, TABLE_INITIALIZERS
 from permafrost.outcome import Problem
+from permafrost.records import ForeignProvenance, ImportRecord, Settings
 
 # What can stand at an end of a graph without being an output of it.
 _NO_OUTPUTS = {"Const", *PLACEHOLDERS, *TABLE_INITIALIZERS}
@@ -30,7 +33,7 @@ def read(path: str) -> GraphIndex:
     return index
 
 
-def settings_for(path: str, index: GraphIndex, meta: GraphIndex, settings: dict) -> dict:
+def settings_for(path: str, index: GraphIndex, meta: GraphIndex, settings: Settings) -> Settings:
     """The model's settings with the outputs and inputs of the file: its ends, and its placeholders.
 
     Args:
@@ -40,8 +43,8 @@ def settings_for(path: str, index: GraphIndex, meta: GraphIndex, settings: dict)
     Raises Problem: unknown_output where the file lacks an output that the settings name, no_output where none of its
     ends is in the meta graph, unknown_input for a placeholder that the meta graph lacks.
     """
-    outputs = settings["outputs"]
-    if outputs == "auto":
+    outputs = settings.outputs
+    if isinstance(outputs, str):
         taken = {tensor_name(text.removeprefix("^"))[0] for node in index.nodes.values() for text in node.input}
         ends = [name for name, node in index.nodes.items() if name not in taken and _has_value(node)]
         outputs = [name for name in ends if name in meta.nodes]
@@ -52,7 +55,7 @@ def settings_for(path: str, index: GraphIndex, meta: GraphIndex, settings: dict)
         if tensor_name(name)[0] not in index.nodes:
             raise Problem("unknown_output", f"{path} has no node for the output {name!r}")
     needed = pruning.needed(index, [tensor_name(name)[0] for name in outputs], with_colocated=False)
-    inputs = dict(settings["inputs"])
+    inputs = dict(settings.inputs)
     for name in sorted(needed):
         node = index.nodes[name]
         if node.op not in PLACEHOLDERS:
@@ -60,8 +63,8 @@ def settings_for(path: str, index: GraphIndex, meta: GraphIndex, settings: dict)
         if name not in meta.nodes:
             raise Problem("unknown_input", f"{path} has the placeholder {name!r}, which the meta graph does not have")
         if meta.nodes[name].op not in PLACEHOLDERS and name not in inputs and f"{name}:0" not in inputs:
-            inputs[name] = {"shape": _shape(node)}
-    return settings | {"outputs": outputs, "inputs": inputs}
+            inputs[name] = {"shape": _shape(index, name)}
+    return replace(settings, outputs=outputs, inputs=inputs)
 
 
 def _has_value(node) -> bool:
@@ -72,25 +75,23 @@ def _has_value(node) -> bool:
     return bool(definition.output_arg) and definition.output_arg[0].type not in _HANDLES
 
 
-def _shape(node) -> list[int | None]:
-    return [None if size < 0 else size for size in pruning.declared_shape(node) or ()]
+def _shape(index: GraphIndex, name: str) -> list[int | None]:
+    return [None if size < 0 else size for size in pruning.declared_shape(index, name, 0) or ()]
 
 
-def provenance(index: GraphIndex, meta_graph, imported: dict) -> dict:
+def provenance(index: GraphIndex, meta_graph, imported: ImportRecord) -> ForeignProvenance:
     """What the judge has to know of the file, as a freezer's provenance would say it.
 
     Args:
       index: of the file.
       imported: the model's import record.
     """
-    graph_def, cuts = pruning.cut_inputs(meta_graph.graph_def, list(imported["inputs"]), imported["outputs"])
+    graph_def, cuts = pruning.cut_inputs(meta_graph.graph_def, list(imported.inputs), imported.outputs)
     own = GraphIndex(graph_def)
-    needed = pruning.needed(own, [tensor_name(name)[0] for name in imported["outputs"]], with_colocated=False)
+    needed = pruning.needed(own, [tensor_name(name)[0] for name in imported.outputs], with_colocated=False)
     initializers = pruning.table_initializers(own, needed)
-    return {
-        "is_foreign": True,
-        "cuts": cuts,
-        "inputs": {name: cuts.get(name, name) for name in imported["inputs"]},
-        "initializers": initializers,
-        "frozen_initializers": [name for name in initializers if name in index.nodes],
-    }
+    found = recording.begun(ForeignProvenance, "")
+    found.cuts, found.initializers = cuts, initializers
+    found.inputs = {name: cuts.get(name, name) for name in imported.inputs}
+    found.frozen_initializers = [name for name in initializers if name in index.nodes]
+    return found

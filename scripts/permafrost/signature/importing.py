@@ -9,27 +9,24 @@ from permafrost.graph.index import GraphIndex
 from permafrost.graph.restore_map import Source, restore_map, saved_slices
 from permafrost.graph.variable_ops import VARIABLE_OPS, static_shape
 from permafrost.outcome import Problem
+from permafrost.records import ImportRecord, Variable
 from permafrost.signature import averages
 
 
-def describe_graph(meta_graph) -> dict:
-    """The facts of a meta graph that need no checkpoint: who wrote it, and its nodes by op type."""
+def describe_graph(meta_graph, record: ImportRecord) -> None:
+    """Says in `record` what of a meta graph needs no checkpoint: who wrote it, and its nodes by op type."""
     graph_def = meta_graph.graph_def
-    return {
-        "tensorflow_version": meta_graph.meta_info_def.tensorflow_version,
-        "producer": graph_def.versions.producer,
-        "nodes": len(graph_def.node),
-        "op_types": dict(sorted(Counter(node.op for node in graph_def.node).items())),
-        "placeholders": [node.name for node in graph_def.node if node.op in pruning.PLACEHOLDERS],
-    }
+    record.tensorflow_version = meta_graph.meta_info_def.tensorflow_version
+    record.producer = graph_def.versions.producer
+    record.nodes = len(graph_def.node)
+    record.op_types = dict(sorted(Counter(node.op for node in graph_def.node).items()))
+    record.placeholders = [node.name for node in graph_def.node if node.op in pruning.PLACEHOLDERS]
 
 
 def describe_variables(
     path: str, meta_graph, index: GraphIndex, tensors: dict, weights: str, is_named: bool = False
-) -> list[dict]:
-    """One dict for each variable node: variable, op, dtype, shape, bytes, key, slice, box, restored.
-
-    `restored` is the key that the graph's own saver restores, where `key` is another: that of the variable's average.
+) -> list[Variable]:
+    """The variable nodes of a meta graph.
 
     `key` is empty for a variable that the meta graph's saver does not restore; a meta graph without a saver is taken
     to restore each variable as a Saver made for it would: by its name, or as the part of a tensor that its collection
@@ -82,57 +79,47 @@ def _some(names: list[str]) -> str:
     return ", ".join(names[:5]) + (", ..." if len(names) > 5 else "") if names else "none"
 
 
-def _variable(node, source: Source | None, tensors: dict) -> dict:
+def _variable(node, source: Source | None, tensors: dict) -> Variable:
     dtype = node.attr["dtype"].type
     if dtype and dtype not in KNOWN:
         raise Problem("bad_meta_graph", f"variable {node.name!r} has the unknown dtype number {dtype}")
     declared = static_shape(node)
-    row = {
-        "variable": node.name,
-        "op": node.op,
-        "dtype": _enum(dtype),
-        "dtype_enum": dtype,
-        "shape": list(declared) if declared is not None else None,
-        "bytes": None,
-        "key": "",
-        "slice": "",
-        "box": None,
-    }
+    row = Variable(
+        variable=node.name,
+        op=node.op,
+        dtype=_enum(dtype),
+        dtype_enum=dtype,
+        shape=list(declared) if declared is not None else None,
+    )
     if source is None:
         return row
-    tensor = tensors[source.key]
+    tensor, start = tensors[source.key], source.start or ()
     shape = tensor.shape if source.extent is None else source.extent
     if tensor.dtype != dtype:
         stored = _enum(tensor.dtype)
-        raise Problem(
-            "shape_mismatch", f"variable {node.name!r} is {row['dtype']}, but tensor {source.key!r} is {stored}"
-        )
+        raise Problem("shape_mismatch", f"variable {node.name!r} is {row.dtype}, but tensor {source.key!r} is {stored}")
     if source.extent is not None and (
         len(source.extent) != len(tensor.shape)
-        or any(s + e > size for s, e, size in zip(source.start, source.extent, tensor.shape, strict=True))
+        or any(s + e > size for s, e, size in zip(start, source.extent, tensor.shape, strict=True))
     ):
         raise Problem(
             "shape_mismatch",
             f"variable {node.name!r} is a slice that tensor {source.key!r} of shape {list(tensor.shape)} does not have",
         )
+    shape_fits = declared is None or _compatible(declared, shape)
     if source.reshaped and declared is not None and min(declared, default=0) >= 0:
         shape_fits, shape = prod(declared) == prod(shape), declared
-    else:
-        shape_fits = declared is None or _compatible(declared, shape)
-    if not shape_fits:
+    if declared is not None and not shape_fits:
         raise Problem(
             "shape_mismatch",
             f"variable {node.name!r} has shape {list(declared)}, but tensor {source.key!r} has {list(shape)}",
         )
     whole = max(1, prod(tensor.shape))
-    row |= {
-        "shape": list(shape),
-        "bytes": tensor.nbytes if prod(shape) == prod(tensor.shape) else tensor.nbytes * prod(shape) // whole,
-        "key": source.key,
-    }
-    if source.extent is not None and (any(source.start) or tuple(source.extent) != tuple(tensor.shape)):
-        row["box"] = [list(source.start), list(source.extent)]
-        row["slice"] = ":".join(f"{first},{length}" for first, length in zip(source.start, source.extent, strict=True))
+    row.shape, row.key = list(shape), source.key
+    row.bytes = tensor.nbytes if prod(shape) == prod(tensor.shape) else tensor.nbytes * prod(shape) // whole
+    if source.extent is not None and (any(start) or tuple(source.extent) != tuple(tensor.shape)):
+        row.box = [list(start), list(source.extent)]
+        row.slice = ":".join(f"{first},{length}" for first, length in zip(start, source.extent, strict=True))
     return row
 
 

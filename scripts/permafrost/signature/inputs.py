@@ -7,6 +7,7 @@ which bound its values (a table's rows) and fix its dimensions (a weight's).
 import re
 from collections import deque
 from collections.abc import Callable, Iterator
+from typing import Any
 
 from permafrost.graph.dtypes import dtype_name
 from permafrost.graph.feed_points import feed_points, needed, nodes_between
@@ -151,7 +152,7 @@ class _Uses:
         """(consumer, position) for each use of a tensor on the way to the outputs."""
         return [use for use in self.index.uses.get((name, output), ()) if use[0].name in self.own]
 
-    def _along(self, name: str, output: int, hands_on: Callable) -> Iterator[tuple[object, int]]:
+    def _along(self, name: str, output: int, hands_on: Callable) -> Iterator[tuple[Any, int]]:
         """The (NodeDef, position) that take a tensor, and those that take what these hand on of it, breadth first.
 
         `hands_on(node, position)` gives the outputs by which a node hands on what it takes.
@@ -194,8 +195,9 @@ class _Uses:
             return rows[0] if rows and rows[0] > 0 else None
         if node.op == "OneHot" and position == 0:
             depth = constant(self.index.source_of(node, 1))
-            is_number = depth is not None and depth.size == 1 and depth.dtype.kind in "iu"
-            return depth.item() if is_number and depth.item() > 0 else None
+            if depth is None or depth.size != 1 or depth.dtype.kind not in "iu":
+                return None
+            return depth.item() if depth.item() > 0 else None
         if node.op == "SparseSoftmaxCrossEntropyWithLogits" and position == 1:
             logits = output_shape(self.index.source_of(node, 0))
             return logits[-1] if logits and logits[-1] > 0 else None

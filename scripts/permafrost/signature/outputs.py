@@ -15,6 +15,7 @@ from permafrost.graph.op_registry import registered
 from permafrost.graph.protos import types_pb2
 from permafrost.graph.variable_ops import VARIABLE_OPS
 from permafrost.outcome import Problem, maybe_meant
+from permafrost.records import Ranked
 from permafrost.signature import subnetworks
 from permafrost.signature.training.forward import Forward
 from permafrost.signature.training.marks import HEADS, INTERNAL, STRUCTURAL
@@ -31,14 +32,11 @@ _MOST_PATHS = 100  # of a beam search; a damaged graph can ask for any number
 
 @dataclass
 class Choice:
-    """Chosen outputs as node names (or `name:1` for a further output), the reason, and all candidates, best first.
-
-    Each entry of `ranking` has `name`, `score`, `chosen` and `reasons`.
-    """
+    """Chosen outputs as node names (or `name:1` for a further output), the reason, and all candidates, best first."""
 
     outputs: list[str]
     why: str
-    ranking: list[dict] = field(default_factory=list)
+    ranking: list[Ranked] = field(default_factory=list)
 
 
 def choose(meta_graph, index: GraphIndex, variables: set[str], configured: list[str] | None) -> Choice:
@@ -56,15 +54,15 @@ def choose(meta_graph, index: GraphIndex, variables: set[str], configured: list[
         return signed
     forward = Forward(meta_graph, index, variables)
     ranking = _rank(forward)
-    chosen = [entry["name"] for entry in ranking if entry["chosen"]]
+    chosen = [entry.name for entry in ranking if entry.chosen]
     if not chosen:
         raise Problem("no_output", "no node of the graph depends on a variable and looks like an output")
     return Choice(chosen, sentence(ranking), ranking)
 
 
-def sentence(ranking: list[dict]) -> str:
+def sentence(ranking: list[Ranked]) -> str:
     """Why the outputs that a ranking chooses were chosen; the first five."""
-    reasons = [f"{e['name']}: {', '.join(e['reasons'])}" for e in ranking if e["chosen"]]
+    reasons = [f"{entry.name}: {', '.join(entry.reasons)}" for entry in ranking if entry.chosen]
     return "; ".join(reasons[:5]) + ("; ..." if len(reasons) > 5 else "")
 
 
@@ -107,7 +105,7 @@ def _signature_outputs(meta_graph, index: GraphIndex) -> Choice | None:
     return Choice(list(dict.fromkeys(outputs)), f"signature {', '.join(keys)}") if outputs else None
 
 
-def _rank(forward: Forward) -> list[dict]:
+def _rank(forward: Forward) -> list[Ranked]:
     """All candidates, best first; `chosen` ones are strong, or reach weights that no strong one reaches."""
     index = forward.index
     ends = {name for name in forward.live if forward.is_end(name)}
@@ -121,26 +119,45 @@ def _rank(forward: Forward) -> list[dict]:
     for name in sorted(names | set(borders) | forward.transitions):
         before = index.reach([name])
         weights = before & (forward.variables | forward.transitions)
-        entry = {"name": name, "score": 0, "chosen": False, "reasons": [], "weights": weights}
-        entry["forced"] = bool(before & forward.targets) and name not in told
-        entry["random"] = not forward.drawing.isdisjoint(before)
+        entry = _Candidate(
+            name=name,
+            weights=weights,
+            forced=bool(before & forward.targets) and name not in told,
+            random=not forward.drawing.isdisjoint(before),
+        )
         _score(forward, entry, ends, names, borders)
         entries.append(entry)
-    most = max((len(entry["weights"]) for entry in entries), default=0)
+    most = max((len(entry.weights) for entry in entries), default=0)
     for entry in entries:
-        share = len(entry["weights"]) / most if most else 0
-        entry["score"] = round(entry["score"] + 2 * share, 2)
-        entry["reasons"].append(f"depends on {len(entry['weights'])} of {len(forward.variables)} variables")
-    entries.sort(key=lambda entry: (-entry["score"], entry["name"]))
+        share = len(entry.weights) / most if most else 0
+        entry.score = round(entry.score + 2 * share, 2)
+        entry.reasons.append(f"depends on {len(entry.weights)} of {len(forward.variables)} variables")
+    entries.sort(key=lambda entry: (-entry.score, entry.name))
     _decide(index, entries)
-    for entry in [entry for entry in entries if entry["chosen"]][_MOST_OUTPUTS:]:
-        entry["chosen"] = False
-        entry["reasons"].append(f"{_MOST_OUTPUTS} others rank before it")
+    for entry in [entry for entry in entries if entry.chosen][_MOST_OUTPUTS:]:
+        entry.chosen = False
+        entry.reasons.append(f"{_MOST_OUTPUTS} others rank before it")
     return [
-        {"name": name, **{key: entry[key] for key in ("score", "chosen", "reasons")}}
+        Ranked(name, entry.score, entry.chosen, entry.reasons)
         for entry in entries
-        for name in _tensors(index.nodes[entry["name"]])
+        for name in _tensors(index.nodes[entry.name])
     ]
+
+
+@dataclass
+class _Candidate:
+    """A node that could be an output: the variables that it depends on, and what speaks for it.
+
+    forced: whether it depends on what a loss compares outputs with. random: whether random numbers are drawn for it.
+    """
+
+    name: str
+    weights: set[str]
+    forced: bool
+    random: bool
+    score: int | float = 0
+    chosen: bool = False
+    reasons: list[str] = field(default_factory=list)
 
 
 def _before_head(forward: Forward, name: str) -> set[str]:
@@ -224,12 +241,12 @@ def _without_sampling(forward: Forward, name: str) -> set[str]:
     return results
 
 
-def _score(forward: Forward, entry: dict, ends: set[str], names: set[str], borders: dict[str, str]) -> None:
-    name, node = entry["name"], forward.index.nodes[entry["name"]]
+def _score(forward: Forward, entry: _Candidate, ends: set[str], names: set[str], borders: dict[str, str]) -> None:
+    name, node = entry.name, forward.index.nodes[entry.name]
 
     def add(points: float, reason: str) -> None:
-        entry["score"] += points
-        entry["reasons"].append(reason)
+        entry.score += points
+        entry.reasons.append(reason)
 
     if name in borders:
         add(3, borders[name])
@@ -259,29 +276,29 @@ def _score(forward: Forward, entry: dict, ends: set[str], names: set[str], borde
         add(-3, "a single number")
 
 
-def _decide(index: GraphIndex, entries: list[dict]) -> None:
-    strong = [entry for entry in entries if entry["score"] >= 3]
-    covered = set().union(*(entry["weights"] for entry in strong)) if strong else set()
+def _decide(index: GraphIndex, entries: list[_Candidate]) -> None:
+    strong = [entry for entry in entries if entry.score >= 3]
+    covered = set().union(*(entry.weights for entry in strong)) if strong else set()
     for entry in entries:
-        further = not entry["weights"] <= covered
-        entry["chosen"] = bool(entry["weights"]) and (entry["score"] >= 3 or further)
-        if entry["chosen"]:
-            covered |= entry["weights"]
-    unforced = {frozenset(entry["weights"]) for entry in entries if entry["chosen"] and not entry["forced"]}
+        further = not entry.weights <= covered
+        entry.chosen = bool(entry.weights) and (entry.score >= 3 or further)
+        if entry.chosen:
+            covered |= entry.weights
+    unforced = {frozenset(entry.weights) for entry in entries if entry.chosen and not entry.forced}
     for entry in entries:
-        if entry["forced"] and any(weights >= entry["weights"] for weights in unforced):
-            entry["chosen"] = False
-            entry["reasons"].append("the same weights are there without a label that is fed as an input")
+        if entry.forced and any(weights >= entry.weights for weights in unforced):
+            entry.chosen = False
+            entry.reasons.append("the same weights are there without a label that is fed as an input")
 
-    def layer(entry: dict) -> tuple:
-        return index.nodes[entry["name"]].op, frozenset(entry["weights"])
+    def layer(entry: _Candidate) -> tuple:
+        return index.nodes[entry.name].op, frozenset(entry.weights)
 
-    steady = {layer(entry) for entry in entries if entry["chosen"] and not entry["random"]}
+    steady = {layer(entry) for entry in entries if entry.chosen and not entry.random}
     for entry in entries:
         # The same layer without dropout or sampling is the copy of the network that is there for inference.
-        if entry["random"] and layer(entry) in steady:
-            entry["chosen"] = False
-            entry["reasons"].append("the same is there without random ops")
+        if entry.random and layer(entry) in steady:
+            entry.chosen = False
+            entry.reasons.append("the same is there without random ops")
 
 
 def _tensors(node) -> list[str]:

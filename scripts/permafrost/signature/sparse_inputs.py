@@ -49,10 +49,12 @@ def _of_ops(
             continue
         arguments = [argument.name for argument in definition.input_arg]
         for start in sorted({argument.removesuffix("indices") for argument in arguments if "indices" in argument}):
-            positions = [_position(arguments, start, part) for part in _PARTS]
-            if None in positions:
+            found = [_position(arguments, start, part) for part in _PARTS]
+            positions = [position for position in found if position is not None]
+            if len(positions) < len(found):
                 continue
-            parts = tuple(_origin(index, node, position, specs) for position in positions)
+            indices, values, shape = (_origin(index, node, position, specs) for position in positions)
+            parts = (indices, values, shape)
             if all(parts) and len(set(parts)) == 3:
                 yield parts, _columns(index, node, weight_shape)
 
@@ -91,6 +93,6 @@ def _named(specs: dict[str, dict]) -> Iterator[tuple[str, str, str]]:
     """The parts that tf.sparse_placeholder names `x/indices`, `x/values` and `x/shape`."""
     for name in specs:
         scope, _, part = tensor_name(name)[0].rpartition("/")
-        parts = tuple(f"{scope}/{part}:0" for part in _PARTS)
-        if part == "values" and all(other in specs for other in parts):
-            yield parts
+        indices, values, shape = (f"{scope}/{part}:0" for part in _PARTS)
+        if part == "values" and all(other in specs for other in (indices, values, shape)):
+            yield indices, values, shape

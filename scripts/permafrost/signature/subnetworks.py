@@ -44,7 +44,7 @@ def seams(
       consumers: gives the nodes of the forward graph that take a node's values.
     """
     depends: dict[str, set[str]] = defaultdict(set)
-    waiting = deque()
+    waiting: deque[str] = deque()
     for variable, network in membership.items():
         depends[variable].add(network)
         waiting.append(variable)

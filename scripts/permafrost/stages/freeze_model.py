@@ -10,55 +10,55 @@ from pathlib import Path
 import crc32c
 import google.protobuf
 
-from permafrost import layout, records
+from permafrost import layout, recording, whole_files
 from permafrost.checkpoint.reader import open_checkpoint
 from permafrost.checkpoint.unchanged import stamp_of, watched
 from permafrost.freezer import freezing, planning
 from permafrost.graph import graph_sources
 from permafrost.graph.index import GraphIndex
-from permafrost.outcome import Problem
+from permafrost.outcome import OK, Problem
+from permafrost.records import ImportRecord, Options, Provenance, Settings
 from permafrost.sandbox import limits
 
 
-def provenance(imported: dict, options: dict, frozen_graph: Path, facts: dict) -> dict | None:
-    """Freezes the model of an import record to `frozen_graph`, and adds what was done to `facts`.
+def freeze(imported: ImportRecord, settings: Settings, frozen_graph: Path, record: Provenance) -> None:
+    """Freezes the model of an import record to `frozen_graph`, and says in `record` what was done.
 
-    Returns the failure to pass on where the import had failed, else None.
+    Where the import had failed, that is how the record ends.
     Raises Problem and OSError as freezer.planning and freezer.freezing do, and Problem (timeout, memory) by the limits
-    in `options`.
+    in `settings`.
     """
     frozen_graph.unlink(missing_ok=True)
-    if imported["status"] != records.OK:
-        return records.passed_on(imported)
-    limits.held(options, freeze, imported, options, frozen_graph, facts)
-    return None
+    if imported.status != OK:
+        record.end(imported)
+    else:
+        limits.held(settings, _freeze, imported, settings, frozen_graph, record)
 
 
-def freeze(imported: dict, options: dict, frozen_graph: Path, facts: dict) -> None:
-    """Freezes a model that was imported; arguments and errors are those of provenance."""
-    facts["frozen_graph"] = frozen_graph.name
-    facts["options"] = {key: value for key, value in options.items() if key not in limits.DEFAULTS}
-    facts["versions"] = versions()
+def _freeze(imported: ImportRecord, settings: Settings, frozen_graph: Path, record: Provenance) -> None:
+    record.frozen_graph = frozen_graph.name
+    record.options = Options(**{field: getattr(settings, field) for field in Options.__struct_fields__})
+    record.versions = versions()
     with watched(graph_sources.files_of(imported)):
-        _freeze(imported, options, frozen_graph, facts)
+        _freeze_unchanged(imported, record.options, frozen_graph, record)
 
 
-def _freeze(imported: dict, options: dict, frozen_graph: Path, facts: dict) -> None:
-    meta_graph = graph_sources.read(imported["graph"])
-    facts["outputs"] = [name if ":" in name else f"{name}:0" for name in imported["outputs"]]
+def _freeze_unchanged(imported: ImportRecord, options: Options, frozen_graph: Path, record: Provenance) -> None:
+    meta_graph = graph_sources.read(imported.graph)
+    record.outputs = [name if ":" in name else f"{name}:0" for name in imported.outputs]
     plan = planning.plan(meta_graph, GraphIndex(meta_graph.graph_def), imported, options)
-    with open_checkpoint(imported["prefix"]) as checkpoint:
-        graph = [path for path in (imported["graph"]["path"], imported["graph"]["saver"]) if path]
+    with open_checkpoint(imported.prefix) as checkpoint:
+        graph = [path for path in (imported.graph.path, imported.graph.saver) if path]
         hashed = [*graph, *(path for path in checkpoint.files if ".data-" not in os.path.basename(path))]
-        facts["sha256"] = {os.path.basename(path): records.sha256(path) for path in hashed}
+        record.sha256 = {os.path.basename(path): whole_files.sha256(path) for path in hashed}
         try:
-            facts.update(freezing.freeze(plan, checkpoint, frozen_graph))
+            freezing.freeze(plan, checkpoint, frozen_graph, record)
         except Problem as problem:
             if problem.cause == "corrupt":
-                facts["corrupt"] = {path: stamp_of(path) for path in checkpoint.files}
+                record.corrupt = {path: stamp_of(path) for path in checkpoint.files}
             raise
-        facts["frozen_stamp"] = records.stamp(frozen_graph)
-    facts["inputs"] = {name: plan.cuts.get(name, name) for name in imported["inputs"]}
+        record.frozen_stamp = whole_files.stamp(frozen_graph)
+    record.inputs = {name: plan.cuts.get(name, name) for name in imported.inputs}
 
 
 def versions() -> dict[str, str]:
@@ -70,22 +70,19 @@ def versions() -> dict[str, str]:
     }
 
 
-def run(model: str, attempt: str, import_record: str, options: dict, path: Path) -> None:
+def run(model: str, attempt: str, import_record: str, settings: Settings, path: Path) -> None:
     """Writes provenance.json to `path`, and frozen_graph.pb beside it. Raises OSError where it cannot be written.
 
     Args:
-      model, attempt: as records.write_record has them.
+      model, attempt: the model's id, and the token of this attempt, or "".
       import_record: the path of import.json.
-      options: as provenance has them.
+      settings: those of freeze_graph, and the limits.
     """
-    imported = records.load_or_fail(import_record, "freeze")
+    imported = recording.load_or_fail(import_record, ImportRecord, "freeze")
     frozen_graph = path.with_name(layout.FROZEN_GRAPH)
-    records.reserve(path)
-    records.sweep(frozen_graph)
-
-    def work(facts: dict) -> dict | None:
-        return provenance(imported, options, frozen_graph, facts)
-
-    record = records.write_record("freeze", model, path, work, attempt)
-    if record["status"] != records.OK:
+    recording.reserve(path)
+    whole_files.sweep(frozen_graph)
+    with recording.recording("freeze", recording.begun(Provenance, model), path, attempt) as record:
+        freeze(imported, settings, frozen_graph, record)
+    if record.status != OK:
         frozen_graph.unlink(missing_ok=True)

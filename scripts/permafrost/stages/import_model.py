@@ -8,7 +8,10 @@ import contextlib
 import os
 import time
 
-from permafrost import records
+import msgspec
+from msgspec import UNSET
+
+from permafrost import recording
 from permafrost.checkpoint import unchanged
 from permafrost.checkpoint.reader import open_checkpoint
 from permafrost.freezer import planning
@@ -16,110 +19,114 @@ from permafrost.freezer.beginning import Beginning
 from permafrost.graph import graph_sources, op_registry
 from permafrost.graph.index import GraphIndex
 from permafrost.judge import model_files
-from permafrost.outcome import TRANSIENT, Problem
+from permafrost.outcome import OK, TRANSIENT, Problem
+from permafrost.records import ImportRecord, Settings, Source, failure
 from permafrost.report.tables.outputs import OUTPUTS
 from permafrost.sandbox import limits
 from permafrost.signature import choosing, importing
+from permafrost.signature.outputs import Choice
 
 
-def import_model(source: dict, settings: dict, facts: dict) -> dict | None:
-    """Adds to `facts` what is known of the model, as far as it goes; returns the problem that discovery found, if any.
+def import_model(source: Source, settings: Settings, record: ImportRecord) -> None:
+    """Says in `record` what is known of the model, as far as it goes.
 
     Args:
-      source: a model as discovery describes it (zoo.discovery).
       settings: `outputs`, `inputs`, `weights` and `checkpoint_version` as in config.yaml.
+    Where discovery found a problem, the record ends with that.
     Raises Problem for whatever keeps the model from being frozen.
     """
-    facts.update({key: source[key] for key in ("prefix", "step", "format", "meta", "findings")})
-    facts["checkpoint_bytes"] = source["bytes"]
-    facts["files"] = graph_sources.seen(source)
-    facts["weights"] = settings["weights"]
-    facts["graph"] = source.get("graph") or graph_sources.describe(source["meta"])
-    if problem := source["problem"]:
+    record.prefix, record.step, record.format = source.prefix, source.step, source.format
+    record.meta, record.findings, record.checkpoint_bytes = source.meta, source.findings, source.bytes
+    record.files = graph_sources.seen(source)
+    record.weights = settings.weights
+    record.graph = graph_sources.graph_of(source)
+    if problem := source.problem:
         with contextlib.suppress(Problem):
-            facts.update(importing.describe_graph(graph_sources.read(facts["graph"])))
-        return records.failure("discover", Problem(problem["cause"], problem["message"], problem["hint"]))
-    meta_graph = graph_sources.read(facts["graph"])
-    facts.update(importing.describe_graph(meta_graph))
+            importing.describe_graph(graph_sources.read(record.graph), record)
+        record.end(failure("discover", Problem(problem.cause, problem.message, problem.hint)))
+        return
+    meta_graph = graph_sources.read(record.graph)
+    importing.describe_graph(meta_graph, record)
     if not meta_graph.saver_def.restore_op_name:
-        facts["findings"] = [*facts["findings"], "the graph has no saver; its variables are restored by their names"]
+        record.findings = [*record.findings, "the graph has no saver; its variables are restored by their names"]
     index = GraphIndex(meta_graph.graph_def)
-    with open_checkpoint(source["prefix"]) as checkpoint:
-        facts["format"], facts["checkpoint_bytes"] = checkpoint.format, checkpoint.bytes
-        facts["files"] = checkpoint.files
-        if settings["checkpoint_version"] not in (None, checkpoint.format):
-            raise Problem("bad_setting", f"{source['prefix']} is a checkpoint of format {checkpoint.format}")
-        facts["variables"] = importing.describe_variables(
-            facts["graph"]["path"], meta_graph, index, checkpoint.tensors, settings["weights"], "graph" in source
-        )
+    _import_checkpoint(meta_graph, index, settings, source.graph is not UNSET, record)
     run_before = Beginning(meta_graph, index).ops()
-    try_to_freeze = planning.trial(meta_graph, index, facts["variables"])
-    facts.update(choosing.choose(meta_graph, index, facts["variables"], settings, run_before, try_to_freeze))
-    return None
+    try_to_freeze = planning.trial(meta_graph, index, record.variables)
+    choosing.choose(meta_graph, index, record.variables, settings, run_before, try_to_freeze, record)
 
 
-def rehearse(settings: dict, facts: dict) -> None:
-    """Runs the outputs on the inputs, and adds to `facts` what came of it: `batches`, `rehearsal`, `stale_shapes`.
+def _import_checkpoint(meta_graph, index: GraphIndex, settings: Settings, is_named: bool, record: ImportRecord) -> None:
+    with open_checkpoint(record.prefix) as checkpoint:
+        record.format, record.checkpoint_bytes = checkpoint.format, checkpoint.bytes
+        record.files = checkpoint.files
+        if settings.checkpoint_version not in (None, checkpoint.format):
+            raise Problem("bad_setting", f"{record.prefix} is a checkpoint of format {checkpoint.format}")
+        record.variables = importing.describe_variables(
+            record.graph.path, meta_graph, index, checkpoint.tensors, settings.weights, is_named
+        )
+
+
+def rehearse(settings: Settings, record: ImportRecord) -> None:
+    """Runs the outputs on the inputs, and says in `record` what came of it: `batches`, `rehearsal`, `stale_shapes`.
 
     Inputs are changed where that makes the graph run, and outputs that were found in the graph, rather than named in
     the settings, are left out where they do not run and others do. A graph that does not run at all is frozen none
     the less; `rehearsal` then says why, else it is empty. Where it was the machine's fault, the record is `transient`.
     """
-    from permafrost.judge import rehearsal
+    from permafrost.judge.rehearsal import Found, rehearse
     from permafrost.sandbox import runner
 
-    is_named = settings["outputs"] != "auto"
-    work = (rehearsal.rehearse, graph_sources.absolute(facts), settings, os.getcwd(), is_named)
+    is_named = settings.outputs != "auto"
+    work = (rehearse, graph_sources.absolute(record), settings, os.getcwd(), is_named)
     try:
-        readable = model_files.readable(facts, settings)
-        found = runner.run(*work, readable=readable, **runner.limits(settings))
+        readable = model_files.readable(record, settings)
+        found = runner.run(*work, returns=Found, readable=readable, **runner.limits(settings))
     except Problem as problem:
-        found = rehearsal.nothing_found(facts["inputs"], problem.message)
-        if problem.cause in TRANSIENT:
-            facts["transient"] = True
-    choosing.leave_out(facts, found["left_out"])
-    facts.update(inputs=found["inputs"], batches=found["batches"], stale_shapes=found["stale_shapes"])
-    facts["rehearsal"] = found["failure"]
+        found = Found(inputs=record.inputs, failure=problem.message)
+        record.transient = record.transient or problem.cause in TRANSIENT
+    choice = Choice(record.outputs, record.outputs_why, record.outputs_ranking)
+    choosing.leave_out(choice, found.left_out)
+    record.outputs, record.outputs_why = choice.outputs, choice.why
+    record.inputs, record.batches, record.stale_shapes = found.inputs, found.batches, found.stale_shapes
+    record.rehearsal = found.failure
 
 
-def import_and_rehearse(source: dict, settings: dict, facts: dict) -> dict | None:
+def import_and_rehearse(source: Source, settings: Settings, record: ImportRecord) -> None:
     """What import_model and then rehearse do, within the `timeout` and `memory_mb` of the settings.
 
-    Returns and raises as import_model does, and Problem: timeout, memory, or changed where files change meanwhile.
+    Raises as import_model does, and Problem: timeout, memory, or changed where files change meanwhile.
     """
-    if not source["problem"]:
+    if not source.problem:
         op_registry.load()
     began = time.monotonic()
     with unchanged.watched(graph_sources.seen(source)) as refuse_changed:
-        failure = limits.held(settings, import_model, source, settings, facts)
-        if failure is None:
-            rehearse(limits.left(settings, began), facts)
-        if facts.get("rehearsal"):
-            refuse_changed()
-    return failure
+        limits.held(settings, import_model, source, settings, record)
+        if record.status == OK:
+            rehearse(limits.left(settings, began), record)
+            if record.rehearsal:
+                refuse_changed()
 
 
-def ranking(record: dict) -> list[dict]:
+def ranking(record: ImportRecord) -> list[dict]:
     """All that could be an output of a model, best first: the rows of OUTPUTS."""
-    entries = record.get("outputs_ranking", ())
-    known = {entry["name"] for entry in entries}
-    named = [name for name in record.get("outputs", ()) if name not in known]
+    if record.outputs is UNSET:
+        return []
+    known = {entry.name for entry in record.outputs_ranking}
+    named = [name for name in record.outputs if name not in known]
     return [
-        *entries,
-        *({"name": name, "chosen": True, "score": None, "reasons": record["outputs_why"]} for name in named),
+        *(msgspec.to_builtins(entry) for entry in record.outputs_ranking),
+        *({"name": name, "chosen": True, "score": None, "reasons": record.outputs_why} for name in named),
     ]
 
 
-def run(model: str, attempt: str, source: dict, settings: dict, record: str, table: str) -> None:
-    """Writes import.json to `record` and outputs.csv to `table`. Raises OSError where one cannot be written.
+def run(model: str, attempt: str, source: Source, settings: Settings, path: str, table: str) -> None:
+    """Writes import.json to `path` and outputs.csv to `table`. Raises OSError where one cannot be written.
 
     Args:
-      model, attempt: as records.write_record has them.
+      model, attempt: the model's id, and the token of this attempt, or "".
       source, settings: as import_model has them.
     """
-
-    def work(facts: dict) -> dict | None:
-        return import_and_rehearse(source, settings, facts)
-
-    found = records.write_record("import_meta", model, record, work, attempt)
-    OUTPUTS.write(table, ranking(found))
+    with recording.recording("import_meta", recording.begun(ImportRecord, model), path, attempt) as record:
+        import_and_rehearse(source, settings, record)
+    OUTPUTS.write(table, ranking(record))

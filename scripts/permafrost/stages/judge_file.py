@@ -7,64 +7,68 @@ has a row for each output and trial.
 import os
 import time
 
-from permafrost import records
+from permafrost import recording
 from permafrost.checkpoint import unchanged
 from permafrost.graph import graph_sources
 from permafrost.graph.index import GraphIndex
 from permafrost.judge import judging, verdict
-from permafrost.outcome import VERIFIED, Problem
+from permafrost.outcome import UNVERIFIABLE, VERIFIED, Problem
+from permafrost.records import ImportRecord, JudgedFile, Settings, Source, failure
 from permafrost.report import judgement
 from permafrost.sandbox import limits
 from permafrost.signature import foreign
 from permafrost.stages.import_model import import_model, rehearse
 
 
-def judge(frozen_graph: str, source: dict, settings: dict, facts: dict) -> dict:
-    """Judges the file `frozen_graph`, adds what was found to `facts`, and returns how it ended.
+def judge(frozen_graph: str, source: Source, settings: Settings, record: JudgedFile) -> list[dict]:
+    """Judges the file `frozen_graph`, and says in `record` what was found and how it ended.
 
     Args:
-      source: the model as discovery describes it (zoo.discovery).
       settings: of the model, as for import_meta and verify together.
-    Raises Problem for whatever keeps the two from being compared.
+    Returns the rows of judged.csv. Raises Problem for whatever keeps the two from being compared.
     """
-    imported: dict = {"status": records.OK}
-    facts["frozen_graph"] = frozen_graph
-    if source["problem"]:
-        return import_model(source, settings, imported)
+    imported = recording.begun(ImportRecord, "")
+    record.frozen_graph = frozen_graph
+    if source.problem:
+        import_model(source, settings, imported)
+        record.end(imported)
+        return []
     began = time.monotonic()
     try:
         index = limits.held(settings, foreign.read, frozen_graph)
     except Problem as problem:
-        return records.failure("judge", problem, verdict.status(problem.cause))
+        record.end(failure("judge", problem, verdict.status(problem.cause)))
+        return []
 
     def import_both() -> tuple:
-        meta_graph = graph_sources.read(source.get("graph") or graph_sources.describe(source["meta"]))
+        meta_graph = graph_sources.read(graph_sources.graph_of(source))
         own = foreign.settings_for(frozen_graph, index, GraphIndex(meta_graph.graph_def), settings)
         import_model(source, own, imported)
         return meta_graph, own
 
     meta_graph, settings = limits.held(limits.left(settings, began), import_both)
     rehearse(limits.left(settings, began), imported)
-    facts.update({key: imported[key] for key in ("prefix", "inputs", "outputs", "transient") if key in imported})
+    record.prefix, record.inputs, record.outputs = imported.prefix, imported.inputs, imported.outputs
+    record.transient = imported.transient
     provenance = limits.held(limits.left(settings, began), foreign.provenance, index, meta_graph, imported)
-    model = (graph_sources.absolute(imported), provenance, os.path.abspath(frozen_graph))
-    return verdict.reach("judge", judging.judge_foreign, model, settings, facts)
+    model = verdict.Model(graph_sources.absolute(imported), provenance, os.path.abspath(frozen_graph))
+    return verdict.reach("judge", judging.judge_foreign, model, settings, record)
 
 
-def run(model: str, attempt: str, source: dict, settings: dict, record: str, table: str) -> None:
-    """Writes judged.json to `record` and judged.csv to `table`. Raises OSError where one cannot be written.
+def run(model: str, attempt: str, source: Source, settings: Settings, path: str, table: str) -> None:
+    """Writes judged.json to `path` and judged.csv to `table`. Raises OSError where one cannot be written.
 
     Args:
-      model, attempt: as records.write_record has them.
-      source, settings: as judge has them; `settings["judge"]` is the frozen graph's path.
+      model, attempt: the model's id, and the token of this attempt, or "".
+      source, settings: as judge has them; `settings.judge` is the frozen graph's path.
     """
-
-    def work(facts: dict) -> dict:
-        named = filter(os.path.exists, [settings["judge"]])
+    rows: list[dict] = []
+    begun = recording.begun(JudgedFile, model)
+    with recording.recording("judge", begun, path, attempt, UNVERIFIABLE) as record:
+        named = filter(os.path.exists, [settings.judge])
         with unchanged.watched([*graph_sources.seen(source), *named]) as refuse_changed:
-            outcome = judge(settings["judge"], source, settings, facts)
-            if outcome["status"] != VERIFIED and not source["problem"]:
+            found = judge(settings.judge, source, settings, record)
+            if record.status != VERIFIED and not source.problem:
                 refuse_changed()
-        return outcome
-
-    judgement.write("judge", model, record, table, work, attempt)
+        rows += found
+    judgement.write(table, rows)

@@ -13,14 +13,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
+import msgspec
 from google.protobuf.message import DecodeError
+from msgspec import UNSET
 
-from permafrost import records
+from permafrost import recording, whole_files
 from permafrost.checkpoint.reader import open_checkpoint
 from permafrost.graph import graph_sources, op_registry
 from permafrost.graph.metagraph import producer_ops
 from permafrost.graph.protos import graph_pb2
-from permafrost.outcome import CAUSES, TRANSIENT, Problem
+from permafrost.outcome import CAUSES, OK, TRANSIENT, Problem
+from permafrost.records import ImportRecord, Limits, Provenance, Record, failure, known, success
 from permafrost.report import graph_findings, state_findings, weight_findings
 from permafrost.report.columns import Table
 from permafrost.report.picture import drawing
@@ -41,11 +44,11 @@ class Limited:
     `told` has a row of FINDINGS without the model for each part that reached one, or that failed;
     `faults` has the problems that are the machine's, so that another run may do better.
     Args:
-      settings: `timeout`, `memory_mb`, `file_mb` and `processes`, or limits.DEFAULTS.
+      settings: `timeout`, `memory_mb`, `file_mb` and `processes`.
     """
 
-    def __init__(self, settings: dict):
-        self._settings, self._began = limits.DEFAULTS | settings, time.monotonic()
+    def __init__(self, settings: Limits):
+        self._settings, self._began = settings, time.monotonic()
         self.told: list[dict] = []
         self.faults: list[Problem] = []
 
@@ -71,7 +74,7 @@ class Limited:
             self.fail(name, error)
             table.write(path, [])
 
-    def left(self) -> dict:
+    def left(self) -> Limits:
         """The settings with the time that is left."""
         return limits.left(self._settings, self._began)
 
@@ -89,15 +92,19 @@ class Limited:
         self.told.append(graph_findings.finding(WARNING, "not_whole", "", advice))
 
 
-def meta_graph_of(imported: dict, faults: list[Problem]):
+def meta_graph_of(imported: ImportRecord, faults: list[Problem]):
     """The MetaGraphDef of an import record, or None where it cannot be read; adds to `faults` what is the machine's."""
-    if not imported.get("graph", {}).get("path"):
+    if not _has_graph(imported):
         return None
     try:
-        return graph_sources.read(imported["graph"])
+        return graph_sources.read(imported.graph)
     except Problem as problem:
         note(problem, faults)
         return None
+
+
+def _has_graph(imported: ImportRecord) -> bool:
+    return imported.graph is not UNSET and bool(imported.graph.path)
 
 
 def note(error: Problem | OSError, faults: list[Problem]) -> None:
@@ -107,9 +114,9 @@ def note(error: Problem | OSError, faults: list[Problem]) -> None:
     faults += [problem] if problem.cause in TRANSIENT else []
 
 
-def frozen_graph_of(provenance: dict, frozen_graph: Path):
+def frozen_graph_of(provenance: Provenance, frozen_graph: Path):
     """The frozen GraphDef, or None where the model could not be frozen, or its .pb cannot be read."""
-    if provenance["status"] != records.OK:
+    if provenance.status != OK:
         return None
     try:
         return graph_pb2.GraphDef.FromString(frozen_graph.read_bytes())
@@ -132,7 +139,7 @@ def ops(meta_graph, frozen, limited: Limited | None = None) -> list[list[dict]]:
       meta_graph, frozen: the MetaGraphDef and the frozen GraphDef, or None.
       limited: by default one without settings.
     """
-    limited = limited or Limited({})
+    limited = limited or Limited(Limits())
     before = (meta_graph.graph_def, producer_ops(meta_graph)) if meta_graph is not None else None
     graphs = [
         limited.part("the ops were", None, prepared, *before) if before else None,
@@ -154,7 +161,7 @@ def ops(meta_graph, frozen, limited: Limited | None = None) -> list[list[dict]]:
     return rows
 
 
-def findings(imported: dict, provenance: dict, meta_graph, frozen, faults: list[Problem]) -> list[dict]:
+def findings(imported: ImportRecord, provenance: Provenance, meta_graph, frozen, faults: list[Problem]) -> list[dict]:
     """Rows of FINDINGS without the model, the worst first; adds to `faults` what is the machine's.
 
     Args:
@@ -168,13 +175,13 @@ def findings(imported: dict, provenance: dict, meta_graph, frozen, faults: list[
             found += graph_findings.of_strings(meta_graph.graph_def)
             found += state_findings.of_restore(meta_graph)
         if frozen is not None:
-            named = provenance["inputs"]
-            switches = {named[n] for n, spec in imported["inputs"].items() if spec["kind"] in ("value", "default")}
+            named = provenance.inputs
+            switches = {named[n] for n, spec in imported.inputs.items() if spec["kind"] in ("value", "default")}
             found += graph_findings.of_frozen(frozen, switches)
             found += state_findings.of_frozen(frozen)
-        if imported.get("variables"):
-            with open_checkpoint(imported["prefix"]) as checkpoint:
-                found += weight_findings.of_weights(imported["variables"], imported["weights"], checkpoint)
+        if known(imported.variables, ()):
+            with open_checkpoint(imported.prefix) as checkpoint:
+                found += weight_findings.of_weights(imported.variables, imported.weights, checkpoint)
     except (Problem, OSError) as error:
         print("the weights were not looked at", file=sys.stderr)
         note(error, faults)
@@ -183,30 +190,24 @@ def findings(imported: dict, provenance: dict, meta_graph, frozen, faults: list[
     return graph_findings.worst_first(found)
 
 
-def variables(imported: dict, provenance: dict) -> list[dict]:
+def variables(imported: ImportRecord, provenance: Provenance) -> list[dict]:
     """Rows of VARIABLES; `frozen` is `yes` for a variable whose value is in the frozen graph."""
-    frozen = {tensor["node"] for tensor in provenance.get("tensors", ()) if provenance["status"] == records.OK}
+    frozen = {tensor.node for tensor in known(provenance.tensors, ()) if provenance.status == OK}
     return [
-        variable | {"frozen": "yes" if variable["variable"] in frozen else "no"}
-        for variable in imported.get("variables", ())
+        msgspec.to_builtins(variable) | {"frozen": "yes" if variable.variable in frozen else "no"}
+        for variable in known(imported.variables, ())
     ]
 
 
-def picture(provenance: dict, frozen) -> str:
+def picture(provenance: Provenance, frozen) -> str:
     """The frozen graph as an SVG; where there is none, or it cannot be drawn, an SVG that says so."""
     if frozen is None:
         return drawing.sentence("there is no frozen graph to draw")
     try:
-        return drawing.picture(frozen, provenance["inputs"], provenance["outputs"])
+        return drawing.picture(frozen, provenance.inputs, provenance.outputs)
     except _BROUGHT_ABOUT:
         traceback.print_exc()
         return drawing.sentence("the graph cannot be drawn; list_ops.log says why")
-
-
-def record_of(faults: list[Problem], model: str, attempt: str, stopwatch: records.Stopwatch) -> dict:
-    """The stage's record: a failure where there was a fault of the machine, whose first it names; else a success."""
-    outcome = records.failure("list_ops", faults[0]) if faults else records.success()
-    return records.framed(outcome, model, {}, stopwatch, attempt)
 
 
 def write_findings(model: str, found: list[dict], path: str | Path) -> None:
@@ -227,32 +228,38 @@ class Lists:
 
 
 def run(
-    model: str, attempt: str, import_record: str, provenance: str, frozen_graph: Path, settings: dict, lists: Lists
+    model: str, attempt: str, import_record: str, provenance: str, frozen_graph: Path, settings: Limits, lists: Lists
 ) -> None:
     """Writes the lists of a model. Raises OSError and ValueError where a record cannot be read or a file written.
 
     Args:
-      model, attempt: as records.write_record has them.
+      model, attempt: the model's id, and the token of this attempt, or "".
       import_record, provenance: the paths of import.json and provenance.json.
       frozen_graph: the path of frozen_graph.pb, which need not exist.
       settings: as Limited has them.
     """
-    stopwatch = records.Stopwatch("list_ops")
-    imported, frozen_record = records.load(import_record), records.load(provenance)
-    if imported.get("graph", {}).get("path"):
+    stopwatch = recording.Stopwatch("list_ops")
+    imported = recording.load(import_record, ImportRecord)
+    frozen_record = recording.load(provenance, Provenance)
+    if _has_graph(imported):
         op_registry.load()
     limited = Limited(settings)
-    held = limited.part("the variables were", [], variables, imported, frozen_record)
+    nothing: list[dict] = []
+    held = limited.part("the variables were", nothing, variables, imported, frozen_record)
     limited.table("the variables were", VARIABLES, held, lists.variables)
     meta_graph = limited.part("the meta graph was", None, meta_graph_of, imported, limited.faults)
     frozen = limited.part("the frozen graph was", None, frozen_graph_of, frozen_record, frozen_graph)
     both = (imported, frozen_record, meta_graph, frozen)
-    found = limited.part("the findings were", [], findings, *both, limited.faults)
+    found = limited.part("the findings were", nothing, findings, *both, limited.faults)
     unfinished = drawing.sentence("the graph was not drawn in time; list_ops.log says why")
     drawn = limited.part("the picture was", unfinished, picture, frozen_record, frozen)
-    with records.written_whole(lists.graph) as temporary:
+    with whole_files.written_whole(lists.graph) as temporary:
         temporary.write_text(drawn, encoding="utf-8")
     for rows, path in zip(ops(meta_graph, frozen, limited), (lists.ops, lists.frozen_ops), strict=True):
         limited.table(f"the rows of {Path(path).name} were", OPS, rows, path)
     write_findings(model, graph_findings.worst_first([*found, *limited.told]), lists.findings)
-    records.write_json(lists.record, record_of(limited.faults, model, attempt, stopwatch))
+    # The first fault of the machine, if any, is how the stage ended.
+    outcome = failure("list_ops", limited.faults[0]) if limited.faults else success()
+    record = recording.begun(Record, model, outcome)
+    record.timing, record.attempt = stopwatch.timing(), attempt or record.attempt
+    whole_files.write_json(lists.record, recording.content(record))

@@ -8,62 +8,66 @@ import os
 import time
 from pathlib import Path
 
-from permafrost import layout, records
+from permafrost import layout, recording, whole_files
 from permafrost.checkpoint import unchanged
 from permafrost.graph import graph_sources
-from permafrost.outcome import VERIFIED, Problem
+from permafrost.outcome import OK, UNVERIFIABLE, VERIFIED, Problem
+from permafrost.records import ImportRecord, Provenance, Settings, Verdict
 from permafrost.report import judgement
 from permafrost.sandbox import limits
 
 _FREEZE_AGAIN = "run again: the next run freezes the model anew"
 
 
-def verify(imported: dict, provenance: dict, frozen_graph: Path, settings: dict, facts: dict) -> dict:
-    """Judges a frozen model, adds what was measured to `facts`, and returns how it ended.
+def verify(
+    imported: ImportRecord, provenance: Provenance, frozen_graph: Path, settings: Settings, record: Verdict
+) -> list[dict]:
+    """Judges a frozen model, and says in `record` what was measured and how it ended.
 
-    Raises Problem (changed) where the frozen graph is not the one that its provenance describes, or where it is not
-    verified and a file of the checkpoint was deleted or changed meanwhile.
+    Returns the rows of verification.csv. Raises Problem (changed) where the frozen graph is not the one that its
+    provenance describes, or where it is not verified and a file of the checkpoint was deleted or changed meanwhile.
     """
-    for record in (provenance, imported):
-        if record["status"] != records.OK:
-            return records.passed_on(record)
+    for earlier in (provenance, imported):
+        if earlier.status != OK:
+            record.end(earlier)
+            return []
     began = time.monotonic()
     with unchanged.watched(graph_sources.files_of(imported)) as refuse_changed:
         limits.held(settings, _refuse_changed, imported, provenance, frozen_graph)
         # Imported here: a model that could not be frozen needs no TensorFlow.
         from permafrost.judge import judging, verdict
 
-        model = (graph_sources.absolute(imported), provenance, os.path.abspath(frozen_graph))
-        outcome = verdict.reach("verify", judging.judge, model, limits.left(settings, began), facts)
-        if outcome["status"] != VERIFIED:
+        model = verdict.Model(graph_sources.absolute(imported), provenance, os.path.abspath(frozen_graph))
+        rows = verdict.reach("verify", judging.judge, model, limits.left(settings, began), record)
+        if record.status != VERIFIED:
             refuse_changed()
-    return outcome
+    return rows
 
 
-def _refuse_changed(imported: dict, provenance: dict, frozen_graph: Path) -> None:
+def _refuse_changed(imported: ImportRecord, provenance: Provenance, frozen_graph: Path) -> None:
     """Raises Problem (changed) where a graph or the index is not what was frozen; weights are the judge's matter."""
-    if not frozen_graph.exists() or records.checksum(frozen_graph) != provenance["frozen_crc32c"]:
+    if not frozen_graph.exists() or whole_files.checksum(frozen_graph) != provenance.frozen_crc32c:
         raise Problem("changed", f"{frozen_graph} is not the file that its provenance.json describes", _FREEZE_AGAIN)
-    for path in (imported["graph"]["path"], imported["graph"]["saver"], f"{imported['prefix']}.index"):
-        hashed = provenance["sha256"].get(os.path.basename(path)) if path else None
-        if hashed and (not os.path.exists(path) or records.sha256(path) != hashed):
+    for path in (imported.graph.path, imported.graph.saver, f"{imported.prefix}.index"):
+        hashed = provenance.sha256.get(os.path.basename(path)) if path else None
+        if hashed and (not os.path.exists(path) or whole_files.sha256(path) != hashed):
             raise Problem("changed", f"{path} is not what it was when the model was frozen")
 
 
 def run(
-    model: str, attempt: str, import_record: str, provenance: Path, settings: dict, record: str, table: str
+    model: str, attempt: str, import_record: str, provenance: Path, settings: Settings, path: str, table: str
 ) -> None:
-    """Writes verify.json to `record` and verification.csv to `table`. Raises OSError where one cannot be written.
+    """Writes verify.json to `path` and verification.csv to `table`. Raises OSError where one cannot be written.
 
     Args:
-      model, attempt: as records.write_record has them.
+      model, attempt: the model's id, and the token of this attempt, or "".
       import_record, provenance: the paths of import.json, and of provenance.json beside frozen_graph.pb.
       settings: as judge.judging has them.
     """
-    imported, frozen = (records.load_or_fail(path, "verify") for path in (import_record, provenance))
-    frozen_graph = provenance.with_name(layout.FROZEN_GRAPH)
-
-    def work(facts: dict) -> dict:
-        return verify(imported, frozen, frozen_graph, settings, facts)
-
-    judgement.write("verify", model, record, table, work, attempt)
+    imported = recording.load_or_fail(import_record, ImportRecord, "verify")
+    frozen = recording.load_or_fail(provenance, Provenance, "verify")
+    rows: list[dict] = []
+    begun = recording.begun(Verdict, model)
+    with recording.recording("verify", begun, path, attempt, UNVERIFIABLE) as record:
+        rows += verify(imported, frozen, provenance.with_name(layout.FROZEN_GRAPH), settings, record)
+    judgement.write(table, rows)

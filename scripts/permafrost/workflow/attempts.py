@@ -8,10 +8,22 @@ record's own token is the parameter from then on. So what failed for now is trie
 
 import hashlib
 import os
+from collections.abc import Sequence
 from pathlib import Path
 
-from permafrost import layout, records
+from msgspec import UNSET
+
+from permafrost import layout, recording
 from permafrost.checkpoint.unchanged import stamp_of
+from permafrost.records import ImportRecord, JudgedFile, Provenance, Record, Verdict, known
+
+_KINDS: dict[str, type[Record]] = {
+    "import_meta": ImportRecord,
+    "freeze": Provenance,
+    "verify": Verdict,
+    "judge": JudgedFile,
+    "list_ops": Record,
+}
 
 
 class Attempts:
@@ -41,19 +53,19 @@ class Attempts:
         at, directory = (layout.of_frozen, self._frozen) if stage == "freeze" else (layout.of_model, self._reports)
         path = Path(at(directory, model, layout.RECORDS[stage]))
         try:
-            record = records.load(path)
+            record = recording.load(path, _KINDS[stage])
         except FileNotFoundError:
             return ""
         except (OSError, ValueError):
             return _digest(path)
-        if record["transient"] or record.get("model") != model:
+        if record.transient or record.model != model:
             return _digest(path)
         others = []
-        if stage == "freeze":
+        if isinstance(record, Provenance):
             others += _other_graph(path.with_name(layout.FROZEN_GRAPH), record)
         if stage in ("import_meta", "freeze"):
             others += self._mended(model)
-        return _digest(path, others) if others else record.get("attempt", "")
+        return _digest(path, others) if others else known(record.attempt, "")
 
     def _mended(self, model: str) -> list:
         # import_meta and freeze both ask, and a provenance is large.
@@ -62,7 +74,7 @@ class Attempts:
         return self._mended_of[model]
 
 
-def _digest(path: Path, others: list = ()) -> str:
+def _digest(path: Path, others: Sequence = ()) -> str:
     """A digest, in hexadecimal, of a record's content and of what else there is beside it now."""
     try:
         content = path.read_bytes()
@@ -71,19 +83,19 @@ def _digest(path: Path, others: list = ()) -> str:
     return hashlib.sha256(content + repr(others).encode(errors="surrogateescape")).hexdigest()[:16]
 
 
-def _other_graph(frozen_graph: Path, provenance: dict) -> list:
+def _other_graph(frozen_graph: Path, provenance: Provenance) -> list:
     """What is there instead of the frozen graph that its provenance describes; nothing where it is that one.
 
     It is known by its size and the time of its last change: to read the graphs of a zoo takes longer than all else.
     """
-    if "frozen_bytes" not in provenance:
+    if provenance.frozen_bytes is UNSET:
         return []
     try:
         found = os.stat(frozen_graph)
     except OSError as error:
         return [error.errno]
-    written = provenance.get("frozen_stamp") or [0, 0, 0]
-    is_it = (found.st_size, found.st_mtime_ns) == (provenance["frozen_bytes"], written[1])
+    written = known(provenance.frozen_stamp, [0, 0, 0])
+    is_it = (found.st_size, found.st_mtime_ns) == (provenance.frozen_bytes, written[1])
     return [] if is_it else [found.st_size, found.st_mtime_ns]
 
 
@@ -93,9 +105,8 @@ def _mended(provenance: Path) -> list:
     Their content is in no fingerprint of the model, as that of an index or a meta graph is.
     """
     try:
-        corrupt = records.load(provenance).get("corrupt")
+        corrupt = known(recording.load(provenance, Provenance).corrupt, {})
     except (OSError, ValueError):
         return []
-    corrupt = corrupt if isinstance(corrupt, dict) else {}
     now = {path: stamp_of(path) for path in corrupt}
     return sorted(now.items()) if now != corrupt else []

@@ -32,7 +32,8 @@ class Fault(Exception):
 def die_with_parent() -> None:
     """Has the kernel kill this process when its parent, the job's shell, ends."""
     parent = os.getppid()
-    prctl = _ctypes.dlsym(_ctypes.dlopen(None, os.RTLD_NOW), "prctl")
+    this_program = _ctypes.dlopen(None, os.RTLD_NOW)  # type: ignore[arg-type]  # which its stub does not know of
+    prctl = _ctypes.dlsym(this_program, "prctl")
     _ctypes.call_function(prctl, (PR_SET_PDEATHSIG, int(signal.SIGKILL)))
     if os.getppid() != parent:
         os.kill(os.getpid(), signal.SIGKILL)
@@ -191,8 +192,8 @@ def pack_request(script: str, arguments: list[str], umask: int) -> int:
     A file, since command lines and environments can be larger than a message on a socket.
     """
     environment = [key + b"=" + value for key, value in os.environb.items() if key]
-    arguments = [os.fsencode(argument) for argument in arguments]
-    fields = [b"%o" % umask, os.fsencode(script), b"%d" % len(arguments), *arguments, *environment]
+    encoded = [os.fsencode(argument) for argument in arguments]
+    fields = [b"%o" % umask, os.fsencode(script), b"%d" % len(encoded), *encoded, *environment]
     request = os.memfd_create("permafrost-request")
     with open(request, "wb", closefd=False) as file:
         file.write(b"\0".join(fields))
@@ -224,7 +225,8 @@ def run_stage(connection: socket.socket, streams: bytes, descriptors: list[int])
 
     def receive() -> bytes:
         try:
-            while connection not in select.select([connection, numbers], [], [])[0]:
+            waited_for: list = [connection, numbers]
+            while connection not in select.select(waited_for, [], [])[0]:
                 connection.send(os.read(numbers, 16))
             return connection.recv(64)
         except ConnectionError:

@@ -8,7 +8,7 @@ import os
 from pathlib import Path
 
 from permafrost.layout import MADE_FILES
-from permafrost.records import is_temporary
+from permafrost.whole_files import is_temporary
 
 
 def delete(directory: str | Path, recursive: bool) -> list[str]:

@@ -7,6 +7,7 @@ all other modules of Permafrost, so that one that cannot be imported is said too
 import atexit
 import logging
 import sys
+from typing import Any
 
 from snakemake_interface_logger_plugins.common import LogEvent
 
@@ -29,8 +30,8 @@ class Failures(logging.Handler):
         self._quiet, self._count = quiet, 0
         atexit.register(self._say_how_many_more)
 
-    def emit(self, record: logging.LogRecord) -> None:
-        """Takes one message of Snakemake's."""
+    def emit(self, record: Any) -> None:
+        """Takes one message of Snakemake's, a LogRecord to which it adds fields of its own."""
         event, text = getattr(record, "event", None), str(record.msg)
         if event == LogEvent.GROUP_ERROR:
             for log in record.aux_logs:

@@ -14,13 +14,17 @@ import os
 import sys
 from pathlib import Path
 
+import msgspec
+
 from permafrost import layout, settings
 from permafrost.outcome import Problem
+from permafrost.records import Model, Settings, Source
 from permafrost.sandbox import landlock
 from permafrost.workflow import resources
 from permafrost.workflow.attempts import Attempts
 from permafrost.workflow.code_digest import code_digest
 from permafrost.zoo import overrides, state_file
+from permafrost.zoo.state_file import State
 
 _LIMITS = ("timeout", "memory_mb", "file_mb", "processes", "allow_ops", "allow_paths")
 _STAGE_SETTINGS = {
@@ -62,22 +66,22 @@ class Pipeline:
         self._passed: dict[tuple, str] = {}
         self.zoos = settings.zoos(self.config)
         state = self._scan() if scans else state_file.read(self.state_file)
-        self.models = {model["id"]: model for model in state["models"]}
-        self._unfollowed = [candidate for candidate in state["candidates"] if not candidate["series"]]
+        self.models = {model.id: model for model in state.models}
+        self._unfollowed = [candidate for candidate in state.candidates if not candidate.series]
         self.zoo, self.seen = state_file.digests(state)
         self.handed = state_file.handed(state)
         self.stale = self._stale() if scans else []
 
-    def _scan(self) -> dict:
+    def _scan(self) -> State:
         def rule_for(series: str, zoo: str):
-            return self._settings.of(self._settings.patterns(series, series, zoo))["checkpoints"]
+            return self._settings.of(self._settings.patterns(series, series, zoo)).checkpoints
 
         made = [self.frozen, self.reports]
         state = state_file.scan(self.zoos, made, self.state_file, rule_for, self.config["follow_links"])
-        self._settings.refuse_unmatched(state["models"])
-        for model in state["models"]:
+        self._settings.refuse_unmatched(state.models)
+        for model in state.models:
             chosen = self._settings_of(model)
-            model |= {key: chosen[key] for key in ("expect", "judge")}
+            model.expect, model.judge = chosen.expect, chosen.judge
         return state
 
     def begin(self) -> None:
@@ -95,7 +99,7 @@ class Pipeline:
                 "bad_setting", f"another run is writing to {self.reports}; wait for it or choose another `reports`"
             ) from error
         except OSError as error:
-            raise _unwritable(error.filename or self.reports, error.strerror) from error
+            raise _unwritable(error.filename or self.reports, error.strerror or str(error)) from error
 
     def _stale(self) -> list[str]:
         """The directories of models that the zoo no longer has, below the frozen and reports directories."""
@@ -111,14 +115,14 @@ class Pipeline:
         """What discovery found of the model, as JSON; it holds the fingerprint of its files."""
         model = self.models[wildcards.model]
         model = overrides.apply(model, self._settings_of(model))
-        keys = ("prefix", "meta", "graph", "step", "format", "shards", "bytes", "fingerprint", "problem", "findings")
-        return json.dumps({key: model[key] for key in keys if key in model}, sort_keys=True)
+        said = msgspec.to_builtins(model)
+        return json.dumps({key: said[key] for key in Source.__struct_fields__ if key in said}, sort_keys=True)
 
-    def _settings_of(self, model: dict) -> dict:
+    def _settings_of(self, model: Model) -> Settings:
         return self._settings.of(self._patterns_of(model))
 
-    def _patterns_of(self, model: dict) -> settings.Patterns:
-        return self._settings.patterns(model["id"], model["series"], model["zoo"])
+    def _patterns_of(self, model: Model) -> settings.Patterns:
+        return self._settings.patterns(model.id, model.series, model.zoo)
 
     def settings(self, stage: str):
         """A function of the wildcards that gives the model's settings for a stage, as JSON."""
@@ -127,16 +131,16 @@ class Pipeline:
             model = self.models[wildcards.model]
             key = (stage, self._patterns_of(model))
             if key not in self._passed:
-                self._passed[key] = self._settings_text(stage, self._settings.of(key[1]), model["id"])
+                self._passed[key] = self._settings_text(stage, self._settings.of(key[1]), model.id)
             return self._passed[key]
 
         return of_model
 
-    def _settings_text(self, stage: str, chosen: dict, model: str) -> str:
-        passed = {key: chosen[key] for key in _STAGE_SETTINGS[stage]}
+    def _settings_text(self, stage: str, chosen: Settings, model: str) -> str:
+        passed = {key: getattr(chosen, key) for key in _STAGE_SETTINGS[stage]}
         if stage in ("import_meta", "verify", "judge"):
-            files = [spec["file"] for spec in _files(chosen["inputs"])]
-            files += [*chosen["allow_paths"], *filter(None, [passed.get("judge")])]
+            files = [spec["file"] for spec in _files(chosen.inputs)]
+            files += [*chosen.allow_paths, *filter(None, [passed.get("judge")])]
             passed["files"] = [overrides.stamp(path) for path in files]
         text = json.dumps(passed, sort_keys=True)
         if len(text) > _LONGEST_ARGUMENT:
@@ -160,7 +164,7 @@ class Pipeline:
 
         Raises Problem (bad_setting) where there is none.
         """
-        named = [id for id, model in self.models.items() if model["judge"]]
+        named = [id for id, model in self.models.items() if model.judge]
         if not named:
             hint = "say `models: {<id>: {judge: <file.pb>}}` in a config file, and name that with --configfile"
             raise Problem("bad_setting", "no model's settings name a frozen graph to judge", hint)
@@ -174,14 +178,14 @@ class Pipeline:
     def mem_mb(self, wildcards) -> int:
         """The memory (MB) that a stage of the model is to ask for."""
         model = self.models[wildcards.model]
-        return resources.mem_mb(model["bytes"], self._own_limit(model, "memory_mb"))
+        return resources.mem_mb(model.bytes, self._own_limit(model, "memory_mb"))
 
     def runtime(self, stage: str):
         """A function of the wildcards that gives the time (minutes) that a model's job is to ask for."""
 
         def of_model(wildcards) -> int:
             model = self.models[wildcards.model]
-            return resources.runtime(stage, model["bytes"], self._own_limit(model, "timeout"))
+            return resources.runtime(stage, model.bytes, self._own_limit(model, "timeout"))
 
         return of_model
 
@@ -189,7 +193,7 @@ class Pipeline:
         """The group of a model's jobs: one for the many, and another for those that ask for more than the default."""
         return "models" if self.mem_mb(wildcards) <= resources.DEFAULT_MB else "large"
 
-    def _own_limit(self, model: dict, key: str) -> float | None:
+    def _own_limit(self, model: Model, key: str) -> int | None:
         return self._settings.said(self._patterns_of(model), key)
 
     def attempt(self, stage: str):
@@ -201,9 +205,9 @@ class Pipeline:
         """The option that tells page of settings in an entry of `zoo`; empty where there are none."""
         return "--zoo-settings" if settings.say_more_of_a_zoo(self.config) else ""
 
-    def expected(self, model: str) -> list[str]:
+    def expected(self, model: str) -> str | list[str]:
         """What a model is expected to end as, as in settings.meets."""
-        return self.models[model]["expect"]
+        return self.models[model].expect
 
     def announce(self) -> None:
         """Says on stderr what a person should know before the jobs start."""
@@ -217,11 +221,10 @@ class Pipeline:
                 "(see `How the judge works` in README.md).",
                 file=sys.stderr,
             )
-        if self._unfollowed:
-            first = self._unfollowed[0]["problem"]
+        if first := next((candidate.problem for candidate in self._unfollowed if candidate.problem), None):
             print(
-                f"{first['message']}; it is not followed, nor are other links out of the zoo, which zoo.csv lists "
-                f"({first['hint']}).",
+                f"{first.message}; it is not followed, nor are other links out of the zoo, which zoo.csv lists "
+                f"({first.hint}).",
                 file=sys.stderr,
             )
         if self.stale:

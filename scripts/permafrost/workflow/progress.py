@@ -9,10 +9,13 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from snakemake_interface_logger_plugins.common import LogEvent
 
-from permafrost import layout, records, settings
+from permafrost import layout, recording, settings
+from permafrost.outcome import OK, VERIFIED
+from permafrost.records import Verdict
 
 _SECONDS = 5  # between two lines on a terminal
 _SECONDS_IN_A_FILE = 60
@@ -28,15 +31,15 @@ class Progress(logging.Handler):
       seconds: the least time between two lines on how far the run is.
     """
 
-    def __init__(self, reports: str, expected: Callable[[str], list[str]], seconds: float):
+    def __init__(self, reports: str, expected: Callable[[str], str | list[str]], seconds: float):
         super().__init__(logging.INFO)
         self._reports, self._expected, self._seconds = Path(reports), expected, seconds
         self._verified_by: dict[int, str] = {}  # the number of a job of `verify` -> the model's id
         self._begin = self._said = time.monotonic()
         self._bad = 0
 
-    def emit(self, record: logging.LogRecord) -> None:
-        """Takes one message of Snakemake's."""
+    def emit(self, record: Any) -> None:
+        """Takes one message of Snakemake's, a LogRecord to which it adds fields of its own."""
         event = getattr(record, "event", None)
         if event == LogEvent.JOB_INFO and record.rule_name == "verify":
             self._verified_by[record.jobid] = record.wildcards["model"]
@@ -48,11 +51,11 @@ class Progress(logging.Handler):
 
     def _say_if_bad(self, model: str) -> None:
         try:
-            verdict = records.load(layout.of_model(self._reports, model, layout.VERDICT))
+            verdict = recording.load(layout.of_model(self._reports, model, layout.VERDICT), Verdict)
         except (OSError, ValueError):
             return  # What is wrong with it, the summary says.
-        status, cause = verdict["status"], verdict["cause"]
-        if status not in (records.OK, "verified"):
+        status, cause = verdict.status, verdict.cause
+        if status not in (OK, VERIFIED):
             as_expected = settings.meets(self._expected(model), status, cause)
             self._bad += not as_expected
             print(f"{model}: {status}, {cause}{' (as expected)' * as_expected}", file=sys.stderr, flush=True)
@@ -69,7 +72,7 @@ def is_for_people(record: logging.LogRecord) -> bool:
     return getattr(record, "event", None) not in _OF_EACH_JOB and record.msg != "Select jobs to execute..."
 
 
-def follow(logger: logging.Logger, reports: str, expected: Callable[[str], list[str]]) -> None:
+def follow(logger: logging.Logger, reports: str, expected: Callable[[str], str | list[str]]) -> None:
     """Has a run that logs to `logger` print its progress in place of a few lines for each job."""
     for handler in logger.handlers:
         if not isinstance(handler, logging.FileHandler):

@@ -129,7 +129,7 @@ class Worker:
 
     def _timeout(self, deadline: float) -> float | None:
         """Milliseconds until there is something to look after without an event."""
-        waits = [1000] if self.run.known() else []
+        waits: list[float] = [1000] if self.run.known() else []
         if not self.jobs and not self.stages:
             # At least a little, for the case that the files are locked by a client that is about to connect.
             waits.append(max(50, 1000 * (deadline - time.monotonic())))
@@ -257,7 +257,9 @@ def run_request(streams: bytes, request: int, directory: int, *given: int) -> No
     os.close(directory)
     os.umask(int(umask, 8))
     os.environ.clear()
-    os.environb.update(field.split(b"=", 1) for field in environment)
+    for field in environment:
+        name, _, value = field.partition(b"=")
+        os.environb[name] = value
     # What the imports took from the worker's environment, or would share with the other stages.
     time.tzset()
     tempfile.tempdir = None

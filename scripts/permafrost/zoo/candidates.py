@@ -14,11 +14,13 @@ import json
 import os
 import re
 from collections import defaultdict
-from dataclasses import dataclass, field
 from functools import cached_property
+
+from msgspec import Struct
 
 from permafrost.graph.graph_files import SAVED_MODEL_FILES
 from permafrost.outcome import Problem
+from permafrost.records import Defect
 from permafrost.zoo.files import DATA_SHARD, Facts, Files
 from permafrost.zoo.listing import Listing
 from permafrost.zoo.names import model_id, printable, split_step
@@ -29,15 +31,14 @@ _META_ENDINGS = (".meta", ".meta.pbtxt", ".meta.txt")
 _V1_SHARD = re.compile(r"(.*)-[0-9]{5}-of-([0-9]{5})", re.DOTALL)
 
 
-@dataclass
-class Candidate:
-    """A checkpoint, or what is left of one, or something that looks like one. All fields are JSON values.
+class Candidate(Struct, kw_only=True):
+    """A checkpoint, or what is left of one, or something that looks like one.
 
     A link that was not followed is one as well, but no model: its `series` is empty.
 
     Paths begin as the user gave the zoo; `name` is the prefix's base name, and `named` the one of the same series that
     the `checkpoint` file names, or "". `bytes` are those of the checkpoint's files without the meta graph.
-    `problem` has cause, message and hint.
+    `model` is the id under which it is reported, and `selected` says whether that model is this checkpoint.
     """
 
     zoo: str
@@ -51,11 +52,13 @@ class Candidate:
     shards: int = 0
     bytes: int = 0
     meta: str = ""
-    files: list[str] = field(default_factory=list)
+    files: list[str] = []
     fingerprint: str = ""
     named: str = ""
-    problem: dict | None = None
-    findings: list[str] = field(default_factory=list)
+    problem: Defect | None = None
+    findings: list[str] = []
+    model: str = ""
+    selected: bool = False
 
 
 def candidates_in(listing: Listing, facts: Facts) -> list[Candidate]:
@@ -77,7 +80,7 @@ def _unfollowed(listing: Listing, names: list[str]) -> Candidate:
         stem=names[0],
         step=None,
         fingerprint=_digest(["link", path, target, len(names)]),
-        problem=vars(problem),
+        problem=Defect(**vars(problem)),
     )
 
 
@@ -94,7 +97,7 @@ def _unreadable(listing: Listing) -> Candidate:
         stem=name,
         step=None,
         fingerprint=_digest(["directory", path, listing.error]),
-        problem=vars(problem),
+        problem=Defect(**vars(problem)),
     )
 
 
@@ -103,7 +106,9 @@ class _Directory:
 
     def __init__(self, listing: Listing, facts: Facts):
         self.listing, self.files, self._facts = listing, Files(listing, facts), facts
-        self.indexes, self.metas, self.others = set(), {}, []
+        self.indexes: set[str] = set()
+        self.metas: dict[str, str] = {}
+        self.others: list[str] = []
         self.data = defaultdict(list)
         for name in self.files.names:
             if name.endswith(".index"):
@@ -114,7 +119,7 @@ class _Directory:
                 self.metas.setdefault(name.removesuffix(ending), name)
             elif name not in SAVED_MODEL_FILES and (name != "checkpoint" or self.files.kind(name) == "table"):
                 self.others.append(name)
-        self.metas_by_stem = defaultdict(dict)
+        self.metas_by_stem: dict[str, dict[int | None, str]] = defaultdict(dict)
         for name, meta in self.metas.items():
             stem, step = split_step(name)
             self.metas_by_stem[stem][step] = meta
@@ -252,8 +257,8 @@ class _Directory:
         if "variables" in self.listing.outside:
             return [self._candidate("saved_model", "V2", [], [], 0, name, self.files.problem("variables"), [])]
         if inner is None or not (inner.indexes or inner.data):
-            problem = Problem("saved_model", f"{self.files.shown(name)} is a SavedModel without variables")
-            candidate = self._candidate("saved_model", "", [], [], 0, name, problem, [])
+            missing = Problem("saved_model", f"{self.files.shown(name)} is a SavedModel without variables")
+            candidate = self._candidate("saved_model", "", [], [], 0, name, missing, [])
             candidate.prefix = self.files.path(name)
             return [candidate]
         total, problem = inner.bundle("variables", has_graph=False)
@@ -267,7 +272,6 @@ class _Directory:
         return [own]
 
     def _candidate(self, name, kind, tables, data, shards, meta, problem, findings) -> Candidate:
-        problem = vars(problem) if problem else None
         stem, step = split_step(name)
         contents = [self.files.sha256(table) for table in tables] + ([self.files.sha256(meta)] if meta else [])
         shard_facts = [(shard, self.files.size(shard), self.files.shard_kind(shard)) for shard in data]
@@ -285,8 +289,8 @@ class _Directory:
             # What is not followed is not read by later stages either.
             meta=self.files.path(meta) if meta and meta not in self.listing.outside else "",
             files=[self.files.path(file) for file in [*tables, *data, *([meta] if meta else [])]],
-            fingerprint=_digest([name, kind, contents, shard_facts, problem]),
-            problem=problem,
+            fingerprint=_digest([name, kind, contents, shard_facts, vars(problem) if problem else None]),
+            problem=Defect(**vars(problem)) if problem else None,
             findings=findings,
         )
 
@@ -302,14 +306,14 @@ class _Directory:
         if name in self.metas:
             return self.metas[name], []
         stem, step = split_step(name)
-        steps = dict(self.metas_by_stem.get(stem, {}))
-        whole = steps.pop(None, "")
+        of_stem = self.metas_by_stem.get(stem, {})
+        steps, whole = {other: meta for other, meta in of_stem.items() if other is not None}, of_stem.get(None, "")
         if not steps and not whole:
             return "", []
         own = -1 if step is None else step
         lower = max((other for other in steps if other < own), default=None)
         nearest = lower if lower is not None else min(steps, default=None)
-        meta = steps.get(nearest, whole)
+        meta = whole if nearest is None else steps[nearest]
         return meta, [f"the meta graph is {printable(meta)}, which was written with another step"]
 
     def _meta_problem(self, name: str, meta: str) -> Problem | None:

@@ -7,6 +7,7 @@ from collections import defaultdict
 from collections.abc import Callable
 
 from permafrost.outcome import Problem
+from permafrost.records import Model
 from permafrost.zoo.candidates import Candidate, candidates_in
 from permafrost.zoo.files import Facts
 from permafrost.zoo.listing import walk
@@ -32,14 +33,13 @@ def scan(zoos: list[str], skip: list[str], cache: dict, follow_links: bool = Fal
     return sorted(found, key=lambda c: (c.series, c.step is not None, c.step or 0, c.name, c.prefix))
 
 
-def select(candidates: list[Candidate], rule_for: Callable[[str, str], str | list[int]]) -> list[dict]:
+def select(candidates: list[Candidate], rule_for: Callable[[str, str], str | list[int]]) -> list[Model]:
     """The models: of each series the newest step, all steps, or those that the rule lists.
 
     The newest is the step that `checkpoint` names if any of its files is there, broken or not, else the highest.
     Args:
       rule_for: series id and zoo -> "latest", "all" or a list of steps.
-    Returns dicts with id, zoo, series, directory, prefix, step, format, shards, bytes, meta, files, fingerprint,
-      problem and findings, sorted by id.
+    Returns them sorted by id.
     Raises Problem(bad_setting) for a listed step that a series does not have, and for two directories with one id.
     """
     groups = defaultdict(list)
@@ -54,20 +54,29 @@ def select(candidates: list[Candidate], rule_for: Callable[[str, str], str | lis
         if rule == "latest":
             models.append(_model(series, *_newest(steps)))
             continue
-        for candidate in steps.values() if rule == "all" else _listed(series, steps, rule):
+        for candidate in steps.values() if isinstance(rule, str) else _listed(series, steps, rule):
             digits = candidate.name[len(candidate.stem) + 1 :]
             models.append(_model(series if candidate.step is None else step_id(series, digits), candidate, []))
-    return sorted(models, key=lambda model: model["id"])
+    return sorted(models, key=lambda model: model.id)
 
 
-def _model(identity: str, candidate: Candidate, findings: list[str]) -> dict:
-    kept = ("zoo", "series", "directory", "prefix", "step", "format", "shards", "bytes", "meta", "files", "fingerprint")
-    return {
-        "id": identity,
-        **{key: getattr(candidate, key) for key in kept},
-        "problem": candidate.problem,
-        "findings": candidate.findings + findings,
-    }
+def _model(identity: str, candidate: Candidate, findings: list[str]) -> Model:
+    return Model(
+        id=identity,
+        zoo=candidate.zoo,
+        series=candidate.series,
+        directory=candidate.directory,
+        prefix=candidate.prefix,
+        step=candidate.step,
+        format=candidate.format,
+        shards=candidate.shards,
+        bytes=candidate.bytes,
+        meta=candidate.meta,
+        files=candidate.files,
+        fingerprint=candidate.fingerprint,
+        problem=candidate.problem,
+        findings=candidate.findings + findings,
+    )
 
 
 def _refuse_twins(series: str, group: list[Candidate]) -> None:

@@ -9,6 +9,7 @@ import re
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from permafrost.checkpoint.unchanged import stamp
 from permafrost.encoding import LFS_POINTER, TABLE_MAGIC
@@ -53,7 +54,7 @@ class Facts:
 
     def __init__(self, known: dict):
         self._known = dict(known)
-        self._current = {}
+        self._current: dict[str, Any] = {}
         self._started_ns = time.time_ns()
 
     def of(self, path: str, information: os.stat_result, fact: str, find_out: Callable[[], object]):
@@ -115,7 +116,8 @@ class Files:
 
     def size(self, name: str) -> int:
         """The size of a file in bytes; 0 for a link to nothing."""
-        return self._listing.files[name].st_size if self.is_there(name) else 0
+        found = self._listing.files.get(name)
+        return found.st_size if found is not None else 0
 
     def kind(self, name: str) -> str:
         """What a file is by its first and last bytes: "table", or a key of _UNUSABLE or _NO_TABLE."""
@@ -167,10 +169,11 @@ class Files:
         Where a file has more than 2 GiB, as a V1 checkpoint may, it is that of its stamp and its first and last MiB:
         to read all of it would hold up the plan of the whole zoo. So the copy of such a file has another one.
         """
-        if not self.is_there(name) or name in self._listing.outside:
+        information = self._listing.files.get(name)
+        if information is None or name in self._listing.outside:
             return ""
         try:
-            return self._fact(name, "sha256", lambda: _sha256(self.path(name), self._listing.files[name]))
+            return self._fact(name, "sha256", lambda: _sha256(self.path(name), information))
         except OSError:
             return ""
 
@@ -216,7 +219,7 @@ class Files:
         No digest of theirs is kept, since they are large; so they are read, against the checksums that the index holds,
         where one of them is not the same file as in the scan before. Freezing them reads them in any case.
         """
-        there = [(self.path(shard), self._listing.files[shard]) for shard in shards]
+        there = [(self.path(shard), self._information(shard)) for shard in shards]
         if any(self._facts.is_other(*file) for file in there):
             try:
                 found = _damage(self.path(name))
@@ -228,7 +231,12 @@ class Files:
         return next((Problem(**problem) for problem in known if problem), None)
 
     def _fact(self, name: str, fact: str, find_out: Callable[[], object]):
-        return self._facts.of(self.path(name), self._listing.files[name], fact, find_out)
+        return self._facts.of(self.path(name), self._information(name), fact, find_out)
+
+    def _information(self, name: str) -> os.stat_result:
+        found = self._listing.files[name]
+        assert found is not None, "only files that are there are looked into"
+        return found
 
 
 def _kind(path: str, size: int) -> str:

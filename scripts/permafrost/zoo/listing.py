@@ -48,7 +48,7 @@ def walk(zoos: list[str], skip: list[str], follow_links: bool = False) -> Iterat
     """
     own = {_identity(path) for path in skip if os.path.isdir(path)}
     seen = set(own)
-    links = deque()
+    links: deque[Listing] = deque()
     within = None if follow_links else [os.path.join(os.path.realpath(zoo), "") for zoo in zoos]
     for zoo in zoos:
         if not os.path.isdir(zoo):

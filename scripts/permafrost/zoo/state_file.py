@@ -10,25 +10,38 @@ import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
+
+import msgspec
+from msgspec import Struct
 
 from permafrost.outcome import Problem
-from permafrost.records import written_whole
+from permafrost.records import Model
+from permafrost.whole_files import written_whole
 from permafrost.zoo import discovery
+from permafrost.zoo.candidates import Candidate
 
 _VERSION = 1
+
+
+class State(Struct, kw_only=True):
+    """What discovery found: all checkpoints, those of them that are the models, and what the next scan may rely on."""
+
+    version: int = _VERSION
+    candidates: list[Candidate]
+    models: list[Model]
+    cache: dict[str, Any]
 
 
 def scan(
     zoos: list[str],
     skip: list[str],
     state_file: str | Path,
-    rule_for: Callable[[str, str], object],
+    rule_for: Callable[[str, str], str | list[int]],
     follow_links: bool = False,
-) -> dict:
+) -> State:
     """The state of the zoos now; what did not change since `state_file` was written is taken from its cache.
 
-    `candidates` are dicts with the fields of discovery.Candidate, `model` (the id under which it is reported) and
-    `selected` (whether that model is this checkpoint). `models` are as discovery.select gives them.
     Args:
       skip: directories that are not entered: Permafrost's own outputs.
       rule_for: series id and zoo -> "latest", "all" or a list of steps.
@@ -36,20 +49,19 @@ def scan(
     Raises Problem as discovery.scan and discovery.select do. Writes nothing.
     """
     try:
-        cache = read(state_file)["cache"]
+        cache = read(state_file).cache
     except Problem:
         cache = {}
     candidates = discovery.scan(zoos, skip, cache, follow_links)
     models = discovery.select(candidates, rule_for)
-    ids = {(model["prefix"], model["fingerprint"]): model["id"] for model in models}
-    found = []
+    ids = {(model.prefix, model.fingerprint): model.id for model in models}
     for candidate in candidates:
         chosen = ids.get((candidate.prefix, candidate.fingerprint))
-        found.append({**vars(candidate), "model": chosen or candidate.series, "selected": chosen is not None})
-    return {"version": _VERSION, "candidates": found, "models": models, "cache": cache}
+        candidate.model, candidate.selected = chosen or candidate.series, chosen is not None
+    return State(candidates=candidates, models=models, cache=cache)
 
 
-def read(path: str | Path) -> dict:
+def read(path: str | Path) -> State:
     """The state in the file at `path`. Raises Problem(io_error) where there is none of this version."""
     try:
         with Path(path).open(encoding="utf-8") as file:
@@ -58,9 +70,10 @@ def read(path: str | Path) -> dict:
         raise Problem("io_error", f"{path} cannot be read: {error}") from error
     if not isinstance(state, dict) or state.get("version") != _VERSION:
         raise Problem("io_error", f"{path} is no state file of this version")
-    if [type(state.get(part)) for part in ("candidates", "models", "cache")] != [list, list, dict]:
-        raise Problem("io_error", f"{path} is not a whole state file")
-    return state
+    try:
+        return msgspec.convert(state, State)
+    except msgspec.ValidationError as error:
+        raise Problem("io_error", f"{path} is not a whole state file: {error}") from error
 
 
 def keep(handed_state: str, path: str | Path) -> None:
@@ -69,18 +82,18 @@ def keep(handed_state: str, path: str | Path) -> None:
         shutil.copyfile(handed_state, temporary)
 
 
-def handed(state: dict) -> str:
+def handed(state: State) -> str:
     """A path at which other processes of this machine can read a state as long as this one lives, and no longer."""
     descriptor = os.memfd_create("zoo")
     with open(descriptor, "w", encoding="ascii", closefd=False) as file:
-        file.write(_text(state))
+        file.write(_text(msgspec.to_builtins(state)))
     return f"/proc/{os.getpid()}/fd/{descriptor}"
 
 
-def digests(state: dict) -> tuple[str, str]:
+def digests(state: State) -> tuple[str, str]:
     """Digests, in hexadecimal, of what was found, and of that and the stamps of all files that were looked at."""
-    found = _digest({key: value for key, value in state.items() if key != "cache"})
-    return found, _digest({"found": found, "stamps": {path: stamp for path, (stamp, _) in state["cache"].items()}})
+    found = _digest({key: value for key, value in msgspec.to_builtins(state).items() if key != "cache"})
+    return found, _digest({"found": found, "stamps": {path: stamp for path, (stamp, _) in state.cache.items()}})
 
 
 def _digest(content: dict) -> str:

@@ -84,7 +84,7 @@ class _Comparison:
         known = {name: resource_name(self._before.nodes[name]) for name in variables if name in self._before.nodes}
         counts = Counter(known.values())
         for name in sorted(self._reads.written):
-            if counts[known.get(name)] > 1:
+            if name in known and counts[known[name]] > 1:
                 raise self._differs(self._before.nodes[name], "is written to in the meta graph under another name, too")
 
     def _overwritten(self, name: str, node) -> int:
@@ -214,8 +214,8 @@ class _Comparison:
             right = [converted.get(index, dtype) for index, dtype in enumerate(before.list.type)]
             return list(after.list.type) == right
         if name == "output_shapes":
-            pairs = zip(before.list.shape, after.list.shape, strict=False)
-            same = all(index in converted or a == b for index, (a, b) in enumerate(pairs))
+            shapes = zip(before.list.shape, after.list.shape, strict=False)
+            same = all(index in converted or a == b for index, (a, b) in enumerate(shapes))
             return same and len(before.list.shape) == len(after.list.shape)
         if before.WhichOneof("value") != after.WhichOneof("value") or not (before.func.name or before.list.func):
             return False

@@ -61,11 +61,13 @@ class Place:
     def _brought_by_others(self, consumer, reader: str) -> frozenset:
         if consumer.op in ("Merge", "RefMerge"):
             return frozenset()
-        texts = []
+        texts: list[str] = []
         for text in consumer.input:
             source = self.body.nodes.get(self.body.source(text))
-            is_reader = source is not None and source.op in _READERS
-            texts += (_data(source) if source.name != reader else []) if is_reader else [text]
+            if source is None or source.op not in _READERS:
+                texts.append(text)
+            elif source.name != reader:
+                texts += _data(source)
         return self.branches.of(*texts)
 
 

@@ -5,6 +5,7 @@ nothing of such state would show no difference.
 """
 
 from collections.abc import Iterable, Iterator
+from typing import Any
 
 from tensorflow.python.framework import op_def_registry
 
@@ -48,7 +49,7 @@ def refuse(meta_graph, cut, frozen, outputs: list[str], initializers: list[str])
     _refuse_written(part, library, outputs, initializers)
 
 
-def _refuse_changes(changing: Iterator[tuple[Body, object]], graph: Body, seeing: list, when: str) -> None:
+def _refuse_changes(changing: Iterator[tuple[Body, Any]], graph: Body, seeing: list, when: str) -> None:
     for body, node in changing:
         seen = _seen(node, body, seeing) if body is graph else "the state of a function"
         if seen:
@@ -81,7 +82,7 @@ def _is_restored(node, body: Body) -> bool:
     return variable is not None and variable.op in VARIABLE_OPS
 
 
-def _changing(running: list, body: Body, library, plain: set[str]) -> Iterator[tuple[Body, object]]:
+def _changing(running: list, body: Body, library, plain: set[str]) -> Iterator[tuple[Body, Any]]:
     """The nodes that change something by themselves, each with the body that it is in: the graph, or a function."""
     names = {function.signature.name for function in library.function}
     yield from ((body, node) for node in running if node.name not in plain and _is_changing(node.op, names))
@@ -113,7 +114,7 @@ def _handles_above(node, body: Body) -> tuple[set, bool]:
     while waiting:
         source = body.nodes.get(body.source(waiting.pop()))
         definition = op_def_registry.get(source.op) if source is not None else None
-        if definition is None:
+        if source is None or definition is None:
             hidden = True
         elif _gives_handle(definition):
             names.add(resource_name(source))

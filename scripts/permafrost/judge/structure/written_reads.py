@@ -7,6 +7,7 @@ function that writes, no node of a frozen graph can give.
 
 from collections import defaultdict
 from collections.abc import Collection
+from typing import Literal
 
 from permafrost.flow.body import PASSING, Body
 from permafrost.flow.orders import Order
@@ -203,7 +204,7 @@ class WrittenReads:
         return frozenset(side for side in self._place.branches.of(text) if side[2] in predicates)
 
     @staticmethod
-    def _held_after(node, position: int, held: str | None, writers: set[str]) -> str | None | bool:
+    def _held_after(node, position: int, held: str | None, writers: set[str]) -> str | None | Literal[False]:
         """The write whose value the node's outputs hold, in the variable's memory; False where they lie elsewhere."""
         if position == 0 and node.name in writers:
             return node.name

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from permafrost import layout, outcome, records
+from permafrost import layout, outcome, whole_files
 from permafrost.report import csv_files, reference
 from permafrost.report.columns import Table
 from permafrost.report.page import overview, plots, template
@@ -135,5 +135,5 @@ def write(frozen: str, reports: str, path: Path, zoos: list[str], has_settings: 
     """
     read = {name: frame(f"{reports}/{name}", table) for name, table in _READ.items()}
     html = template.render(_SOURCE, content(read, frozen, reports, zoos, has_settings))
-    with records.written_whole(path) as temporary:
+    with whole_files.written_whole(path) as temporary:
         temporary.write_text(html, encoding="utf-8")

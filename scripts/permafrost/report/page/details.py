@@ -10,10 +10,17 @@ import math
 import re
 from collections.abc import Callable
 from pathlib import Path
+from typing import TypeVar
 
-from permafrost import layout, records
+import msgspec
+from msgspec import UNSET
+
+from permafrost import layout, recording
+from permafrost.records import ImportRecord, Provenance, Record, Repair, Verdict, known
 from permafrost.report.columns import TEXT
 from permafrost.report.reference import type_of
+
+R = TypeVar("R", bound=Record)
 
 MOST_ROWS = 16  # of each table
 _COUNT = re.compile("[0-9]{1,19}")  # Python reads no number of any number of digits.
@@ -27,17 +34,18 @@ def detail(frozen: str | Path, reports: str | Path, model: str, hidden: tuple[Ca
     """
     of_findings, of_all = hidden
     directory = Path(layout.of_model(reports, model, ""))
-    imported, verified, listed = (_record(directory / n) for n in (layout.IMPORT, layout.VERDICT, layout.LISTING))
-    provenance = _record(Path(layout.of_frozen(frozen, model, layout.PROVENANCE)))
+    imported = _record(directory / layout.IMPORT, ImportRecord)
+    provenance = _record(Path(layout.of_frozen(frozen, model, layout.PROVENANCE)), Provenance)
+    verified, listed = _record(directory / layout.VERDICT, Verdict), _record(directory / layout.LISTING, Record)
     shown = {
         "inputs": _inputs(imported, provenance),
         "ranking": _table(directory / layout.OUTPUTS),
         "op_types": _op_types(imported, provenance),
         "variables": _table(directory / layout.VARIABLES, largest="bytes"),
         "verification": _table(directory / layout.VERIFICATION),
-        "control": _mapping(verified, "control"),
-        "repairs": _listing(provenance, "repairs"),
-        "initializers": _listing(provenance, "initializers"),
+        "control": msgspec.to_builtins(known(verified.control, {})),
+        "repairs": _listing([_repair(repair) for repair in known(provenance.repairs, ())]),
+        "initializers": _listing(known(provenance.initializers, [])),
         "provenance": _provenance(provenance, verified),
         "timings": _timings(imported, provenance, verified, listed),
     }
@@ -47,11 +55,12 @@ def detail(frozen: str | Path, reports: str | Path, model: str, hidden: tuple[Ca
     return {key: value for key, value in shown.items() if value}
 
 
-def _record(path: Path) -> dict:
+def _record(path: Path, kind: type[R]) -> R:
+    """The record at `path`, an empty one where it cannot be read."""
     try:
-        return records.load(path)
+        return recording.load(path, kind)
     except (OSError, ValueError):
-        return {}
+        return recording.begun(kind, "")
 
 
 def _text(path: Path) -> str:
@@ -61,16 +70,12 @@ def _text(path: Path) -> str:
         return ""
 
 
-def _mapping(record: dict, key: str) -> dict:
-    value = record.get(key)
-    return value if isinstance(value, dict) else {}
+def _repair(repair: Repair) -> str:
+    return ": ".join([repair.repair, repair.node, *filter(None, [repair.placeholder])])
 
 
-def _listing(record: dict, key: str) -> list[str]:
-    """The first texts of a list, and how many more there are; mappings as their values."""
-    value = record.get(key)
-    value = value if isinstance(value, list) else []
-    texts = [": ".join(map(str, item.values())) if isinstance(item, dict) else str(item) for item in value]
+def _listing(texts: list[str]) -> list[str]:
+    """The first of the texts, and how many more there are."""
     return texts[:MOST_ROWS] + ([f"and {len(texts) - MOST_ROWS} more"] if len(texts) > MOST_ROWS else [])
 
 
@@ -85,14 +90,17 @@ def _table(path: Path, largest: str = "", left_out: str = "") -> dict:
     found = {"of": len(rows)}
     if largest in header:
         place = header.index(largest)
-        rows = [(int(row[place]) if _COUNT.fullmatch(row[place]) else 0, row) for row in rows]
-        found["total"] = sum(size for size, _ in rows)
-        rows = [row for _, row in heapq.nlargest(MOST_ROWS, rows, key=lambda item: item[0])]
-    rows = [[_value(name, cell) for name, cell in zip(header, row, strict=True)] for row in rows[:MOST_ROWS]]
+        sized: list[tuple[int, list[str]]] = [
+            (int(row[place]) if _COUNT.fullmatch(row[place]) else 0, row) for row in rows
+        ]
+        found["total"] = sum(size for size, _ in sized)
+        rows = [row for _, row in heapq.nlargest(MOST_ROWS, sized, key=lambda item: item[0])]
+    values = [[_value(name, cell) for name, cell in zip(header, row, strict=True)] for row in rows[:MOST_ROWS]]
     if left_out in header:
         place = header.index(left_out)
-        header, *rows = ([*row[:place], *row[place + 1 :]] for row in (header, *rows))
-    return {"columns": header, "rows": rows, **found} if rows else {}
+        header = [*header[:place], *header[place + 1 :]]
+        values = [[*row[:place], *row[place + 1 :]] for row in values]
+    return {"columns": header, "rows": values, **found} if values else {}
 
 
 def _value(column: str, cell: str) -> str | int | float:
@@ -106,10 +114,10 @@ def _value(column: str, cell: str) -> str | int | float:
     return number if abs(number) < 2**53 else cell  # false for NaN too
 
 
-def _inputs(imported: dict, provenance: dict) -> dict:
-    fed = _mapping(provenance, "inputs")
+def _inputs(imported: ImportRecord, provenance: Provenance) -> dict:
+    fed = known(provenance.inputs, {})
     rows = []
-    for name, spec in _mapping(imported, "inputs").items():
+    for name, spec in known(imported.inputs, {}).items():
         spec = spec if isinstance(spec, dict) else {}
         shape = spec.get("shape")
         sizes = (
@@ -120,28 +128,26 @@ def _inputs(imported: dict, provenance: dict) -> dict:
     return {"columns": header, "rows": rows[:MOST_ROWS], "of": len(rows)} if rows else {}
 
 
-def _op_types(imported: dict, provenance: dict) -> dict:
-    before, after = _mapping(imported, "op_types"), _mapping(provenance, "op_types")
+def _op_types(imported: ImportRecord, provenance: Provenance) -> dict:
+    before, after = known(imported.op_types, {}), known(provenance.op_types, {})
     rows = [[op, before.get(op, 0 if before else ""), after.get(op, 0 if after else "")] for op in {*before, *after}]
-    rows.sort(key=lambda row: (-(row[2] or 0), -(row[1] or 0), row[0]) if _are_counts(row) else (0, 0, row[0]))
+    rows.sort(key=lambda row: (-(row[2] or 0), -(row[1] or 0), row[0]))
     return {"columns": ["op_type", "nodes", "frozen_nodes"], "rows": rows[:MOST_ROWS], "of": len(rows)} if rows else {}
 
 
-def _are_counts(row: list) -> bool:
-    return all(isinstance(count, int) or count == "" for count in row[1:])
-
-
-def _provenance(provenance: dict, verified: dict) -> list[list[str]]:
-    facts = [(f"sha256 of {name}", value) for name, value in sorted(_mapping(provenance, "sha256").items())]
-    facts += [(f"option {name}", value) for name, value in sorted(_mapping(provenance, "options").items())]
-    facts += [(f"made with {name}", value) for name, value in sorted(_mapping(provenance, "versions").items())]
-    facts += [(f"judged with {name}", value) for name, value in sorted(_mapping(verified, "environment").items())]
+def _provenance(provenance: Provenance, verified: Verdict) -> list[list[str]]:
+    facts = [(f"sha256 of {name}", value) for name, value in sorted(known(provenance.sha256, {}).items())]
+    facts += [
+        (f"option {name}", value) for name, value in sorted(msgspec.to_builtins(known(provenance.options, {})).items())
+    ]
+    facts += [(f"made with {name}", value) for name, value in sorted(known(provenance.versions, {}).items())]
+    facts += [(f"judged with {name}", value) for name, value in sorted(known(verified.environment, {}).items())]
     return [[name, value if isinstance(value, str) else json.dumps(value)] for name, value in facts]
 
 
-def _timings(*found: dict) -> dict:
+def _timings(*found: Record) -> dict:
     keys = ("stage", "seconds", "cpu_seconds", "peak_mb")
-    rows = [[timing.get(key, "") for key in keys] for record in found if (timing := _mapping(record, "timing"))]
+    rows = [[getattr(record.timing, key) for key in keys] for record in found if record.timing is not UNSET]
     return {"columns": list(keys), "rows": rows, "of": len(rows)} if rows else {}
 
 

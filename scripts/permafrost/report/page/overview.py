@@ -93,7 +93,7 @@ def told_changes(changes: pd.DataFrame) -> list[dict]:
 
 def packed(frame: pd.DataFrame) -> dict:
     """The columns of a table of texts: numbers as numbers, and texts that repeat once, with a number for each row."""
-    made = {}
+    made: dict[str, list | dict[str, list]] = {}
     for name in frame.columns:
         values = frame[name].tolist()
         if type_of(name) != TEXT:

@@ -141,6 +141,7 @@ def _op_types(op_types: pd.DataFrame, summary: pd.DataFrame) -> tuple[str, dict]
     rows = rows[rows["op_type"].isin(frequent)]
     models = rows["model"].nunique()
     shown = f"The {len(frequent)} op types that the most models have" if len(by_models) > len(frequent) else "Op types"
+    order: str | list[str]
     if models <= MOST_MODELS:
         column, value, order, scale = "model", "frozen_nodes", "ascending", "log"
         axis = {"title": None, "labelAngle": -60, **_UNMARKED}

@@ -53,9 +53,9 @@ def boxes(graph_def, inputs: dict[str, str], outputs: list[str]) -> tuple[list[B
     made += _opened([name for name in live if name not in fed])
     made = _with_outputs(made, fetched)
     flows = _flows(graph_def, made, sources, ops, static)
-    order = _order(len(made), flows)
-    place = {number: index for index, number in enumerate(order)}
-    return [made[number] for number in order], {(place[a], place[b]) for a, b in flows}
+    numbers = _order(len(made), flows)
+    place = {number: index for index, number in enumerate(numbers)}
+    return [made[number] for number in numbers], {(place[a], place[b]) for a, b in flows}
 
 
 def _node_of(tensor: str) -> str:
@@ -95,7 +95,8 @@ def _order(count: int, flows: Counter) -> list[int]:
     """The numbers of the boxes in the order of the data: next is what waits for nothing, else what gives more."""
     order, left = [], set(range(count))
     while left:
-        waits, gives = Counter(), Counter()
+        waits: Counter[int] = Counter()
+        gives: Counter[int] = Counter()
         for (before, after), tensors in flows.items():
             if before in left and after in left:
                 waits[after] += tensors
@@ -193,7 +194,8 @@ def _flows(graph_def, made: list[Box], sources: dict, ops: dict, static: set[str
     """How many tensors flow from box to box, by the boxes' numbers. Counts op types and weights into the boxes."""
     box_of = {name: number for number, box in enumerate(made) for name in box.nodes}
     size = {node.name: node.attr["value"].ByteSize() for node in graph_def.node if node.op == "Const"}
-    flows, counted = Counter(), set()
+    flows: Counter[tuple[int, int]] = Counter()
+    counted = set()
     for number, box in enumerate(made):
         if box.source is not None:
             flows[made.index(box.source), number] += 1

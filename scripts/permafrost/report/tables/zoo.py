@@ -3,21 +3,24 @@
 from dataclasses import dataclass
 
 from permafrost import layout
+from permafrost.records import Defect
 from permafrost.report import csv_files
 from permafrost.report.columns import MODEL, Integer, Table, Text
+from permafrost.zoo.candidates import Candidate
+from permafrost.zoo.state_file import State
 
 
 @dataclass(frozen=True)
 class Checkpoint:
     """What a row is made of: a candidate as in the state file of discovery, and the findings about it."""
 
-    candidate: dict
+    candidate: Candidate
     findings: list[str]
 
     @property
-    def problem(self) -> dict:
-        """cause, message and hint; {} for a checkpoint that is whole."""
-        return self.candidate["problem"] or {}
+    def problem(self) -> Defect:
+        """What is wrong; empty for a checkpoint that is whole."""
+        return self.candidate.problem or Defect("", "", "")
 
 
 class _Step(Integer):
@@ -28,11 +31,11 @@ class _Step(Integer):
 
 
 def _of(key: str):
-    return lambda checkpoint: checkpoint.candidate[key]
+    return lambda checkpoint: getattr(checkpoint.candidate, key)
 
 
 def _problem(key: str):
-    return lambda checkpoint: checkpoint.problem.get(key)
+    return lambda checkpoint: getattr(checkpoint.problem, key)
 
 
 ZOO = Table(
@@ -50,7 +53,7 @@ ZOO = Table(
         Text(
             "selected",
             "`yes` where this checkpoint is the model; `no` for older steps, for instance",
-            lambda checkpoint: "yes" if checkpoint.candidate["selected"] else "no",
+            lambda checkpoint: "yes" if checkpoint.candidate.selected else "no",
         ),
         Text("cause", "what is wrong, in one word", _problem("cause")),
         Text("message", "what is wrong, in one sentence", _problem("message")),
@@ -60,10 +63,10 @@ ZOO = Table(
 )
 
 
-def rows(state: dict) -> list[Checkpoint]:
+def rows(state: State) -> list[Checkpoint]:
     """What the rows of zoo.csv are made of, sorted by model and step, for a state as zoo.state_file reads it."""
-    found = {model["id"]: model["findings"] for model in state["models"]}
+    found = {model.id: model.findings for model in state.models}
     return [
-        Checkpoint(candidate, found[candidate["model"]] if candidate["selected"] else candidate["findings"])
-        for candidate in state["candidates"]
+        Checkpoint(candidate, found[candidate.model] if candidate.selected else candidate.findings)
+        for candidate in state.candidates
     ]

@@ -1,0 +1,86 @@
+"""Files that appear whole or not at all, and what tells a file from another: its stamp and its checksums."""
+
+import contextlib
+import hashlib
+import json
+import os
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+from permafrost.layout import MADE_FILES
+
+_TEMPORARY = re.compile(r"\.(.+)\.[0-9]+\.tmp")
+
+
+@contextlib.contextmanager
+def written_whole(path: str | Path) -> Iterator[Path]:
+    """Gives a temporary path beside `path`; renames it to `path` at the end, or deletes it on any exception.
+
+    What a killed process has begun to write for `path` goes.
+    """
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    sweep(path)
+    temporary = path.with_name(f".{path.name[:200]}.{os.getpid()}.tmp")
+    try:
+        yield temporary
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def sweep(path: Path) -> None:
+    """Deletes what killed processes have begun to write for the file at `path`, which one process writes at a time."""
+    for name in os.listdir(path.parent):
+        match = _TEMPORARY.fullmatch(name)
+        if match and match[1] == path.name[:200]:
+            path.with_name(name).unlink(missing_ok=True)
+
+
+def is_temporary(name: str) -> bool:
+    """Whether a file of this name is one of written_whole's for a file of the pipeline's, as a killed run leaves it."""
+    match = _TEMPORARY.fullmatch(name)
+    return match is not None and match[1] in MADE_FILES
+
+
+def write_json(path: str | Path, content: dict) -> None:
+    """Writes `content` to `path` as JSON, whole or not at all. Raises OSError."""
+    with written_whole(path) as temporary:
+        temporary.write_text(json.dumps(content, indent=1, ensure_ascii=True) + "\n", encoding="utf-8")
+
+
+def overwrite(path: str | Path, text: str) -> bool:
+    """Writes an ASCII text over the file at `path`, in the room that it has; returns whether that was enough.
+
+    What is left of the room is filled with spaces. Raises OSError.
+    """
+    content, size = text.encode("ascii"), os.path.getsize(path)
+    if len(content) > size:
+        return False
+    with open(path, "r+b") as file:
+        file.write(content.ljust(size))
+    return True
+
+
+def stamp(path: str | Path) -> list[int]:
+    """Inode, and times of change of content and of state in ns, by which a file is known again. Raises OSError."""
+    found = os.stat(path)
+    return [found.st_ino, found.st_mtime_ns, found.st_ctime_ns]
+
+
+def checksum(path: str | Path) -> str:
+    """The CRC32C of a file's content, in hexadecimal. Raises OSError."""
+    from crc32c import crc32c
+
+    value = 0
+    with open(path, "rb") as file:
+        while chunk := file.read(1 << 20):
+            value = crc32c(chunk, value)
+    return f"{value:08x}"
+
+
+def sha256(path: str | Path) -> str:
+    """The SHA-256 of a file's content, in hexadecimal. Raises OSError."""
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
