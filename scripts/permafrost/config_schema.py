@@ -7,6 +7,7 @@ import math
 from collections.abc import Iterable
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import jsonschema
 import yaml
@@ -45,7 +46,7 @@ def schema() -> dict:
 
 
 @cache
-def _validator():
+def _validator() -> Any:
     # JSON Schema takes 3.0 for an integer and NaN for a number; a count or a limit must be neither.
     types = {
         "integer": lambda _, value: isinstance(value, int) and not isinstance(value, bool),
@@ -55,19 +56,19 @@ def _validator():
     return jsonschema.validators.extend(jsonschema.Draft202012Validator, type_checker=checker)(schema())
 
 
-def _relevance(error) -> tuple:
+def _relevance(error: Any) -> tuple:
     """What best_match compares: an unknown key comes before the missing one that it was perhaps meant for."""
     return *relevance(error), error.validator == "required"
 
 
-def _is_finite(value) -> bool:
+def _is_finite(value: Any) -> bool:
     try:
         return isinstance(value, int | float) and math.isfinite(value)
     except OverflowError:
         return False
 
 
-def _refuse_odd(value, path: tuple) -> None:
+def _refuse_odd(value: Any, path: tuple) -> None:
     """Raises Problem (bad_setting) for what YAML can say and JSON cannot."""
     if isinstance(value, dict):
         for key, below in value.items():
@@ -81,7 +82,7 @@ def _refuse_odd(value, path: tuple) -> None:
         raise problem(path, "this number has more digits than Python prints")
 
 
-def _sentence(error) -> str:
+def _sentence(error: Any) -> str:
     """What is wrong, by a schema error, and what is right in its place."""
     if error.validator == "additionalProperties":
         return _of_unknown_key(error)
@@ -95,7 +96,7 @@ def _sentence(error) -> str:
     return f"expected {titled.schema['title']}, but {_found(error)}"
 
 
-def _of_unknown_key(error) -> str:
+def _of_unknown_key(error: Any) -> str:
     known, path = error.schema["properties"], tuple(error.absolute_path)
     key = next(key for key in error.instance if key not in known)
     if _place_of_models(path) == len(path) and key in schema()["$defs"]["model"]["properties"]:
@@ -103,7 +104,7 @@ def _of_unknown_key(error) -> str:
     return f"unknown key {_shown(key)}{suggestion(key, known)}"
 
 
-def _found(error) -> str:
+def _found(error: Any) -> str:
     """What is there, and how YAML came to read it so where it was perhaps meant otherwise."""
     value, path = error.instance, tuple(error.absolute_path)
     if isinstance(value, str) and error.schema.get("type") in ("number", "integer") and _is_number(value):
@@ -123,7 +124,7 @@ def _is_number(text: str) -> bool:
     return True
 
 
-def _described(value) -> str:
+def _described(value: Any) -> str:
     match value:
         case None:
             return "nothing"
@@ -140,7 +141,7 @@ def _described(value) -> str:
     return f"the text {_shown(value)}"
 
 
-def _shown(value) -> str:
+def _shown(value: Any) -> str:
     try:
         text = repr(value)
     except ValueError:  # an integer with more digits than Python prints

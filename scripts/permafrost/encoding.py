@@ -1,5 +1,7 @@
 """How TensorFlow's files, and protocol buffers, write numbers and checksums, and the marks by which files are known."""
 
+from typing import Any
+
 # The last bytes of a sorted string table (tensorflow/core/lib/io/format.h, kTableMagicNumber).
 TABLE_MAGIC = (0xDB4775248B80FB57).to_bytes(8, "little")
 
@@ -19,7 +21,7 @@ def varint(number: int) -> bytes:
     return bytes(found)
 
 
-def read_varint(data, position: int, end: int) -> tuple[int, int]:
+def read_varint(data: Any, position: int, end: int) -> tuple[int, int]:
     """The base 128 varint of at most 64 bits in data[position:end], and the position after it. Raises ValueError."""
     number = 0
     for shift in range(0, 7 * _LONGEST_VARINT, 7):

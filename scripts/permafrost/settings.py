@@ -11,6 +11,7 @@ import os
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Any
 
 import msgspec
 
@@ -109,7 +110,7 @@ class ModelSettings:
             self._chosen[patterns] = msgspec.convert(chosen, Settings)
         return self._chosen[patterns]
 
-    def said(self, patterns: Patterns, key: str):
+    def said(self, patterns: Patterns, key: str) -> Any:
         """What the config says of `key` where these patterns hold; None where it says nothing."""
         saying = (self._models[zoo][name] for zoo, name in reversed(patterns) if key in self._models[zoo][name])
         return next((chosen[key] for chosen in saying), None)

@@ -14,6 +14,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterator
 from io import BytesIO
 from math import prod
+from typing import Any
 
 from permafrost.checkpoint.v1 import V1Checkpoint
 from permafrost.checkpoint.v2 import CHUNK, Bundle, Slice, Tensor, read_index_header
@@ -53,7 +54,7 @@ class Checkpoint:
     def __enter__(self) -> "Checkpoint":
         return self
 
-    def __exit__(self, *_) -> None:
+    def __exit__(self, *_: Any) -> None:
         self.close()
 
     def close(self) -> None:
@@ -107,7 +108,7 @@ class Checkpoint:
 
         item = np.dtype((np.void, ITEM_SIZES[tensor.dtype]))
 
-        def stored(number: int):
+        def stored(number: int) -> Any:
             data = BytesIO()
             self._write_part(tensor, number, 0, None, data.write)
             return np.frombuffer(data.getbuffer(), item)
@@ -142,7 +143,7 @@ class Checkpoint:
 
         import numpy as np
 
-        def load(number: int):
+        def load(number: int) -> Any:
             stored = self._store.strings(name, number)
             array = np.empty(len(stored), object)
             array[:] = stored
@@ -206,7 +207,7 @@ class Checkpoint:
             if part:
                 write(part)
 
-    def _assembled(self, tensor: Tensor, box: Slice, dtype, load: Callable):
+    def _assembled(self, tensor: Tensor, box: Slice, dtype: Any, load: Callable) -> Any:
         """The array of a box, from slices that cover it in any manner; `load` gives the flat array of a slice.
 
         Raises Problem (corrupt) where they do not cover it.

@@ -10,7 +10,7 @@ of its own; the table's blocks have.
 import contextlib
 from collections.abc import Iterator
 from math import prod
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from google.protobuf.message import DecodeError
 
@@ -152,7 +152,7 @@ class V1Checkpoint:
         wide = {"int_val": "<i4", "half_val": "<i4"}.get(field, layout)
         return np.fromiter(values, wide, count).astype(layout).data.cast("B")
 
-    def _parsed(self, value: memoryview, file: StoredFile):
+    def _parsed(self, value: memoryview, file: StoredFile) -> Any:
         try:
             return saved_tensor_slice_pb2.SavedTensorSlices.FromString(bytes(value))
         except DecodeError as error:

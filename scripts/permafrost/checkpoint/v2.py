@@ -179,7 +179,7 @@ class Bundle:
             size = prod(shape) * width if width else sum(piece.size for piece in pieces)
             yield Tensor(name, entry.dtype, shape, tuple(slices), size)
 
-    def _piece(self, name: str, entry, box: Slice) -> _Piece:
+    def _piece(self, name: str, entry: Any, box: Slice) -> _Piece:
         """Where the slice that `entry` describes lies, after a look at whether it can be there."""
         path, count = self.files[0].path, prod(box.extent)
         if not 0 <= entry.shard_id < len(self._shards):
@@ -245,7 +245,7 @@ def _read_index(index: StoredFile) -> tuple[Any, dict[bytes, Any]]:
     return header, entries
 
 
-def check_version(version, path: str) -> None:
+def check_version(version: Any, path: str) -> None:
     """Raises Problem (corrupt) where a VersionDef says that readers of checkpoint format 1 cannot read the file."""
     if version.min_consumer > _VERSION or _VERSION in version.bad_consumers:
         raise Problem("corrupt", f"{path} is of a newer checkpoint format than this program can read")
@@ -259,7 +259,7 @@ def text(name: bytes, path: str) -> str:
         raise Problem("corrupt", f"{path} has a tensor whose name {name!r} is not text") from error
 
 
-def shape_of(proto, name: str, path: str) -> tuple[int, ...]:
+def shape_of(proto: Any, name: str, path: str) -> tuple[int, ...]:
     """The shape in a TensorShapeProto. Raises Problem (corrupt) where it is not fully known."""
     shape = tuple(dim.size for dim in proto.dim)
     if proto.unknown_rank or len(shape) > _MAX_RANK or min(shape, default=0) < 0:
@@ -267,7 +267,7 @@ def shape_of(proto, name: str, path: str) -> tuple[int, ...]:
     return shape
 
 
-def slice_of(proto, shape: tuple[int, ...], name: str, path: str) -> tuple[Slice, list[tuple[int, int]]]:
+def slice_of(proto: Any, shape: tuple[int, ...], name: str, path: str) -> tuple[Slice, list[tuple[int, int]]]:
     """The box that a TensorSliceProto means, and its (start, length) pairs for slice_key: length -1 is all there is.
 
     Raises Problem (corrupt) where `shape` has no such box.

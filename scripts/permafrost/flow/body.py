@@ -9,7 +9,7 @@ from collections.abc import Collection, Iterable
 from functools import cached_property
 from typing import Any
 
-from permafrost.graph.protos import types_pb2
+from permafrost.graph.protos import FunctionDef, NodeDef, types_pb2
 
 # Ops that hand on their first input, a variable's handle or value.
 PASSING = ("Enter", "Exit", "Identity", "NextIteration", "Switch", "_SwitchN")
@@ -24,7 +24,13 @@ class Body:
     Inputs may be changed; `consumers`, `dependents` and `origin` are as they were when they were first asked for.
     """
 
-    def __init__(self, container, function=None, fetched: Iterable[str] = (), taken: Collection[str] = ()):
+    def __init__(
+        self,
+        container: Any,
+        function: FunctionDef | None = None,
+        fetched: Iterable[str] = (),
+        taken: Collection[str] = (),
+    ):
         """
         Args:
           container: the repeated field of NodeDefs.
@@ -92,7 +98,7 @@ class Body:
             candidate = f"{name}_{number}"
         return candidate
 
-    def place(self, node) -> str:
+    def place(self, node: NodeDef) -> str:
         """How records name a node: with its function before it, where it is in one."""
         return node.name if self.function is None else f"{self.function.signature.name}/{node.name}"
 
@@ -112,7 +118,7 @@ class Body:
             if text.startswith(old):
                 self.function.ret[result] = new + text[len(old) :]
 
-    def rewrite(self, node, op: str, inputs: list[str], kept: tuple[str, ...] = ()) -> None:
+    def rewrite(self, node: NodeDef, op: str, inputs: list[str], kept: tuple[str, ...] = ()) -> None:
         """Gives a node another op, inputs, and of its attributes only `kept`; its name and device stay."""
         attributes = {name: node.attr[name].SerializeToString() for name in kept if name in node.attr}
         name, device = node.name, node.device
@@ -123,7 +129,7 @@ class Body:
             node.attr[key].ParseFromString(value)
 
 
-def _of_loop(node, text: str) -> str | None:
+def _of_loop(node: NodeDef, text: str) -> str | None:
     """The input that a loop of functions hands on as its output `text`; None unless it is a handle, which stays."""
     number = text.rpartition(":")[2]
     position = int(number) if number.isdigit() else 0
@@ -131,6 +137,6 @@ def _of_loop(node, text: str) -> str | None:
     return node.input[position] if position < len(types) and types[position] == types_pb2.DT_RESOURCE else None
 
 
-def controls(node) -> list[str]:
+def controls(node: NodeDef) -> list[str]:
     """A node's control inputs, as they stand."""
     return [text for text in node.input if text.startswith("^")]

@@ -10,6 +10,7 @@ from typing import Any
 from permafrost.flow.body import Body
 from permafrost.flow.orders import ENTERS, EXITS, MERGES, is_default, sources, topological
 from permafrost.flow.sharing import shares
+from permafrost.graph.protos import NodeDef
 from permafrost.graph.variable_ops import REF_WRITES
 
 _SWITCHES = ("Switch", "RefSwitch", "_SwitchN")
@@ -63,7 +64,7 @@ class Branches:
             return depth, conditions
         return depth, conditions | {("side", depth, self._predicate(node), _output(text))}
 
-    def _predicate(self, switch) -> str:
+    def _predicate(self, switch: NodeDef) -> str:
         """The tensor that decides a Switch, the same for all Switches that it is handed to; or the Switch alone."""
         text = switch.input[1]
         for _ in range(len(self._body.nodes)):
@@ -76,7 +77,7 @@ class Branches:
             text = node.input[0]
         return text if ":" in text else f"{text}:0"
 
-    def _of_node(self, node) -> _Conditions:
+    def _of_node(self, node: NodeDef) -> _Conditions:
         waits_for = set(sources(self._body, node))
         inputs = [text for text in node.input if self._body.source(text) in waits_for]
         if node.op in MERGES:

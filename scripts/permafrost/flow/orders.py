@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator
 from functools import cached_property
 
 from permafrost.flow.body import Body
+from permafrost.graph.protos import NodeDef
 from permafrost.outcome import Problem
 
 MERGES, NEXT_ITERATIONS = ("Merge", "RefMerge"), ("NextIteration", "RefNextIteration")
@@ -20,12 +21,12 @@ FED = ("Placeholder", "PlaceholderV2")
 _DEFAULT = "PlaceholderWithDefault"
 
 
-def is_default(body: Body, node) -> bool:
+def is_default(body: Body, node: NodeDef) -> bool:
     """Whether a node gives what stands before it only where nothing is fed."""
     return node.op == _DEFAULT and body.function is None
 
 
-def sources(body: Body, node, controls: bool = True) -> Iterator[str]:
+def sources(body: Body, node: NodeDef, controls: bool = True) -> Iterator[str]:
     """The nodes and arguments that a node waits for, but for the next round of a loop that it begins.
 
     A placeholder waits for nothing, and one with a default for what that takes, if nothing is fed.
@@ -145,7 +146,7 @@ class Order:
         return {name for name, depth in depths.items() if depth}
 
 
-def _control_sources(body: Body, node) -> Iterator[str]:
+def _control_sources(body: Body, node: NodeDef) -> Iterator[str]:
     return (body.source(text) for text in node.input if text.startswith("^"))
 
 

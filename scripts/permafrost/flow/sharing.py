@@ -6,6 +6,7 @@ is taken to share unless it is listed here; tests/flow/test_sharing.py asks Tens
 """
 
 from permafrost.flow.body import PASSING
+from permafrost.graph.protos import NodeDef
 from permafrost.graph.variable_ops import REF_WRITES
 
 COPYING_UNARY = (
@@ -28,7 +29,7 @@ SHAPELY = ("Shape", "ShapeN", "Size", "Rank")
 COPYING = frozenset((*COPYING_UNARY, *COPYING_BINARY, *COPYING_OTHERS, *SHAPELY))
 
 
-def shares(node, position: int) -> bool:
+def shares(node: NodeDef, position: int) -> bool:
     """Whether an op's outputs may lie in the memory of its input at `position`."""
     if node.op in COPYING or (node.op in REF_WRITES and position == 1):
         return False

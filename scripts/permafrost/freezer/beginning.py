@@ -9,6 +9,7 @@ from permafrost.flow.body import Body
 from permafrost.freezer.state_changes import Changes, Seeing
 from permafrost.graph.calls import needed_functions
 from permafrost.graph.index import GraphIndex, tensor_name
+from permafrost.graph.protos import GraphDef, MetaGraphDef, NodeDef
 from permafrost.graph.pruning import TABLE_INITIALIZERS, TABLES, needed
 from permafrost.graph.variable_ops import REF_WRITES, RESOURCE_WRITES, VARIABLE_OPS, resource_name
 from permafrost.outcome import Problem
@@ -27,7 +28,7 @@ class Beginning:
       index: that of the meta graph's graph.
     """
 
-    def __init__(self, meta_graph, index: GraphIndex):
+    def __init__(self, meta_graph: MetaGraphDef, index: GraphIndex):
         self._index, self._body = index, Body(index.graph_def.node)
         restore_op = tensor_name(meta_graph.saver_def.restore_op_name)[0]
         self._init_op = _init_op(meta_graph)
@@ -56,7 +57,9 @@ class Beginning:
                 found.add(self._body.origin(node.input[0]))
         return found
 
-    def refuse_changes(self, graph_def, initializers: list[str], definitions: dict[str, OpDefinition]) -> None:
+    def refuse_changes(
+        self, graph_def: GraphDef, initializers: list[str], definitions: dict[str, OpDefinition]
+    ) -> None:
         """Raises Problem (unsupported_op) where the saver or the loader changes what a graph could see.
 
         A frozen graph has the values of the checkpoint, not what a saver computes, inserts, enqueues or draws, nor what
@@ -75,7 +78,7 @@ class Beginning:
         loading = f"when the SavedModel's init op {self._init_op!r} is run after the restore"
         self._refuse(changes, seeing, self._loading, filling, loading)
 
-    def _assigns(self, node) -> bool:
+    def _assigns(self, node: NodeDef) -> bool:
         """Whether a NodeDef gives a variable of the graph a value; which one, the weights tell."""
         source = self._index.nodes.get(self._body.origin(node.input[0])) if node.op in _ASSIGNS and node.input else None
         return source is not None and source.op in VARIABLE_OPS
@@ -92,7 +95,7 @@ class Beginning:
                 f"node {node.name!r} ({node.op}) of function {function!r} changes what no checkpoint holds {when}",
             )
 
-    def refuse_other_fillings(self, graph_def, initializers: list[str]) -> None:
+    def refuse_other_fillings(self, graph_def: GraphDef, initializers: list[str]) -> None:
         """Raises Problem (unsupported_op) for a table of a graph that is filled by way of another node of its name.
 
         Args: as those of refuse_changes.
@@ -148,7 +151,7 @@ def refuse_written_by_initializers(
             )
 
 
-def _init_op(meta_graph) -> str:
+def _init_op(meta_graph: MetaGraphDef) -> str:
     """The node that the loader of a SavedModel runs after the restore; "" where there is none."""
     if not meta_graph.meta_info_def.tags:
         return ""

@@ -13,12 +13,13 @@ from permafrost.flow.body import Body
 from permafrost.freezer.functions import Functions
 from permafrost.freezer.propagation import Propagation, Value
 from permafrost.freezer.readers import READERS
+from permafrost.graph.protos import GraphDef
 from permafrost.graph.variable_ops import VARIABLE_OPS
 from permafrost.outcome import Problem
 from permafrost.records import Repair
 
 
-def convertible(graph_def, allowlist: list[str] | None, denylist: list[str] | None) -> list[str]:
+def convertible(graph_def: GraphDef, allowlist: list[str] | None, denylist: list[str] | None) -> list[str]:
     """The names of the variable nodes to convert, in graph order; a list that is None or empty limits nothing."""
     return [
         node.name
@@ -30,7 +31,7 @@ def convertible(graph_def, allowlist: list[str] | None, denylist: list[str] | No
 
 
 def convert(
-    graph_def,
+    graph_def: GraphDef,
     variables: dict[str, Value],
     acts: Callable[[Any], bool],
     fetched: Iterable[str],

@@ -4,6 +4,7 @@ import contextlib
 import os
 from collections import Counter
 from pathlib import Path
+from typing import Any
 
 from permafrost.freezer import writer
 from permafrost.freezer.planning import Plan
@@ -12,7 +13,7 @@ from permafrost.records import Provenance, Tensor
 from permafrost.whole_files import written_whole
 
 
-def freeze(plan: Plan, checkpoint, path: str | Path, record: Provenance) -> None:
+def freeze(plan: Plan, checkpoint: Any, path: str | Path, record: Provenance) -> None:
     """Writes the frozen graph of a plan to `path`, whole or not at all, and says in `record` what it is.
 
     Args:

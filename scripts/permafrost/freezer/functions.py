@@ -12,7 +12,7 @@ from permafrost.flow.body import Body
 from permafrost.freezer.propagation import Propagation, Value
 from permafrost.freezer.writes import settle
 from permafrost.graph.calls import CALLS, called_functions, needed_functions
-from permafrost.graph.protos import types_pb2
+from permafrost.graph.protos import FunctionDef, FunctionDefLibrary, GraphDef, NodeDef, types_pb2
 from permafrost.graph.variable_ops import RESOURCE_WRITES, VARIABLE_OPS
 from permafrost.outcome import Problem
 from permafrost.records import Repair
@@ -26,7 +26,7 @@ class Functions:
       acts: tells which nodes do something beside what they give (graph.effects).
     """
 
-    def __init__(self, library, repairs: list[Repair], acts: Callable[[Any], bool]):
+    def __init__(self, library: FunctionDefLibrary, repairs: list[Repair], acts: Callable[[Any], bool]):
         self._acts = acts
         self._originals = {function.signature.name: function for function in library.function}
         self._names = _new_names(list(self._originals))
@@ -69,7 +69,7 @@ class Functions:
             self._has_loop(called, seen) for node in nodes for called in called_functions(node)
         )
 
-    def _convert(self, function, values: dict[int, Value], is_loop: bool) -> None:
+    def _convert(self, function: FunctionDef, values: dict[int, Value], is_loop: bool) -> None:
         body = Body(function.node_def, function)
         signature = function.signature
         handles = {signature.input_arg[index].name for index, value in values.items() if value.handle}
@@ -96,7 +96,7 @@ class Functions:
             if output.type == types_pb2.DT_RESOURCE and returned in handles:
                 raise Problem("unsupported_op", f"function {signature.name!r} returns the handle of a variable")
 
-    def written_by_call(self, node) -> set[int]:
+    def written_by_call(self, node: NodeDef) -> set[int]:
         """The inputs of a node by which the functions that it calls write variables."""
         if node.op not in CALLS:
             return set()
@@ -128,7 +128,7 @@ class Functions:
                         return True
         return False
 
-    def write_library(self, graph_def) -> None:
+    def write_library(self, graph_def: GraphDef) -> None:
         """Puts the copies into the graph's library, where their originals stood; these stay where they are needed.
 
         Raises Problem (missing_variable) where a function that the graph needs has a variable of its own.
@@ -151,13 +151,13 @@ class Functions:
         _refuse_variables(needed_functions(graph_def.node, graph_def.library))
 
 
-def _forget(shapes, index: int) -> None:
+def _forget(shapes: Any, index: int) -> None:
     if index < len(shapes):
         shapes[index].unknown_rank = True
         del shapes[index].dim[:]
 
 
-def _refuse_variables(functions) -> None:
+def _refuse_variables(functions: Any) -> None:
     for function in functions:
         for node in function.node_def:
             if node.op in VARIABLE_OPS:

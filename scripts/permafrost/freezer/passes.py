@@ -11,6 +11,7 @@ from permafrost.freezer.writer import Constant
 from permafrost.graph import op_registry, pruning
 from permafrost.graph.index import GraphIndex
 from permafrost.graph.metagraph import producer_ops
+from permafrost.graph.protos import NodeDef
 from permafrost.graph.variable_ops import VARIABLE_OPS
 from permafrost.outcome import Problem, maybe_meant
 from permafrost.records import Repair, Variable
@@ -43,7 +44,7 @@ def _kept_for_outputs(draft: Draft) -> set[str]:
     return own if any(_hinders(index.nodes[name], request) for name in kept - own) else kept
 
 
-def _hinders(node, request: Request) -> bool:
+def _hinders(node: NodeDef, request: Request) -> bool:
     """Whether a node that is kept for its colocation alone could not stand in a frozen graph."""
     if node.op in VARIABLE_OPS:
         return node.name not in request.sources

@@ -14,7 +14,7 @@ from permafrost.freezer import passes
 from permafrost.freezer.draft import Draft, Request
 from permafrost.freezer.writer import Constant
 from permafrost.graph.index import GraphIndex
-from permafrost.graph.protos import graph_pb2
+from permafrost.graph.protos import MetaGraphDef, graph_pb2
 from permafrost.records import ImportRecord, OpDefinition, Options, Repair, Variable
 
 PASSES: tuple[Callable[[Draft], None], ...] = (
@@ -68,7 +68,7 @@ class Plan:
     repairs: list[Repair]
 
 
-def plan(meta_graph, index: GraphIndex, imported: ImportRecord, options: Options) -> Plan:
+def plan(meta_graph: MetaGraphDef, index: GraphIndex, imported: ImportRecord, options: Options) -> Plan:
     """What the frozen graph of a model will be.
 
     Args:
@@ -82,7 +82,7 @@ def plan(meta_graph, index: GraphIndex, imported: ImportRecord, options: Options
 
 
 def trial(
-    meta_graph, index: GraphIndex, variables: list[Variable]
+    meta_graph: MetaGraphDef, index: GraphIndex, variables: list[Variable]
 ) -> Callable[[list[str], dict[str, dict], dict[str, OpDefinition]], None]:
     """A function that raises Problem, as `plan` does without options, where what it is given cannot be frozen.
 
@@ -99,7 +99,7 @@ def trial(
     return try_to_freeze
 
 
-def _request(meta_graph, imported: ImportRecord, options: dict[str, Any]) -> Request:
+def _request(meta_graph: MetaGraphDef, imported: ImportRecord, options: dict[str, Any]) -> Request:
     return Request(
         meta_graph=meta_graph,
         fetched=imported.outputs,

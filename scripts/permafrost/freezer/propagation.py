@@ -12,7 +12,7 @@ from permafrost.flow.body import PASSING, Body, controls
 from permafrost.flow.branches import Branches
 from permafrost.freezer.readers import READERS, convert_reader
 from permafrost.graph.calls import CALLS
-from permafrost.graph.protos import tensor_shape_pb2
+from permafrost.graph.protos import NodeDef, tensor_shape_pb2
 from permafrost.graph.variable_ops import VARIABLE_OPS
 from permafrost.outcome import Problem
 from permafrost.records import Repair
@@ -40,7 +40,7 @@ class Propagation:
       acts: tells which nodes do something beside what they give (graph.effects).
     """
 
-    def __init__(self, body: Body, functions, repairs: list[Repair], acts: Callable[[Any], bool]):
+    def __init__(self, body: Body, functions: Any, repairs: list[Repair], acts: Callable[[Any], bool]):
         self._body = body
         self._functions = functions
         self._repairs = repairs
@@ -81,7 +81,7 @@ class Propagation:
                     "unsupported_op", f"node {node.name!r} ({node.op}) needs the handle of variable {source!r}"
                 )
 
-    def _convert_reader(self, node, value: Value) -> None:
+    def _convert_reader(self, node: NodeDef, value: Value) -> None:
         _, same_in_graph, same_in_function = READERS[node.op]
         before, had = node.op, len(self._body.container)
         odd = node.attr["batch_dims"].i if "batch_dims" in node.attr else 0
@@ -97,7 +97,7 @@ class Propagation:
             if (node.input[position].rpartition(":")[2] if ":" in node.input[position] else "0") == str(output)
         ]
 
-    def _note(self, node, repair: str) -> None:
+    def _note(self, node: NodeDef, repair: str) -> None:
         self._repairs.append(Repair(repair, self._body.place(node)))
 
     def finish(self) -> None:
@@ -114,7 +114,7 @@ class Propagation:
             if node.op in _LOOPS:
                 self._reshape_loop(node, values)
 
-    def _reshape_loop(self, node, values: dict[int, Value]) -> None:
+    def _reshape_loop(self, node: NodeDef, values: dict[int, Value]) -> None:
         shapes = node.attr["output_shapes"].list.shape
         for index, value in values.items() if shapes else ():
             dimensions = [tensor_shape_pb2.TensorShapeProto.Dim(size=size) for size in value.shape]

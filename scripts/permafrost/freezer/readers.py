@@ -7,11 +7,11 @@ goes on where that gives up: batch_dims, readers inside functions, and the shape
 from permafrost.flow.body import Body, controls
 from permafrost.flow.branches import Branches
 from permafrost.flow.orders import MERGES
-from permafrost.graph.protos import types_pb2
+from permafrost.graph.protos import NodeDef, types_pb2
 from permafrost.outcome import Problem
 
 
-def read(body: Body, node, dtype: int) -> None:
+def read(body: Body, node: NodeDef, dtype: int) -> None:
     """ReadVariableOp -> Identity. TensorFlow drops the control inputs: a constant needs no order."""
     body.rename_output(node.name, "value", "output")
     former = node.attr["dtype"].SerializeToString()
@@ -20,7 +20,7 @@ def read(body: Body, node, dtype: int) -> None:
     node.attr["T"].ParseFromString(former)
 
 
-def gather(body: Body, node, dtype: int) -> None:
+def gather(body: Body, node: NodeDef, dtype: int) -> None:
     """ResourceGather -> GatherV2, with the axis as a constant at the end of the body."""
     before = type(node)()
     before.CopyFrom(node)
@@ -41,7 +41,7 @@ def gather(body: Body, node, dtype: int) -> None:
         node.attr["batch_dims"].i = batch_dims
 
 
-def gather_nd(body: Body, node, dtype: int) -> None:
+def gather_nd(body: Body, node: NodeDef, dtype: int) -> None:
     """ResourceGatherNd -> GatherNd."""
     former = node.attr["dtype"].SerializeToString()
     body.rewrite(node, "GatherNd", list(node.input[:2]), ("_class", "Tindices"))
@@ -49,7 +49,7 @@ def gather_nd(body: Body, node, dtype: int) -> None:
     node.attr["Tparams"].ParseFromString(former)
 
 
-def shape(body: Body, node, dtype: int) -> None:
+def shape(body: Body, node: NodeDef, dtype: int) -> None:
     """VariableShape -> Shape."""
     out_type = node.attr["out_type"].type or types_pb2.DT_INT32
     body.rewrite(node, "Shape", [node.input[0], *controls(node)])
@@ -57,7 +57,7 @@ def shape(body: Body, node, dtype: int) -> None:
     node.attr["out_type"].type = out_type
 
 
-def initialized(body: Body, node, dtype: int, value: bool = True) -> None:
+def initialized(body: Body, node: NodeDef, dtype: int, value: bool = True) -> None:
     """VarIsInitializedOp or IsVariableInitialized -> Const."""
     body.rename_output(node.name, "is_initialized", "output")
     body.rewrite(node, "Const", controls(node))
@@ -78,13 +78,13 @@ READERS = {
 }
 
 
-def refuse_in_branch(branches: Branches, node) -> None:
+def refuse_in_branch(branches: Branches, node: NodeDef) -> None:
     """Raises Problem (unsupported_op) for a node that is to be a constant, and runs on one side of a cond alone."""
     if not branches.of(*_data(node)) <= branches.of(*controls(node)):
         raise Problem("unsupported_op", f"node {node.name!r} ({node.op}) asks for a variable in a cond or a loop")
 
 
-def keeps_controls(body: Body, branches: Branches, node) -> bool:
+def keeps_controls(body: Body, branches: Branches, node: NodeDef) -> bool:
     """Whether a reader of a constant needs its control inputs.
 
     It does where they alone keep it, as an output, or what takes it from running, or where something is done before it.
@@ -100,7 +100,7 @@ def keeps_controls(body: Body, branches: Branches, node) -> bool:
     )
 
 
-def _without(body: Body, branches: Branches, consumer, name: str) -> set:
+def _without(body: Body, branches: Branches, consumer: NodeDef, name: str) -> set:
     """The conditions that a consumer's inputs from elsewhere bring with them; a reader's own controls do not count."""
     found: set = set()
     for text in consumer.input:
@@ -112,11 +112,11 @@ def _without(body: Body, branches: Branches, consumer, name: str) -> set:
     return found
 
 
-def _data(node) -> list[str]:
+def _data(node: NodeDef) -> list[str]:
     return [text for text in node.input if not text.startswith("^")]
 
 
-def convert_reader(body: Body, branches: Branches, node, dtype: int) -> None:
+def convert_reader(body: Body, branches: Branches, node: NodeDef, dtype: int) -> None:
     """Converts a node of one of READERS in place, for a variable of DataType `dtype`; it runs where it ran before.
 
     Raises Problem (unsupported_op) where a constant cannot run on one side of a cond alone.

@@ -9,6 +9,7 @@ from permafrost.flow.body import Body
 from permafrost.flow.sharing import shares
 from permafrost.freezer.readers import READERS
 from permafrost.graph.calls import CALLS
+from permafrost.graph.protos import NodeDef
 from permafrost.graph.variable_ops import RESOURCE_WRITES
 from permafrost.outcome import Problem
 
@@ -46,7 +47,7 @@ class Reads:
             if node.op in READERS or node.op in RESOURCE_WRITES or node.op in CALLS:
                 self._add(node)
 
-    def _add(self, node) -> None:
+    def _add(self, node: NodeDef) -> None:
         if node.op in CALLS:
             for position, text in enumerate(node.input):
                 if not text.startswith("^"):
@@ -101,7 +102,9 @@ class Reads:
             yield Read(node, position, not (node.op == "Assign" and position == 0), is_direct=False), write, brought
             waiting += self._passed_on(variable, written, node, position, write, brought)
 
-    def _passed_on(self, variable: str, written: dict[str, str], node, position: int, write, brought) -> list[tuple]:
+    def _passed_on(
+        self, variable: str, written: dict[str, str], node: NodeDef, position: int, write: NodeDef, brought: Any
+    ) -> list[tuple]:
         """What takes the outputs of a node, if they share its input's memory."""
         is_write = position == 0 and written.get(node.name) == variable
         if not is_write and not shares(node, position):

@@ -13,7 +13,7 @@ from permafrost.flow.branches import Branches
 from permafrost.freezer import readers, writes
 from permafrost.freezer.functions import Functions
 from permafrost.graph.calls import needed_functions
-from permafrost.graph.protos import types_pb2
+from permafrost.graph.protos import GraphDef, NodeDef, types_pb2
 from permafrost.graph.variable_ops import REF_WRITES, RESOURCE_WRITES, VARIABLE_OPS
 from permafrost.outcome import Problem
 from permafrost.records import Repair
@@ -51,7 +51,7 @@ class Known:
     names: Collection[str]
 
 
-def repair(graph_def, known: Known, acts: Callable[[Any], bool], fetched: list[str]) -> list[Repair]:
+def repair(graph_def: GraphDef, known: Known, acts: Callable[[Any], bool], fetched: list[str]) -> list[Repair]:
     """Replaces in place what cannot stand in a frozen graph; returns the repairs made, in graph order.
 
     Args:
@@ -94,7 +94,7 @@ def repair(graph_def, known: Known, acts: Callable[[Any], bool], fetched: list[s
     return made + writes.settle(body, known.converted, functions.written_by_call, acts, fetched)
 
 
-def _takes_no_variable(body: Body, node, known: Known) -> bool:
+def _takes_no_variable(body: Body, node: NodeDef, known: Known) -> bool:
     """Whether all that a node takes by reference is memory of other ops than variables."""
     first, end = known.references.get(node.op, (0, 0))
     data = [text for text in node.input if not text.startswith("^")][first:end]
@@ -102,7 +102,7 @@ def _takes_no_variable(body: Body, node, known: Known) -> bool:
     return bool(lenders) and all(lender is not None and lender.op in known.lenders for lender in lenders)
 
 
-def _refuse(name: str, node) -> None:
+def _refuse(name: str, node: NodeDef) -> None:
     """Raises Problem (unsupported_op) for what reaches beyond the graph, or a variable by another way than its node."""
     if node.op in _PYTHON:
         raise Problem("unsupported_op", f"node {name!r} ({node.op}) runs Python code of the training program")

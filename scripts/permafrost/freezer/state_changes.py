@@ -10,6 +10,7 @@ from typing import Any
 
 from permafrost.flow.body import Body
 from permafrost.graph.calls import needed_functions
+from permafrost.graph.protos import FunctionDefLibrary, NodeDef
 from permafrost.graph.pruning import QUEUES, TABLES
 from permafrost.graph.variable_ops import VARIABLE_OPS, resource_name
 from permafrost.records import OpDefinition
@@ -57,7 +58,7 @@ class Changes:
       definitions: as graph.op_registry gives them. An op that they lack may change anything.
     """
 
-    def __init__(self, library, definitions: dict[str, OpDefinition]):
+    def __init__(self, library: FunctionDefLibrary, definitions: dict[str, OpDefinition]):
         self._library, self._definitions = library, definitions
         self._functions = {function.signature.name for function in library.function}
 
@@ -68,7 +69,7 @@ class Changes:
             return op not in self._functions
         return definition.stateful or definition.references is not None
 
-    def of(self, node, body: Body) -> Change | None:
+    def of(self, node: NodeDef, body: Body) -> Change | None:
         """What a NodeDef of `body` may change by itself; None where it changes nothing."""
         if node.op in _HARMLESS or not self.is_stateful(node.op):
             return None

@@ -16,7 +16,7 @@ from crc32c import crc32c
 
 from permafrost.encoding import varint
 from permafrost.graph.dtypes import DTYPES, enum_name, has_field
-from permafrost.graph.protos import graph_pb2, node_def_pb2, tensor_pb2, tensor_shape_pb2, types_pb2
+from permafrost.graph.protos import GraphDef, graph_pb2, node_def_pb2, tensor_pb2, tensor_shape_pb2, types_pb2
 from permafrost.outcome import Problem
 
 LARGEST_GRAPH = (1 << 31) - 1
@@ -43,7 +43,7 @@ class Constant:
         return has_field(self.dtype) and self.dtype not in _NOT_CONTENT and prod(self.shape) > 1
 
 
-def frozen_bytes(graph_def, constants: dict[str, Constant]) -> int:
+def frozen_bytes(graph_def: GraphDef, constants: dict[str, Constant]) -> int:
     """The exact size of the file that `write` makes, where no constant holds typed values, in bytes.
 
     Raises Problem (too_large) over 2 GiB - 1, the most that a protocol buffer can be, naming the largest tensors.
@@ -67,7 +67,7 @@ def frozen_bytes(graph_def, constants: dict[str, Constant]) -> int:
     return total
 
 
-def write(path, graph_def, constants: dict[str, Constant], checkpoint) -> tuple[int, int]:
+def write(path: Any, graph_def: GraphDef, constants: dict[str, Constant], checkpoint: Any) -> tuple[int, int]:
     """Writes the frozen graph to `path`.
 
     Args:
@@ -80,7 +80,7 @@ def write(path, graph_def, constants: dict[str, Constant], checkpoint) -> tuple[
     checksum = size = 0
     with open(path, "wb", buffering=1 << 16) as file:
 
-        def put(data) -> None:
+        def put(data: Any) -> None:
             nonlocal checksum, size
             file.write(data)
             checksum = crc32c(data, checksum)
@@ -104,7 +104,7 @@ def _put_node(put: Callable[[bytes], None], node: bytes) -> None:
     put(b"\x0a" + varint(len(node)) + node)
 
 
-def _tail(graph_def) -> bytes:
+def _tail(graph_def: GraphDef) -> bytes:
     """The GraphDef's fields after its nodes: the function library and the versions."""
     tail = graph_pb2.GraphDef()
     if graph_def.HasField("library"):
@@ -131,14 +131,14 @@ def _framed(constant: Constant) -> tuple[bytes, int]:
     return head + content, len(head) + length
 
 
-def _empty_tensor(constant: Constant):
+def _empty_tensor(constant: Constant) -> Any:
     shape = tensor_shape_pb2.TensorShapeProto(
         dim=[tensor_shape_pb2.TensorShapeProto.Dim(size=size) for size in constant.shape]
     )
     return tensor_pb2.TensorProto(dtype=constant.dtype, tensor_shape=shape)
 
 
-def _small_constant(constant: Constant, checkpoint):
+def _small_constant(constant: Constant, checkpoint: Any) -> Any:
     """The Const of a variable whose values go to typed fields, as tensor_util.make_tensor_proto fills them."""
     node = node_def_pb2.NodeDef(name=constant.node, op="Const")
     node.attr["dtype"].type = constant.dtype

@@ -17,6 +17,7 @@ from permafrost.flow.sharing import COPYING
 from permafrost.freezer.readers import READERS, convert_reader, keeps_controls
 from permafrost.freezer.reads import Read, Reads, keeps_tensors
 from permafrost.graph.dtypes import DTYPES, QUANTIZED
+from permafrost.graph.protos import NodeDef
 from permafrost.graph.variable_ops import REF_WRITES, RESOURCE_WRITES, VARIABLE_OPS, resource_name
 from permafrost.outcome import Problem
 from permafrost.records import Repair
@@ -131,7 +132,7 @@ class _Settling:
         is_write = read.position == 0 and self._writes.get(read.node.name) == variable
         return read.node.name if is_write else write
 
-    def _last(self, node, variable: str, conditions: frozenset) -> str | None:
+    def _last(self, node: NodeDef, variable: str, conditions: frozenset) -> str | None:
         """The write whose value `node` finds under conditions, None where it finds what was restored."""
         order = self._order
         every = self._apart_from(self._of[variable] & ~self._bit(node.name), conditions)
@@ -157,7 +158,7 @@ class _Settling:
     def _bit(self, name: str) -> int:
         return self._order.set_of([name])
 
-    def _refuse(self, node, found: int, how: str) -> None:
+    def _refuse(self, node: NodeDef, found: int, how: str) -> None:
         names = " and ".join(repr(name) for name in list(self._order.names(found))[:2])
         raise Problem("unsupported_op", f"node {node.name!r} ({node.op}) reads what {names} {how}")
 
@@ -171,7 +172,7 @@ class _Settling:
             self._refuse(node, self._bit(last), "writes, by way of a cond, a loop or a function")
         self._redirected.append((read, last))
 
-    def _note_unordered(self, node, variable: str) -> None:
+    def _note_unordered(self, node: NodeDef, variable: str) -> None:
         order = self._order
         loose = self._of[variable] & ~order.possible[node.name] & ~order.following[node.name] & ~self._bit(node.name)
         loose = self._apart_from(loose, self._branches.of(node.name))
@@ -250,7 +251,7 @@ class _Settling:
         return "Identity" if branches.of(variable) <= branches.of(value, *own) else "IdentityN"
 
 
-def _computing(write) -> str:
+def _computing(write: NodeDef) -> str:
     """The op that computes what a write adds up or subtracts. Raises Problem (unsupported_op) where there is none."""
     dtype, op = DTYPES.get(_dtype(write)), _TWINS[write.op]
     if dtype and dtype.kind == QUANTIZED:
@@ -258,11 +259,11 @@ def _computing(write) -> str:
     return "AddV2" if op == "Add" and dtype and dtype.name in _UNSIGNED else op
 
 
-def _dtype(write) -> int:
+def _dtype(write: NodeDef) -> int:
     return write.attr["T" if write.op in REF_WRITES else "dtype"].type
 
 
-def _replace(body: Body, node, twin: str) -> None:
+def _replace(body: Body, node: NodeDef, twin: str) -> None:
     dtype, (variable, value) = _dtype(node), node.input[:2]
     inputs = {"NoOp": [], "Identity": [value], "IdentityN": [value, variable]}.get(twin, [variable, value])
     body.rewrite(node, twin, [*inputs, *controls(node)])

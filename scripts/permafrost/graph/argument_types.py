@@ -1,11 +1,14 @@
 """The DataTypes of a node's inputs and outputs, as the definition of its op gives them."""
 
+from typing import Any
+
 from permafrost.graph.dtypes import REFERENCE
+from permafrost.graph.protos import NodeDef, OpDef
 
 _MOST = 10_000
 
 
-def argument_types(node, definition, arguments) -> list[int] | None:
+def argument_types(node: NodeDef, definition: OpDef, arguments: Any) -> list[int] | None:
     """The DataType of each input or output of a NodeDef, in order; None where they cannot be told.
 
     Args:
@@ -14,7 +17,7 @@ def argument_types(node, definition, arguments) -> list[int] | None:
     """
     defaults = {attr.name: attr.default_value for attr in definition.attr}
 
-    def attribute(name: str):
+    def attribute(name: str) -> Any:
         return node.attr[name] if name in node.attr else defaults.get(name)
 
     types = []

@@ -2,6 +2,9 @@
 
 from collections import defaultdict
 from collections.abc import Iterable
+from typing import Any
+
+from permafrost.graph.protos import FunctionDef, FunctionDefLibrary, NodeDef
 
 # Op that calls functions -> (first input that is an argument, attribute of the arguments' dtypes, of the functions).
 CALLS = {
@@ -16,12 +19,12 @@ CALLS = {
 }
 
 
-def called_functions(node) -> list[str]:
+def called_functions(node: NodeDef) -> list[str]:
     """The names by which a NodeDef may call functions: in its attributes, however deep, or as its op."""
     return [node.op, *(name for attribute in node.attr.values() for name in functions_in(attribute))]
 
 
-def functions_in(value) -> list[str]:
+def functions_in(value: Any) -> list[str]:
     """Names of the functions in an AttrValue, those that are arguments of other functions included."""
     waiting = [value.func] if value.HasField("func") else list(value.list.func)
     names = []
@@ -33,7 +36,7 @@ def functions_in(value) -> list[str]:
     return names
 
 
-def implied_functions(function, gradients: dict[str, str]) -> list[str]:
+def implied_functions(function: FunctionDef, gradients: dict[str, str]) -> list[str]:
     """Names of the functions that a FunctionDef may call though no node of it names them.
 
     These are the defaults of its attributes, which nodes may call, and its gradient.
@@ -44,7 +47,7 @@ def implied_functions(function, gradients: dict[str, str]) -> list[str]:
     return [*defaults, *filter(None, [gradients.get(function.signature.name, "")])]
 
 
-def needed_functions(nodes: Iterable, library) -> list:
+def needed_functions(nodes: Iterable, library: FunctionDefLibrary) -> list:
     """The FunctionDefs of `library` that the NodeDefs `nodes` call, one by way of another too, in library order."""
     functions = {function.signature.name: function for function in library.function}
     gradients = {gradient.function_name: gradient.gradient_func for gradient in library.gradient}

@@ -4,6 +4,7 @@ From tensorflow/core/framework/types.proto and tensor.proto, and tensorflow/pyth
 """
 
 from dataclasses import dataclass
+from typing import Any
 
 from permafrost.graph.protos import types_pb2
 
@@ -110,7 +111,7 @@ def enum_name(number: int) -> str:
     return types_pb2.DataType.Name(number) if number in types_pb2.DataType.values() else f"DT_{number}"
 
 
-def numpy_dtype(name: str):
+def numpy_dtype(name: str) -> Any:
     """The numpy dtype of a name of a DType, or of numpy's own. Raises TypeError for one that numpy cannot hold."""
     import ml_dtypes  # noqa: F401 - tells numpy the names of narrow floats
     import numpy as np  # Only here, since it takes a third of the time in which freezing starts.

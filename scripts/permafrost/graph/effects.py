@@ -5,6 +5,7 @@ from collections.abc import Callable
 from typing import Any
 
 from permafrost.graph.calls import called_functions
+from permafrost.graph.protos import FunctionDefLibrary
 from permafrost.graph.variable_ops import VARIABLE_OPS
 
 # Stateful ops that leave nothing behind which another node could find. What writes to variables is looked at by itself.
@@ -28,7 +29,7 @@ def acts_by_itself(op: str, is_stateful: Callable[[str], bool]) -> bool:
     return op.startswith("Inplace") or (op not in _PASSIVE and not _RANDOM.match(op) and is_stateful(op))
 
 
-def acting(library, is_stateful: Callable[[str], bool]) -> Callable[[Any], bool]:
+def acting(library: FunctionDefLibrary, is_stateful: Callable[[str], bool]) -> Callable[[Any], bool]:
     """A function that tells of a NodeDef whether it does something, by itself or in a function that it calls.
 
     Args:

@@ -4,6 +4,8 @@ TensorFlow moves the data edges of a fed tensor to what is fed, and leaves its n
 placeholder (RewriteGraphForExecution in tensorflow/core/graph/subgraph.cc).
 """
 
+from typing import Any
+
 from permafrost.graph.calls import needed_functions
 from permafrost.graph.effects import acts_by_itself
 from permafrost.graph.index import GraphIndex
@@ -45,5 +47,5 @@ def _changes(op: str) -> bool:
     return is_write or acts_by_itself(op, lambda _: keeps_state(definition))
 
 
-def _is_handle(arg) -> bool:
+def _is_handle(arg: Any) -> bool:
     return arg.type == types_pb2.DT_RESOURCE or (arg.is_ref and arg.type == types_pb2.DT_STRING)

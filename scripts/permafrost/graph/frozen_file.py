@@ -7,7 +7,7 @@ https://protobuf.dev/programming-guides/encoding says.
 """
 
 from collections.abc import Iterator
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 import numpy as np
 from google.protobuf.message import DecodeError
@@ -15,6 +15,7 @@ from tensorflow.core.framework import graph_pb2, node_def_pb2
 from tensorflow.python.framework import tensor_util
 
 from permafrost.encoding import read_varint
+from permafrost.graph.protos import GraphDef, NodeDef
 
 _LARGE = 1 << 20  # bytes of a NodeDef
 _NODE = graph_pb2.GraphDef.NODE_FIELD_NUMBER
@@ -49,7 +50,7 @@ def read(path: str, variables: set[str] | None = None) -> tuple[graph_pb2.GraphD
     return graph_def, values
 
 
-def _without_content(node):
+def _without_content(node: NodeDef) -> GraphDef:
     """A copy, since a message whose field is cleared still holds the memory of it."""
     copy = node_def_pb2.NodeDef(name=node.name, op=node.op, input=node.input, device=node.device)
     for name, value in node.attr.items():
@@ -60,7 +61,7 @@ def _without_content(node):
     return copy
 
 
-def _value(name: str, tensor) -> np.ndarray:
+def _value(name: str, tensor: Any) -> np.ndarray:
     try:
         return tensor_util.MakeNdarray(tensor)
     except (ValueError, TypeError) as error:

@@ -4,6 +4,7 @@ All of them are read as a MetaGraphDef, which is what the rest works on. records
 """
 
 import os
+from typing import Any
 
 import msgspec
 from google.protobuf.message import DecodeError, Message
@@ -11,7 +12,7 @@ from msgspec import UNSET
 
 from permafrost.graph.graph_files import SAVED_MODEL_FILES
 from permafrost.graph.metagraph import checked, content_of, read_meta_graph
-from permafrost.graph.protos import graph_pb2, meta_graph_pb2, saved_model_pb2, saver_pb2
+from permafrost.graph.protos import MetaGraphDef, graph_pb2, meta_graph_pb2, saved_model_pb2, saver_pb2
 from permafrost.outcome import Problem
 from permafrost.records import Graph, ImportRecord, Source
 
@@ -52,7 +53,7 @@ def absolute(imported: ImportRecord) -> ImportRecord:
     )
 
 
-def read(graph: Graph):
+def read(graph: Graph) -> Any:
     """The MetaGraphDef of a graph.
 
     Raises Problem: unreadable, lfs_pointer, truncated, bad_meta_graph, tf2_checkpoint (an object-based SavedModel), or
@@ -75,7 +76,7 @@ def read(graph: Graph):
     return meta_graph
 
 
-def _tagged(graph: Graph):
+def _tagged(graph: Graph) -> MetaGraphDef:
     path = graph.path
     saved_model = _parsed(saved_model_pb2.SavedModel, content_of(path), path, not path.endswith("pbtxt"))
     sets = {tuple(sorted(m.meta_info_def.tags)): m for m in saved_model.meta_graphs}

@@ -5,6 +5,8 @@ from collections.abc import Callable, Iterable
 from functools import cached_property
 from typing import Any
 
+from permafrost.graph.protos import GraphDef, NodeDef
+
 _MERGES, _NEXT_ITERATIONS = ("Merge", "RefMerge"), ("NextIteration", "RefNextIteration")
 _MOST_DIGITS = 9  # TensorFlow counts outputs in 32 bits, and wraps around beyond them
 
@@ -21,7 +23,7 @@ def tensor_name(name: str) -> tuple[str, int]:
     return name, 0
 
 
-def data_inputs(node) -> list[tuple[str, int]]:
+def data_inputs(node: NodeDef) -> list[tuple[str, int]]:
     """The data inputs of a NodeDef as (node name, output index), in order."""
     return _data(node.input)
 
@@ -36,11 +38,11 @@ class GraphIndex:
     What a walk over the graph asks of each node is read once, into Python's own types: protocol buffers are slow.
     """
 
-    def __init__(self, graph_def):
+    def __init__(self, graph_def: GraphDef):
         self.graph_def = graph_def
         self.nodes = {node.name: node for node in graph_def.node}
 
-    def of(self, graph_def) -> "GraphIndex":
+    def of(self, graph_def: GraphDef) -> "GraphIndex":
         """The index of `graph_def`, which is this one where the GraphDef is its own."""
         return self if graph_def is self.graph_def else GraphIndex(graph_def)
 
@@ -94,12 +96,12 @@ class GraphIndex:
             used[name].add(output)
         return used
 
-    def inputs_of(self, node) -> list[tuple[str, int]]:
+    def inputs_of(self, node: NodeDef) -> list[tuple[str, int]]:
         """The data inputs of a NodeDef as (node name, output index), in order; not to be changed."""
         name = node.name
         return self.inputs[name] if self.nodes.get(name) is node else data_inputs(node)
 
-    def source_of(self, node, position: int):
+    def source_of(self, node: NodeDef, position: int) -> NodeDef | None:
         """The NodeDef whose output is the data input of `node` at `position`; None where there is none."""
         sources = self.inputs_of(node)
         return self.nodes.get(sources[position][0]) if position < len(sources) else None

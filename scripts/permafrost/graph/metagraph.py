@@ -7,11 +7,11 @@ from google.protobuf.message import DecodeError
 
 from permafrost.encoding import LFS_POINTER
 from permafrost.graph.graph_files import no_graph_of
-from permafrost.graph.protos import meta_graph_pb2
+from permafrost.graph.protos import MetaGraphDef, OpList, meta_graph_pb2
 from permafrost.outcome import Problem
 
 
-def read_meta_graph(path: str | Path):
+def read_meta_graph(path: str | Path) -> MetaGraphDef:
     """The MetaGraphDef in the file at `path`, which is a binary or a text protocol buffer.
 
     Raises Problem: unreadable, lfs_pointer, truncated (an empty file), or bad_meta_graph for anything that is not
@@ -43,7 +43,7 @@ def content_of(path: str | Path) -> bytes:
     return content
 
 
-def checked(meta_graph, path: str | Path):
+def checked(meta_graph: MetaGraphDef, path: str | Path) -> MetaGraphDef:
     """`meta_graph`, whose nodes all have a name of their own and an op; raises Problem (bad_meta_graph) otherwise."""
     names = set()
     for node in meta_graph.graph_def.node:
@@ -53,7 +53,7 @@ def checked(meta_graph, path: str | Path):
     return meta_graph
 
 
-def _parse_binary(content: bytes):
+def _parse_binary(content: bytes) -> MetaGraphDef | None:
     meta_graph = meta_graph_pb2.MetaGraphDef()
     try:
         meta_graph.ParseFromString(content)
@@ -62,7 +62,7 @@ def _parse_binary(content: bytes):
     return meta_graph if meta_graph.graph_def.node else None
 
 
-def _parse_text(content: bytes):
+def _parse_text(content: bytes) -> MetaGraphDef | None:
     # Parsing text takes seconds for large files, so a look at the first bytes comes before it.
     if not content.lstrip()[:1].isalpha() and not content.lstrip().startswith(b"#"):
         return None
@@ -76,7 +76,7 @@ def _parse_text(content: bytes):
     return meta_graph if meta_graph.graph_def.node else None
 
 
-def producer_ops(meta_graph):
+def producer_ops(meta_graph: MetaGraphDef) -> OpList | None:
     """The OpList of the TensorFlow that wrote a meta graph, for the ops in it; None where it is not there."""
     info = meta_graph.meta_info_def
     return info.stripped_op_list if info.HasField("stripped_op_list") else None

@@ -1,11 +1,13 @@
 """Whether a node is as its op's definition demands; files from strangers hold nodes that are not."""
 
+from typing import Any
+
 from permafrost.graph.dtypes import KNOWN
-from permafrost.graph.protos import types_pb2
+from permafrost.graph.protos import AttrValue, NodeDef, OpDef, types_pb2
 from permafrost.outcome import Problem
 
 
-def check(node, definition) -> None:
+def check(node: NodeDef, definition: OpDef) -> None:
     """Raises Problem (bad_meta_graph) where a NodeDef's data inputs or dtypes are not what its OpDef asks for.
 
     The number of inputs is counted as tensorflow/core/framework/node_def_util.cc does (InputTypesForNode); it stays
@@ -34,16 +36,16 @@ def check(node, definition) -> None:
         _refuse(node, f"has {found} inputs where {wanted} are needed")
 
 
-def _refuse(node, wrong: str) -> None:
+def _refuse(node: NodeDef, wrong: str) -> None:
     raise Problem("bad_meta_graph", f"node {node.name!r} ({node.op}) {wrong}")
 
 
-def output_count(node, definition) -> int:
+def output_count(node: NodeDef, definition: OpDef) -> int:
     """The number of outputs of a NodeDef."""
     return sum(_width(node, argument, definition) for argument in definition.output_arg)
 
 
-def output_dtype(node, definition, output: int) -> int:
+def output_dtype(node: NodeDef, definition: OpDef, output: int) -> int:
     """The DataType of an output that the node has; DT_INVALID (0) where the node does not tell it."""
     for argument in definition.output_arg:
         width = _width(node, argument, definition)
@@ -55,13 +57,13 @@ def output_dtype(node, definition, output: int) -> int:
     return types_pb2.DT_INVALID
 
 
-def _attribute(node, name: str, definition):
+def _attribute(node: NodeDef, name: str, definition: OpDef) -> AttrValue:
     if name in node.attr:
         return node.attr[name]
     return next(attribute.default_value for attribute in definition.attr if attribute.name == name)
 
 
-def _width(node, argument, definition) -> int:
+def _width(node: NodeDef, argument: Any, definition: OpDef) -> int:
     """The number of tensors that an argument of an op stands for."""
     if argument.number_attr:
         return max(0, _attribute(node, argument.number_attr, definition).i)

@@ -8,11 +8,11 @@ them so. The registry needs TensorFlow; applying what it says does not.
 import base64
 from collections.abc import Iterable
 
-from permafrost.graph.protos import types_pb2
+from permafrost.graph.protos import GraphDef, NodeDef, OpDef, OpList, types_pb2
 from permafrost.records import OpDefinition
 
 
-def registered(op: str):
+def registered(op: str) -> OpDef | None:
     """The OpDef of an op type, or None where this TensorFlow does not know it. Imports TensorFlow, and runs nothing."""
     from tensorflow.python.framework import op_def_registry
 
@@ -48,7 +48,7 @@ def look_up(ops: Iterable[str]) -> dict[str, OpDefinition]:
     return definitions
 
 
-def keeps_state(definition) -> bool:
+def keeps_state(definition: OpDef) -> bool:
     """Whether an op may change something that outlasts it, by its OpDef.
 
     The registry does not call those stateful that take a table, a queue, or an accumulator as TensorFlow did before it
@@ -58,7 +58,7 @@ def keeps_state(definition) -> bool:
     return definition.is_stateful or takes_handle
 
 
-def _references(definition) -> list[int | None] | None:
+def _references(definition: OpDef) -> list[int | None] | None:
     """The first data input that an op takes by reference, and the first after those; they follow each other."""
     positions = [position for position, arg in enumerate(definition.input_arg) if arg.is_ref]
     if not positions:
@@ -66,7 +66,7 @@ def _references(definition) -> list[int | None] | None:
     return [positions[0], None if definition.input_arg[positions[-1]].number_attr else positions[-1] + 1]
 
 
-def _handles(definition) -> list[int] | None:
+def _handles(definition: OpDef) -> list[int] | None:
     found = []
     for position, arg in enumerate(definition.input_arg):
         if arg.is_ref or arg.type == types_pb2.DT_RESOURCE:
@@ -76,7 +76,7 @@ def _handles(definition) -> list[int] | None:
     return found
 
 
-def apply(graph_def, definitions: dict[str, OpDefinition], producer_ops) -> None:
+def apply(graph_def: GraphDef, definitions: dict[str, OpDefinition], producer_ops: OpList | None) -> None:
     """Brings the nodes of `graph_def`, in place, to what TensorFlow's importer makes of them.
 
     Args:
@@ -96,7 +96,7 @@ def apply(graph_def, definitions: dict[str, OpDefinition], producer_ops) -> None
             _drop_unknown(node, set(definition.attrs), producers[node.op])
 
 
-def _drop_unknown(node, known: set[str], producer) -> None:
+def _drop_unknown(node: NodeDef, known: set[str], producer: OpDef) -> None:
     for attr in producer.attr:
         if (
             attr.name in node.attr

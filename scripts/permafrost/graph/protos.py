@@ -8,6 +8,7 @@ import importlib.util
 import sys
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 
 def _package_directory() -> Path:
@@ -17,7 +18,7 @@ def _package_directory() -> Path:
     return Path(spec.submodule_search_locations[0])
 
 
-def _load():
+def _load() -> tuple[Any, ...]:
     borrowed = "tensorflow" not in sys.modules
     if borrowed:
         directory = _package_directory()
@@ -27,8 +28,11 @@ def _load():
             sys.modules[name] = package
     try:
         from tensorflow.core.framework import (
+            attr_value_pb2,
+            function_pb2,
             graph_pb2,
             node_def_pb2,
+            op_def_pb2,
             tensor_pb2,
             tensor_shape_pb2,
             tensor_slice_pb2,
@@ -44,12 +48,19 @@ def _load():
                 if not hasattr(sys.modules[name], "DESCRIPTOR"):
                     del sys.modules[name]
     return (
-        graph_pb2, node_def_pb2, tensor_pb2, tensor_shape_pb2, tensor_slice_pb2, types_pb2, variable_pb2,
-        meta_graph_pb2, saved_model_pb2, saver_pb2, tensor_bundle_pb2, saved_tensor_slice_pb2,
+        attr_value_pb2, function_pb2, graph_pb2, node_def_pb2, op_def_pb2, tensor_pb2, tensor_shape_pb2,
+        tensor_slice_pb2, types_pb2, variable_pb2, meta_graph_pb2, saved_model_pb2, saver_pb2,
+        tensor_bundle_pb2, saved_tensor_slice_pb2,
     )  # fmt: skip
 
 
 (
-    graph_pb2, node_def_pb2, tensor_pb2, tensor_shape_pb2, tensor_slice_pb2, types_pb2, variable_pb2,
-    meta_graph_pb2, saved_model_pb2, saver_pb2, tensor_bundle_pb2, saved_tensor_slice_pb2,
+    attr_value_pb2, function_pb2, graph_pb2, node_def_pb2, op_def_pb2, tensor_pb2, tensor_shape_pb2,
+    tensor_slice_pb2, types_pb2, variable_pb2, meta_graph_pb2, saved_model_pb2, saver_pb2,
+    tensor_bundle_pb2, saved_tensor_slice_pb2,
 ) = _load()  # fmt: skip
+
+AttrValue = attr_value_pb2.AttrValue
+FunctionDef, FunctionDefLibrary = function_pb2.FunctionDef, function_pb2.FunctionDefLibrary
+GraphDef, MetaGraphDef = graph_pb2.GraphDef, meta_graph_pb2.MetaGraphDef
+NodeDef, OpDef, OpList = node_def_pb2.NodeDef, op_def_pb2.OpDef, op_def_pb2.OpList

@@ -6,7 +6,7 @@ from typing import Any
 
 from permafrost.graph.fed_controls import runs_though_fed
 from permafrost.graph.index import GraphIndex, tensor_name
-from permafrost.graph.protos import graph_pb2, node_def_pb2, types_pb2
+from permafrost.graph.protos import GraphDef, NodeDef, graph_pb2, node_def_pb2, types_pb2
 from permafrost.outcome import Problem
 
 PLACEHOLDERS = ("Placeholder", "PlaceholderV2", "PlaceholderWithDefault")
@@ -24,7 +24,7 @@ QUEUES = (
 )  # fmt: skip
 
 
-def colocated(node) -> list[str]:
+def colocated(node: NodeDef) -> list[str]:
     """The names of the nodes that a NodeDef's `_class` attribute binds it to."""
     if "_class" not in node.attr:
         return []
@@ -51,7 +51,7 @@ def table_initializers(index: GraphIndex, kept: set[str]) -> list[str]:
     ]
 
 
-def extract(index: GraphIndex, kept: set[str]):
+def extract(index: GraphIndex, kept: set[str]) -> GraphDef:
     """A GraphDef of copies of the nodes `kept`, in the order of the graph, with its library and versions."""
     graph_def = graph_pb2.GraphDef()
     graph_def.node.extend(node for node in index.graph_def.node if node.name in kept)
@@ -60,7 +60,7 @@ def extract(index: GraphIndex, kept: set[str]):
     return graph_def
 
 
-def drop_foreign_colocation(graph_def) -> list[str]:
+def drop_foreign_colocation(graph_def: GraphDef) -> list[str]:
     """Takes `_class` entries that name absent nodes out of `graph_def`; returns the names of the nodes changed."""
     names = {node.name for node in graph_def.node}
     changed = []
@@ -74,7 +74,7 @@ def drop_foreign_colocation(graph_def) -> list[str]:
     return changed
 
 
-def cut_inputs(graph_def, fed: list[str], outputs: list[str]):
+def cut_inputs(graph_def: GraphDef, fed: list[str], outputs: list[str]) -> Any:
     """A copy of `graph_def` in which the fed tensors that are no placeholders come from placeholders.
 
     Args:
@@ -139,7 +139,7 @@ def _unused(name: str, taken: set[str]) -> str:
     return candidate
 
 
-def _reconnected(node, replaced: dict, stand_ins: dict[str, str]):
+def _reconnected(node: NodeDef, replaced: dict, stand_ins: dict[str, str]) -> NodeDef:
     for position, text in enumerate(node.input):
         if text.startswith("^"):
             node.input[position] = "^" + stand_ins.get(text[1:], text[1:])
@@ -148,7 +148,7 @@ def _reconnected(node, replaced: dict, stand_ins: dict[str, str]):
     return node
 
 
-def _placeholder(index: GraphIndex, node_name: str, output: int, name: str):
+def _placeholder(index: GraphIndex, node_name: str, output: int, name: str) -> NodeDef:
     placeholder = node_def_pb2.NodeDef(name=name, op="Placeholder")
     placeholder.attr["dtype"].type = declared_dtype(index.nodes[node_name], output)
     shape = declared_shape(index, node_name, output)
@@ -170,7 +170,7 @@ _INT64 = {"Where"}
 _INDEX_SECOND = {"TopK", "TopKV2"}
 
 
-def declared_dtype(node, output: int) -> int:
+def declared_dtype(node: NodeDef, output: int) -> int:
     """The DataType of an output, from the attributes in which ops declare it. Raises Problem (bad_setting)."""
     if node.op in _BOOLEAN:
         return types_pb2.DT_BOOL

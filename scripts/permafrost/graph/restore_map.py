@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from google.protobuf.message import DecodeError
 
 from permafrost.graph.index import GraphIndex, tensor_name
-from permafrost.graph.protos import variable_pb2
+from permafrost.graph.protos import MetaGraphDef, NodeDef, variable_pb2
 from permafrost.graph.variable_ops import VARIABLE_OPS
 from permafrost.outcome import Problem
 
@@ -29,7 +29,7 @@ class Source:
     reshaped: bool = False
 
 
-def restore_map(meta_graph, index: GraphIndex) -> dict[str, Source]:
+def restore_map(meta_graph: MetaGraphDef, index: GraphIndex) -> dict[str, Source]:
     """Variable node name -> Source, for each variable that the meta graph's saver restores.
 
     A meta graph without a SaverDef gives an empty map. Raises Problem (bad_meta_graph) where the SaverDef names a
@@ -56,7 +56,7 @@ def restore_map(meta_graph, index: GraphIndex) -> dict[str, Source]:
     return sources
 
 
-def saved_slices(meta_graph) -> dict[str, Source]:
+def saved_slices(meta_graph: MetaGraphDef) -> dict[str, Source]:
     """Variable node name -> Source, for each variable that its graph's collection says is a part of a saved tensor.
 
     A Saver that is made for the graph goes by this, where another variable is restored by its name (op_list_to_dict in
@@ -82,7 +82,7 @@ def saved_slices(meta_graph) -> dict[str, Source]:
     return found
 
 
-def _variable_of(assign, index: GraphIndex) -> str | None:
+def _variable_of(assign: NodeDef, index: GraphIndex) -> str | None:
     inputs = index.inputs_of(assign)
     if not inputs:
         raise Problem("bad_meta_graph", f"node {assign.name!r} ({assign.op}) lacks its inputs")
@@ -102,7 +102,7 @@ def _upstream(index: GraphIndex, name: str, output: int, through: tuple[str, ...
     return name, output, passed
 
 
-def _source_of(assign, index: GraphIndex) -> Source | None:
+def _source_of(assign: NodeDef, index: GraphIndex) -> Source | None:
     inputs = index.inputs_of(assign)
     if len(inputs) < 2:
         raise Problem("bad_meta_graph", f"node {assign.name!r} ({assign.op}) lacks its inputs")
@@ -119,7 +119,7 @@ def _source_of(assign, index: GraphIndex) -> Source | None:
     return Source(key, start, extent, "Reshape" in passed)
 
 
-def _strings(index: GraphIndex, node, position: int) -> list[bytes]:
+def _strings(index: GraphIndex, node: NodeDef, position: int) -> list[bytes]:
     inputs = index.inputs_of(node)
     constant = None
     if position < len(inputs):

@@ -5,13 +5,14 @@ from collections.abc import Iterable
 import numpy as np
 
 from permafrost.graph.dtypes import BOOL, FLOAT, SIGNED, UNSIGNED, dtype_of, numpy_dtype
+from permafrost.graph.protos import NodeDef
 
 _MOST_ELEMENTS = (1 << 63) - 1
 _NUMBERS = (FLOAT, SIGNED, UNSIGNED, BOOL)
 _MOST_DIMENSIONS = 32  # of an array in every version of numpy
 
 
-def constant(node) -> np.ndarray | None:
+def constant(node: NodeDef) -> np.ndarray | None:
     """The value of a Const node of numbers or bools; None for other nodes, strings and values that make no sense."""
     if node is None or node.op != "Const":
         return None
@@ -60,7 +61,7 @@ def element_count(shape: Iterable[int] | None) -> int | None:
     return count
 
 
-def output_shape(node) -> tuple[int, ...] | None:
+def output_shape(node: NodeDef) -> tuple[int, ...] | None:
     """The shape of a node's first output as the meta graph tells it in `_output_shapes`; -1 is an unknown size.
 
     None where `node` is None, or the meta graph tells nothing or an unknown rank.

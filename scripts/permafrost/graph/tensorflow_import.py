@@ -6,17 +6,19 @@ tensorflow/core/common_runtime/eval_const_tensor.cc, InferShapesForFunction in s
 It never evaluates an op with state.
 """
 
+from typing import Any
+
 import tensorflow as tf
 from tensorflow.python.framework import op_def_registry
 
 from permafrost.graph.argument_types import argument_types
 from permafrost.graph.dtypes import REFERENCE
-from permafrost.graph.protos import node_def_pb2
+from permafrost.graph.protos import GraphDef, OpList, node_def_pb2
 from permafrost.graph.unsafe_ops import is_unsafe, unsafe_nodes
 from permafrost.outcome import Problem
 
 
-def import_to_run(graph_def, allowed: set[str], producer_ops=None) -> None:
+def import_to_run(graph_def: GraphDef, allowed: set[str], producer_ops: OpList | None = None) -> None:
     """Imports a graph of which nodes will be run into the default graph, under the names that they have.
 
     Args:
@@ -28,7 +30,7 @@ def import_to_run(graph_def, allowed: set[str], producer_ops=None) -> None:
     tf.import_graph_def(graph_def, name="", producer_op_list=producer_ops)
 
 
-def import_to_look_at(graph_def, producer_ops=None) -> None:
+def import_to_look_at(graph_def: GraphDef, producer_ops: OpList | None = None) -> None:
     """Imports a graph that will not be run into the default graph; its unsafe ops are not evaluated.
 
     What they take comes through an op with state, of the same dtypes and shapes. The graph must not be run.
@@ -43,7 +45,7 @@ def import_to_look_at(graph_def, producer_ops=None) -> None:
     tf.import_graph_def(graph_def, name="", producer_op_list=producer_ops)
 
 
-def evaluated_unsafe(graph_def, allowed: set[str]) -> list[tuple[str, str, str]]:
+def evaluated_unsafe(graph_def: GraphDef, allowed: set[str]) -> list[tuple[str, str, str]]:
     """As unsafe_ops.unsafe_nodes, for all that TensorFlow may evaluate while it imports the graph."""
     found = unsafe_nodes(graph_def, (node.name for node in graph_def.node), allowed)
     return [row for row in found if _may_be_evaluated(row[1])]
@@ -60,7 +62,7 @@ def refuse(unsafe: list[tuple[str, str, str]]) -> None:
         raise Problem("unsafe_op", f"node {name!r} ({op}) {reason}; it was not run")
 
 
-def _hide_constants(nodes, arguments, output: str = "") -> None:
+def _hide_constants(nodes: Any, arguments: Any, output: str = "") -> None:
     """Has each input of each unsafe op without state come from a Print, which has state.
 
     Args:
@@ -84,7 +86,7 @@ def _hide_constants(nodes, arguments, output: str = "") -> None:
                 node.input[position] = printed.name + output
 
 
-def _printed(name: str, source: str, dtype: int):
+def _printed(name: str, source: str, dtype: int) -> Any:
     node = node_def_pb2.NodeDef(name=name, op="Print", input=[source])
     node.attr["T"].type = dtype
     node.attr["U"].list.SetInParent()

@@ -8,6 +8,7 @@ from collections.abc import Iterable
 
 from permafrost.graph.calls import functions_in, implied_functions
 from permafrost.graph.index import GraphIndex, tensor_name
+from permafrost.graph.protos import GraphDef, NodeDef
 
 _GROUPS = {
     "reads files": """
@@ -136,7 +137,7 @@ def unsafe_to_run(
     return unsafe_nodes(index.graph_def, running, allowed)
 
 
-def unsafe_nodes(graph_def, names: Iterable[str], allowed: set[str]) -> list[tuple[str, str, str]]:
+def unsafe_nodes(graph_def: GraphDef, names: Iterable[str], allowed: set[str]) -> list[tuple[str, str, str]]:
     """The nodes that a run would execute and that are not safe, as (node name, op type, reason).
 
     Library functions are walked from the nodes that call them: by an attribute, however deep, by a list of them, or
@@ -150,7 +151,7 @@ def unsafe_nodes(graph_def, names: Iterable[str], allowed: set[str]) -> list[tup
     running = set(names)
     found, called = [], []
 
-    def look_at(node, prefix: str) -> None:
+    def look_at(node: NodeDef, prefix: str) -> None:
         if node.op not in allowed and is_unsafe(node):
             found.append((prefix + node.name, node.op, UNSAFE_OPS[node.op]))
         called.append(node.op)
@@ -171,7 +172,7 @@ def unsafe_nodes(graph_def, names: Iterable[str], allowed: set[str]) -> list[tup
     return found
 
 
-def is_unsafe(node) -> bool:
+def is_unsafe(node: NodeDef) -> bool:
     """Whether the op of a NodeDef is unsafe with the attributes that it has."""
     if node.op not in UNSAFE_OPS:
         return False

@@ -1,5 +1,7 @@
 """The ops that are variables, those that write to them, and what a variable's node says of it."""
 
+from permafrost.graph.protos import NodeDef
+
 VARIABLE_OPS = ("Variable", "VariableV2", "VarHandleOp")
 
 # Op that writes to a variable -> the op that computes what is in the variable then.
@@ -7,7 +9,7 @@ REF_WRITES = {"Assign": "Identity", "AssignAdd": "Add", "AssignSub": "Sub"}
 RESOURCE_WRITES = {"AssignVariableOp": "Identity", "AssignAddVariableOp": "Add", "AssignSubVariableOp": "Sub"}
 
 
-def resource_name(variable) -> tuple[bool, str, str]:
+def resource_name(variable: NodeDef) -> tuple[bool, str, str]:
     """What tells the memory of a variable's NodeDef: two nodes for which it is the same are one variable.
 
     Source: VariableV2's kernel takes its node's name where it has no shared_name, VarHandleOp's the shared_name alone
@@ -19,7 +21,7 @@ def resource_name(variable) -> tuple[bool, str, str]:
     return is_handle, container, name if is_handle else name or variable.name
 
 
-def static_shape(node) -> tuple[int, ...] | None:
+def static_shape(node: NodeDef) -> tuple[int, ...] | None:
     """A variable's or placeholder's `shape` attribute; unknown dimensions are -1, an unknown rank is None."""
     if "shape" not in node.attr or node.attr["shape"].shape.unknown_rank:
         return None

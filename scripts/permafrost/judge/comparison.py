@@ -94,7 +94,7 @@ def _unequal(a: np.ndarray, b: np.ndarray) -> int:
     return max(a.size, b.size) if a.shape != b.shape or a.dtype != b.dtype else int((~_same(a, b)).sum())
 
 
-def _count(test):
+def _count(test: Any) -> Any:
     def count(array: np.ndarray) -> int:
         values = _floats(array)
         return 0 if values is None else int(test(values).sum())

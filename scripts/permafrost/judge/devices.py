@@ -1,9 +1,12 @@
 """The devices of a graph's nodes: those that a frozen graph is to have, and none where it is run here."""
 
+from typing import Any
+
+from permafrost.graph.protos import GraphDef
 from permafrost.outcome import Problem
 
 
-def clear(graph_def) -> None:
+def clear(graph_def: GraphDef) -> None:
     """Takes the devices from all nodes, in functions too, in place.
 
     A session places nodes elsewhere that ask for a device which the machine lacks, if it is told to, but not those that
@@ -14,7 +17,7 @@ def clear(graph_def) -> None:
             node.device = ""
 
 
-def check(nodes: dict, frozen, are_cleared: bool) -> None:
+def check(nodes: dict, frozen: Any, are_cleared: bool) -> None:
     """Compares the devices of a frozen GraphDef's nodes with those of the meta graph's; functions keep theirs.
 
     Args:

@@ -6,6 +6,7 @@ The verdict does not depend on it; it may take long, or fail, in a process of it
 import tensorflow as tf
 
 from permafrost.graph.index import GraphIndex
+from permafrost.graph.protos import NodeDef
 from permafrost.graph.unsafe_ops import executed
 from permafrost.graph.variable_ops import VARIABLE_OPS
 from permafrost.judge import comparison
@@ -88,7 +89,7 @@ def _candidates(pair: Pair) -> list[str]:
     return tensors
 
 
-def _is_inside(index: GraphIndex, node, inside: set[str]) -> bool:
+def _is_inside(index: GraphIndex, node: NodeDef, inside: set[str]) -> bool:
     """Whether a node is on one side of a cond or in a loop, where it cannot be fetched."""
     sources = [source for source, _ in index.inputs_of(node)]
     if node.op in _MERGES:

@@ -2,6 +2,7 @@
 
 import itertools
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 
@@ -101,7 +102,7 @@ def _reversed(value: np.ndarray) -> np.ndarray:
     return value.reshape(-1)[::-1]
 
 
-def _filled(value: np.ndarray, element) -> np.ndarray:
+def _filled(value: np.ndarray, element: Any) -> np.ndarray:
     return np.full(value.shape, element, value.dtype)
 
 

@@ -4,6 +4,7 @@ import contextlib
 import itertools
 import time
 from collections.abc import Iterable, Iterator
+from typing import Any
 
 import numpy as np
 
@@ -173,7 +174,7 @@ class Pair:
     def _to_original(self, feed: dict) -> dict:
         return {self.graphs.names[name]: value for name, value in feed.items()}
 
-    def run_frozen(self, tensors: list[str], feed: dict, changed: tuple[str, np.ndarray] | None = None):
+    def run_frozen(self, tensors: list[str], feed: dict, changed: tuple[str, np.ndarray] | None = None) -> Any:
         """The frozen side on a feed, where `changed` (name, value) is given with another value for one variable."""
         named = {self.graphs.frozen_names[name]: value for name, value in feed.items()}
         return self.frozen.run_changed(tensors, named, *changed) if changed else self.frozen.run(tensors, named)

@@ -12,7 +12,7 @@ from permafrost.flow.body import PASSING, Body
 from permafrost.flow.branches import Branches
 from permafrost.flow.orders import FED, Order, first_in_cycle
 from permafrost.flow.sharing import COPYING, shares
-from permafrost.graph.protos import types_pb2
+from permafrost.graph.protos import GraphDef, types_pb2
 from permafrost.graph.variable_ops import REF_WRITES
 from permafrost.judge.structure.written_reads import find_takers, find_writers
 
@@ -38,7 +38,7 @@ class Ordered:
     writes: bool = False
 
 
-def reads_first(graph_def, running: set[str]) -> Ordered:
+def reads_first(graph_def: GraphDef, running: set[str]) -> Ordered:
     """Has each read of a variable that the same run writes, in no order with it, come before the write.
 
     Args:

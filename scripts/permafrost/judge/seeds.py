@@ -5,8 +5,10 @@ from functools import cache
 
 from tensorflow.python.framework import op_def_registry
 
+from permafrost.graph.protos import GraphDef
 
-def seed_random_ops(graph_def) -> int:
+
+def seed_random_ops(graph_def: GraphDef) -> int:
     """Gives each random op of `graph_def` an op seed made from its name, in place; returns the number of such ops.
 
     Ops in library functions count too. Their seeds follow from the node's name alone, not from the function's, since

@@ -2,11 +2,13 @@
 
 import contextlib
 from collections.abc import Generator, Iterator
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
 from tensorflow.core.protobuf import rewriter_config_pb2
 
+from permafrost.graph.protos import NodeDef
 from permafrost.outcome import Problem
 
 _v1 = tf.compat.v1
@@ -22,7 +24,7 @@ ENVIRONMENT = {
 }
 
 
-def array_of(value) -> np.ndarray:
+def array_of(value: Any) -> np.ndarray:
     """A value as an array of one and the same kind, whether a session or a TensorProto gives it.
 
     Strings are objects, and quantized integers, which TensorProtos give as records of one field, plain integers.
@@ -42,7 +44,7 @@ class RunFailed(Exception):
         self.cause = cause
 
 
-def _config(threads: int, is_plain: bool):
+def _config(threads: int, is_plain: bool) -> Any:
     if is_plain:
         return _v1.ConfigProto(device_count={"GPU": 0, "CPU": 1})
     config = _v1.ConfigProto(
@@ -82,7 +84,7 @@ def failing_as(cause: str, what: str) -> Iterator[None]:
         raise Problem(cause, f"{what}: {sentence(error)}") from error
 
 
-def _run(session, fetches: list, feed: dict, traced: dict) -> list:
+def _run(session: Any, fetches: list, feed: dict, traced: dict) -> list:
     try:
         return session.run(fetches, feed, **traced)
     except tf.errors.ResourceExhaustedError as error:
@@ -106,10 +108,10 @@ class Side:
         self.initializers = initializers
         self._assigns: dict[str, tuple] = {}
 
-    def _restore(self, session) -> None:
+    def _restore(self, session: Any) -> None:
         raise NotImplementedError
 
-    def _add_assign(self, node) -> None:
+    def _add_assign(self, node: NodeDef) -> None:
         """Adds ops that set the variable of a NodeDef."""
         tensor, dtype = self.graph.get_tensor_by_name(f"{node.name}:0"), tf.as_dtype(node.attr["dtype"].type)
         value = _v1.placeholder(dtype)
@@ -119,7 +121,7 @@ class Side:
             assign = tf.raw_ops.Assign(ref=tensor, value=value, validate_shape=False).op
         self._assigns[node.name] = (value, assign)
 
-    def _assign(self, session, name: str, array: np.ndarray) -> None:
+    def _assign(self, session: Any, name: str, array: np.ndarray) -> None:
         value, assign = self._assigns[name]
         session.run(assign, {value: array})
 
@@ -136,13 +138,13 @@ class Side:
             self._restore(session)
             yield session
 
-    def run(self, fetches: list[str], feed: dict[str, np.ndarray], **options) -> list[np.ndarray]:
+    def run(self, fetches: list[str], feed: dict[str, np.ndarray], **options: Any) -> list[np.ndarray]:
         """The values of the tensors `fetches` on `feed`, in a fresh session. Takes and raises what `runs` does."""
         with contextlib.closing(self.runs(fetches, feed, **options)) as runs:
             return next(runs)
 
     def runs(
-        self, fetches: list[str], feed: dict[str, np.ndarray], traced: dict | None = None, **options
+        self, fetches: list[str], feed: dict[str, np.ndarray], traced: dict | None = None, **options: Any
     ) -> Generator[list[np.ndarray]]:
         """The values of the tensors `fetches` on `feed`, again and again in one fresh session, as `restored` gives it.
 

@@ -15,6 +15,7 @@ from tensorflow.python.framework import tensor_util
 from permafrost.graph import frozen_file, pruning
 from permafrost.graph.index import GraphIndex, data_inputs, tensor_name
 from permafrost.graph.metagraph import producer_ops
+from permafrost.graph.protos import GraphDef, MetaGraphDef, NodeDef
 from permafrost.graph.tensorflow_import import import_to_run
 from permafrost.graph.unsafe_ops import executed
 from permafrost.graph.variable_ops import VARIABLE_OPS
@@ -36,8 +37,8 @@ class CheckpointSide(Side):
 
     def __init__(
         self,
-        graph_def,
-        meta_graph,
+        graph_def: GraphDef,
+        meta_graph: MetaGraphDef,
         imported: ImportRecord,
         tensors: list[str],
         variables: list[str],
@@ -90,13 +91,13 @@ class CheckpointSide(Side):
         has_default = name in index.nodes and index.nodes[name].op == "PlaceholderWithDefault"
         return running if has_default else running | pruning.needed(index, [name], with_colocated=False)
 
-    def _add_read(self, node) -> None:
+    def _add_read(self, node: NodeDef) -> None:
         tensor = self.graph.get_tensor_by_name(f"{node.name}:0")
         if node.op == "VarHandleOp":
             tensor = tf.raw_ops.ReadVariableOp(resource=tensor, dtype=tf.as_dtype(node.attr["dtype"].type))
         self._reads[node.name] = tensor
 
-    def _restore(self, session) -> None:
+    def _restore(self, session: Any) -> None:
         with failing_as("not_restorable", "TensorFlow cannot restore the checkpoint"):
             if self._restore_op:
                 session.run(self.graph.get_operation_by_name(self._restore_op), {self._filename: self._prefix})
@@ -108,7 +109,7 @@ class CheckpointSide(Side):
                     self._assign(session, name, value if box is None else value[_slices(box)])
 
     def runs(
-        self, fetches: list[str], feed: dict[str, np.ndarray], traced: dict | None = None, **options
+        self, fetches: list[str], feed: dict[str, np.ndarray], traced: dict | None = None, **options: Any
     ) -> Generator[list[np.ndarray]]:
         """As for each side; a fetch of a variable's handle gives the variable's value, which the frozen graph has."""
         reads = {f"{name}:0": tensor for name, tensor in self._reads.items()}
@@ -124,7 +125,7 @@ class CheckpointSide(Side):
         self.run(fetches, feed, traced={"options": options, "run_metadata": metadata})
         return {node.node_name for device in metadata.step_stats.dev_stats for node in device.node_stats}
 
-    def value(self, session, name: str) -> np.ndarray:
+    def value(self, session: Any, name: str) -> np.ndarray:
         """The value of the variable `name` in a restored session. Raises Problem (weights_differ) where it has none."""
         with failing_as("weights_differ", f"variable {name!r} gets no value from the checkpoint"):
             return array_of(session.run(self._reads[name]))
@@ -135,7 +136,7 @@ def _slices(box: list[list[int]]) -> tuple[slice, ...]:
     return tuple(slice(start, start + length) for start, length in zip(*box, strict=True))
 
 
-def _open_defaults(graph_def) -> None:
+def _open_defaults(graph_def: GraphDef) -> None:
     """Makes placeholders of those with a default that the graph lacks, in place."""
     names = {node.name for node in graph_def.node}
     for node in graph_def.node:
@@ -212,7 +213,7 @@ class FrozenSide(Side):
             import_to_run(file.graph_def, allowed)
 
     def runs(
-        self, fetches: list[str], feed: dict[str, np.ndarray], traced: dict | None = None, **options
+        self, fetches: list[str], feed: dict[str, np.ndarray], traced: dict | None = None, **options: Any
     ) -> Generator[list[np.ndarray]]:
         """As for each side, with the large weights fed as well, where `feed` has no other value for them."""
         large = {f"{name}:0": value for name, value in self._file.large.items()}
@@ -240,13 +241,13 @@ class FrozenSide(Side):
         finally:
             self._values[name] = before
 
-    def _restore(self, session) -> None:
+    def _restore(self, session: Any) -> None:
         with failing_as("not_importable", "its variables cannot be assigned"):
             for name, value in self._values.items():
                 self._assign(session, name, value)
 
 
-def _hold_open(node, value: np.ndarray) -> None:
+def _hold_open(node: NodeDef, value: np.ndarray) -> None:
     """Makes a placeholder of a Const whose value is fed."""
     dtype = node.attr["dtype"].type
     node.ClearField("attr")
@@ -255,7 +256,7 @@ def _hold_open(node, value: np.ndarray) -> None:
     node.attr["shape"].shape.CopyFrom(tf.TensorShape(value.shape).as_proto())
 
 
-def saver_nodes(meta_graph) -> tuple[str, str]:
+def saver_nodes(meta_graph: MetaGraphDef) -> tuple[str, str]:
     """The saver's restore op, a node, and the tensor that takes the file's name; both are empty without a saver.
 
     TensorFlow takes a tensor's name for either.

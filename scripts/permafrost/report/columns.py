@@ -25,7 +25,7 @@ class Column:
 
     type: ClassVar[str]
 
-    def of(self, row) -> object:
+    def of(self, row: Any) -> object:
         """The value of a row."""
         return row.get(self.name) if self.value is None else self.value(row)
 
@@ -33,7 +33,7 @@ class Column:
         """The column's cells for the values of all rows; empty where a value is not of the column's type."""
         return list(map(self._cell, values))
 
-    def _cell(self, value) -> str:
+    def _cell(self, value: Any) -> str:
         raise NotImplementedError
 
 
@@ -42,7 +42,7 @@ class Text(Column):
 
     type = TEXT
 
-    def _cell(self, value) -> str:
+    def _cell(self, value: Any) -> str:
         return csv_files.text(value)
 
 
@@ -51,7 +51,7 @@ class Integer(Column):
 
     type = INTEGER
 
-    def _cell(self, value) -> str:
+    def _cell(self, value: Any) -> str:
         return csv_files.text(csv_files.integer(value))
 
 
@@ -60,7 +60,7 @@ class Number(Column):
 
     type = NUMBER
 
-    def _cell(self, value) -> str:
+    def _cell(self, value: Any) -> str:
         return csv_files.text(csv_files.number(value))
 
 

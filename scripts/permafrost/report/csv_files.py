@@ -4,6 +4,7 @@ import csv
 import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import Any
 
 from permafrost.outcome import Problem
 from permafrost.whole_files import written_whole
@@ -14,7 +15,7 @@ _LONE_SURROGATES = re.compile("[\ud800-\udc7f\udd00-\udfff]")
 _LONGEST_CELL = 2**31 - 1  # characters; the csv module's own limit is 131,072
 
 
-def text(value) -> str:
+def text(value: Any) -> str:
     """`value` as one line of UTF-8: control characters and bytes that are not UTF-8 are percent-encoded.
 
     None is empty, and a list is its elements, joined by `; `. Anything else stays as it is, `=` at the start as well.
@@ -24,13 +25,13 @@ def text(value) -> str:
     return "" if value is None else printable(_LONE_SURROGATES.sub("\ufffd", str(value)))
 
 
-def integer(value) -> int | None:
+def integer(value: Any) -> int | None:
     """`value` where it is an integer of at most 64 bits, else None."""
     is_integer = isinstance(value, int) and not isinstance(value, bool)
     return value if is_integer and -(2**63) <= value < 2**63 else None
 
 
-def number(value) -> float | None:
+def number(value: Any) -> float | None:
     """`value` as a float where it is a number, infinite ones included, else None; NaN is none."""
     try:
         found = float(value) if isinstance(value, int | float) and not isinstance(value, bool) else None

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from permafrost.graph.calls import called_functions
 from permafrost.graph.index import GraphIndex
 from permafrost.graph.op_registry import registered
+from permafrost.graph.protos import GraphDef, NodeDef
 from permafrost.graph.stateful_ops import RANDOM
 from permafrost.graph.static import constant
 from permafrost.records import ImportRecord, Provenance, known
@@ -75,7 +76,7 @@ def of_repairs(provenance: Provenance) -> Iterator[dict]:
             yield finding(WARNING, "unordered_read", repair.node, advice)
 
 
-def of_strings(graph_def) -> Iterator[dict]:
+def of_strings(graph_def: GraphDef) -> Iterator[dict]:
     """Constants of the meta graph's graph that look like paths or addresses, which are somebody's own."""
     for node in graph_def.node:
         values = node.attr["value"].tensor.string_val if node.op == "Const" and "value" in node.attr else ()
@@ -89,7 +90,7 @@ def of_strings(graph_def) -> Iterator[dict]:
                 break
 
 
-def of_frozen(graph_def, switches: set[str]) -> Iterator[dict]:
+def of_frozen(graph_def: GraphDef, switches: set[str]) -> Iterator[dict]:
     """What is active in a frozen graph: random ops, batch statistics, training flags, and ops that are old or rare.
 
     Args:
@@ -110,7 +111,7 @@ def of_frozen(graph_def, switches: set[str]) -> Iterator[dict]:
     yield from _old_and_rare(nodes)
 
 
-def _replaceable(graph_def) -> Iterator[dict]:
+def _replaceable(graph_def: GraphDef) -> Iterator[dict]:
     """Calls of functions of which TensorFlow's optimiser may run another one in their place.
 
     Those are the ones with the same interface `api_implements` (function_api_info.cc and implementation_selector.cc in
@@ -148,7 +149,7 @@ def _old_and_rare(nodes: list) -> Iterator[dict]:
             yield finding(INFO, "rare_op", first[ops[0]], advice)
 
 
-def _depending(index: GraphIndex, node, switches: set[str], name: str, what: str) -> dict:
+def _depending(index: GraphIndex, node: NodeDef, switches: set[str], name: str, what: str) -> dict:
     """A finding about a node that may be switched off: by what is fed, or on one side of a cond."""
     near, waiting = {node.name} & index.nodes.keys(), [node.name]
     for _ in range(_HOPS):
@@ -165,16 +166,16 @@ def _depending(index: GraphIndex, node, switches: set[str], name: str, what: str
     return finding(WARNING, name, node.name, what)
 
 
-def _is_training(node) -> bool:
+def _is_training(node: NodeDef) -> bool:
     return node.attr["is_training"].b if "is_training" in node.attr else True
 
 
-def _over_batch(index: GraphIndex, node) -> bool:
+def _over_batch(index: GraphIndex, node: NodeDef) -> bool:
     axes = constant(index.source_of(node, 1))
     return axes is not None and 0 in axes.reshape(-1).tolist()
 
 
-def _flag(index: GraphIndex, node) -> str:
+def _flag(index: GraphIndex, node: NodeDef) -> str:
     """The constant true that decides a cond which has to do with training; empty where there is none."""
     source = index.source_of(node, 1 if node.op == "Switch" else 0)
     while source is not None and source.op == "Identity":

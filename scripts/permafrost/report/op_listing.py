@@ -7,12 +7,14 @@ from the protocol buffers alone.
 
 import sys
 import time
+from typing import Any
 
 import tensorflow as tf
 from tensorflow.python.framework import op_def_registry
 
 from permafrost.graph.argument_types import argument_types
 from permafrost.graph.dtypes import dtype_of
+from permafrost.graph.protos import GraphDef, NodeDef, OpDef, OpList
 from permafrost.graph.static import element_count
 from permafrost.graph.tensorflow_import import import_to_look_at
 from permafrost.graph.variable_ops import VARIABLE_OPS, static_shape
@@ -37,7 +39,7 @@ class Graph:
 
     stopped_by: Problem | None = None
 
-    def __init__(self, graph_def, producer_ops=None):
+    def __init__(self, graph_def: GraphDef, producer_ops: OpList | None = None):
         self.rows = [_stated(node) for node in graph_def.node]
         self.stated = _stated_outputs(graph_def, producer_ops)
         self.graph_def, self.producer_ops = graph_def, producer_ops
@@ -62,7 +64,7 @@ def list_ops(*graphs: Graph, settings: Limits = _DEFAULTS) -> list[list[dict]]:
     return listed
 
 
-def _stated_outputs(graph_def, producer_ops) -> list[dict[str, list[str]]]:
+def _stated_outputs(graph_def: GraphDef, producer_ops: OpList | None) -> list[dict[str, list[str]]]:
     """What the graph itself says of each node's outputs, column by column; simplifies the graph for the import."""
     definitions = _definitions(graph_def, producer_ops)
     types = [_output_types(node, definitions.get(node.op)) for node in graph_def.node]
@@ -74,7 +76,7 @@ def _stated_outputs(graph_def, producer_ops) -> list[dict[str, list[str]]]:
     ]
 
 
-def _import(graphs, settings: Limits, began: float) -> list[list[dict] | None]:
+def _import(graphs: Any, settings: Limits, began: float) -> list[list[dict] | None]:
     """What TensorFlow says of each node's outputs, graph by graph; None where it cannot import the graph."""
     try:
         return runner.run(_imported, graphs, returns=list, **runner.limits(limits.left(settings, began)))
@@ -89,18 +91,18 @@ def _import(graphs, settings: Limits, began: float) -> list[list[dict] | None]:
         return _left_out(graphs, error, cause)
 
 
-def _left_out(graphs, error: Exception, cause: str) -> list[list[dict] | None]:
+def _left_out(graphs: Any, error: Exception, cause: str) -> list[list[dict] | None]:
     print(f"TensorFlow cannot import the graph, so the tensors are not listed: {error}", file=sys.stderr)
     for graph in graphs:
         graph.stopped_by = error if cause in (*TRANSIENT, "memory") else None
     return [None] * len(graphs)
 
 
-def _imported(graphs) -> list[list[dict[str, list[str]]]]:
+def _imported(graphs: Any) -> list[list[dict[str, list[str]]]]:
     return [_imported_one(graph.graph_def, graph.producer_ops) for graph in graphs]
 
 
-def _imported_one(graph_def, producer_ops) -> list[dict[str, list[str]]]:
+def _imported_one(graph_def: GraphDef, producer_ops: OpList | None) -> list[dict[str, list[str]]]:
     """For each node what it says of its outputs, column by column. Raises as import_to_look_at does."""
     names = [node.name for node in graph_def.node]
     with tf.Graph().as_default() as graph:
@@ -116,7 +118,7 @@ def _imported_one(graph_def, producer_ops) -> list[dict[str, list[str]]]:
     ]
 
 
-def _stated(node) -> dict:
+def _stated(node: NodeDef) -> dict:
     """The columns that the NodeDef itself states."""
     return {
         "name": node.name,
@@ -128,7 +130,7 @@ def _stated(node) -> dict:
     }
 
 
-def _bytes_held(node) -> int | None:
+def _bytes_held(node: NodeDef) -> int | None:
     if node.op == "Const":
         tensor = node.attr["value"].tensor
         if tensor.string_val:
@@ -139,24 +141,24 @@ def _bytes_held(node) -> int | None:
     return None
 
 
-def _tensor_bytes(shape, dtype: int) -> int | None:
+def _tensor_bytes(shape: Any, dtype: int) -> int | None:
     """The bytes of a tensor of a shape, None where nobody can tell or there are more than 64 bits count."""
     count = element_count(shape)
     known = dtype_of(dtype)
     return integer(count * known.size) if known and known.size and count is not None else None
 
 
-def _definitions(graph_def, producer_ops) -> dict:
+def _definitions(graph_def: GraphDef, producer_ops: OpList | None) -> dict:
     """Op type -> its OpDef, TensorFlow's own before the producer's."""
     producers = {op.name: op for op in producer_ops.op} if producer_ops is not None else {}
     return {op: op_def_registry.get(op) or producers.get(op) for op in {node.op for node in graph_def.node}}
 
 
-def _output_types(node, definition) -> list[int] | None:
+def _output_types(node: NodeDef, definition: OpDef) -> list[int] | None:
     return argument_types(node, definition, definition.output_arg) if definition is not None else None
 
 
-def _output_shapes(node) -> list[str]:
+def _output_shapes(node: NodeDef) -> list[str]:
     if "_output_shapes" not in node.attr:
         return []
     return [
@@ -165,7 +167,7 @@ def _output_shapes(node) -> list[str]:
     ]
 
 
-def _simplify(graph_def, types: list[list[int] | None]) -> None:
+def _simplify(graph_def: GraphDef, types: list[list[int] | None]) -> None:
     """Takes from the graph what the import does not need or cannot have, in place."""
     for node, dtypes in zip(graph_def.node, types, strict=True):
         node.device = ""
@@ -200,5 +202,5 @@ def _shape_text(shape: list[int | None] | None) -> str:
     return "[" + ", ".join("?" if size is None or size < 0 else str(size) for size in shape) + "]"
 
 
-def _joined(texts) -> str:
+def _joined(texts: Any) -> str:
     return "; ".join(texts)

@@ -1,5 +1,7 @@
 """A config file that says what was found: for each model its outputs and inputs, and what else could be chosen."""
 
+from typing import Any
+
 import yaml
 
 from permafrost.outcome import OK
@@ -56,7 +58,7 @@ def _model(model: str, record: ImportRecord) -> list[str]:
     return lines
 
 
-def setting(spec: dict):
+def setting(spec: dict) -> Any:
     """What config.yaml says to feed an input as its description does; None for one that stays at its default.
 
     Kinds that no setting can name, such as words or the parts of a sparse tensor, are found again from their shape.
@@ -77,11 +79,11 @@ def setting(spec: dict):
     return given
 
 
-def _input(name: str, found, why: str) -> str:
+def _input(name: str, found: Any, why: str) -> str:
     return f"{_scalar(name)}: {_scalar(found)}{_comment(why)}"
 
 
-def _scalar(value) -> str:
+def _scalar(value: Any) -> str:
     """A value as YAML on one line."""
     text = yaml.safe_dump(value, default_flow_style=True, width=float("inf"), allow_unicode=False)
     return text.removesuffix("\n").removesuffix("\n...")

@@ -1,8 +1,10 @@
 """What may make a graph another function each time: ops with a memory or a clock, and a restore that computes."""
 
 from collections.abc import Iterator
+from typing import Any
 
 from permafrost.graph.index import GraphIndex, tensor_name
+from permafrost.graph.protos import GraphDef, MetaGraphDef, NodeDef
 from permafrost.graph.stateful_ops import changes_by_itself
 from permafrost.report.graph_findings import finding
 from permafrost.report.tables.findings import WARNING
@@ -12,7 +14,7 @@ _PLAIN = ("Identity", "Reshape", "Cast")
 _ASSIGNS = ("Assign", "AssignVariableOp")
 
 
-def of_frozen(graph_def) -> Iterator[dict]:
+def of_frozen(graph_def: GraphDef) -> Iterator[dict]:
     """The nodes of a frozen graph, and of its functions, that may give something else in another run."""
     nodes = [*graph_def.node, *(node for function in graph_def.library.function for node in function.node_def)]
     for node in nodes:
@@ -20,7 +22,7 @@ def of_frozen(graph_def) -> Iterator[dict]:
             yield finding(WARNING, "stateful_op", node.name, f"{node.op} may give something else in another run")
 
 
-def of_restore(meta_graph) -> Iterator[dict]:
+def of_restore(meta_graph: MetaGraphDef) -> Iterator[dict]:
     """Where a restore computes: an Assign that is not given a tensor of the checkpoint, but for its shape and dtype."""
     restore_op = tensor_name(meta_graph.saver_def.restore_op_name)[0] if meta_graph.saver_def.restore_op_name else ""
     index = GraphIndex(meta_graph.graph_def)
@@ -34,7 +36,7 @@ def of_restore(meta_graph) -> Iterator[dict]:
             yield finding(WARNING, "computed_restore", source.name, f"{advice} than the checkpoint's values, or not")
 
 
-def _source(index: GraphIndex, assign):
+def _source(index: GraphIndex, assign: NodeDef) -> Any:
     """The node from which an Assign takes its value, before all that keeps values as they are."""
     node = index.source_of(assign, 1)
     for _ in range(len(index.nodes)):

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 
@@ -17,7 +18,7 @@ _MOMENTS = ("/Adam", "/Momentum")  # slots that are zero as long as a variable h
 _NAME_OF_FLAG = re.compile(r"is_?training|train(ing)?_(mode|phase)|learning_phase", re.IGNORECASE)
 
 
-def of_weights(variables: list[Variable], weights: str, checkpoint) -> Iterator[dict]:
+def of_weights(variables: list[Variable], weights: str, checkpoint: Any) -> Iterator[dict]:
     """Findings for the variables that the checkpoint has values for; each tensor is read once, and let go.
 
     Args:
@@ -67,7 +68,7 @@ def _of_values(row: Variable, values: np.ndarray, is_slot: bool) -> Iterator[dic
         yield finding(WARNING, "zero_weights", row.variable, "all values are 0; the layer gives the same for any input")
 
 
-def _of_slots(rows: list[Variable], checkpoint, is_zero: dict[str, bool]) -> Iterator[dict]:
+def _of_slots(rows: list[Variable], checkpoint: Any, is_zero: dict[str, bool]) -> Iterator[dict]:
     """Variables whose optimizer slots are all zero, where those of others are not; `is_zero`: of keys read before."""
     for slot in _MOMENTS:
         slots = {row.variable: row.key + slot for row in rows if row.key + slot in checkpoint.tensors}
@@ -84,7 +85,7 @@ def _of_slots(rows: list[Variable], checkpoint, is_zero: dict[str, bool]) -> Ite
                 yield finding(INFO, "never_trained", variable, advice)
 
 
-def _values(checkpoint, key: str) -> np.ndarray | None:
+def _values(checkpoint: Any, key: str) -> np.ndarray | None:
     tensor = checkpoint.tensors[key]
     try:
         dtype = numpy_dtype(dtype_name(tensor.dtype))

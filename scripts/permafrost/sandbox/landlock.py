@@ -9,6 +9,7 @@ import ctypes
 import os
 import stat
 from collections.abc import Iterable
+from typing import Any
 
 _CREATE_RULESET, _ADD_RULE, _RESTRICT_SELF = 444, 445, 446
 _CREATE_RULESET_VERSION, _RULE_PATH_BENEATH = 1, 1
@@ -97,7 +98,7 @@ def _allow(ruleset: int, path: str, actions: int) -> None:
     os.close(parent)
 
 
-def _call(number: int, *arguments) -> int:
+def _call(number: int, *arguments: Any) -> int:
     result = _libc.syscall(number, *arguments)
     if result < 0:
         error = ctypes.get_errno()

@@ -11,7 +11,7 @@ import signal
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from msgspec.structs import replace
 
@@ -31,7 +31,7 @@ _GRACE = 5  # s to clean up in, before the work is interrupted again
 _SLACK = 256 * _MIB
 
 
-def held(settings: Limits, work: Callable[..., T], *args) -> T:
+def held(settings: Limits, work: Callable[..., T], *args: Any) -> T:
     """Gives work(*args), run in this process, and stops it where it takes more than the settings allow.
 
     It is stopped by a signal, between two steps of Python, so this must be called in the main thread; children that
@@ -97,7 +97,7 @@ class _Watch:
             signal.signal(signal.SIGALRM, self._handler)
             resource.setrlimit(resource.RLIMIT_DATA, self._limits)
 
-    def _look(self, *_) -> None:
+    def _look(self, *_: Any) -> None:
         now = time.monotonic()
         if not self._active or now < self._not_before:
             return

@@ -62,7 +62,7 @@ def limits(settings: Limits, share: float = 1) -> dict[str, Any]:
 
 def run(
     work: Callable,
-    *args,
+    *args: Any,
     seconds: float,
     memory_mb: int,
     file_mb: int = 64,
@@ -235,7 +235,7 @@ class _Child:
 class _Log:
     """Passes on what the child prints to stderr, up to a limit, and remembers the end of it."""
 
-    def __init__(self):
+    def __init__(self) -> None:
         self._decode = codecs.getincrementaldecoder("utf-8")("replace").decode
         self._passed_on = 0
         self._cut = 0
@@ -386,7 +386,7 @@ def _answer(work: Callable, args: tuple) -> bytes:
     return answer
 
 
-def _encoded(kind: str, value) -> bytes:
+def _encoded(kind: str, value: Any) -> bytes:
     return json.dumps({kind: value}, default=msgspec.to_builtins).encode("ascii")
 
 

@@ -8,6 +8,7 @@ assign_moving_average in tensorflow/python/training/moving_averages.py.
 from typing import Any
 
 from permafrost.graph.index import GraphIndex
+from permafrost.graph.protos import NodeDef
 from permafrost.graph.variable_ops import VARIABLE_OPS
 from permafrost.outcome import Problem
 from permafrost.records import Variable
@@ -61,7 +62,7 @@ def _kept_averages(index: GraphIndex, by_name: dict) -> dict[str, list[str]]:
     return kept
 
 
-def _averaged(index: GraphIndex, update) -> tuple[str, str] | None:
+def _averaged(index: GraphIndex, update: NodeDef) -> tuple[str, str] | None:
     """(average, variable) where a node does average -= (average - variable) * rate; else None."""
     average = _variable(index, update, 0)
     product = index.source_of(update, 1)
@@ -75,7 +76,7 @@ def _averaged(index: GraphIndex, update) -> tuple[str, str] | None:
     return None
 
 
-def _variable(index: GraphIndex, node, position: int) -> str | None:
+def _variable(index: GraphIndex, node: NodeDef, position: int) -> str | None:
     """The variable that a node takes at `position`, itself or what was read of it."""
     source = index.source_of(node, position)
     for _ in range(len(index.nodes)):

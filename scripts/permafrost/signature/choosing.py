@@ -5,10 +5,12 @@ are left out where others can.
 """
 
 from collections.abc import Callable
+from typing import Any
 
 from permafrost.graph import node_checks, op_registry, pruning
 from permafrost.graph.calls import CALLS, needed_functions, recursive_function
 from permafrost.graph.index import GraphIndex, data_inputs, missing_input, node_in_cycle, tensor_name
+from permafrost.graph.protos import MetaGraphDef, NodeDef
 from permafrost.outcome import Problem
 from permafrost.records import ImportRecord, OpDefinition, Settings, Variable
 from permafrost.signature import inputs, outputs
@@ -18,7 +20,7 @@ _LONGEST_NAME = 100  # characters of one that a message shows
 
 
 def choose(
-    meta_graph,
+    meta_graph: MetaGraphDef,
     index: GraphIndex,
     variables: list[Variable],
     settings: Settings,
@@ -81,7 +83,12 @@ class _Between:
     """A graph with the inputs that the settings describe, and what lies between them and any outputs."""
 
     def __init__(
-        self, meta_graph, index: GraphIndex, variables: list[Variable], configured_inputs: dict, run_before: set[str]
+        self,
+        meta_graph: MetaGraphDef,
+        index: GraphIndex,
+        variables: list[Variable],
+        configured_inputs: dict,
+        run_before: set[str],
     ):
         self._meta_graph, self._index = meta_graph, index
         self._configured = configured_inputs
@@ -141,7 +148,7 @@ def _checked_definitions(cut_index: GraphIndex, chosen: list[str]) -> dict[str, 
     return definitions
 
 
-def _check_nodes(where: str, nodes, functions: dict) -> None:
+def _check_nodes(where: str, nodes: Any, functions: dict) -> None:
     """Raises Problem (unknown_op, bad_meta_graph) for nodes that this TensorFlow could not import."""
     for node in nodes:
         definition = op_registry.registered(node.op)
@@ -152,7 +159,7 @@ def _check_nodes(where: str, nodes, functions: dict) -> None:
             raise Problem("unknown_op", f"node {where + node.name!r} has op {node.op}, which this TensorFlow lacks")
 
 
-def _check_calls(node, functions: dict) -> None:
+def _check_calls(node: NodeDef, functions: dict) -> None:
     """Raises Problem (bad_meta_graph) where the graph lacks a function that a node calls, or it takes other inputs."""
     if node.op not in CALLS:
         return
@@ -171,7 +178,7 @@ def _check_calls(node, functions: dict) -> None:
                 )
 
 
-def _check_kernels(nodes) -> None:
+def _check_kernels(nodes: Any) -> None:
     """Raises Problem (unsupported_op) for an op that TensorFlow knows but cannot run here, on a CPU."""
     from tensorflow.python.framework import kernels
 
@@ -184,7 +191,7 @@ def _check_kernels(nodes) -> None:
             )
 
 
-def _check_sources(index: GraphIndex, nodes) -> None:
+def _check_sources(index: GraphIndex, nodes: Any) -> None:
     """Raises Problem (bad_meta_graph) where one of `nodes` takes an output that its source does not have."""
     for node in nodes:
         for name, output in index.inputs_of(node):

@@ -4,6 +4,7 @@ import hashlib
 import zipfile
 import zlib
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -108,7 +109,7 @@ def _from_value(name: str, spec: dict, dtype: np.dtype, shape: tuple[int, ...]) 
     return np.asarray(array)
 
 
-def _as_bytes(value) -> bytes:
+def _as_bytes(value: Any) -> bytes:
     return value if isinstance(value, bytes) else str(value).encode()
 
 

@@ -7,7 +7,7 @@ from permafrost import recording
 from permafrost.graph import frozen_file, pruning
 from permafrost.graph.index import GraphIndex, tensor_name
 from permafrost.graph.op_registry import registered
-from permafrost.graph.protos import types_pb2
+from permafrost.graph.protos import MetaGraphDef, NodeDef, types_pb2
 from permafrost.graph.pruning import PLACEHOLDERS, TABLE_INITIALIZERS
 from permafrost.outcome import Problem
 from permafrost.records import ForeignProvenance, ImportRecord, Settings
@@ -67,7 +67,7 @@ def settings_for(path: str, index: GraphIndex, meta: GraphIndex, settings: Setti
     return replace(settings, outputs=outputs, inputs=inputs)
 
 
-def _has_value(node) -> bool:
+def _has_value(node: NodeDef) -> bool:
     """Whether a node may be an output: it has one, which is no handle. One of an unknown op may."""
     definition = registered(node.op)
     if node.op in _NO_OUTPUTS or definition is None:
@@ -79,7 +79,7 @@ def _shape(index: GraphIndex, name: str) -> list[int | None]:
     return [None if size < 0 else size for size in pruning.declared_shape(index, name, 0) or ()]
 
 
-def provenance(index: GraphIndex, meta_graph, imported: ImportRecord) -> ForeignProvenance:
+def provenance(index: GraphIndex, meta_graph: MetaGraphDef, imported: ImportRecord) -> ForeignProvenance:
     """What the judge has to know of the file, as a freezer's provenance would say it.
 
     Args:

@@ -6,6 +6,7 @@ from math import prod
 from permafrost.graph import pruning
 from permafrost.graph.dtypes import KNOWN, enum_name
 from permafrost.graph.index import GraphIndex
+from permafrost.graph.protos import MetaGraphDef, NodeDef
 from permafrost.graph.restore_map import Source, restore_map, saved_slices
 from permafrost.graph.variable_ops import VARIABLE_OPS, static_shape
 from permafrost.outcome import Problem
@@ -13,7 +14,7 @@ from permafrost.records import ImportRecord, Variable
 from permafrost.signature import averages
 
 
-def describe_graph(meta_graph, record: ImportRecord) -> None:
+def describe_graph(meta_graph: MetaGraphDef, record: ImportRecord) -> None:
     """Says in `record` what of a meta graph needs no checkpoint: who wrote it, and its nodes by op type."""
     graph_def = meta_graph.graph_def
     record.tensorflow_version = meta_graph.meta_info_def.tensorflow_version
@@ -24,7 +25,7 @@ def describe_graph(meta_graph, record: ImportRecord) -> None:
 
 
 def describe_variables(
-    path: str, meta_graph, index: GraphIndex, tensors: dict, weights: str, is_named: bool = False
+    path: str, meta_graph: MetaGraphDef, index: GraphIndex, tensors: dict, weights: str, is_named: bool = False
 ) -> list[Variable]:
     """The variable nodes of a meta graph.
 
@@ -79,7 +80,7 @@ def _some(names: list[str]) -> str:
     return ", ".join(names[:5]) + (", ..." if len(names) > 5 else "") if names else "none"
 
 
-def _variable(node, source: Source | None, tensors: dict) -> Variable:
+def _variable(node: NodeDef, source: Source | None, tensors: dict) -> Variable:
     dtype = node.attr["dtype"].type
     if dtype and dtype not in KNOWN:
         raise Problem("bad_meta_graph", f"variable {node.name!r} has the unknown dtype number {dtype}")

@@ -12,6 +12,7 @@ from typing import Any
 from permafrost.graph.dtypes import dtype_name
 from permafrost.graph.feed_points import feed_points, needed, nodes_between
 from permafrost.graph.index import GraphIndex, tensor_name
+from permafrost.graph.protos import NodeDef
 from permafrost.graph.pruning import PLACEHOLDERS, declared_dtype, declared_shape
 from permafrost.graph.static import constant, element_count, output_shape
 from permafrost.outcome import Problem, maybe_meant
@@ -71,7 +72,7 @@ def describe(
     return specs
 
 
-def _configured(point: tuple[str, int], setting, guess: dict) -> dict:
+def _configured(point: tuple[str, int], setting: Any, guess: dict) -> dict:
     base = {"dtype": guess["dtype"], "shape": guess["shape"], "why": "from the settings"}
     if not isinstance(setting, dict):
         return base | {"shape": None, "kind": "value", "value": setting}
@@ -143,7 +144,7 @@ class _Uses:
                 return spec | {"kind": "value", "value": 0.0, "why": "a rate: 0"}
         return spec | {"kind": "uniform", "low": 0.0, "high": 1.0, "why": "floats from 0 to 1" + shape_why}
 
-    def _open(self, node, output: int) -> list[int] | str:
+    def _open(self, node: NodeDef, output: int) -> list[int] | str:
         """What the graph leaves open of a shape beside the batch: dimensions, or `rank` where it declares nothing."""
         declared = self._declared_here(node, output)
         return "rank" if declared is None else [at for at, size in enumerate(declared) if size < 0 and at > 0]
@@ -167,7 +168,7 @@ class _Uses:
                 yield node, position
                 waiting.extend((node.name, further) for further in hands_on(node, position))
 
-    def _hands_on_values(self, node, position: int) -> set[int]:
+    def _hands_on_values(self, node: NodeDef, position: int) -> set[int]:
         keeps = node.op in _VALUE_KEEPING and not (node.op == "Reshape" and position == 1)
         return self.index.used_outputs(node.name) if keeps else set()
 
@@ -188,7 +189,7 @@ class _Uses:
             return {"kind": "integers", "low": 1, "high": 2, "why": "a batch size: 1"}
         return {"kind": "integers", "low": 0, "high": 2, "why": f"0 or 1{shape_why}"}
 
-    def _bound(self, node, position: int) -> int | None:
+    def _bound(self, node: NodeDef, position: int) -> int | None:
         """The number of values that an op takes from 0 on at one of its inputs, None where it sets no bound."""
         if (node.op in ("Gather", "ResourceGather") and position == 1) or (node.op == "GatherV2" and position == 1):
             rows = self.weight_shape(self.index.source_of(node, 0))
@@ -203,7 +204,7 @@ class _Uses:
             return logits[-1] if logits and logits[-1] > 0 else None
         return None
 
-    def weight_shape(self, node) -> list[int] | None:
+    def weight_shape(self, node: NodeDef) -> list[int] | None:
         """The shape of the weight that a NodeDef reads, seen through the ops that read it."""
         for _ in range(8):
             if node is None:
@@ -233,7 +234,7 @@ class _Uses:
             return merged, why if merged != known else ""
         return known, ""
 
-    def _declared_here(self, node, output: int) -> tuple[int, ...] | None:
+    def _declared_here(self, node: NodeDef, output: int) -> tuple[int, ...] | None:
         shape = declared_shape(self.index, node.name, output)
         if node.op not in PLACEHOLDERS or "shape" not in node.attr:
             return shape
@@ -247,7 +248,7 @@ class _Uses:
     def _inferred(self, name: str, output: int) -> tuple[list[int | None] | None, str]:
         """Walks along ops that keep the shape, to one that fixes it."""
 
-        def hands_on(node, position: int) -> tuple[int, ...]:
+        def hands_on(node: NodeDef, position: int) -> tuple[int, ...]:
             pair = node.op in _SHAPE_KEEPING_PAIRS and self._is_small(self.index.source_of(node, 1 - position))
             return (0,) if node.op in _SHAPE_KEEPING or pair else ()
 
@@ -257,11 +258,11 @@ class _Uses:
                 return shape, f"; shape from {node.name} ({node.op})"
         return None, ""
 
-    def _is_small(self, node) -> bool:
+    def _is_small(self, node: NodeDef) -> bool:
         value = constant(node)
         return value is not None and value.ndim < 2
 
-    def _fixed_by(self, node, position: int) -> list[int | None] | None:
+    def _fixed_by(self, node: NodeDef, position: int) -> list[int | None] | None:
         weight = self.weight_shape(self.index.source_of(node, 1)) if position == 0 else None
         if node.op == "MatMul" and weight and len(weight) == 2:
             return [None, weight[1] if node.attr["transpose_b"].b else weight[0]]

@@ -12,7 +12,7 @@ from permafrost.graph import node_checks
 from permafrost.graph.dtypes import dtype_name
 from permafrost.graph.index import GraphIndex, tensor_name
 from permafrost.graph.op_registry import registered
-from permafrost.graph.protos import types_pb2
+from permafrost.graph.protos import MetaGraphDef, NodeDef, types_pb2
 from permafrost.graph.variable_ops import VARIABLE_OPS
 from permafrost.outcome import Problem, maybe_meant
 from permafrost.records import Ranked
@@ -39,7 +39,7 @@ class Choice:
     ranking: list[Ranked] = field(default_factory=list)
 
 
-def choose(meta_graph, index: GraphIndex, variables: set[str], configured: list[str] | None) -> Choice:
+def choose(meta_graph: MetaGraphDef, index: GraphIndex, variables: set[str], configured: list[str] | None) -> Choice:
     """The outputs to freeze.
 
     Args:
@@ -76,7 +76,7 @@ def _known(name: str, index: GraphIndex) -> str:
     return f"{node}:{output}" if output else node
 
 
-def _not_fetchable(node, output: int) -> str:
+def _not_fetchable(node: NodeDef, output: int) -> str:
     """Why a tensor has no value to fetch; empty where it has one. A variable stands for its value."""
     definition = registered(node.op)
     if definition is None:
@@ -90,7 +90,7 @@ def _not_fetchable(node, output: int) -> str:
     return ""
 
 
-def _signature_outputs(meta_graph, index: GraphIndex) -> Choice | None:
+def _signature_outputs(meta_graph: MetaGraphDef, index: GraphIndex) -> Choice | None:
     outputs, keys = [], []
     for key in sorted(meta_graph.signature_def):
         named = [tensor_name(info.name) for _, info in sorted(meta_graph.signature_def[key].outputs.items())]
@@ -205,7 +205,7 @@ def _taken_apart(forward: Forward, name: str, ends: set[str]) -> set[str]:
     return {node.name}
 
 
-def _has_own_name(node) -> bool:
+def _has_own_name(node: NodeDef) -> bool:
     """Whether the program named a node, so that its name is not that of its op."""
     leaf = re.sub(r"_\d+$", "", node.name.rpartition("/")[2]).lower()
     return leaf != node.op.lower() and not INTERNAL.search(node.name) and not re.search(r"softmax|sigmoid|max$", leaf)
@@ -301,7 +301,7 @@ def _decide(index: GraphIndex, entries: list[_Candidate]) -> None:
             entry.reasons.append("the same is there without random ops")
 
 
-def _tensors(node) -> list[str]:
+def _tensors(node: NodeDef) -> list[str]:
     """The tensors of a node that make up its result."""
     count = 1
     if node.op in ("TopK", "TopKV2"):

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 
 from permafrost.graph.index import GraphIndex, tensor_name
 from permafrost.graph.op_registry import registered
+from permafrost.graph.protos import NodeDef
 
 _PARTS = ("indices", "values", "shape")
 # On the way from a part to the op: ops that hand on what they take first, such as those of a dropout on sparse values.
@@ -64,7 +65,7 @@ def _position(arguments: list[str], start: str, part: str) -> int | None:
     return next((arguments.index(name) for name in (start + part, *others) if name in arguments), None)
 
 
-def _origin(index: GraphIndex, node, position: int, specs: dict[str, dict]) -> str:
+def _origin(index: GraphIndex, node: NodeDef, position: int, specs: dict[str, dict]) -> str:
     """The input of the model that comes to an op at `position`; empty where another op has made it."""
     for _ in range(10):
         sources = index.inputs_of(node)
@@ -79,7 +80,7 @@ def _origin(index: GraphIndex, node, position: int, specs: dict[str, dict]) -> s
     return ""
 
 
-def _columns(index: GraphIndex, node, weight_shape: Callable) -> int | None:
+def _columns(index: GraphIndex, node: NodeDef, weight_shape: Callable) -> int | None:
     if node.op != "SparseTensorDenseMatMul" or node.attr["adjoint_a"].b:
         return None
     weight = weight_shape(index.nodes[index.inputs_of(node)[3][0]])

@@ -5,9 +5,11 @@ tensorflow/core/example/example.proto.
 """
 
 from collections.abc import Iterable
+from typing import Any
 
 from permafrost.graph.dtypes import dtype_name, dtype_of
 from permafrost.graph.index import GraphIndex
+from permafrost.graph.protos import NodeDef
 from permafrost.graph.pruning import TABLE_INITIALIZERS
 from permafrost.graph.static import constant, element_count
 
@@ -53,7 +55,7 @@ def content(index: GraphIndex, uses: Iterable[tuple]) -> dict:
     return {"form": "words"}
 
 
-def _strings(node) -> list[str]:
+def _strings(node: NodeDef) -> list[str]:
     """The values of a Const of strings that are UTF-8."""
     if node is None or node.op != "Const":
         return []
@@ -66,7 +68,7 @@ def _strings(node) -> list[str]:
     return values
 
 
-def _keys(index: GraphIndex, find) -> list[str]:
+def _keys(index: GraphIndex, find: Any) -> list[str]:
     """Keys of the table that a LookupTableFind looks into, from the constants that fill it."""
     table = index.source_of(find, 0)
     for name in index.consumers.get(table.name, []) if table is not None else []:
@@ -75,7 +77,7 @@ def _keys(index: GraphIndex, find) -> list[str]:
     return []
 
 
-def _features(index: GraphIndex, parser) -> list[list]:
+def _features(index: GraphIndex, parser: NodeDef) -> list[list]:
     """[key, dtype, number of values] of each feature that a parsing op asks for."""
     dense_types = [dtype_name(number) for number in parser.attr["Tdense"].list.type]
     sparse_types = [dtype_name(number) for number in parser.attr["sparse_types"].list.type]
@@ -95,16 +97,16 @@ def _features(index: GraphIndex, parser) -> list[list]:
     return features + [[key, dtype, 1] for key, dtype in zip(sparse, sparse_types, strict=False)]
 
 
-def _listed(node, attribute: str) -> list[str]:
+def _listed(node: NodeDef, attribute: str) -> list[str]:
     return [value.decode("utf-8", "replace") for value in node.attr[attribute].list.s]
 
 
-def _itemsize(decoder) -> int:
+def _itemsize(decoder: NodeDef) -> int:
     dtype = dtype_of(decoder.attr["out_type"].type)
     return dtype.size or 1 if dtype else 1
 
 
-def _elements(index: GraphIndex, node) -> int:
+def _elements(index: GraphIndex, node: NodeDef) -> int:
     """How many numbers are decoded of one string, by the constant shape that they are given next; else 784."""
     for _ in range(4):
         consumers = index.consumers.get(node.name)

@@ -18,6 +18,7 @@ from permafrost.freezer import planning
 from permafrost.freezer.beginning import Beginning
 from permafrost.graph import graph_sources, op_registry
 from permafrost.graph.index import GraphIndex
+from permafrost.graph.protos import MetaGraphDef
 from permafrost.judge import model_files
 from permafrost.outcome import OK, TRANSIENT, Problem
 from permafrost.records import ImportRecord, Settings, Source, failure
@@ -56,7 +57,9 @@ def import_model(source: Source, settings: Settings, record: ImportRecord) -> No
     choosing.choose(meta_graph, index, record.variables, settings, run_before, try_to_freeze, record)
 
 
-def _import_checkpoint(meta_graph, index: GraphIndex, settings: Settings, is_named: bool, record: ImportRecord) -> None:
+def _import_checkpoint(
+    meta_graph: MetaGraphDef, index: GraphIndex, settings: Settings, is_named: bool, record: ImportRecord
+) -> None:
     with open_checkpoint(record.prefix) as checkpoint:
         record.format, record.checkpoint_bytes = checkpoint.format, checkpoint.bytes
         record.files = checkpoint.files

@@ -11,7 +11,7 @@ import traceback
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import msgspec
 from google.protobuf.message import DecodeError
@@ -21,7 +21,7 @@ from permafrost import recording, whole_files
 from permafrost.checkpoint.reader import open_checkpoint
 from permafrost.graph import graph_sources, op_registry
 from permafrost.graph.metagraph import producer_ops
-from permafrost.graph.protos import graph_pb2
+from permafrost.graph.protos import GraphDef, MetaGraphDef, OpList, graph_pb2
 from permafrost.outcome import CAUSES, OK, TRANSIENT, Problem
 from permafrost.records import ImportRecord, Limits, Provenance, Record, failure, known, success
 from permafrost.report import graph_findings, state_findings, weight_findings
@@ -52,7 +52,7 @@ class Limited:
         self.told: list[dict] = []
         self.faults: list[Problem] = []
 
-    def part(self, name: str, otherwise: T, work: Callable[..., T], *args) -> T:
+    def part(self, name: str, otherwise: T, work: Callable[..., T], *args: Any) -> T:
         """work(*args), or `otherwise` where it reaches a limit or fails, which is then told of the part `name`."""
         try:
             return limits.held(self.left(), work, *args)
@@ -92,7 +92,7 @@ class Limited:
         self.told.append(graph_findings.finding(WARNING, "not_whole", "", advice))
 
 
-def meta_graph_of(imported: ImportRecord, faults: list[Problem]):
+def meta_graph_of(imported: ImportRecord, faults: list[Problem]) -> MetaGraphDef | None:
     """The MetaGraphDef of an import record, or None where it cannot be read; adds to `faults` what is the machine's."""
     if not _has_graph(imported):
         return None
@@ -114,7 +114,7 @@ def note(error: Problem | OSError, faults: list[Problem]) -> None:
     faults += [problem] if problem.cause in TRANSIENT else []
 
 
-def frozen_graph_of(provenance: Provenance, frozen_graph: Path):
+def frozen_graph_of(provenance: Provenance, frozen_graph: Path) -> GraphDef | None:
     """The frozen GraphDef, or None where the model could not be frozen, or its .pb cannot be read."""
     if provenance.status != OK:
         return None
@@ -125,14 +125,14 @@ def frozen_graph_of(provenance: Provenance, frozen_graph: Path):
         return None
 
 
-def prepared(graph_def, producer=None):
+def prepared(graph_def: GraphDef, producer: OpList | None = None) -> Any:
     """The op_listing.Graph of a GraphDef, which is used up."""
     from permafrost.report import op_listing  # Here, since what cannot be read needs no TensorFlow.
 
     return op_listing.Graph(graph_def, producer)
 
 
-def ops(meta_graph, frozen, limited: Limited | None = None) -> list[list[dict]]:
+def ops(meta_graph: MetaGraphDef, frozen: Any, limited: Limited | None = None) -> list[list[dict]]:
     """Rows of OPS before and after; none where there is no graph. The graphs are used up.
 
     Args:
@@ -161,7 +161,9 @@ def ops(meta_graph, frozen, limited: Limited | None = None) -> list[list[dict]]:
     return rows
 
 
-def findings(imported: ImportRecord, provenance: Provenance, meta_graph, frozen, faults: list[Problem]) -> list[dict]:
+def findings(
+    imported: ImportRecord, provenance: Provenance, meta_graph: MetaGraphDef, frozen: Any, faults: list[Problem]
+) -> list[dict]:
     """Rows of FINDINGS without the model, the worst first; adds to `faults` what is the machine's.
 
     Args:
@@ -199,7 +201,7 @@ def variables(imported: ImportRecord, provenance: Provenance) -> list[dict]:
     ]
 
 
-def picture(provenance: Provenance, frozen) -> str:
+def picture(provenance: Provenance, frozen: Any) -> str:
     """The frozen graph as an SVG; where there is none, or it cannot be drawn, an SVG that says so."""
     if frozen is None:
         return drawing.sentence("there is no frozen graph to draw")

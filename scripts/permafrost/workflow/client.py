@@ -102,7 +102,7 @@ class Worker:
     the socket's path stays below the 108 bytes that the kernel allows.
     """
 
-    def __init__(self):
+    def __init__(self) -> None:
         path, self.directory = private_directory()
         self.name = worker_name()
         self.log = os.path.join(path, f"{self.name}.log")

@@ -13,6 +13,7 @@ import json
 import os
 import sys
 from pathlib import Path
+from typing import Any
 
 import msgspec
 
@@ -73,7 +74,7 @@ class Pipeline:
         self.stale = self._stale() if scans else []
 
     def _scan(self) -> State:
-        def rule_for(series: str, zoo: str):
+        def rule_for(series: str, zoo: str) -> Any:
             return self._settings.of(self._settings.patterns(series, series, zoo)).checkpoints
 
         made = [self.frozen, self.reports]
@@ -111,7 +112,7 @@ class Pipeline:
                     stale.append(directory)
         return sorted(stale)
 
-    def source(self, wildcards) -> str:
+    def source(self, wildcards: Any) -> str:
         """What discovery found of the model, as JSON; it holds the fingerprint of its files."""
         model = self.models[wildcards.model]
         model = overrides.apply(model, self._settings_of(model))
@@ -124,10 +125,10 @@ class Pipeline:
     def _patterns_of(self, model: Model) -> settings.Patterns:
         return self._settings.patterns(model.id, model.series, model.zoo)
 
-    def settings(self, stage: str):
+    def settings(self, stage: str) -> Any:
         """A function of the wildcards that gives the model's settings for a stage, as JSON."""
 
-        def of_model(wildcards) -> str:
+        def of_model(wildcards: Any) -> str:
             model = self.models[wildcards.model]
             key = (stage, self._patterns_of(model))
             if key not in self._passed:
@@ -170,33 +171,33 @@ class Pipeline:
             raise Problem("bad_setting", "no model's settings name a frozen graph to judge", hint)
         return [pattern.replace("{model}", model) for model in named]
 
-    def model_targets(self, arguments) -> dict[str, str]:
+    def model_targets(self, arguments: Any) -> dict[str, str]:
         """The arguments of a command line that are the directory of a frozen model, with the model's id."""
         models = {target: os.path.relpath(target, self.frozen) for target in arguments}
         return {target: model for target, model in models.items() if model in self.models}
 
-    def mem_mb(self, wildcards) -> int:
+    def mem_mb(self, wildcards: Any) -> int:
         """The memory (MB) that a stage of the model is to ask for."""
         model = self.models[wildcards.model]
         return resources.mem_mb(model.bytes, self._own_limit(model, "memory_mb"))
 
-    def runtime(self, stage: str):
+    def runtime(self, stage: str) -> Any:
         """A function of the wildcards that gives the time (minutes) that a model's job is to ask for."""
 
-        def of_model(wildcards) -> int:
+        def of_model(wildcards: Any) -> int:
             model = self.models[wildcards.model]
             return resources.runtime(stage, model.bytes, self._own_limit(model, "timeout"))
 
         return of_model
 
-    def group(self, wildcards) -> str:
+    def group(self, wildcards: Any) -> str:
         """The group of a model's jobs: one for the many, and another for those that ask for more than the default."""
         return "models" if self.mem_mb(wildcards) <= resources.DEFAULT_MB else "large"
 
     def _own_limit(self, model: Model, key: str) -> int | None:
         return self._settings.said(self._patterns_of(model), key)
 
-    def attempt(self, stage: str):
+    def attempt(self, stage: str) -> Any:
         """A function of the wildcards that gives the token of a model's job (workflow.attempts)."""
         return lambda wildcards: self._attempts.of(stage, wildcards.model)
 

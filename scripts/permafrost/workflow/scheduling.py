@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Callable
+from typing import Any
 
 from snakemake.dag import DAG
 from snakemake.jobs import Job
@@ -10,7 +11,7 @@ from snakemake.settings.enums import RerunTrigger
 from permafrost.outcome import Problem
 
 
-def stay_linear(workflow) -> None:
+def stay_linear(workflow: Any) -> None:
     """Switches off, in the workflow that is about to start, what takes time that grows with the square of the jobs.
 
     The limit of jobs a second, of no use without a cluster, has the scheduler woken once more, a second later, each
@@ -31,13 +32,13 @@ def go_by_no_clock() -> None:
     Snakemake takes that for clocks that differ, and ends the run. Whether a job is to run again is left as it is.
     """
 
-    async def nothing(dag, job, expanded_output) -> None:
+    async def nothing(dag: Any, job: Any, expanded_output: Any) -> None:
         pass
 
     DAG.check_output_mtime = nothing
 
 
-def grouping(workflow, group: Callable[[object], str]) -> Callable[[object], str]:
+def grouping(workflow: Any, group: Callable[[object], str]) -> Callable[[object], str]:
     """A function of the wildcards that gives the group of a model's jobs, as `group` does.
 
     On a cluster the stages of many models go to a node as one group. Snakemake does not tell the node's process how
@@ -45,7 +46,7 @@ def grouping(workflow, group: Callable[[object], str]) -> Callable[[object], str
     jobs of a group are one.
     """
 
-    def group_of(wildcards) -> str:
+    def group_of(wildcards: Any) -> str:
         name = group(wildcards)
         if not workflow.is_main_process:
             components = dict(workflow.group_settings.group_components or {})
@@ -65,7 +66,7 @@ def refuse_no_hooks(arguments: list[str]) -> None:
         )
 
 
-def refuse_lost_changes(workflow) -> None:
+def refuse_lost_changes(workflow: Any) -> None:
     """Raises Problem (bad_setting) where Snakemake is told not to look at parameters.
 
     What a job depends on is in its parameters; without them no changed checkpoint or setting would be noticed.

@@ -15,6 +15,7 @@ import os
 import re
 from collections import defaultdict
 from functools import cached_property
+from typing import Any
 
 from msgspec import Struct
 
@@ -271,7 +272,9 @@ class _Directory:
         own.fingerprint = _digest([own.fingerprint, checkpoint.fingerprint])
         return [own]
 
-    def _candidate(self, name, kind, tables, data, shards, meta, problem, findings) -> Candidate:
+    def _candidate(
+        self, name: Any, kind: Any, tables: Any, data: Any, shards: Any, meta: Any, problem: Any, findings: Any
+    ) -> Candidate:
         stem, step = split_step(name)
         contents = [self.files.sha256(table) for table in tables] + ([self.files.sha256(meta)] if meta else [])
         shard_facts = [(shard, self.files.size(shard), self.files.shard_kind(shard)) for shard in data]

@@ -57,7 +57,7 @@ class Facts:
         self._current: dict[str, Any] = {}
         self._started_ns = time.time_ns()
 
-    def of(self, path: str, information: os.stat_result, fact: str, find_out: Callable[[], object]):
+    def of(self, path: str, information: os.stat_result, fact: str, find_out: Callable[[], object]) -> Any:
         """The value of `fact`; find_out gives it where it is not known. What find_out raises is not kept."""
         facts = self._entry(path, information)[1]
         if fact not in facts:
@@ -230,7 +230,7 @@ class Files:
         known = [self._facts.of(*file, _DAMAGE, lambda: None) for file in there]
         return next((Problem(**problem) for problem in known if problem), None)
 
-    def _fact(self, name: str, fact: str, find_out: Callable[[], object]):
+    def _fact(self, name: str, fact: str, find_out: Callable[[], object]) -> Any:
         return self._facts.of(self.path(name), self._information(name), fact, find_out)
 
     def _information(self, name: str) -> os.stat_result:

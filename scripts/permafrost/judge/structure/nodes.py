@@ -5,13 +5,14 @@ tried. The judge derives again, from the meta graph, what a node may have become
 """
 
 from collections import Counter
+from typing import Any
 
 from tensorflow.python.framework import op_def_registry
 
 from permafrost.flow.body import PASSING, Body
 from permafrost.flow.branches import Branches
 from permafrost.graph import effects, op_registry, pruning
-from permafrost.graph.protos import types_pb2
+from permafrost.graph.protos import FunctionDefLibrary, MetaGraphDef, NodeDef, types_pb2
 from permafrost.graph.variable_ops import VARIABLE_OPS, resource_name
 from permafrost.judge.structure import permitted
 from permafrost.judge.structure.written_reads import HANDLE_WRITES, REFERENCE_WRITES, WrittenReads
@@ -20,7 +21,9 @@ from permafrost.outcome import Problem
 _INITIALIZED = ("IsVariableInitialized", "VarIsInitializedOp")
 
 
-def check(meta_graph, frozen, cuts: dict[str, str], outputs: list[str], restored: set[str] | None = None) -> int:
+def check(
+    meta_graph: MetaGraphDef, frozen: Any, cuts: dict[str, str], outputs: list[str], restored: set[str] | None = None
+) -> int:
     """Compares each node and function of the frozen GraphDef with the meta graph's; returns the number of nodes.
 
     Args:
@@ -87,7 +90,7 @@ class _Comparison:
             if name in known and counts[known[name]] > 1:
                 raise self._differs(self._before.nodes[name], "is written to in the meta graph under another name, too")
 
-    def _overwritten(self, name: str, node) -> int:
+    def _overwritten(self, name: str, node: NodeDef) -> int:
         """The DataType of a variable of which the frozen graph has nothing, as it is only written to; else 0."""
         return node.attr["dtype"].type if node.op in VARIABLE_OPS and name not in self._after.nodes else 0
 
@@ -104,21 +107,21 @@ class _Comparison:
             else:
                 self._check_node(before, node)
 
-    def _axis_of(self, gather) -> str:
+    def _axis_of(self, gather: NodeDef) -> str:
         return permitted.axis_name(gather, self._place)
 
-    def _differs(self, node, how: str) -> Problem:
+    def _differs(self, node: NodeDef, how: str) -> Problem:
         function = self._after.function
         where = f" of function {function.signature.name!r}" if function is not None else ""
         return Problem("structure_differs", f"node {node.name!r} ({node.op}){where} of the frozen graph {how}")
 
-    def _check_constant(self, before, node) -> None:
+    def _check_constant(self, before: NodeDef, node: NodeDef) -> None:
         dtype = before.attr["dtype"].type
         right = set(node.attr) == {"dtype", "value"} and not node.input and not before.input
         if not right or node.attr["dtype"].type != dtype or node.attr["value"].tensor.dtype != dtype:
             raise self._differs(node, "is no plain constant of the variable's dtype")
 
-    def _check_node(self, before, node) -> None:
+    def _check_node(self, before: NodeDef, node: NodeDef) -> None:
         origin = self._before.origin(before.input[0]) if before.input else ""
         dtype = self._dtypes.get(origin, 0)
         if before.op in _INITIALIZED and node.op == "Const":
@@ -135,12 +138,12 @@ class _Comparison:
         else:
             raise self._differs(node, f"was {before.op} in the meta graph")
 
-    def _conversion(self, before, node):
+    def _conversion(self, before: NodeDef, node: NodeDef) -> Any:
         pair = before.op, node.op
         unread = permitted.UNREAD if node.name not in self._reads.observed else {}
         return permitted.CONVERSIONS.get(pair) or unread.get(pair)
 
-    def _compare(self, expected, node, dtype: int = 0) -> None:
+    def _compare(self, expected: Any, node: NodeDef, dtype: int = 0) -> None:
         if expected is None:
             raise self._differs(node, "runs where it does not run in the meta graph")
         if expected.op != node.op:
@@ -158,15 +161,14 @@ class _Comparison:
             if not self._same_attribute(name, expected, node, dtype):
                 raise self._differs(node, f"has another value of the attribute {name!r} than in the meta graph")
 
-    def _same_input(self, node, wanted: str, found: str) -> bool:
+    def _same_input(self, node: NodeDef, wanted: str, found: str) -> bool:
         return self._reads.expected.get((node.name, wanted), self._renamed(wanted)) == found
 
     def check_results(self, before: dict, after: dict) -> None:
         """Compares what a function returns: result -> the node's output that it is."""
         if set(before) != set(after) or not all(self._renamed(before[name]) == after[name] for name in before):
-            raise Problem(
-                "structure_differs", f"function {self._after.function.signature.name!r} returns something else"
-            )
+            function = self._after.function.signature.name if self._after.function is not None else ""
+            raise Problem("structure_differs", f"function {function!r} returns something else")
 
     def _renamed(self, text: str) -> str:
         """How an input is to be named now: in functions, outputs go by the names that their ops give them."""
@@ -179,7 +181,7 @@ class _Comparison:
         old, new = permitted.RENAMED_OUTPUTS[before.op]
         return text.replace(f"{source}:{old}:", f"{source}:{new}:")
 
-    def _same_attribute(self, name: str, expected, node, dtype: int) -> bool:
+    def _same_attribute(self, name: str, expected: Any, node: NodeDef, dtype: int) -> bool:
         if name == "_output_shapes":
             return True
         if name == "_class":
@@ -200,7 +202,7 @@ class _Comparison:
             return self._same_call(name, expected, node)
         return False
 
-    def _same_call(self, name: str, expected, node) -> bool:
+    def _same_call(self, name: str, expected: Any, node: NodeDef) -> bool:
         """Whether an attribute of a call differs by what follows from its converted arguments, and by no more."""
         first, types = permitted.CALLS[node.op]
         arguments = [text for text in node.input if not text.startswith("^")][first:]
@@ -228,7 +230,7 @@ class _Comparison:
         return True
 
 
-def _refuse_ways_around(frozen) -> None:
+def _refuse_ways_around(frozen: Any) -> None:
     """Raises Problem (structure_differs) for what reaches a variable by another way than by its node."""
     functions = [node for function in frozen.library.function for node in function.node_def]
     for node in (*frozen.node, *functions):
@@ -239,7 +241,7 @@ def _refuse_ways_around(frozen) -> None:
             )
 
 
-def _filled_otherwise(meta_graph, before: Body) -> set[str]:
+def _filled_otherwise(meta_graph: MetaGraphDef, before: Body) -> set[str]:
     """The variables that share a name with another node's, or that a restore assigns: who knows what they hold."""
     counts = Counter(resource_name(node) for node in before.nodes.values() if node.op in VARIABLE_OPS)
     found = {name for name, node in before.nodes.items() if node.op in VARIABLE_OPS and counts[resource_name(node)] > 1}
@@ -276,7 +278,7 @@ def _executed(before: Body, after: Body, outputs: list[str]) -> Body:
 class _Functions:
     """The library's functions before and after, compared when a call says that one stands for the other."""
 
-    def __init__(self, originals: dict, copies: dict, library, filled: set[str]):
+    def __init__(self, originals: dict, copies: dict, library: FunctionDefLibrary, filled: set[str]):
         self.filled = filled
         self.originals, self._copies = originals, copies
         self.acts = effects.acting(library, _is_stateful)
@@ -307,7 +309,7 @@ class _Functions:
             raise Problem("structure_differs", f"function {copy_name!r} lacks nodes of {name!r}")
         comparison.check_results(before.ret, after.ret)
 
-    def _check_signature(self, before, after, converted: dict[int, int], is_loop: bool) -> None:
+    def _check_signature(self, before: NodeDef, after: NodeDef, converted: dict[int, int], is_loop: bool) -> None:
         expected = type(before)()
         expected.CopyFrom(before)
         expected.signature.name = after.signature.name

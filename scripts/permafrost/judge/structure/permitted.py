@@ -8,10 +8,11 @@ tensorflow/python/framework, and for each pair of ops their definitions in Tenso
 import itertools
 from collections.abc import Collection
 from dataclasses import dataclass
+from typing import Any
 
 from permafrost.flow.body import Body
 from permafrost.flow.branches import Branches
-from permafrost.graph.protos import node_def_pb2, types_pb2
+from permafrost.graph.protos import NodeDef, node_def_pb2, types_pb2
 
 REFERENCE_TWINS = ("Identity", "Switch", "Merge", "Enter", "Exit", "NextIteration")
 # Op that calls functions -> (first input that is an argument, attribute of the arguments' dtypes).
@@ -46,7 +47,7 @@ class Place:
         """The while loops in which an input arrives."""
         return frozenset(each for each in self.branches.of(text) if each[0] == "loop")
 
-    def needs_controls(self, reader) -> bool:
+    def needs_controls(self, reader: NodeDef) -> bool:
         """Whether a reader has to keep its control inputs: for what is done before it, or for where its value runs."""
         if self.branches.brings_effects(*_controls(reader)):
             return True
@@ -58,7 +59,7 @@ class Place:
             for consumer in self.body.dependents.get(reader.name, ())
         )
 
-    def _brought_by_others(self, consumer, reader: str) -> frozenset:
+    def _brought_by_others(self, consumer: NodeDef, reader: str) -> frozenset:
         if consumer.op in ("Merge", "RefMerge"):
             return frozenset()
         texts: list[str] = []
@@ -71,15 +72,15 @@ class Place:
         return self.branches.of(*texts)
 
 
-def _data(node) -> list[str]:
+def _data(node: NodeDef) -> list[str]:
     return [text for text in node.input if not text.startswith("^")]
 
 
-def _controls(node) -> list[str]:
+def _controls(node: NodeDef) -> list[str]:
     return [text for text in node.input if text.startswith("^")]
 
 
-def _made(before, op: str, inputs: list[str], **attributes) -> node_def_pb2.NodeDef:
+def _made(before: Any, op: str, inputs: list[str], **attributes: Any) -> node_def_pb2.NodeDef:
     node = node_def_pb2.NodeDef(name=before.name, op=op, input=inputs)
     for name, value in attributes.items():
         if not isinstance(value, int):
@@ -89,16 +90,16 @@ def _made(before, op: str, inputs: list[str], **attributes) -> node_def_pb2.Node
     return node
 
 
-def _read_inputs(before, place: Place) -> list[str]:
+def _read_inputs(before: Any, place: Place) -> list[str]:
     """A constant needs no order, so its readers lose their control inputs, unless these have them run on one side."""
     return list(before.input) if place.needs_controls(before) else _data(before)
 
 
-def _read(before, dtype: int, place: Place):
+def _read(before: Any, dtype: int, place: Place) -> Any:
     return _made(before, "Identity", _read_inputs(before, place), T=before.attr["dtype"])
 
 
-def _gather(before, dtype: int, place: Place):
+def _gather(before: Any, dtype: int, place: Place) -> Any:
     axis = axis_name(before, place) + (":output:0" if place.body.function is not None else "")
     indices, inputs = before.attr["Tindices"], _read_inputs(before, place)
     node = _made(before, "GatherV2", [*inputs[:2], axis, *inputs[2:]], Tindices=indices, Taxis=indices)
@@ -108,46 +109,46 @@ def _gather(before, dtype: int, place: Place):
     return node
 
 
-def _gather_nd(before, dtype: int, place: Place):
+def _gather_nd(before: Any, dtype: int, place: Place) -> Any:
     node = _made(before, "GatherNd", _read_inputs(before, place), Tparams=before.attr["dtype"])
     node.attr["Tindices"].CopyFrom(before.attr["Tindices"])
     return node
 
 
-def _shape(before, dtype: int, place: Place):
+def _shape(before: Any, dtype: int, place: Place) -> Any:
     out_type = before.attr["out_type"].type or types_pb2.DT_INT32
     return _made(before, "Shape", list(before.input), T=dtype, out_type=out_type)
 
 
-def _added(before, dtype: int, place: Place):
+def _added(before: Any, dtype: int, place: Place) -> Any:
     """Add lacks the larger unsigned integers, and AddV2 has them."""
     is_unsigned = dtype in (types_pb2.DT_UINT16, types_pb2.DT_UINT32, types_pb2.DT_UINT64)
     return _made(before, "AddV2" if is_unsigned else "Add", list(before.input), T=dtype)
 
 
-def _subtracted(before, dtype: int, place: Place):
+def _subtracted(before: Any, dtype: int, place: Place) -> Any:
     return _made(before, "Sub", list(before.input), T=dtype)
 
 
-def _value(before, dtype: int, place: Place):
+def _value(before: Any, dtype: int, place: Place) -> Any:
     inputs = [_data(before)[1], *_controls(before)]
     return _made(before, "Identity", inputs, T=dtype) if place.runs_by(list(before.input), inputs) else None
 
 
-def _both(before, dtype: int, place: Place):
+def _both(before: Any, dtype: int, place: Place) -> Any:
     variable, value = _data(before)
     node = _made(before, "IdentityN", [value, variable, *_controls(before)])
     node.attr["T"].list.type.extend([dtype, dtype])
     return node
 
 
-def _nothing(before, dtype: int, place: Place):
+def _nothing(before: Any, dtype: int, place: Place) -> Any:
     controls = _controls(before)
     is_right = place.runs_by(list(before.input), controls) and not place.branches.brings_effects(*_data(before))
     return _made(before, "NoOp", controls) if is_right else None
 
 
-def _twin(before, dtype: int, place: Place):
+def _twin(before: Any, dtype: int, place: Place) -> Any:
     node = node_def_pb2.NodeDef()
     node.CopyFrom(before)
     node.op = before.op.removeprefix("Ref")
@@ -180,13 +181,13 @@ UNREAD = {
 }
 
 
-def axis_name(gather, place: Place) -> str:
+def axis_name(gather: NodeDef, place: Place) -> str:
     """What the constant is called that a converted ResourceGather takes as its axis: the first name that is free."""
     names = itertools.chain([f"{gather.name}/axis"], (f"{gather.name}/axis_{k}" for k in itertools.count(1)))
     return next(name for name in names if name not in place.names)
 
 
-def gather_axis(gather, name: str, place: Place) -> node_def_pb2.NodeDef:
+def gather_axis(gather: NodeDef, name: str, place: Place) -> node_def_pb2.NodeDef:
     """The Const that a converted ResourceGather takes as its axis; in a loop it waits for the indices."""
     dtype = gather.attr["Tindices"].type
     node = node_def_pb2.NodeDef(name=name, op="Const")
@@ -201,7 +202,7 @@ def gather_axis(gather, name: str, place: Place) -> node_def_pb2.NodeDef:
     return node
 
 
-def initialized(before, value: bool, place: Place) -> node_def_pb2.NodeDef | None:
+def initialized(before: Any, value: bool, place: Place) -> node_def_pb2.NodeDef | None:
     """The Const that stands for whether a variable has a value; None where it would run where the node did not."""
     if not place.runs_by(list(before.input), _controls(before)):
         return None

@@ -11,7 +11,7 @@ from tensorflow.python.framework import op_def_registry
 
 from permafrost.flow.body import PASSING, Body
 from permafrost.graph.calls import needed_functions
-from permafrost.graph.protos import types_pb2
+from permafrost.graph.protos import FunctionDefLibrary, MetaGraphDef, NodeDef, OpDef, types_pb2
 from permafrost.graph.pruning import TABLE_INITIALIZERS, TABLES
 from permafrost.graph.variable_ops import VARIABLE_OPS, resource_name
 from permafrost.outcome import Problem
@@ -27,7 +27,7 @@ _INIT_OPS = ("saved_model_main_op", "legacy_init_op")
 _INIT_SIGNATURE = "__saved_model_init_op"
 
 
-def refuse(meta_graph, cut, frozen, outputs: list[str], initializers: list[str]) -> None:
+def refuse(meta_graph: MetaGraphDef, cut: Any, frozen: Any, outputs: list[str], initializers: list[str]) -> None:
     """Compares what is done before the first run with what a frozen GraphDef can have of it.
 
     Args:
@@ -56,11 +56,11 @@ def _refuse_changes(changing: Iterator[tuple[Body, Any]], graph: Body, seeing: l
             raise _differs(node, f"changes {seen!r} {when}")
 
 
-def _inside(nodes: list, library) -> list:
+def _inside(nodes: list, library: FunctionDefLibrary) -> list:
     return [node for function in needed_functions(nodes, library) for node in function.node_def]
 
 
-def _differs(node, how: str) -> Problem:
+def _differs(node: NodeDef, how: str) -> Problem:
     return Problem("structure_differs", f"node {node.name!r} ({node.op}) {how}, which the frozen graph does not have")
 
 
@@ -74,7 +74,7 @@ def _run(body: Body, starts: Iterable[str]) -> list:
     return [found[name] for name in sorted(found)]
 
 
-def _is_restored(node, body: Body) -> bool:
+def _is_restored(node: NodeDef, body: Body) -> bool:
     """Whether a node assigns to a variable of the graph, whose value the comparison of weights tells."""
     if node.op not in ("Assign", "AssignVariableOp") or not node.input:
         return False
@@ -82,7 +82,7 @@ def _is_restored(node, body: Body) -> bool:
     return variable is not None and variable.op in VARIABLE_OPS
 
 
-def _changing(running: list, body: Body, library, plain: set[str]) -> Iterator[tuple[Body, Any]]:
+def _changing(running: list, body: Body, library: FunctionDefLibrary, plain: set[str]) -> Iterator[tuple[Body, Any]]:
     """The nodes that change something by themselves, each with the body that it is in: the graph, or a function."""
     names = {function.signature.name for function in library.function}
     yield from ((body, node) for node in running if node.name not in plain and _is_changing(node.op, names))
@@ -100,14 +100,14 @@ def _is_changing(op: str, functions: set[str]) -> bool:
     return definition.is_stateful or any(arg.is_ref for arg in definition.input_arg)
 
 
-def _gives_handle(definition) -> bool:
+def _gives_handle(definition: OpDef) -> bool:
     """Whether an op takes nothing and gives a reference or a handle: that of a variable, a table, a queue."""
     results = definition.output_arg
     handles = all(arg.is_ref or arg.type == types_pb2.DT_RESOURCE for arg in results)
     return bool(results) and handles and not definition.input_arg
 
 
-def _handles_above(node, body: Body) -> tuple[set, bool]:
+def _handles_above(node: NodeDef, body: Body) -> tuple[set, bool]:
     """The resources whose handles a node may get, and whether it may get others, too."""
     names, hidden, seen = set(), op_def_registry.get(node.op) is None, set()
     waiting = _handle_inputs(node)
@@ -126,7 +126,7 @@ def _handles_above(node, body: Body) -> tuple[set, bool]:
     return names, hidden
 
 
-def _handle_inputs(node) -> list[str]:
+def _handle_inputs(node: NodeDef) -> list[str]:
     """The inputs of a node that are references or handles; all, where a list of inputs before them hides which."""
     definition = op_def_registry.get(node.op)
     args = definition.input_arg if definition is not None else ()
@@ -138,7 +138,7 @@ def _handle_inputs(node) -> list[str]:
     return [texts[at] for at in handles if at < len(texts)]
 
 
-def _seen(node, body: Body, seeing: list) -> str:
+def _seen(node: NodeDef, body: Body, seeing: list) -> str:
     """A node of `seeing` that could tell what `node` changes; "" where there is none."""
     names, hidden = _handles_above(node, body)
     if names and not hidden:
@@ -167,7 +167,7 @@ def _refuse_fillings(body: Body, kept: list, seeing: list, filling: set[str]) ->
                 raise _differs(node, f"fills the table {wanting[resource_name(table)]!r}")
 
 
-def _refuse_written(body: Body, library, outputs: list[str], initializers: list[str]) -> None:
+def _refuse_written(body: Body, library: FunctionDefLibrary, outputs: list[str], initializers: list[str]) -> None:
     """A variable that the outputs need, and that what fills a table writes to."""
     own = _run(body, outputs)
     variables = [node for node in [*own, *_inside(own, library)] if node.op in VARIABLE_OPS]
@@ -176,7 +176,7 @@ def _refuse_written(body: Body, library, outputs: list[str], initializers: list[
             raise _differs(node, f"may write to the variable {variables[0].name!r} when the tables are filled")
 
 
-def _init_op(meta_graph) -> str:
+def _init_op(meta_graph: MetaGraphDef) -> str:
     """The op that TensorFlow's loader runs in the end (tensorflow/python/saved_model/loader_impl.py)."""
     if not meta_graph.meta_info_def.tags:
         return ""

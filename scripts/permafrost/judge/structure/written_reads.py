@@ -13,6 +13,7 @@ from permafrost.flow.body import PASSING, Body
 from permafrost.flow.orders import Order
 from permafrost.flow.sharing import COPYING
 from permafrost.graph.calls import called_functions
+from permafrost.graph.protos import NodeDef
 from permafrost.judge.structure import permitted
 from permafrost.outcome import Problem
 
@@ -45,7 +46,7 @@ def find_writers(body: Body, functions: dict) -> dict[str, set[str]]:
     return found
 
 
-def _written(node, functions: dict, known: dict[str, set[int]]) -> list[str]:
+def _written(node: NodeDef, functions: dict, known: dict[str, set[int]]) -> list[str]:
     """The inputs by which a node writes variables; `known` has the arguments that functions write, by their names."""
     data = [text for text in node.input if not text.startswith("^")]
     if node.op in (*REFERENCE_WRITES, *HANDLE_WRITES):
@@ -124,7 +125,7 @@ class WrittenReads:
             else:
                 self._check_handle(takers[variable], every)
 
-    def _finds(self, node, every: int, came_by: frozenset = frozenset()) -> str | None:
+    def _finds(self, node: NodeDef, every: int, came_by: frozenset = frozenset()) -> str | None:
         """The one of the writes `every` that a node finds in the variable, None where it finds what was restored.
 
         Args:
@@ -148,10 +149,10 @@ class WrittenReads:
             raise self._differs(node, f"finds what a function that {last!r} calls writes")
         return last
 
-    def _differs(self, node, how: str) -> Problem:
+    def _differs(self, node: NodeDef, how: str) -> Problem:
         return Problem("structure_differs", f"node {self._body.place(node)!r} ({node.op}) {how}")
 
-    def _expect(self, node, text: str, write: str) -> None:
+    def _expect(self, node: NodeDef, text: str, write: str) -> None:
         rest = [t for t in node.input if t != text]
         if node.op.startswith("Re") and not self._place.needs_controls(node):
             rest = [t for t in rest if not t.startswith("^")]
@@ -204,7 +205,7 @@ class WrittenReads:
         return frozenset(side for side in self._place.branches.of(text) if side[2] in predicates)
 
     @staticmethod
-    def _held_after(node, position: int, held: str | None, writers: set[str]) -> str | None | Literal[False]:
+    def _held_after(node: NodeDef, position: int, held: str | None, writers: set[str]) -> str | None | Literal[False]:
         """The write whose value the node's outputs hold, in the variable's memory; False where they lie elsewhere."""
         if position == 0 and node.name in writers:
             return node.name
@@ -212,7 +213,7 @@ class WrittenReads:
             return False
         return held
 
-    def _check_holder(self, node, position: int, held: str | None, every: int, came_by: frozenset) -> None:
+    def _check_holder(self, node: NodeDef, position: int, held: str | None, every: int, came_by: frozenset) -> None:
         if position == 0 and node.op == "Assign":
             return
         late = node.op.startswith(_KEEPS_TENSORS) and every & ~self._order.possible[node.name]

@@ -10,7 +10,7 @@ import math
 import re
 from collections.abc import Callable
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import msgspec
 from msgspec import UNSET
@@ -151,7 +151,7 @@ def _timings(*found: Record) -> dict:
     return {"columns": list(keys), "rows": rows, "of": len(rows)} if rows else {}
 
 
-def _shown(value, hidden: Callable):
+def _shown(value: Any, hidden: Callable) -> Any:
     """`value` with all texts in it shortened by `hidden`, and as text what JSON has no number for."""
     if isinstance(value, str):
         return hidden(value)

@@ -6,6 +6,7 @@ Colours are the page's own CSS variables, so that the plots follow its light and
 import math
 import sys
 from collections.abc import Iterable, Iterator
+from typing import Any
 
 import pandas as pd
 import vl_convert
@@ -74,7 +75,7 @@ def _numbers(frame: pd.DataFrame, *names: str) -> pd.DataFrame:
     return frame[(frame[list(names)] > 0).all(axis=1) & (frame[list(names)] < math.inf).all(axis=1)]
 
 
-def _log_axis(field: str, title: str, **axis) -> dict:
+def _log_axis(field: str, title: str, **axis: Any) -> dict:
     return {"field": field, "type": "quantitative", "scale": {"type": "log"}, "axis": {"title": title, **axis}}
 
 

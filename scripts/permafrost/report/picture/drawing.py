@@ -1,7 +1,9 @@
 """A picture of a frozen graph, as an SVG that stands alone: no script, no font from elsewhere, light and dark."""
 
+from typing import Any
 from xml.etree import ElementTree
 
+from permafrost.graph.protos import GraphDef
 from permafrost.report import csv_files
 from permafrost.report.picture import grouping, placement
 from permafrost.report.picture.grouping import INPUT, OUTPUT, Box
@@ -25,7 +27,7 @@ text { fill: #e6ebf1 } .small { fill: #a9b4c0 }
 """
 
 
-def picture(graph_def, inputs: dict[str, str], outputs: list[str]) -> str:
+def picture(graph_def: GraphDef, inputs: dict[str, str], outputs: list[str]) -> str:
     """The SVG of a frozen GraphDef; its arguments are those of graph_boxes.boxes."""
     boxes, flows = grouping.boxes(graph_def, inputs, outputs)
     places, passes, width, height = placement.layout(len(boxes), flows)
@@ -56,7 +58,7 @@ def _svg(width: float, height: float, title: str) -> ElementTree.Element:
     return svg
 
 
-def _draw_box(svg, box: Box, place: Place) -> None:
+def _draw_box(svg: Any, box: Box, place: Place) -> None:
     y = _top(place)
     group = ElementTree.SubElement(svg, "g")
     names = ", ".join(box.nodes[:5]) + (f" and {len(box.nodes) - 5} more" if len(box.nodes) > 5 else "")
@@ -72,7 +74,7 @@ def _draw_box(svg, box: Box, place: Place) -> None:
     _text(group, _shortened(said, _LONGEST + 5 - len(weights)) + weights, place.x, y + HEIGHT * 0.78, "small")
 
 
-def _draw_flow(svg, passed: list[Place], back: bool) -> None:
+def _draw_flow(svg: Any, passed: list[Place], back: bool) -> None:
     start, end = passed[0], passed[-1]
     if back:
         x = max(start.x, end.x) + WIDTH / 2 + 10
@@ -94,7 +96,7 @@ def _top(place: Place) -> int:
     return place.row * (HEIGHT + GAP_Y)
 
 
-def _text(parent, text: str, x: float, y: float, kind: str = "") -> None:
+def _text(parent: Any, text: str, x: float, y: float, kind: str = "") -> None:
     attributes = {"x": f"{x:.1f}", "y": f"{y:.1f}"} | ({"class": kind} if kind else {})
     ElementTree.SubElement(parent, "text", attributes).text = csv_files.text(text)
 

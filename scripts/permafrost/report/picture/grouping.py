@@ -7,6 +7,8 @@ have boxes of their own. Constants, and what is computed from constants alone, c
 from collections import Counter
 from dataclasses import dataclass, field
 
+from permafrost.graph.protos import GraphDef
+
 MOST_BOXES = 18
 _MOST_INPUTS, _MOST_OUTPUTS = 6, 8  # boxes; where outputs are more, those of one scope share a box
 _DULL = {"Identity", "Const", "NoOp", "Shape", "Pack", "StridedSlice", "ExpandDims", "Squeeze", "StopGradient"}
@@ -35,7 +37,7 @@ class Box:
         return ", ".join(shown) + (" …" if len(telling) > 2 else "")
 
 
-def boxes(graph_def, inputs: dict[str, str], outputs: list[str]) -> tuple[list[Box], set[tuple[int, int]]]:
+def boxes(graph_def: GraphDef, inputs: dict[str, str], outputs: list[str]) -> tuple[list[Box], set[tuple[int, int]]]:
     """The boxes of a frozen GraphDef in the order of the data, and the pairs of boxes between which tensors flow.
 
     Args:
@@ -157,7 +159,7 @@ class _Scope:
     label: str = ""
     inside: "list[_Scope] | None" = None  # the parts of a run
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         self.label = self.label or self.path.rstrip("/") or "graph"
 
     def parts(self) -> list["_Scope"]:
@@ -190,7 +192,7 @@ def _runs(parts: list[_Scope], most: int) -> list[_Scope]:
     return runs
 
 
-def _flows(graph_def, made: list[Box], sources: dict, ops: dict, static: set[str]) -> Counter:
+def _flows(graph_def: GraphDef, made: list[Box], sources: dict, ops: dict, static: set[str]) -> Counter:
     """How many tensors flow from box to box, by the boxes' numbers. Counts op types and weights into the boxes."""
     box_of = {name: number for number, box in enumerate(made) for name in box.nodes}
     size = {node.name: node.attr["value"].ByteSize() for node in graph_def.node if node.op == "Const"}

@@ -5,6 +5,7 @@ place in each row between, and rows are sorted by where their neighbours stand.
 """
 
 from dataclasses import dataclass
+from typing import Any
 
 WIDTH, HEIGHT = 184, 42  # of a box, in pixels
 GAP_X, GAP_Y = 18, 26
@@ -58,7 +59,7 @@ def _rows_of(count: int, forward: list[tuple[int, int]]) -> list[int]:
     return rows
 
 
-def _neighbours(links) -> dict[int, list[Place]]:
+def _neighbours(links: Any) -> dict[int, list[Place]]:
     near: dict[int, list[Place]] = {}
     for one, other in links:
         near.setdefault(id(one), []).append(other)
@@ -66,7 +67,7 @@ def _neighbours(links) -> dict[int, list[Place]]:
     return near
 
 
-def _sort(rows: list[list[Place]], links) -> None:
+def _sort(rows: list[list[Place]], links: Any) -> None:
     """Orders each row by the mean place of the neighbours above, then below, in turn; sets `x` to a first guess."""
     near = _neighbours(links)
     for row in rows:
@@ -92,7 +93,7 @@ def _spread(row: list[Place]) -> float:
     return width
 
 
-def _straighten(rows: list[list[Place]], links, width: float) -> None:
+def _straighten(rows: list[list[Place]], links: Any, width: float) -> None:
     """Moves places towards their neighbours as far as their row lets them, inside the picture; x counts from 0 then."""
     near = _neighbours(links)
     for row in rows:

@@ -1,6 +1,7 @@
 """summary.csv: how each model ended."""
 
 from dataclasses import dataclass
+from typing import Any
 
 from permafrost import layout
 from permafrost.outcome import CAUSES, VERIFIED
@@ -27,28 +28,28 @@ class Result:
         return found if isinstance(found, dict) else {}
 
 
-def _ended(key: str):
+def _ended(key: str) -> Any:
     return lambda result: result.ended.get(key)
 
 
-def _verified(key: str):
+def _verified(key: str) -> Any:
     return lambda result: result.verified.get(key)
 
 
-def _imported(key: str):
+def _imported(key: str) -> Any:
     return lambda result: result.imported.get(key)
 
 
-def _found(key: str, discovered: str = ""):
+def _found(key: str, discovered: str = "") -> Any:
     """What the import says, or else what discovery said."""
     return lambda result: result.imported.get(key, result.model.get(discovered or key))
 
 
-def _frozen(key: str):
+def _frozen(key: str) -> Any:
     return lambda result: result.provenance.get(key)
 
 
-def _hint(result: Result):
+def _hint(result: Result) -> Any:
     cause, hint = result.ended.get("cause"), result.ended.get("hint")
     return CAUSES.get(cause) if cause and not hint else hint
 

@@ -1,6 +1,7 @@
 """zoo.csv: each checkpoint that discovery found, also the unusable."""
 
 from dataclasses import dataclass
+from typing import Any
 
 from permafrost import layout
 from permafrost.records import Defect
@@ -26,15 +27,15 @@ class Checkpoint:
 class _Step(Integer):
     """An integer with as many digits as a file's name gives it."""
 
-    def _cell(self, value) -> str:
+    def _cell(self, value: Any) -> str:
         return csv_files.text(value)
 
 
-def _of(key: str):
+def _of(key: str) -> Any:
     return lambda checkpoint: getattr(checkpoint.candidate, key)
 
 
-def _problem(key: str):
+def _problem(key: str) -> Any:
     return lambda checkpoint: getattr(checkpoint.problem, key)
 
 

@@ -7,6 +7,7 @@ is an input that meets the network only where nothing but a loss or a metric com
 from collections.abc import Callable
 
 from permafrost.graph.index import GraphIndex
+from permafrost.graph.protos import MetaGraphDef
 from permafrost.signature.training import steps
 from permafrost.signature.training.survey import Survey
 
@@ -57,7 +58,7 @@ class Forward:
       variables: names of the variable nodes; those that the graph lacks are passed over.
     """
 
-    def __init__(self, meta_graph, index: GraphIndex, variables: set[str]):
+    def __init__(self, meta_graph: MetaGraphDef, index: GraphIndex, variables: set[str]):
         survey = Survey.of(meta_graph, index, variables)
         for step in STEPS:
             step(survey)

@@ -1,6 +1,7 @@
 """Single numbers that are made of larger tensors."""
 
 from permafrost.graph.index import GraphIndex
+from permafrost.graph.protos import NodeDef
 from permafrost.graph.static import constant, element_count, output_shape
 from permafrost.signature.training.marks import REDUCTIONS
 
@@ -19,7 +20,7 @@ def single_numbers(index: GraphIndex) -> set[str]:
     return reduced
 
 
-def _size(node) -> int | None:
+def _size(node: NodeDef) -> int | None:
     """The number of elements of a node's first output, also where a constant alone tells it; else None or 0."""
     size = _declared_size(node)
     if node.op != "Const" or size:
@@ -28,12 +29,12 @@ def _size(node) -> int | None:
     return value.size if value is not None else None
 
 
-def _declared_size(node) -> int | None:
+def _declared_size(node: NodeDef) -> int | None:
     """The number of elements of a node's first output, where the meta graph tells all its dimensions; else None."""
     return element_count(output_shape(node))
 
 
-def _reduces_all(index: GraphIndex, node) -> bool:
+def _reduces_all(index: GraphIndex, node: NodeDef) -> bool:
     size, inputs = _declared_size(node), index.inputs_of(node)
     if size is not None:
         return size == 1

@@ -4,6 +4,7 @@ Each takes a Survey, and changes it.
 """
 
 from permafrost.graph.index import GraphIndex, tensor_name
+from permafrost.graph.protos import NodeDef
 from permafrost.graph.variable_ops import static_shape
 from permafrost.signature.training import losses, marks, reductions
 from permafrost.signature.training.survey import Survey
@@ -23,7 +24,7 @@ def set_transitions_apart(survey: Survey) -> None:
     survey.variables = survey.variables - survey.transitions
 
 
-def _is_square(node) -> bool:
+def _is_square(node: NodeDef) -> bool:
     shape = static_shape(node)
     return shape is not None and len(shape) == 2 and shape[0] == shape[1]
 

@@ -5,6 +5,7 @@ from functools import cached_property
 
 from permafrost.graph.feed_points import feed_points
 from permafrost.graph.index import GraphIndex
+from permafrost.graph.protos import MetaGraphDef
 from permafrost.graph.stateful_ops import RANDOM
 from permafrost.signature.training.results import Results
 from permafrost.signature.training.values import Values, of_ops
@@ -63,7 +64,7 @@ class Survey:
     closing: set[str] = _none_yet()
 
     @classmethod
-    def of(cls, meta_graph, index: GraphIndex, variables: set[str]) -> "Survey":
+    def of(cls, meta_graph: MetaGraphDef, index: GraphIndex, variables: set[str]) -> "Survey":
         """The survey before the first step, for the arguments of Forward."""
         named = meta_graph.collection_def["losses"].node_list.value if "losses" in meta_graph.collection_def else []
         return cls(variables, index, feed_points(index), of_ops(index, RANDOM), list(named), Values(index, set()))
