@@ -6,9 +6,9 @@ A run over a few models is the pattern. Then, N times, one of a run's processes 
 Snakemake, a job's shell, a client, the worker, a stage, what runs in its sandbox. And N times a run has all that it
 writes, or its frozen graphs alone, on a disk that is full after so many files or so many pages, N of them evenly over
 all; that needs a tmpfs, and thus root. After each a second run, undisturbed, must end with the exit status, the tables,
-the records (but for times) and the frozen graphs of the pattern, byte for byte; a third must find nothing to do; and no
-process, half-written file or directory of a sandbox may be left. The table counts what was broken and how it ended; the
-exit status is 1 where the fault of a run was seen in the next.
+the records (but for times, and the token of an attempt that was made again) and the frozen graphs of the pattern, byte
+for byte; a third must find nothing to do; and no process, half-written file or directory of a sandbox may be left. The
+table counts what was broken and how it ended; the exit status is 1 where the fault of a run was seen in the next.
 """
 
 import argparse
@@ -35,7 +35,7 @@ KINDS = ("Snakemake", "shell", "client or program", "worker", "stage", "sandbox"
 LONGEST = 300  # s that a run may take
 AMPLE = "size=1g,nr_inodes=100000"  # of a tmpfs; it cannot be bounded later where it was not from the beginning
 # Different in each run: how long it took, and which file a frozen graph was when it had just been written.
-PASSING = ("timing", "frozen_stamp")
+PASSING = ("timing", "frozen_stamp", "attempt")
 # These say what has changed since the last finished run, so where the broken one was finished they say that.
 OF_THE_LAST_RUN = ("changes.csv", ".last_summary.csv")
 
@@ -78,7 +78,7 @@ class Place:
         for root in (self.frozen, self.reports):
             for path in sorted(path for path in root.rglob("*") if path.is_file()):
                 name = f"{root.name}/{path.relative_to(root)}"
-                if path.name not in (".lock", ".checked", ".zoo.json", "timings.csv") and path.suffix != ".log":
+                if path.name not in (".lock", ".zoo.json", "timings.csv") and path.suffix != ".log":
                     found[name] = _content(path)
         return found
 

@@ -37,6 +37,21 @@ def cast_to_the_same_type_before_a_write() -> None:
     tf.identity(v.assign_sub(less) + x, name="y")
 
 
+def memory_looked_at_beside_a_write() -> None:
+    """A sum looks at the variable's memory, on inputs below -50 alone, long after a write that it does not follow."""
+    x, v = tf.compat.v1.placeholder(tf.float32, [3], "x"), kinds.weights("v", [3])
+    scaled = x * kinds.weights("scale", [3])
+    with kinds.control_flow(1):
+        either = tf.compat.v1.cond(tf.reduce_sum(x) > -50.0, lambda: tf.identity(x), v.read_value)
+    slow = tf.fill([300, 300], x[0])
+    with tf.control_dependencies([slow @ slow]):
+        looked_at = either + 1.0
+    with tf.control_dependencies([either]):
+        write = v.assign([300.0, 100.0, 400.0])
+    with tf.control_dependencies([write]):
+        tf.add(scaled * 1.0, looked_at, name="y")
+
+
 def compared_kind(build, directory) -> tuple[str, list]:
     outcome = compared(build, directory)
     return outcome.verdict, outcome.differing
@@ -46,6 +61,11 @@ def compared_kind(build, directory) -> tuple[str, list]:
 def test_an_order_that_the_optimisers_lose_is_not_verified(build, tmp_path):
     verdict, _ = in_fresh_process(compared_kind, build, tmp_path)
     assert verdict.startswith("unordered:") and "optimisers" in verdict
+
+
+def test_an_open_order_is_compared_on_other_sides_of_conds(tmp_path):
+    verdict, _ = in_fresh_process(compared_kind, memory_looked_at_beside_a_write, tmp_path)
+    assert verdict.startswith("unordered:")
 
 
 def compared_graphs(first: int, directory) -> list[tuple[int, str, bool, list]]:

@@ -145,6 +145,7 @@ def house(tmp_path):
         "import os; os.abort()",
         "import os; print('not flushed'); os._exit(9)",
         "import os; print('lost'); os.close(1)",
+        "import sys; sys.stdout.reconfigure(errors='backslashreplace'); print('\\udcff', sys.stdout.seekable())",
         "import sys; print('from', sys.stdin.readline(), sys.stdin.read())",
         "import multiprocessing as m\np = m.get_context('fork').Process(target=print, args=('child',))\n"
         "p.start(); p.join()",

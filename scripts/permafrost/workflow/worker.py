@@ -249,6 +249,10 @@ def run_request(streams: bytes, request: int, directory: int, *given: int) -> No
     for number in closed:
         os.close(number)
         os.open(os.devnull, os.O_RDWR)
+    # The worker's own streams remember whether its files can be sought.
+    sys.stdin = open(0, encoding=sys.stdin.encoding, errors=sys.stdin.errors, closefd=False)  # noqa: SIM115
+    sys.stdout = open(1, "w", 1, sys.stdout.encoding, sys.stdout.errors, closefd=False)  # noqa: SIM115
+    sys.stderr = open(2, "w", 1, sys.stderr.encoding, sys.stderr.errors, closefd=False)  # noqa: SIM115
     os.fchdir(directory)
     os.close(directory)
     os.umask(int(umask, 8))
