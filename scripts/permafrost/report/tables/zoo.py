@@ -7,15 +7,13 @@ from permafrost import layout
 from permafrost.records import Defect
 from permafrost.report import csv_files
 from permafrost.report.columns import MODEL, Integer, Table, Text
-from permafrost.zoo.candidates import Candidate
-from permafrost.zoo.state_file import State
 
 
 @dataclass(frozen=True)
 class Checkpoint:
     """What a row is made of: a candidate as in the state file of discovery, and the findings about it."""
 
-    candidate: Candidate
+    candidate: Any  # zoo.candidates.Candidate, which the page's digest of code would take in with all of zoo/
     findings: list[str]
 
     @property
@@ -64,7 +62,7 @@ ZOO = Table(
 )
 
 
-def rows(state: State) -> list[Checkpoint]:
+def rows(state: Any) -> list[Checkpoint]:
     """What the rows of zoo.csv are made of, sorted by model and step, for a state as zoo.state_file reads it."""
     found = {model.id: model.findings for model in state.models}
     return [
