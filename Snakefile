@@ -34,7 +34,7 @@ if is_main:
     # The jobs of a large zoo are millions of objects that live until the end; to look through them for garbage, as often
     # as Python does by itself, takes a tenth of the time in which they are made.
     gc.set_threshold(100_000, 50, 1000)
-    scheduling.go_by_no_clock()
+    scheduling.disable_output_mtime_check()
 
     configfile: f"{home}/config.yaml"
 
@@ -63,7 +63,7 @@ onstart:
         run.begin()
     except Problem as problem:
         raise WorkflowError(f"{problem.message} ({problem.hint})") from None
-    scheduling.stay_linear(workflow)
+    scheduling.patch_scheduler(workflow)
     if workflow.local_exec:
         launch.start_worker()
 

@@ -45,10 +45,10 @@ TRIVIAL = f"""
 import sys
 
 sys.path.insert(0, {str(HOME / "scripts")!r})
-from permafrost.workflow.scheduling import stay_linear
+from permafrost.workflow.scheduling import patch_scheduler
 
 onstart:
-    stay_linear(workflow)
+    patch_scheduler(workflow)
 """
 TRIVIAL += """
 MODELS = [line.strip() for line in open("models.txt")]

@@ -10,8 +10,8 @@ import yaml
 HOME = Path(__file__).parents[1]
 sys.path.insert(0, str(HOME / "scripts"))
 
-from permafrost import records  # noqa: E402 - after the path
 from permafrost.report import reference  # noqa: E402 - after the path
+from permafrost.whole_files import written_whole  # noqa: E402 - after the path
 
 _SETTINGS_HEAD = """# The settings
 
@@ -24,7 +24,7 @@ This page is made from `config.schema.yaml` by `python docs/make_reference.py`.
 """
 _PROGRAMS_HEAD = """# The programs
 
-Each stage is a program of its own, which the rule of the same name in the Snakefile calls; it can be called by hand,
+Each stage is a program of its own, which the rule of its name in `rules/` calls; it can be called by hand,
 for a debugger say. The log of a job has its errors, `snakemake -n --printshellcmds` its command.
 
 This page is made from each program's `--help` by `python docs/make_reference.py`.
@@ -82,5 +82,5 @@ def pages() -> dict[str, str]:
 
 if __name__ == "__main__":
     for name, content in pages().items():
-        with records.written_whole(HOME / "docs" / name) as temporary:
+        with written_whole(HOME / "docs" / name) as temporary:
             temporary.write_text(content, encoding="utf-8")

@@ -47,10 +47,7 @@ OF_ZOO = (
     "list_judged.log", "judged.log", "settings.log",
 )  # fmt: skip
 
-# Kept by earlier releases, and no longer made.
-_OF_OLD = (".zoo.cache.json",)
-
-MADE_FILES = frozenset((*OF_FROZEN, *OF_MODEL, *OF_JUDGED, *OF_ZOO, *_OF_OLD))
+MADE_FILES = frozenset((*OF_FROZEN, *OF_MODEL, *OF_JUDGED, *OF_ZOO))
 
 # The record of each stage that has one.
 RECORDS = {"import_meta": IMPORT, "freeze": PROVENANCE, "verify": VERDICT, "list_ops": LISTING, "judge": JUDGED_VERDICT}

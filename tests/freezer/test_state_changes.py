@@ -22,10 +22,10 @@ import kinds
 from fresh_process import in_fresh_process
 from judged import said
 from permafrost.freezer import passes
-from permafrost.freezer.beginning import Beginning
+from permafrost.freezer.initialization import Initialization
 from permafrost.graph.metagraph import read_meta_graph
 from permafrost.judge import judging
-from permafrost.judge.structure import untold_state
+from permafrost.judge.structure import uncaptured_state
 from permafrost.stages import judge_file
 from stages import default_settings, frozen, imported, problem_of, sources
 
@@ -211,8 +211,8 @@ def given(meta: str, prefix: str, initializer: str = ""):
 def frozen_against_the_rules(source: Model, directory: Path) -> tuple[ImportRecord, Provenance, Path]:
     """What the freezer would make if it refused nothing of the kind."""
     with (
-        mock.patch.object(Beginning, "refuse_changes"),
-        mock.patch.object(Beginning, "refuse_other_fillings"),
+        mock.patch.object(Initialization, "refuse_changes"),
+        mock.patch.object(Initialization, "refuse_other_fillings"),
         mock.patch.object(passes, "refuse_written_by_initializers"),
     ):
         record = imported(source, outputs=["y"])
@@ -280,7 +280,7 @@ def pipeline_left_out(source: Model, directory: Path) -> list[str]:
     _, path = frozen(record, directory)
     graph_def = v1.GraphDef.FromString(path.read_bytes())
     meta_graph = read_meta_graph(record.meta)
-    untold_state.refuse(meta_graph, meta_graph.graph_def, graph_def, ["y"], [])
+    uncaptured_state.refuse(meta_graph, meta_graph.graph_def, graph_def, ["y"], [])
     return [node.op for node in graph_def.node if "Iterator" in node.op]
 
 

@@ -7,7 +7,7 @@ from permafrost import layout
 
 _NAME = re.compile(r"[/\"]([\w.]+\.(?:csv|html|json|log|pb|svg|txt|yaml))\"")
 _OF_SNAKEMAKE = {"prune.log", "clean.log", "config.yaml"}
-_MADE_BESIDE_THE_RULES = {layout.STATE, layout.LOCK, ".zoo.cache.json"}
+_MADE_BESIDE_THE_RULES = {layout.STATE, layout.LOCK}
 
 
 def test_the_rules_make_what_the_layout_names():

@@ -8,7 +8,7 @@ import kinds
 from judged import check_judgement, rehearse, saved, usable
 from permafrost import recording
 from permafrost.graph.metagraph import read_meta_graph
-from permafrost.judge import mending
+from permafrost.judge import feed_search
 from permafrost.outcome import Problem
 from permafrost.records import ImportRecord, Repair
 from permafrost.sandbox import runner
@@ -217,7 +217,7 @@ def test_no_input_is_made_larger_than_memory_holds():
     spec = {"dtype": "float32", "kind": "uniform", "shape": [None, 32, 32, 1], "open": [1, 2], "low": 0, "high": 1}
     specs = {"x:0": spec | {"why": "floats"}}
     message = "node 'n': Input to reshape is a tensor with 99999 values, but the requested shape has 98765"
-    tried = list(mending.alternatives(specs, 2, message, {"x:0"}))
+    tried = list(feed_search.alternatives(specs, 2, message, {"x:0"}))
     assert tried
     for other, batch in tried:
         shape = [batch if size is None else size for size in other["x:0"]["shape"]]

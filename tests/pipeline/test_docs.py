@@ -42,7 +42,9 @@ def test_the_reference_is_what_the_code_says(name, pages):
     assert (HOME / "docs" / name).read_text(encoding="utf-8") == pages[name], "run: python docs/make_reference.py"
 
 
-@pytest.mark.parametrize("page", ["README.md", "docs/tour.md", "docs/how-to.md", "docs/reports.md"])
+@pytest.mark.parametrize(
+    "page", ["README.md", "CONTRIBUTING.md", "CHANGELOG.md", "docs/tour.md", "docs/how-to.md", "docs/reports.md"]
+)
 def test_links_and_pictures_exist(page):
     text = (HOME / page).read_text(encoding="utf-8")
     linked = [link for link in re.findall(r"\]\(([^)#]+)", text) if "://" not in link]

@@ -29,7 +29,7 @@ def ended(tmp_path_factory):
     directory = tmp_path_factory.mktemp("hostile")
     workspace, forbidden = Workspace(directory), directory / "forbidden"
     forbidden.mkdir()
-    subprocess.run([sys.executable, HOME / "tests" / "hostile.py", workspace.zoo, forbidden], check=True)
+    subprocess.run([sys.executable, HOME / "tests" / "support" / "hostile.py", workspace.zoo, forbidden], check=True)
     shutil.copytree(SAMPLE_ZOO / "linear", workspace.zoo / "honest")
     (directory / "settings.yaml").write_text(yaml.safe_dump({"models": SETTINGS}))
     run = workspace.run("--configfile", "settings.yaml", on_failure="report")

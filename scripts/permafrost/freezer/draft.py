@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from permafrost.freezer.beginning import Beginning
+from permafrost.freezer.initialization import Initialization
 from permafrost.freezer.writer import Constant
 from permafrost.graph import effects
 from permafrost.graph.index import GraphIndex, tensor_name
@@ -55,7 +55,7 @@ class Draft:
     """
 
     request: Request
-    beginning: Beginning
+    beginning: Initialization
     acts: Callable[[Any], bool]
     source: GraphIndex
     graph_def: graph_pb2.GraphDef
@@ -69,4 +69,4 @@ class Draft:
         """The draft before the first pass. Args: `index`, that of the meta graph's graph."""
         definitions = request.definitions
         acts = effects.acting(index.graph_def.library, lambda op: op in definitions and definitions[op].stateful)
-        return cls(request, Beginning(request.meta_graph, index), acts, index, index.graph_def)
+        return cls(request, Initialization(request.meta_graph, index), acts, index, index.graph_def)

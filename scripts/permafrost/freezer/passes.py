@@ -4,8 +4,8 @@ Each takes a Draft, and either changes it or raises Problem.
 """
 
 from permafrost.freezer import conversion, repairs, writer
-from permafrost.freezer.beginning import refuse_written_by_initializers
 from permafrost.freezer.draft import Draft, Request
+from permafrost.freezer.initialization import refuse_written_by_initializers
 from permafrost.freezer.propagation import Value
 from permafrost.freezer.writer import Constant
 from permafrost.graph import op_registry, pruning

@@ -89,7 +89,7 @@ class Reads:
         waiting: list[tuple] = []
         for read in self.direct(variable):
             brought = conditions(read.node.input[read.position])
-            waiting += self._passed_on(variable, written, read.node, read.position, seen(read), brought)
+            waiting += self._next_reads(variable, written, read.node, read.position, seen(read), brought)
         done = set()
         while waiting:
             node, position, write, before = waiting.pop()
@@ -100,9 +100,9 @@ class Reads:
             if len(done) > _MOST_WAYS:
                 raise Problem("unsupported_op", f"the memory of variable {variable!r} is shared in too many ways")
             yield Read(node, position, not (node.op == "Assign" and position == 0), is_direct=False), write, brought
-            waiting += self._passed_on(variable, written, node, position, write, brought)
+            waiting += self._next_reads(variable, written, node, position, write, brought)
 
-    def _passed_on(
+    def _next_reads(
         self, variable: str, written: dict[str, str], node: NodeDef, position: int, write: NodeDef, brought: Any
     ) -> list[tuple]:
         """What takes the outputs of a node, if they share its input's memory."""

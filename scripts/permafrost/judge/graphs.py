@@ -24,7 +24,7 @@ class Graphs:
     """
 
     def __init__(self, imported: ImportRecord, provenance: Provenance, frozen_graph: str):
-        """Reads both from the disk. Raises Problem as graph_files.read and FrozenFile do."""
+        """Reads both from the disk. Raises Problem as graph_sources.read and FrozenFile do."""
         self.imported = imported
         self.meta_graph = graph_sources.read(imported.graph)
         self.batches = imported.batches

@@ -15,12 +15,12 @@ from permafrost.graph.pruning import PLACEHOLDERS
 from permafrost.graph.tensorflow_import import evaluated_unsafe, refuse
 from permafrost.graph.unsafe_ops import unsafe_to_restore, unsafe_to_run
 from permafrost.judge import behaviour, comparison, devices, negative_control
+from permafrost.judge.feed_search import BATCHES
 from permafrost.judge.graphs import Graphs
-from permafrost.judge.mending import BATCHES
 from permafrost.judge.pair import Pair
 from permafrost.judge.sessions import RunFailed
 from permafrost.judge.sides import CheckpointSide, saver_nodes
-from permafrost.judge.structure import nodes, untold_state
+from permafrost.judge.structure import nodes, uncaptured_state
 from permafrost.outcome import Problem
 from permafrost.records import ForeignProvenance, ImportRecord, Provenance, Settings, Verdict
 from permafrost.signature import feeds
@@ -40,7 +40,7 @@ class Judgement(Struct):
     """What was measured, a row for each tensor and trial, and what was found where the model is not verified.
 
     `measured.match` is empty unless all trials match, and `measured.control` is there where they do. A row has the keys
-    comparison.VERIFICATION_COLUMNS.
+    the columns of verification.csv.
     """
 
     measured: Verdict
@@ -63,7 +63,7 @@ def judge(
     """
     graphs = Graphs(imported, provenance, frozen_graph)
     checked = _check_structure(graphs, imported, provenance)
-    _refuse_untold_state(graphs)
+    _refuse_uncaptured_state(graphs)
     devices.check(graphs.index.nodes, graphs.frozen.graph_def, provenance.options.clear_devices)
     found = _compare(graphs, provenance.frozen_variables, settings, directory)
     found.measured.nodes_checked = checked
@@ -92,7 +92,7 @@ def judge_foreign(
         structure_found = "same"
     except Problem as problem:
         structure_found = problem.message
-    _refuse_untold_state(graphs)
+    _refuse_uncaptured_state(graphs)
     fed = {f"{name}:0" for name, node in graphs.frozen.index.nodes.items() if node.op in PLACEHOLDERS}
     allowed = set(settings.allow_ops)
     refuse(unsafe_to_run(graphs.frozen.index, graphs.fetched, fed, graphs.frozen.initializers, allowed))
@@ -107,9 +107,9 @@ def _check_structure(graphs: Graphs, imported: ImportRecord, provenance: Provena
     return nodes.check(graphs.meta_graph, graphs.frozen.graph_def, cuts, outputs, restored)
 
 
-def _refuse_untold_state(graphs: Graphs) -> None:
+def _refuse_uncaptured_state(graphs: Graphs) -> None:
     frozen = graphs.frozen
-    untold_state.refuse(graphs.meta_graph, graphs.graph_def, frozen.graph_def, graphs.outputs, frozen.initializers)
+    uncaptured_state.refuse(graphs.meta_graph, graphs.graph_def, frozen.graph_def, graphs.outputs, frozen.initializers)
 
 
 def _compare(graphs: Graphs, frozen_variables: int, settings: Settings, directory: str) -> Judgement:

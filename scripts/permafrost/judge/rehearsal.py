@@ -17,7 +17,7 @@ from permafrost.graph.metagraph import producer_ops
 from permafrost.graph.tensorflow_import import import_to_look_at
 from permafrost.graph.unsafe_ops import unsafe_to_restore, unsafe_to_run
 from permafrost.judge import comparison
-from permafrost.judge.mending import BATCHES, alternatives, failing_node
+from permafrost.judge.feed_search import BATCHES, alternatives, failing_node
 from permafrost.judge.seeds import seed_random_ops
 from permafrost.judge.sessions import RunFailed
 from permafrost.judge.sides import CheckpointSide, saver_nodes
@@ -54,7 +54,7 @@ def rehearse(imported: ImportRecord, settings: Settings, directory: str, is_name
       settings: `seed`, `timeout` and `allow_ops`.
       directory: where relative `file:` inputs are looked up.
       is_named: whether the settings name the outputs, so that none of them may be left out.
-    Raises Problem as graph_files.read and CheckpointSide do, and bad_feed for a setting that cannot be fed.
+    Raises Problem as graph_sources.read and CheckpointSide do, and bad_feed for a setting that cannot be fed.
     """
     model = _Model(imported, settings)
     if model.unsafe:
@@ -97,7 +97,7 @@ class _Model:
     """
 
     def __init__(self, imported: ImportRecord, settings: Settings):
-        """Raises Problem as graph_files.read does."""
+        """Raises Problem as graph_sources.read does."""
         self.imported = imported
         self.meta_graph = graph_sources.read(imported.graph)
         self.graph_def, cuts = pruning.cut_inputs(self.meta_graph.graph_def, list(imported.inputs), imported.outputs)

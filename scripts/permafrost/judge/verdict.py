@@ -22,7 +22,9 @@ class Model(NamedTuple):
     frozen_graph: str
 
 
-def reach(stage: str, judge: Callable[..., Judgement], model: Model, settings: Settings, record: Verdict) -> list[dict]:
+def decide(
+    stage: str, judge: Callable[..., Judgement], model: Model, settings: Settings, record: Verdict
+) -> list[dict]:
     """Judges a model, and says in `record` what was measured and how it ended; returns the rows of the table.
 
     Nothing of TensorFlow is run in this process.
@@ -71,7 +73,7 @@ def _bounds(model: Model, settings: Settings, share: float = 1) -> dict:
 def _name_first_tensor(model: Model, rows: list[dict], settings: Settings) -> str:
     """Adds to the rows of the first trial that does not match the tensor where it begins to; says so for the message.
 
-    Raises what sandbox.run raises.
+    Raises what sandbox.runner.run raises.
     """
     bad = [row for row in rows if not row["match"]]
     if not bad:

@@ -237,14 +237,14 @@ class _Log:
 
     def __init__(self) -> None:
         self._decode = codecs.getincrementaldecoder("utf-8")("replace").decode
-        self._passed_on = 0
+        self._logged_bytes = 0
         self._cut = 0
         self._tail = b""
 
     def take(self, chunk: bytes) -> None:
         self._tail = (self._tail + chunk)[-8192:]
-        allowed = chunk[: _LARGEST_LOG - self._passed_on]
-        self._passed_on += len(allowed)
+        allowed = chunk[: _LARGEST_LOG - self._logged_bytes]
+        self._logged_bytes += len(allowed)
         self._cut += len(chunk) - len(allowed)
         sys.stderr.write(self._decode(allowed))
 

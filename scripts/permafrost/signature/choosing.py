@@ -44,7 +44,7 @@ def choose(
     is_named = not isinstance(settings.outputs, str)
     names = {variable.variable for variable in variables}
     choice = outputs.choose(meta_graph, index, names, None if isinstance(settings.outputs, str) else settings.outputs)
-    between = _Between(meta_graph, index, variables, settings.inputs, run_before)
+    between = _Candidates(meta_graph, index, variables, settings.inputs, run_before)
     try:
         fed, definitions = between.describe(choice.outputs)
         if not is_named:
@@ -79,7 +79,7 @@ def leave_out(choice: outputs.Choice, reasons: dict[str, str]) -> bool:
     return True
 
 
-class _Between:
+class _Candidates:
     """A graph with the inputs that the settings describe, and what lies between them and any outputs."""
 
     def __init__(

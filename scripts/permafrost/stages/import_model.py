@@ -15,7 +15,7 @@ from permafrost import recording
 from permafrost.checkpoint import unchanged
 from permafrost.checkpoint.reader import open_checkpoint
 from permafrost.freezer import planning
-from permafrost.freezer.beginning import Beginning
+from permafrost.freezer.initialization import Initialization
 from permafrost.graph import graph_sources, op_registry
 from permafrost.graph.index import GraphIndex
 from permafrost.graph.protos import MetaGraphDef
@@ -52,7 +52,7 @@ def import_model(source: Source, settings: Settings, record: ImportRecord) -> No
         record.findings = [*record.findings, "the graph has no saver; its variables are restored by their names"]
     index = GraphIndex(meta_graph.graph_def)
     _import_checkpoint(meta_graph, index, settings, source.graph is not UNSET, record)
-    run_before = Beginning(meta_graph, index).ops()
+    run_before = Initialization(meta_graph, index).ops()
     try_to_freeze = planning.trial(meta_graph, index, record.variables)
     choosing.choose(meta_graph, index, record.variables, settings, run_before, try_to_freeze, record)
 

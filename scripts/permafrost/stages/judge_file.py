@@ -52,7 +52,7 @@ def judge(frozen_graph: str, source: Source, settings: Settings, record: JudgedF
     record.transient = imported.transient
     provenance = limits.held(limits.left(settings, began), foreign.provenance, index, meta_graph, imported)
     model = verdict.Model(graph_sources.absolute(imported), provenance, os.path.abspath(frozen_graph))
-    return verdict.reach("judge", judging.judge_foreign, model, settings, record)
+    return verdict.decide("judge", judging.judge_foreign, model, settings, record)
 
 
 def run(model: str, attempt: str, source: Source, settings: Settings, path: str, table: str) -> None:

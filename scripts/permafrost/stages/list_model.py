@@ -41,7 +41,7 @@ T = TypeVar("T")
 class Limited:
     """Runs the parts of the stage within a model's limits, all of them together, and none stops the others.
 
-    `told` has a row of FINDINGS without the model for each part that reached one, or that failed;
+    `findings` has a row of FINDINGS without the model for each part that reached one, or that failed;
     `faults` has the problems that are the machine's, so that another run may do better.
     Args:
       settings: `timeout`, `memory_mb`, `file_mb` and `processes`.
@@ -49,7 +49,7 @@ class Limited:
 
     def __init__(self, settings: Limits):
         self._settings, self._began = settings, time.monotonic()
-        self.told: list[dict] = []
+        self.findings: list[dict] = []
         self.faults: list[Problem] = []
 
     def part(self, name: str, otherwise: T, work: Callable[..., T], *args: Any) -> T:
@@ -79,17 +79,17 @@ class Limited:
         return limits.left(self._settings, self._began)
 
     def tell(self, name: str, problem: Problem) -> None:
-        """Says on stderr, and in `told`, that a part is missing."""
+        """Says on stderr, and in `findings`, that a part is missing."""
         print(f"{name} left out: {problem.message}", file=sys.stderr)
         self.faults += [problem] if problem.cause in TRANSIENT else []
         advice = f"{name} left out: {problem.message}; {problem.hint}"
-        self.told.append(graph_findings.finding(WARNING, "limit_reached", "", advice))
+        self.findings.append(graph_findings.finding(WARNING, "limit_reached", "", advice))
 
     def fail(self, name: str, error: Exception) -> None:
-        """Says on stderr, with the traceback, and in `told` that a part is missing for an error."""
+        """Says on stderr, with the traceback, and in `findings` that a part is missing for an error."""
         traceback.print_exception(error)
         advice = f"{name} left out: {type(error).__name__}; {CAUSES['internal']}, list_ops.log"
-        self.told.append(graph_findings.finding(WARNING, "not_whole", "", advice))
+        self.findings.append(graph_findings.finding(WARNING, "not_whole", "", advice))
 
 
 def meta_graph_of(imported: ImportRecord, faults: list[Problem]) -> MetaGraphDef | None:
@@ -259,7 +259,7 @@ def run(
         temporary.write_text(drawn, encoding="utf-8")
     for rows, path in zip(ops(meta_graph, frozen, limited), (lists.ops, lists.frozen_ops), strict=True):
         limited.table(f"the rows of {Path(path).name} were", OPS, rows, path)
-    write_findings(model, graph_findings.worst_first([*found, *limited.told]), lists.findings)
+    write_findings(model, graph_findings.worst_first([*found, *limited.findings]), lists.findings)
     # The first fault of the machine, if any, is how the stage ended.
     outcome = failure("list_ops", limited.faults[0]) if limited.faults else success()
     record = recording.begun(Record, model, outcome)

@@ -38,7 +38,7 @@ def verify(
         from permafrost.judge import judging, verdict
 
         model = verdict.Model(graph_sources.absolute(imported), provenance, os.path.abspath(frozen_graph))
-        rows = verdict.reach("verify", judging.judge, model, limits.left(settings, began), record)
+        rows = verdict.decide("verify", judging.judge, model, limits.left(settings, began), record)
         if record.status != VERIFIED:
             refuse_changed()
     return rows

@@ -11,7 +11,7 @@ from snakemake.settings.enums import RerunTrigger
 from permafrost.outcome import Problem
 
 
-def stay_linear(workflow: Any) -> None:
+def patch_scheduler(workflow: Any) -> None:
     """Switches off, in the workflow that is about to start, what takes time that grows with the square of the jobs.
 
     The limit of jobs a second, of no use without a cluster, has the scheduler woken once more, a second later, each
@@ -26,7 +26,7 @@ def stay_linear(workflow: Any) -> None:
     Job.is_pipe_or_service_input = lambda job, path: False
 
 
-def go_by_no_clock() -> None:
+def disable_output_mtime_check() -> None:
     """Has no job fail whose outputs are older than its inputs, as they are once a clock was wrong and was set right.
 
     Snakemake takes that for clocks that differ, and ends the run. Whether a job is to run again is left as it is.

@@ -67,8 +67,8 @@ def _draw_box(svg: Any, box: Box, place: Place) -> None:
     ElementTree.SubElement(group, "rect", {"class": f"{box.kind}{' cut' if box.cut else ''}", **rectangle})
     said = {
         INPUT: "input, cut off here" if box.cut else "input",
-        OUTPUT: f"output, {box.told()}" if box.nodes else "output",
-    }.get(box.kind, f"{len(box.nodes)} ops: {box.told()}" if len(box.nodes) > 1 else box.told())
+        OUTPUT: f"output, {box.caption()}" if box.nodes else "output",
+    }.get(box.kind, f"{len(box.nodes)} ops: {box.caption()}" if len(box.nodes) > 1 else box.caption())
     weights = f" · {_size(box.weight_bytes)}" if box.weight_bytes >= 1024 else ""
     _text(group, _shortened(csv_files.text(box.label), _LONGEST), place.x, y + HEIGHT * 0.4)
     _text(group, _shortened(said, _LONGEST + 5 - len(weights)) + weights, place.x, y + HEIGHT * 0.78, "small")

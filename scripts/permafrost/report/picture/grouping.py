@@ -30,7 +30,7 @@ class Box:
     weight_bytes: int = 0
     source: "Box | None" = None
 
-    def told(self) -> str:
+    def caption(self) -> str:
         """One line on what is inside: the two most frequent op types that say something, else how many ops."""
         telling = [item for item in self.op_types.most_common() if item[0] not in _DULL] or self.op_types.most_common()
         shown = [f"{op} ×{count}" if count > 1 else op for op, count in telling[:2]]

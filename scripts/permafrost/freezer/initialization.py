@@ -21,7 +21,7 @@ _INIT_OP_SIGNATURE = "__saved_model_init_op"
 _INIT_OP_COLLECTIONS = ("saved_model_main_op", "legacy_init_op")
 
 
-class Beginning:
+class Initialization:
     """What is done to a meta graph before its first run.
 
     Args:
