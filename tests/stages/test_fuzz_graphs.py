@@ -20,7 +20,7 @@ from permafrost.graph import graph_sources
 from permafrost.graph.index import tensor_name
 from permafrost.graph.metagraph import read_meta_graph
 from permafrost.outcome import CAUSES, OK, Problem
-from permafrost.records import ImportRecord, Limits, Model, Provenance, Record
+from permafrost.records import ImportRecord, Limits, Model, Provenance, Record, Settings
 from permafrost.sandbox import limits
 from permafrost.stages import freeze_model, import_model, list_model
 from stages import default_settings, sources
@@ -55,7 +55,7 @@ def ended(kind: type[Record], work) -> Record:
     return record
 
 
-def import_and_freeze(source: Model, chosen: dict) -> Record:
+def import_and_freeze(source: Model, chosen: Settings) -> Record:
     """The last record of importing and freezing a model, with what the trial run adds to the first put in its place."""
     record = ended(ImportRecord, lambda record: import_model.import_model(source, chosen, record))
     if record.status != OK:
@@ -276,4 +276,4 @@ def test_made_up_settings(originals, name, data):
     except Problem as problem:
         assert problem.cause == "bad_setting"
         return
-    import_and_freeze(source, chosen | {"timeout": 60, "memory_mb": 8192})
+    import_and_freeze(source, replace(chosen, timeout=60, memory_mb=8192))

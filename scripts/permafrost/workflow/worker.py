@@ -278,6 +278,8 @@ def run_stage(script: str, arguments: list[str]) -> NoReturn:
         status = importlib.import_module(name.removesuffix(".py")).main(arguments)
     except SystemExit as end:
         status = end.code if isinstance(end.code, int) else 1
+        if isinstance(end.code, str):
+            print(end.code, file=sys.stderr)
     except KeyboardInterrupt:
         traceback.print_exc()
         signal.signal(signal.SIGINT, signal.SIG_DFL)
