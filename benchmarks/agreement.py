@@ -23,6 +23,7 @@ os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
 sys.path.insert(0, str(Path(__file__).parents[1] / "scripts"))
 
 import pandas as pd
+from msgspec.structs import replace
 
 from frozen_models import frozen_model
 from permafrost import settings
@@ -95,7 +96,7 @@ def main() -> int:
             for load in (0, 2 * (os.cpu_count() or 1)):
                 for threads in THREADS:
                     with busy(load):
-                        ended = ending(threads, *frozen, path, chosen | {"trials": args.seeds})
+                        ended = ending(threads, *frozen, path, replace(chosen, trials=args.seeds))
                     rows.append({"model": source.id, "threads": threads, "busy": load, "ended": ended})
                     print(*rows[-1].values(), sep=", ", file=sys.stderr)
     found = pd.DataFrame(rows)

@@ -20,8 +20,6 @@ from pathlib import Path
 import msgspec
 import pandas as pd
 
-from permafrost.stages import freeze_model
-
 HOME = Path(__file__).parents[1]
 SCRIPTS = HOME / "scripts"
 QUIET = os.environ | {"CUDA_VISIBLE_DEVICES": "-1", "TF_CPP_MIN_LOG_LEVEL": "3"}
@@ -125,6 +123,7 @@ def serve(pipe) -> None:
 
     from permafrost import recording
     from permafrost.records import ImportRecord, Provenance, Settings
+    from permafrost.stages import freeze_model
 
     v1 = tf.compat.v1
     while request := pipe.recv():

@@ -23,6 +23,6 @@ def frozen_model(source: Model, settings: Settings, path: Path) -> tuple[ImportR
         import_model.rehearse(settings, record)
         freeze_model.freeze(record, settings, path, provenance)
     except Problem as problem:
-        print(f"{source['id']} cannot be frozen: {problem.message}", file=sys.stderr)
+        print(f"{source.id} cannot be frozen: {problem.message}", file=sys.stderr)
         return None
     return record, provenance

@@ -14,8 +14,6 @@ from pathlib import Path
 
 from msgspec.structs import replace
 
-from permafrost.records import Model
-
 sys.path.insert(0, str(Path(__file__).parents[1] / "scripts"))
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "support"))
 
@@ -23,7 +21,7 @@ from permafrost import recording
 from permafrost.graph import graph_sources
 from permafrost.graph.metagraph import producer_ops, read_meta_graph
 from permafrost.graph.protos import types_pb2
-from permafrost.records import ImportRecord, Provenance
+from permafrost.records import ImportRecord, Model, Provenance
 from permafrost.sandbox import limits
 from permafrost.stages import freeze_model, import_model, list_model
 from stages import default_settings, sources
@@ -92,7 +90,7 @@ GRAPHS: dict[str, tuple[Callable, int]] = {
 }
 
 
-def grown(maker: Callable, count: int, path: Path) -> dict:
+def grown(maker: Callable, count: int, path: Path) -> Model:
     """The source of a small model of the sample zoo whose graph goes on with what `maker` makes, written to `path`."""
     source = next(iter(sources(HOME / "models" / "linear").values()))
     meta_graph = read_meta_graph(source.meta)

@@ -18,8 +18,6 @@ from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
-from permafrost.records import Model, Settings
-
 os.environ["CUDA_VISIBLE_DEVICES"] = "-1"
 os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
 sys.path.insert(0, str(Path(__file__).parents[1] / "scripts"))
@@ -37,7 +35,7 @@ from permafrost.graph.protos import graph_pb2
 from permafrost.graph.static import constant
 from permafrost.judge import judging, model_files
 from permafrost.outcome import Problem
-from permafrost.records import ImportRecord, Provenance
+from permafrost.records import ImportRecord, Model, Provenance, Settings
 from permafrost.sandbox import runner
 from permafrost.zoo import discovery
 
@@ -357,7 +355,7 @@ def judge_model(source: Model, others: list[str], most: int, counts: dict[str, C
     record, provenance = frozen
     original = path.read_bytes()
     if verdict(record, provenance, path, chosen) != "missed":
-        print(f"{source['id']} is not verified as it is, and left out", file=sys.stderr)
+        print(f"{source.id} is not verified as it is, and left out", file=sys.stderr)
         return
     graph_def = graph_pb2.GraphDef.FromString(original)
     weights = [tensor.node for tensor in provenance.tensors]
@@ -373,7 +371,7 @@ def judge_model(source: Model, others: list[str], most: int, counts: dict[str, C
                 layer = verdict(record, provenance, path, chosen)
                 counts[kind][layer] += 1
                 if layer in ("missed", "error"):
-                    print(f"{source['id']}: {kind}: {layer}", file=sys.stderr)
+                    print(f"{source.id}: {kind}: {layer}", file=sys.stderr)
 
 
 def main() -> int:

@@ -17,15 +17,15 @@ import time
 from multiprocessing import get_context
 from pathlib import Path
 
-from permafrost import recording
-from permafrost.records import ImportRecord, Provenance, Settings
-from permafrost.stages import freeze_model, import_model
-
 os.environ["CUDA_VISIBLE_DEVICES"] = "-1"
 os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
 sys.path.insert(0, str(Path(__file__).parents[1] / "scripts"))
 
 import pandas as pd
+
+from permafrost import recording
+from permafrost.records import ImportRecord, Provenance, Settings
+from permafrost.stages import freeze_model, import_model
 
 HOME = Path(__file__).parents[1]
 TRIALS = 3
