@@ -86,7 +86,7 @@ def environment(pid: int) -> dict[str, str]:
 
 def processes() -> list[int]:
     """The process ids of this clone's warm workers on the cluster, and of the stages that run in their children."""
-    script = os.fsencode(HOME / "scripts" / "permafrost" / "worker.py")
+    script = os.fsencode(HOME / "scripts" / "permafrost" / "workflow" / "worker.py")
     found = []
     for process in Path("/proc").glob("[0-9]*"):
         try:
