@@ -70,8 +70,7 @@ def _read(path: str, kind: type[R]) -> tuple[R, str]:
 def result(model: Model, found: Records) -> Result:
     """What a model's row of summary.csv is made of."""
     ended = failure("summarize", Problem("internal", found.wrong)) if found.wrong else found.verified
-    imported, provenance, verified = map(recording.content, (found.imported, found.provenance, found.verified))
-    return Result(msgspec.to_builtins(model), imported, provenance, verified, msgspec.to_builtins(ended))
+    return Result(model, found.imported, found.provenance, found.verified, ended)
 
 
 def listing_record(reports: str | Path, model: str) -> Record:

@@ -3,59 +3,59 @@
 from dataclasses import dataclass
 from typing import Any
 
+from msgspec import UNSET
+
 from permafrost import layout
-from permafrost.outcome import CAUSES, VERIFIED
+from permafrost.outcome import CAUSES
+from permafrost.records import ImportRecord, Model, Outcome, Provenance, Verdict, known
 from permafrost.report.columns import MODEL, Integer, Number, Table, Text
 
 
 @dataclass(frozen=True)
 class Result:
-    """What a row is made of: records as dicts, {} for one that cannot be read.
+    """What a row is made of: a model as discovery found it, and its records, in which what is not known is UNSET.
 
-    `model` is as in the state file of discovery. `ended` says how the model ended: the verification, or why nobody
-    knows.
+    ended: how the model ended; the verification, or why nobody knows.
     """
 
-    model: dict
-    imported: dict
-    provenance: dict
-    verified: dict
-    ended: dict
+    model: Model
+    imported: ImportRecord
+    provenance: Provenance
+    verified: Verdict
+    ended: Outcome
 
-    def fed(self) -> dict:
+    def fed(self) -> dict[str, dict]:
         """The inputs of the import."""
-        found = self.imported.get("inputs")
-        return found if isinstance(found, dict) else {}
+        return known(self.imported.inputs, {})
 
 
-def _ended(key: str) -> Any:
-    return lambda result: result.ended.get(key)
+def _ended(field: str) -> Any:
+    return lambda result: getattr(result.ended, field)
 
 
-def _verified(key: str) -> Any:
-    return lambda result: result.verified.get(key)
+def _verified(field: str) -> Any:
+    return lambda result: known(getattr(result.verified, field), None)
 
 
-def _imported(key: str) -> Any:
-    return lambda result: result.imported.get(key)
+def _imported(field: str) -> Any:
+    return lambda result: known(getattr(result.imported, field), None)
 
 
-def _found(key: str, discovered: str = "") -> Any:
+def _found(field: str, discovered: str = "") -> Any:
     """What the import says, or else what discovery said."""
-    return lambda result: result.imported.get(key, result.model.get(discovered or key))
+    return lambda result: known(getattr(result.imported, field), getattr(result.model, discovered or field))
 
 
-def _frozen(key: str) -> Any:
-    return lambda result: result.provenance.get(key)
+def _frozen(field: str) -> Any:
+    return lambda result: known(getattr(result.provenance, field), None)
 
 
-def _hint(result: Result) -> Any:
-    cause, hint = result.ended.get("cause"), result.ended.get("hint")
-    return CAUSES.get(cause) if cause and not hint else hint
+def _hint(result: Result) -> str | None:
+    return result.ended.hint or (CAUSES.get(result.ended.cause) if result.ended.cause else "")
 
 
 def _fed_how(result: Result) -> list[str]:
-    return [_how_fed(name, spec if isinstance(spec, dict) else {}) for name, spec in result.fed().items()]
+    return [_how_fed(name, spec) for name, spec in result.fed().items()]
 
 
 def _how_fed(name: str, spec: dict) -> str:
@@ -66,29 +66,24 @@ def _how_fed(name: str, spec: dict) -> str:
 
 
 def _variables(result: Result) -> int | None:
-    found = result.imported.get("variables")
-    return len(found) if isinstance(found, list) else None
+    return None if result.imported.variables is UNSET else len(result.imported.variables)
 
 
 def _repairs(result: Result) -> list[str]:
-    made = result.provenance.get("repairs")
-    return [
-        f"{repair.get('repair')}: {repair.get('node')}" if isinstance(repair, dict) else repair
-        for repair in (made if isinstance(made, list) else [])
-    ]
+    return [f"{repair.repair}: {repair.node}" for repair in known(result.provenance.repairs, ())]
 
 
 SUMMARY = Table(
     f"reports/{layout.SUMMARY}",
     "a row for each model, sorted by id; the same bytes for the same zoo",
     (
-        Text("model", MODEL, lambda result: result.model["id"]),
+        Text("model", MODEL, lambda result: result.model.id),
         Text("status", "`verified`, `mismatch`, `unverifiable` or `failed`", _ended("status")),
         Text("stage", "the stage that decided it; empty for a verified model", _ended("stage")),
         Text("cause", "why, in one word; the README lists them all", _ended("cause")),
         Text("message", "why, in one sentence that names the file or node", _ended("message")),
         Text("hint", "what to do about it", _hint),
-        Text("expect", "what the settings count as well, joined by `; `", lambda r: r.model.get("expect", VERIFIED)),
+        Text("expect", "what the settings count as well, joined by `; `", lambda result: result.model.expect),
         Text(
             "match",
             "`bitwise`, or `tolerance` where the settings allow one; empty where outputs differ",
