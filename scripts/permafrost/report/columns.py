@@ -52,7 +52,8 @@ class Integer(Column):
     type = INTEGER
 
     def _cell(self, value: Any) -> str:
-        return csv_files.text(csv_files.integer(value))
+        found = csv_files.integer(value)
+        return "" if found is None else str(found)
 
 
 class Number(Column):
@@ -61,7 +62,8 @@ class Number(Column):
     type = NUMBER
 
     def _cell(self, value: Any) -> str:
-        return csv_files.text(csv_files.number(value))
+        found = csv_files.number(value)
+        return "" if found is None else str(found)
 
 
 @dataclass(frozen=True)
