@@ -14,7 +14,7 @@ from permafrost.graph.index import GraphIndex
 from permafrost.judge import judging, verdict
 from permafrost.outcome import UNVERIFIABLE, VERIFIED, Problem
 from permafrost.records import ImportRecord, JudgedFile, Settings, Source, failure
-from permafrost.report import judgement
+from permafrost.report.tables.verification import VERIFICATION
 from permafrost.sandbox import limits
 from permafrost.signature import foreign
 from permafrost.stages.import_model import import_model, rehearse
@@ -71,4 +71,4 @@ def run(model: str, attempt: str, source: Source, settings: Settings, path: str,
             if record.status != VERIFIED and not source.problem:
                 refuse_changed()
         rows += found
-    judgement.write(table, rows)
+    VERIFICATION.write(table, rows)

@@ -13,7 +13,7 @@ from permafrost.checkpoint import unchanged
 from permafrost.graph import graph_sources
 from permafrost.outcome import OK, UNVERIFIABLE, VERIFIED, Problem
 from permafrost.records import ImportRecord, Provenance, Settings, Verdict
-from permafrost.report import judgement
+from permafrost.report.tables.verification import VERIFICATION
 from permafrost.sandbox import limits
 
 _FREEZE_AGAIN = "run again: the next run freezes the model anew"
@@ -70,4 +70,4 @@ def run(
     begun = recording.begun(Verdict, model)
     with recording.recording("verify", begun, path, attempt, UNVERIFIABLE) as record:
         rows += verify(imported, frozen, provenance.with_name(layout.FROZEN_GRAPH), settings, record)
-    judgement.write(table, rows)
+    VERIFICATION.write(table, rows)
