@@ -89,11 +89,12 @@ class Pair:
         if self.original.ordered.is_open:
             named = zip(self.graphs.fetched, expected, strict=True)
             return next((name for name, value in named if not self._can_give(name, feed, value)), "")
-        for found in self._runs(self.graphs.fetched, feed, _USUAL[:1]):
-            for name, value, other in zip(self.graphs.fetched, expected, found, strict=True):
-                if not comparison.is_close(value, other):
-                    return name
-        return ""
+        return next((self._other(expected, found) for found in self._runs(self.graphs.fetched, feed, _USUAL[:1])), "")
+
+    def _other(self, expected: list[np.ndarray], found: list[np.ndarray]) -> str:
+        """The first of the fetched tensors that is not as expected; empty where there is none."""
+        named = zip(self.graphs.fetched, expected, found, strict=True)
+        return next((name for name, value, other in named if not comparison.is_close(value, other)), "")
 
     def _can_give(self, tensor: str, feed: dict, expected: np.ndarray) -> bool:
         """Whether the checkpoint's own graph, in which nothing was put in an order, gives what is expected.
@@ -146,11 +147,9 @@ class Pair:
         if not self.original.ordered.is_open:
             return ""
         try:
-            actual = self.run_frozen(self.graphs.fetched, feed)
+            return self._other(expected, self.run_frozen(self.graphs.fetched, feed))
         except RunFailed:
             return self.graphs.fetched[0]
-        named = zip(self.graphs.fetched, expected, actual, strict=True)
-        return next((name for name, value, found in named if not comparison.is_close(value, found)), "")
 
     def unseen_races(self, feeds: list[dict]) -> list[tuple[str, str]]:
         """The (read, write) without an order of which no run on one of the feeds executes both, for one output alone.
