@@ -9,7 +9,7 @@ from permafrost.freezer.writer import Constant
 from permafrost.graph import effects
 from permafrost.graph.index import GraphIndex, tensor_name
 from permafrost.graph.protos import graph_pb2, meta_graph_pb2
-from permafrost.records import OpDefinition, Repair, Variable
+from permafrost.records import OpDefinition, Options, Repair, Variable
 
 
 @dataclass(frozen=True)
@@ -20,8 +20,8 @@ class Request:
     fetched: the names of the tensors that are the outputs; fed: those of the tensors that are the inputs.
     sources: variable node -> its entry of the import record, where the checkpoint holds a value for it.
     definitions: op type -> what TensorFlow's registry says of it (graph.op_registry).
+    options: what the model's settings say of it.
     stale_shapes: the node whose _output_shapes TensorFlow would not import; "" where there is none.
-    The others are settings of the model.
     """
 
     meta_graph: meta_graph_pb2.MetaGraphDef
@@ -29,11 +29,8 @@ class Request:
     fed: list[str]
     sources: dict[str, Variable]
     definitions: dict[str, OpDefinition]
+    options: Options
     stale_shapes: str = ""
-    clear_devices: bool = True
-    variable_names_allowlist: list[str] = field(default_factory=list)
-    variable_names_denylist: list[str] = field(default_factory=list)
-    initializer_nodes: list[str] = field(default_factory=list)
 
     @property
     def output_nodes(self) -> list[str]:
@@ -46,7 +43,7 @@ class Draft:
     """What a pass takes and changes.
 
     request: what is asked for; no pass changes it.
-    beginning: what is done to the meta graph before its first run.
+    initialization: what is done to the meta graph before its first run.
     acts: tells which nodes do something beside what they give (graph.effects).
     source: the index of the graph that nodes are taken from, in which names are unique: the meta graph's own, and from
       `cut_inputs` on the one with placeholders for its inputs.
@@ -55,7 +52,7 @@ class Draft:
     """
 
     request: Request
-    beginning: Initialization
+    initialization: Initialization
     acts: Callable[[Any], bool]
     source: GraphIndex
     graph_def: graph_pb2.GraphDef

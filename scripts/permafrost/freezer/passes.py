@@ -30,7 +30,7 @@ def prune(draft: Draft) -> None:
     """Keeps what the outputs need, and what fills their lookup tables."""
     kept = _kept_for_outputs(draft)
     of_tables = pruning.table_initializers(draft.source, kept)
-    draft.initializers = list(dict.fromkeys([*of_tables, *draft.request.initializer_nodes]))
+    draft.initializers = list(dict.fromkeys([*of_tables, *draft.request.options.initializer_nodes]))
     kept |= pruning.needed(draft.source, draft.initializers, with_colocated=False)
     draft.graph_def = pruning.extract(draft.source, kept)
     draft.repairs += [Repair("initializer kept", name) for name in draft.initializers]
@@ -69,7 +69,7 @@ def drop_stale_shapes(draft: Draft) -> None:
 
 def clear_devices(draft: Draft) -> None:
     """Clears the device of each node, where the settings say so."""
-    if draft.request.clear_devices:
+    if draft.request.options.clear_devices:
         for node in draft.graph_def.node:
             node.device = ""
 
@@ -85,7 +85,7 @@ def refuse_unknown_names(draft: Draft) -> None:
     variables = [node.name for node in draft.graph_def.node if node.op in VARIABLE_OPS]
     known = {"variable_names_allowlist": variables, "variable_names_denylist": variables, "initializer_nodes": nodes}
     for option, names in known.items():
-        for name in getattr(draft.request, option):
+        for name in getattr(draft.request.options, option):
             if name not in names:
                 hint = maybe_meant(name, names, cutoff=0.4)
                 raise Problem("bad_setting", f"{option} names {name!r}, which is not there to be frozen", hint)
@@ -101,12 +101,12 @@ def refuse_waiting_variables(draft: Draft) -> None:
 
 def refuse_changes_before_the_first_run(draft: Draft) -> None:
     """Raises Problem (unsupported_op) where the saver or the loader changes what the graph could see."""
-    draft.beginning.refuse_changes(draft.graph_def, draft.initializers, draft.request.definitions)
+    draft.initialization.refuse_changes(draft.graph_def, draft.initializers, draft.request.definitions)
 
 
 def refuse_other_fillings(draft: Draft) -> None:
     """Raises Problem (unsupported_op) for a table that is filled by way of another node of its name."""
-    draft.beginning.refuse_other_fillings(draft.graph_def, draft.initializers)
+    draft.initialization.refuse_other_fillings(draft.graph_def, draft.initializers)
 
 
 def refuse_written_variables(draft: Draft) -> None:
@@ -133,7 +133,7 @@ def _known(draft: Draft) -> repairs.Known:
     return repairs.Known(
         converted=set(_variables(draft)),
         restored=set(draft.request.sources),
-        doubtful=draft.beginning.doubtful(),
+        doubtful=draft.initialization.doubtful(),
         references={op: found for op, definition in definitions.items() if (found := definition.references)},
         lenders={op for op, definition in definitions.items() if definition.lends} - set(VARIABLE_OPS),
         names=draft.source.nodes,
@@ -186,5 +186,5 @@ def refuse_too_large(draft: Draft) -> None:
 
 def _variables(draft: Draft) -> list[str]:
     """The names of the variable nodes that become constants, in graph order."""
-    request = draft.request
-    return conversion.convertible(draft.graph_def, request.variable_names_allowlist, request.variable_names_denylist)
+    options = draft.request.options
+    return conversion.convertible(draft.graph_def, options.variable_names_allowlist, options.variable_names_denylist)

@@ -5,11 +5,7 @@ Where TensorFlow's own freeze_graph gives a right answer, the graph is the same 
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
-import msgspec
-
-from permafrost import recording
 from permafrost.freezer import passes
 from permafrost.freezer.draft import Draft, Request
 from permafrost.freezer.writer import Constant
@@ -50,6 +46,8 @@ PASSES: tuple[Callable[[Draft], None], ...] = (
     passes.refuse_too_large,
 )
 
+_NO_OPTIONS = Options(clear_devices=True, initializer_nodes=[], variable_names_allowlist=[], variable_names_denylist=[])
+
 
 @dataclass(frozen=True)
 class Plan:
@@ -78,7 +76,16 @@ def plan(meta_graph: MetaGraphDef, index: GraphIndex, imported: ImportRecord, op
       options: clear_devices, variable_names_allowlist, variable_names_denylist, initializer_nodes.
     Raises Problem: unsupported_op, missing_variable, bad_setting or too_large.
     """
-    return _planned(_request(meta_graph, imported, msgspec.to_builtins(options)), index)
+    request = Request(
+        meta_graph=meta_graph,
+        fetched=imported.outputs,
+        fed=list(imported.inputs),
+        sources=_sources(imported.variables),
+        definitions=imported.op_definitions,
+        options=options,
+        stale_shapes=imported.stale_shapes,
+    )
+    return _planned(request, index)
 
 
 def trial(
@@ -89,26 +96,16 @@ def trial(
     It is given the outputs, the inputs and the op definitions, as signature.choosing finds them; for the rest see
     `plan`.
     """
+    sources = _sources(variables)
 
     def try_to_freeze(outputs: list[str], inputs: dict[str, dict], definitions: dict[str, OpDefinition]) -> None:
-        imported = recording.begun(ImportRecord, "")
-        imported.variables, imported.outputs, imported.inputs = variables, outputs, inputs
-        imported.op_definitions, imported.stale_shapes = definitions, ""
-        _planned(_request(meta_graph, imported, {}), index)
+        _planned(Request(meta_graph, outputs, list(inputs), sources, definitions, _NO_OPTIONS), index)
 
     return try_to_freeze
 
 
-def _request(meta_graph: MetaGraphDef, imported: ImportRecord, options: dict[str, Any]) -> Request:
-    return Request(
-        meta_graph=meta_graph,
-        fetched=imported.outputs,
-        fed=list(imported.inputs),
-        sources={variable.variable: variable for variable in imported.variables if variable.key},
-        definitions=imported.op_definitions,
-        stale_shapes=imported.stale_shapes,
-        **options,
-    )
+def _sources(variables: list[Variable]) -> dict[str, Variable]:
+    return {variable.variable: variable for variable in variables if variable.key}
 
 
 def _planned(request: Request, index: GraphIndex) -> Plan:
