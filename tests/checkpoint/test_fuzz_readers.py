@@ -3,7 +3,6 @@
 PERMAFROST_FUZZ_EXAMPLES is the number of examples of each test (150 if it is not set, and always the same ones then).
 """
 
-import os
 import resource
 import time
 from pathlib import Path
@@ -11,9 +10,10 @@ from pathlib import Path
 import cramjam
 import pytest
 import tensorflow as tf
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
+from fuzzing import EXAMPLES, fuzz
 from made_tables import block, entry, handle, read_table, sealed, table
 from permafrost.checkpoint.reader import open_checkpoint, read_index_header
 from permafrost.encoding import TABLE_MAGIC
@@ -22,16 +22,8 @@ from permafrost.graph.protos import saved_tensor_slice_pb2, tensor_bundle_pb2, t
 from permafrost.outcome import CAUSES, Problem
 from saved_checkpoints import save, values
 
-EXAMPLES = os.environ.get("PERMAFROST_FUZZ_EXAMPLES")
-fuzz = settings(
-    max_examples=int(EXAMPLES or 150),
-    derandomize=EXAMPLES is None,
-    database=None,
-    deadline=None,
-    suppress_health_check=list(HealthCheck),
-)
 SECONDS = 5
-MEMORY_KIB = (200 << 10) + 7 * 8 * int(EXAMPLES or 150)  # 8 KiB of each example of the tests below is hypothesis' own
+MEMORY_KIB = (200 << 10) + 7 * 8 * EXAMPLES  # 8 KiB of each example of the tests below is hypothesis' own
 
 
 @pytest.fixture(scope="module")

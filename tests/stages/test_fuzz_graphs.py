@@ -9,11 +9,12 @@ import os
 from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from conftest import SAMPLE_ZOO
+from fuzzing import fuzz
 from permafrost import config_schema, recording
 from permafrost import settings as config_settings
 from permafrost.graph import graph_sources
@@ -25,14 +26,6 @@ from permafrost.sandbox import limits
 from permafrost.stages import freeze_model, import_model, list_model
 from stages import default_settings, sources
 
-EXAMPLES = os.environ.get("PERMAFROST_FUZZ_EXAMPLES")
-fuzz = settings(
-    max_examples=int(EXAMPLES or 150),
-    derandomize=EXAMPLES is None,
-    database=None,
-    deadline=None,
-    suppress_health_check=list(HealthCheck),
-)
 MODELS = (
     "linear",
     "cond",
