@@ -9,7 +9,7 @@ import shutil
 import sys
 from pathlib import Path
 
-from permafrost.outcome import Problem
+from permafrost.outcome import Problem, harmless
 from permafrost.report import gate
 from permafrost.whole_files import written_whole
 
@@ -46,10 +46,10 @@ def main(argv: list[str] | None = None) -> int:
             temporary.write_text(gate.counts(rows), encoding="utf-8")
     except Problem as problem:
         args.gate.unlink(missing_ok=True)
-        print(gate.harmless(f"gate: {problem.message} ({problem.hint})"), file=sys.stderr)
+        print(harmless(f"gate: {problem.message} ({problem.hint})"), file=sys.stderr)
         return 1
     except OSError as error:
-        print(gate.harmless(f"gate: {error.filename or args.gate}: {error.strerror}"), file=sys.stderr)
+        print(harmless(f"gate: {error.filename or args.gate}: {error.strerror}"), file=sys.stderr)
         return 1
     return 0
 

@@ -13,7 +13,7 @@ import jsonschema
 import yaml
 from jsonschema.exceptions import best_match, relevance
 
-from permafrost.outcome import Problem
+from permafrost.outcome import Problem, harmless
 
 _SCHEMA_FILE = Path(__file__).parents[2] / "config.schema.yaml"
 _LONGEST_NUMBER = 10_000  # bits, about 3,000 digits
@@ -169,14 +169,10 @@ def problem(path: tuple, sentence: str) -> Problem:
         else:
             # Keys that the user chose are quoted: patterns, and the names of inputs.
             is_free = position == models + 1 or position == models + 3 and path[models + 2] == "inputs"
-            place += (" / " if place else "") + (quoted(part) if is_free else _plain(part))
+            place += (" / " if place else "") + (quoted(part) if is_free else harmless(part))
     return Problem("bad_setting", f"config: {place + ': ' if place else ''}{sentence}")
 
 
 def quoted(text: str) -> str:
     """A name in quotes, with what a terminal would not print escaped."""
-    return f'"{_plain(text)}"'
-
-
-def _plain(text: str) -> str:
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+    return f'"{harmless(text)}"'

@@ -95,3 +95,8 @@ def maybe_meant(wrong: str, known: Iterable[str], cutoff: float) -> str:
     """
     close = difflib.get_close_matches(wrong, list(known), n=3, cutoff=cutoff)
     return f"maybe you meant {' or '.join(close)}" if close else ""
+
+
+def harmless(text: str) -> str:
+    """`text` without what a terminal obeys: escape sequences, line ends, and marks that turn the writing direction."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in text)

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from permafrost import settings
-from permafrost.outcome import STATUSES, VERIFIED, Problem
+from permafrost.outcome import STATUSES, VERIFIED, Problem, harmless
 from permafrost.report import csv_files
 
 _WIDTH = 100
@@ -88,8 +88,3 @@ def _wrapped(text: str, first: str, others: str) -> list[str]:
 def found(rows: list[Row], summary: str | Path) -> str:
     """What the gate says of the rows of a summary: how many models ended how, and which are not as expected."""
     return f"{counts(rows)}\n{unexpected(rows, summary)}"
-
-
-def harmless(text: str) -> str:
-    """`text` without what a terminal obeys: escape sequences, line ends, and marks that turn the writing direction."""
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in text)
