@@ -41,16 +41,16 @@ def choose(
     Raises Problem: no_output, unknown_output, unknown_input, unknown_op, bad_meta_graph (a needed node is not as its
       op demands, or an input of it is not in the graph) or bad_setting.
     """
-    is_named = not isinstance(settings.outputs, str)
+    named = None if isinstance(settings.outputs, str) else settings.outputs
     names = {variable.variable for variable in variables}
-    choice = outputs.choose(meta_graph, index, names, None if isinstance(settings.outputs, str) else settings.outputs)
+    choice = outputs.choose(meta_graph, index, names, named)
     between = _Candidates(meta_graph, index, variables, settings.inputs, run_before)
     try:
         fed, definitions = between.describe(choice.outputs)
-        if not is_named:
+        if named is None:
             try_to_freeze(choice.outputs, fed, definitions)
     except Problem:
-        found = [] if is_named else choice.outputs
+        found = choice.outputs if named is None else []
         reasons = {name: reason for name in found if (reason := between.hindrance(name, try_to_freeze))}
         if not leave_out(choice, reasons):
             raise
