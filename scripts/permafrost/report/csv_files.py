@@ -25,6 +25,11 @@ def text(value: Any) -> str:
     return "" if value is None else printable(_LONE_SURROGATES.sub("\ufffd", str(value)))
 
 
+def shape(sizes: Iterable[int | None]) -> str:
+    """The shape of a tensor, `[?, 3]` for instance; None and -1 are sizes that nothing tells."""
+    return f"[{', '.join('?' if size in (None, -1) else str(size) for size in sizes)}]"
+
+
 def integer(value: Any) -> int | None:
     """`value` where it is an integer of at most 64 bits, else None."""
     is_integer = isinstance(value, int) and not isinstance(value, bool)

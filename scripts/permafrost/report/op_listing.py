@@ -20,7 +20,7 @@ from permafrost.graph.tensorflow_import import import_to_look_at
 from permafrost.graph.variable_ops import VARIABLE_OPS, static_shape
 from permafrost.outcome import TRANSIENT, Problem
 from permafrost.records import Limits
-from permafrost.report.csv_files import integer
+from permafrost.report import csv_files
 from permafrost.report.tables.ops import OPS
 from permafrost.sandbox import limits, runner
 
@@ -112,7 +112,7 @@ def _imported_one(graph_def: GraphDef, producer_ops: OpList | None) -> list[dict
         {
             "output": list(map(str, tensors)),
             "dtypes": [tensor.dtype.name for tensor in tensors],
-            "shapes": [_shape_text(None if t.shape.rank is None else t.shape.as_list()) for t in tensors],
+            "shapes": ["?" if t.shape.rank is None else csv_files.shape(t.shape.as_list()) for t in tensors],
         }
         for tensors in outputs
     ]
@@ -145,7 +145,7 @@ def _tensor_bytes(shape: Any, dtype: int) -> int | None:
     """The bytes of a tensor of a shape, None where nobody can tell or there are more than 64 bits count."""
     count = element_count(shape)
     known = dtype_of(dtype)
-    return integer(count * known.size) if known and known.size and count is not None else None
+    return csv_files.integer(count * known.size) if known and known.size and count is not None else None
 
 
 def _definitions(graph_def: GraphDef, producer_ops: OpList | None) -> dict:
@@ -162,7 +162,7 @@ def _output_shapes(node: NodeDef) -> list[str]:
     if "_output_shapes" not in node.attr:
         return []
     return [
-        _shape_text(None if shape.unknown_rank else [dimension.size for dimension in shape.dim])
+        "?" if shape.unknown_rank else csv_files.shape(max(dimension.size, -1) for dimension in shape.dim)
         for shape in node.attr["_output_shapes"].list.shape
     ]
 
@@ -194,12 +194,6 @@ def _dtype_name(dtype: int) -> str:
         return tf.dtypes.as_dtype(dtype).name
     except TypeError:
         return "?"
-
-
-def _shape_text(shape: list[int | None] | None) -> str:
-    if shape is None:
-        return "?"
-    return "[" + ", ".join("?" if size is None or size < 0 else str(size) for size in shape) + "]"
 
 
 def _joined(texts: Any) -> str:

@@ -17,6 +17,7 @@ from msgspec import UNSET
 
 from permafrost import layout, recording
 from permafrost.records import ImportRecord, Provenance, Record, Repair, Verdict, known
+from permafrost.report import csv_files
 from permafrost.report.columns import TEXT
 from permafrost.report.reference import type_of
 
@@ -118,11 +119,7 @@ def _inputs(imported: ImportRecord, provenance: Provenance) -> dict:
     fed = known(provenance.inputs, {})
     rows = []
     for name, spec in known(imported.inputs, {}).items():
-        spec = spec if isinstance(spec, dict) else {}
-        shape = spec.get("shape")
-        sizes = (
-            f"[{', '.join('?' if size is None else str(size) for size in shape)}]" if isinstance(shape, list) else ""
-        )
+        sizes = csv_files.shape(spec["shape"]) if isinstance(spec.get("shape"), list) else ""
         rows.append([name, str(spec.get("dtype", "")), sizes, str(spec.get("why", "")), str(fed.get(name, ""))])
     header = ["input", "dtype", "shape", "why", "fed as"]
     return {"columns": header, "rows": rows[:MOST_ROWS], "of": len(rows)} if rows else {}

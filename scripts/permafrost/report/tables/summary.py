@@ -8,6 +8,7 @@ from msgspec import UNSET
 from permafrost import layout
 from permafrost.outcome import CAUSES
 from permafrost.records import ImportRecord, Model, Outcome, Provenance, Verdict, known
+from permafrost.report import csv_files
 from permafrost.report.columns import MODEL, Integer, Number, Table, Text
 
 
@@ -60,8 +61,7 @@ def _fed_how(result: Result) -> list[str]:
 
 def _how_fed(name: str, spec: dict) -> str:
     """What is fed to an input, with `?` for the sizes that each trial chooses."""
-    shape = spec.get("shape") if isinstance(spec.get("shape"), list) else None
-    sizes = "" if shape is None else f" [{', '.join('?' if size is None else str(size) for size in shape)}]"
+    sizes = f" {csv_files.shape(spec['shape'])}" if isinstance(spec.get("shape"), list) else ""
     return f"{name}: {spec.get('dtype')}{sizes}, {spec.get('why')}"
 
 
