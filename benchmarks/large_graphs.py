@@ -6,6 +6,7 @@ Prints the CPU seconds of each stage's own Python: choosing, planning and writin
 imports the graph.
 """
 
+import argparse
 import sys
 import tempfile
 import time
@@ -128,10 +129,13 @@ def took(work: Callable, *args) -> float:
 
 
 def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("graphs", nargs="*", default=list(GRAPHS), help=f"of {', '.join(GRAPHS)}; by default all")
+    args = parser.parse_args()
     import tensorflow  # noqa: F401 - its import is no part of a stage
 
     print(f"{'':<14}{'nodes':>9}{'import_meta':>13}{'freeze':>9}{'list_ops':>10}")
-    for name in sys.argv[1:] or GRAPHS:
+    for name in args.graphs:
         maker, count = GRAPHS[name]
         with tempfile.TemporaryDirectory() as directory:
             source = grown(maker, count, Path(directory) / "large.meta")

@@ -3,12 +3,12 @@
 python benchmarks/networks.py DIRECTORY [NAME ...]
 """
 
+import argparse
 import os
 
 os.environ.setdefault("CUDA_VISIBLE_DEVICES", "-1")
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
-import sys
 from pathlib import Path
 
 import tensorflow as tf
@@ -100,6 +100,10 @@ def save(name: str, directory: Path) -> None:
 
 
 if __name__ == "__main__":
-    for wanted in sys.argv[2:] or NETWORKS:
-        (Path(sys.argv[1]) / wanted).mkdir(parents=True, exist_ok=True)
-        save(wanted, Path(sys.argv[1]))
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("directory", type=Path)
+    parser.add_argument("names", nargs="*", default=list(NETWORKS), help=f"of {', '.join(NETWORKS)}; by default all")
+    args = parser.parse_args()
+    for wanted in args.names:
+        (args.directory / wanted).mkdir(parents=True, exist_ok=True)
+        save(wanted, args.directory)
