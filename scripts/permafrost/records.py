@@ -189,7 +189,7 @@ class Ranked(Struct):
 
 
 class OpDefinition(Struct, kw_only=True):
-    """What TensorFlow's registry says of an op type (graph.op_registry).
+    """What TensorFlow's registry says of an op type (graph.ops.registry).
 
     attrs: its attributes. defaults: attribute -> AttrValue, base64. references: [first, end] of the data inputs that it
     takes by reference, where end is None for all that follow; None where there are none. lends: whether its outputs are

@@ -13,8 +13,8 @@ import kinds
 from comparing import compared
 from fresh_process import in_fresh_process
 from permafrost.graph.calls import needed_functions
+from permafrost.graph.ops.unsafe import unsafe_nodes
 from permafrost.graph.protos import graph_pb2, types_pb2
-from permafrost.graph.unsafe_ops import unsafe_nodes
 
 v1, raw = tf.compat.v1, tf.raw_ops
 

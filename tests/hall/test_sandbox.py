@@ -16,7 +16,7 @@ import psutil
 import pytest
 
 from fresh_process import in_fresh_process
-from permafrost.graph import unsafe_ops
+from permafrost.graph.ops import unsafe
 from permafrost.graph.protos import graph_pb2
 from permafrost.outcome import TRANSIENT, Problem
 from permafrost.sandbox import runner
@@ -341,7 +341,7 @@ def registered():
 
 
 def test_every_unsafe_op_is_registered(registered):
-    assert set(unsafe_ops.UNSAFE_OPS) <= set(registered)
+    assert set(unsafe.UNSAFE_OPS) <= set(registered)
 
 
 def test_what_looks_unsafe_is_in_the_list(registered):
@@ -362,7 +362,7 @@ def test_what_looks_unsafe_is_in_the_list(registered):
         op.name
         for op in registered.values()
         if (name.search(op.name) or any(argument.search(a.name) for a in [*op.input_arg, *op.attr]))
-        and op.name not in unsafe_ops.UNSAFE_OPS
+        and op.name not in unsafe.UNSAFE_OPS
         and op.name not in harmless
     ]
     assert missed == []
@@ -372,7 +372,7 @@ def test_common_ops_are_safe():
     common = (
         "Conv2D MatMul Print Assert ShardedFilename Const HashTableV2 OneShotIterator TensorSliceDataset Switch While"
     )
-    assert not set(common.split()) & set(unsafe_ops.UNSAFE_OPS)
+    assert not set(common.split()) & set(unsafe.UNSAFE_OPS)
 
 
 def graph(*nodes, functions=()):
@@ -389,7 +389,7 @@ def graph(*nodes, functions=()):
 
 def test_only_reachable_and_not_allowed_nodes_count():
     stranger = graph(("a", "ReadFile"), ("b", "WriteFile"), ("c", "MatMul"), ("d", "ReadFile"))
-    found = unsafe_ops.unsafe_nodes(stranger, ["a", "b", "c"], {"WriteFile"})
+    found = unsafe.unsafe_nodes(stranger, ["a", "b", "c"], {"WriteFile"})
     assert [(name, op) for name, op, _ in found] == [("a", "ReadFile")]
     assert "file" in found[0][2]
 
@@ -409,10 +409,10 @@ def test_functions_are_walked_through_attributes_lists_and_direct_calls():
     stranger.node[0].attr["f"].func.name = "outer"
     stranger.node[1].attr["branches"].list.func.add().name = "branch"
     stranger.library.function[0].node_def[0].attr["body"].func.attr["nested"].func.name = "inner"
-    single = unsafe_ops.unsafe_nodes(stranger, ["single"], set())
+    single = unsafe.unsafe_nodes(stranger, ["single"], set())
     assert [row[:2] for row in single] == [("inner/code", "PyFunc")]
-    assert [row[:2] for row in unsafe_ops.unsafe_nodes(stranger, ["direct"], set())] == [("inner/code", "PyFunc")]
-    assert [row[:2] for row in unsafe_ops.unsafe_nodes(stranger, ["many"], set())] == [("branch/save", "SaveV2")]
+    assert [row[:2] for row in unsafe.unsafe_nodes(stranger, ["direct"], set())] == [("inner/code", "PyFunc")]
+    assert [row[:2] for row in unsafe.unsafe_nodes(stranger, ["many"], set())] == [("branch/save", "SaveV2")]
 
 
 @pytest.mark.parametrize(
@@ -430,4 +430,4 @@ def test_some_ops_are_unsafe_only_with_a_file(op, attr, harmless, harmful):
     stranger.node[2].attr[attr].s = harmful
     stranger.node[3].attr[attr].placeholder = "from_the_caller"
     names = [node.name for node in stranger.node]
-    assert [row[0] for row in unsafe_ops.unsafe_nodes(stranger, names, set())] == ["harmful", "open"]
+    assert [row[0] for row in unsafe.unsafe_nodes(stranger, names, set())] == ["harmful", "open"]

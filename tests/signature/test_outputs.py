@@ -15,7 +15,7 @@ import tensorflow as tf
 from permafrost.graph import pruning, static
 from permafrost.graph.index import GraphIndex, tensor_name
 from permafrost.graph.metagraph import read_meta_graph
-from permafrost.graph.variable_ops import VARIABLE_OPS, static_shape
+from permafrost.graph.ops.variables import VARIABLE_OPS, static_shape
 from permafrost.outcome import Problem
 from permafrost.signature import feeds, inputs, outputs
 

@@ -10,8 +10,8 @@ from typing import Any
 from permafrost.flow.body import Body
 from permafrost.flow.orders import ENTERS, EXITS, MERGES, is_default, sources, topological
 from permafrost.flow.sharing import shares
+from permafrost.graph.ops.variables import REF_WRITES
 from permafrost.graph.protos import NodeDef
-from permafrost.graph.variable_ops import REF_WRITES
 
 _SWITCHES = ("Switch", "RefSwitch", "_SwitchN")
 
@@ -24,7 +24,7 @@ class Branches:
     """The conditions under which each node of a body runs, and what is done before it runs.
 
     Args:
-      acts: tells of a NodeDef whether it does something beside what it gives (graph.effects).
+      acts: tells of a NodeDef whether it does something beside what it gives (graph.ops.effects).
     Raises Problem (bad_meta_graph) where there is a cycle.
     """
 

@@ -6,8 +6,8 @@ is taken to share unless it is listed here; tests/flow/test_sharing.py asks Tens
 """
 
 from permafrost.flow.body import PASSING
+from permafrost.graph.ops.variables import REF_WRITES
 from permafrost.graph.protos import NodeDef
-from permafrost.graph.variable_ops import REF_WRITES
 
 COPYING_UNARY = (
     "Abs", "Neg", "Exp", "Expm1", "Log1p", "Sqrt", "Rsqrt", "Square", "Sin", "Cos", "Tanh", "Sigmoid", "Relu", "Relu6",

@@ -13,8 +13,8 @@ from permafrost.flow.body import Body
 from permafrost.freezer.functions import Functions
 from permafrost.freezer.propagation import Propagation, Value
 from permafrost.freezer.readers import READERS
+from permafrost.graph.ops.variables import VARIABLE_OPS
 from permafrost.graph.protos import GraphDef
-from permafrost.graph.variable_ops import VARIABLE_OPS
 from permafrost.outcome import Problem
 from permafrost.records import Repair
 
@@ -39,7 +39,7 @@ def convert(
 ) -> list[Repair]:
     """Rewrites, in place, what follows each of the variable nodes `variables`; the nodes themselves stay.
 
-    `acts` tells which nodes do something beside what they give (graph.effects), `fetched` which are outputs; no
+    `acts` tells which nodes do something beside what they give (graph.ops.effects), `fetched` which are outputs; no
     new node has a name of `taken`.
     The writer puts the variables' constants in their place, straight from the checkpoint.
     Returns the repairs made, in the order of the graph.

@@ -6,8 +6,8 @@ from typing import Any
 
 from permafrost.freezer.initialization import Initialization
 from permafrost.freezer.writer import Constant
-from permafrost.graph import effects
 from permafrost.graph.index import GraphIndex, tensor_name
+from permafrost.graph.ops import effects
 from permafrost.graph.protos import graph_pb2, meta_graph_pb2
 from permafrost.records import OpDefinition, Options, Repair, Variable
 
@@ -19,7 +19,7 @@ class Request:
     meta_graph: the MetaGraphDef, which stays as it is.
     fetched: the names of the tensors that are the outputs; fed: those of the tensors that are the inputs.
     sources: variable node -> its entry of the import record, where the checkpoint holds a value for it.
-    definitions: op type -> what TensorFlow's registry says of it (graph.op_registry).
+    definitions: op type -> what TensorFlow's registry says of it (graph.ops.registry).
     options: what the model's settings say of it.
     stale_shapes: the node whose _output_shapes TensorFlow would not import; "" where there is none.
     """
@@ -44,7 +44,7 @@ class Draft:
 
     request: what is asked for; no pass changes it.
     initialization: what is done to the meta graph before its first run.
-    acts: tells which nodes do something beside what they give (graph.effects).
+    acts: tells which nodes do something beside what they give (graph.ops.effects).
     source: the index of the graph that nodes are taken from, in which names are unique: the meta graph's own, and from
       `cut_inputs` on the one with placeholders for its inputs.
     graph_def: the graph so far. It is the meta graph's own, and no pass may change it, up to `prune`, which copies.

@@ -12,8 +12,8 @@ from permafrost.flow.body import Body
 from permafrost.freezer.propagation import Propagation, Value
 from permafrost.freezer.writes import settle
 from permafrost.graph.calls import CALLS, called_functions, needed_functions
+from permafrost.graph.ops.variables import RESOURCE_WRITES, VARIABLE_OPS
 from permafrost.graph.protos import FunctionDef, FunctionDefLibrary, GraphDef, NodeDef, types_pb2
-from permafrost.graph.variable_ops import RESOURCE_WRITES, VARIABLE_OPS
 from permafrost.outcome import Problem
 from permafrost.records import Repair
 
@@ -23,7 +23,7 @@ class Functions:
 
     Args:
       repairs: gets each change that TensorFlow does not make.
-      acts: tells which nodes do something beside what they give (graph.effects).
+      acts: tells which nodes do something beside what they give (graph.ops.effects).
     """
 
     def __init__(self, library: FunctionDefLibrary, repairs: list[Repair], acts: Callable[[Any], bool]):

@@ -9,9 +9,9 @@ from permafrost.flow.body import Body
 from permafrost.freezer.state_changes import Changes, Seeing
 from permafrost.graph.calls import needed_functions
 from permafrost.graph.index import GraphIndex, tensor_name
+from permafrost.graph.ops.variables import REF_WRITES, RESOURCE_WRITES, VARIABLE_OPS, resource_name
 from permafrost.graph.protos import GraphDef, MetaGraphDef, NodeDef
 from permafrost.graph.pruning import TABLE_INITIALIZERS, TABLES, needed
-from permafrost.graph.variable_ops import REF_WRITES, RESOURCE_WRITES, VARIABLE_OPS, resource_name
 from permafrost.outcome import Problem
 from permafrost.records import OpDefinition
 
@@ -68,7 +68,7 @@ class Initialization:
         Args:
           graph_def: the part of the graph that is frozen.
           initializers: its nodes that fill its tables.
-          definitions: as graph.op_registry gives them, also of `ops()`.
+          definitions: as graph.ops.registry gives them, also of `ops()`.
         """
         changes = Changes(self._index.graph_def.library, definitions)
         seeing = changes.seeing(list(graph_def.node))

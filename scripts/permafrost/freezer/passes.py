@@ -8,11 +8,12 @@ from permafrost.freezer.draft import Draft, Request
 from permafrost.freezer.initialization import refuse_written_by_initializers
 from permafrost.freezer.propagation import Value
 from permafrost.freezer.writer import Constant
-from permafrost.graph import op_registry, pruning
+from permafrost.graph import pruning
 from permafrost.graph.index import GraphIndex
 from permafrost.graph.metagraph import producer_ops
+from permafrost.graph.ops import registry
+from permafrost.graph.ops.variables import VARIABLE_OPS
 from permafrost.graph.protos import NodeDef
-from permafrost.graph.variable_ops import VARIABLE_OPS
 from permafrost.outcome import Problem, maybe_meant
 from permafrost.records import Repair, Variable
 
@@ -76,7 +77,7 @@ def clear_devices(draft: Draft) -> None:
 
 def apply_definitions(draft: Draft) -> None:
     """Brings each node's attributes to what TensorFlow's importer makes of them."""
-    op_registry.apply(draft.graph_def, draft.request.definitions, producer_ops(draft.request.meta_graph))
+    registry.apply(draft.graph_def, draft.request.definitions, producer_ops(draft.request.meta_graph))
 
 
 def refuse_unknown_names(draft: Draft) -> None:

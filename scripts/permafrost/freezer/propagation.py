@@ -12,8 +12,8 @@ from permafrost.flow.body import PASSING, Body, controls
 from permafrost.flow.branches import Branches
 from permafrost.freezer.readers import READERS, convert_reader
 from permafrost.graph.calls import CALLS
+from permafrost.graph.ops.variables import VARIABLE_OPS
 from permafrost.graph.protos import NodeDef, tensor_shape_pb2
-from permafrost.graph.variable_ops import VARIABLE_OPS
 from permafrost.outcome import Problem
 from permafrost.records import Repair
 
@@ -37,7 +37,7 @@ class Propagation:
     Args:
       functions: a freezer.functions.Functions, which gives the converted copies of what the body calls.
       repairs: gets each change that TensorFlow does not make.
-      acts: tells which nodes do something beside what they give (graph.effects).
+      acts: tells which nodes do something beside what they give (graph.ops.effects).
     """
 
     def __init__(self, body: Body, functions: Any, repairs: list[Repair], acts: Callable[[Any], bool]):

@@ -9,8 +9,8 @@ from permafrost.flow.body import Body
 from permafrost.flow.sharing import shares
 from permafrost.freezer.readers import READERS
 from permafrost.graph.calls import CALLS
+from permafrost.graph.ops.variables import RESOURCE_WRITES
 from permafrost.graph.protos import NodeDef
-from permafrost.graph.variable_ops import RESOURCE_WRITES
 from permafrost.outcome import Problem
 
 _MOST_WAYS = 100_000

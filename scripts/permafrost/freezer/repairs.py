@@ -13,8 +13,8 @@ from permafrost.flow.branches import Branches
 from permafrost.freezer import readers, writes
 from permafrost.freezer.functions import Functions
 from permafrost.graph.calls import needed_functions
+from permafrost.graph.ops.variables import REF_WRITES, RESOURCE_WRITES, VARIABLE_OPS
 from permafrost.graph.protos import GraphDef, NodeDef, types_pb2
-from permafrost.graph.variable_ops import REF_WRITES, RESOURCE_WRITES, VARIABLE_OPS
 from permafrost.outcome import Problem
 from permafrost.records import Repair
 
@@ -55,7 +55,7 @@ def repair(graph_def: GraphDef, known: Known, acts: Callable[[Any], bool], fetch
     """Replaces in place what cannot stand in a frozen graph; returns the repairs made, in graph order.
 
     Args:
-      acts: tells which nodes do something beside what they give (graph.effects).
+      acts: tells which nodes do something beside what they give (graph.ops.effects).
       fetched: the names of the tensors that are the outputs.
     Raises Problem (unsupported_op) for a node that has no right replacement.
     """

@@ -10,9 +10,9 @@ from typing import Any
 
 from permafrost.flow.body import Body
 from permafrost.graph.calls import needed_functions
+from permafrost.graph.ops.variables import VARIABLE_OPS, resource_name
 from permafrost.graph.protos import FunctionDefLibrary, NodeDef
 from permafrost.graph.pruning import QUEUES, TABLES
-from permafrost.graph.variable_ops import VARIABLE_OPS, resource_name
 from permafrost.records import OpDefinition
 
 # They give the handle of a resource that goes by a name, and change nothing.
@@ -55,7 +55,7 @@ class Changes:
 
     Args:
       library: the graph's FunctionDefLibrary.
-      definitions: as graph.op_registry gives them. An op that they lack may change anything.
+      definitions: as graph.ops.registry gives them. An op that they lack may change anything.
     """
 
     def __init__(self, library: FunctionDefLibrary, definitions: dict[str, OpDefinition]):

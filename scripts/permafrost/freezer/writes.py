@@ -17,8 +17,8 @@ from permafrost.flow.sharing import COPYING
 from permafrost.freezer.readers import READERS, convert_reader, keeps_controls
 from permafrost.freezer.reads import Read, Reads, keeps_tensors
 from permafrost.graph.dtypes import DTYPES, QUANTIZED
+from permafrost.graph.ops.variables import REF_WRITES, RESOURCE_WRITES, VARIABLE_OPS, resource_name
 from permafrost.graph.protos import NodeDef
-from permafrost.graph.variable_ops import REF_WRITES, RESOURCE_WRITES, VARIABLE_OPS, resource_name
 from permafrost.outcome import Problem
 from permafrost.records import Repair
 

@@ -7,11 +7,11 @@ placeholder (RewriteGraphForExecution in tensorflow/core/graph/subgraph.cc).
 from typing import Any
 
 from permafrost.graph.calls import needed_functions
-from permafrost.graph.effects import acts_by_itself
 from permafrost.graph.index import GraphIndex
-from permafrost.graph.op_registry import keeps_state, registered
+from permafrost.graph.ops.effects import acts_by_itself
+from permafrost.graph.ops.registry import keeps_state, registered
+from permafrost.graph.ops.variables import RESOURCE_WRITES
 from permafrost.graph.protos import types_pb2
-from permafrost.graph.variable_ops import RESOURCE_WRITES
 
 # Ops of input pipelines: a graph that is served has placeholders in their place.
 INPUT_PIPELINES = {

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from google.protobuf.message import DecodeError
 
 from permafrost.graph.index import GraphIndex, tensor_name
+from permafrost.graph.ops.variables import VARIABLE_OPS
 from permafrost.graph.protos import MetaGraphDef, NodeDef, variable_pb2
-from permafrost.graph.variable_ops import VARIABLE_OPS
 from permafrost.outcome import Problem
 
 _VARIABLES = "variables"  # tf.GraphKeys.GLOBAL_VARIABLES

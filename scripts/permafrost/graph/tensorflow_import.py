@@ -11,10 +11,10 @@ from typing import Any
 import tensorflow as tf
 from tensorflow.python.framework import op_def_registry
 
-from permafrost.graph.argument_types import argument_types
 from permafrost.graph.dtypes import REFERENCE
+from permafrost.graph.ops.argument_types import argument_types
+from permafrost.graph.ops.unsafe import is_unsafe, unsafe_nodes
 from permafrost.graph.protos import GraphDef, OpList, node_def_pb2
-from permafrost.graph.unsafe_ops import is_unsafe, unsafe_nodes
 from permafrost.outcome import Problem
 
 
@@ -22,7 +22,7 @@ def import_to_run(graph_def: GraphDef, allowed: set[str], producer_ops: OpList |
     """Imports a graph of which nodes will be run into the default graph, under the names that they have.
 
     Args:
-      allowed: op types that may run though they are unsafe (graph.unsafe_ops).
+      allowed: op types that may run though they are unsafe (graph.ops.unsafe).
       producer_ops: the OpList of the TensorFlow that wrote the graph, or None.
     Raises Problem (unsafe_op) before TensorFlow sees anything, and what tf.import_graph_def raises.
     """
@@ -46,7 +46,7 @@ def import_to_look_at(graph_def: GraphDef, producer_ops: OpList | None = None) -
 
 
 def evaluated_unsafe(graph_def: GraphDef, allowed: set[str]) -> list[tuple[str, str, str]]:
-    """As unsafe_ops.unsafe_nodes, for all that TensorFlow may evaluate while it imports the graph."""
+    """As unsafe.unsafe_nodes, for all that TensorFlow may evaluate while it imports the graph."""
     found = unsafe_nodes(graph_def, (node.name for node in graph_def.node), allowed)
     return [row for row in found if _may_be_evaluated(row[1])]
 
@@ -57,7 +57,7 @@ def _may_be_evaluated(op: str) -> bool:
 
 
 def refuse(unsafe: list[tuple[str, str, str]]) -> None:
-    """Raises Problem (unsafe_op) for the first of the nodes that unsafe_ops.unsafe_nodes has found."""
+    """Raises Problem (unsafe_op) for the first of the nodes that unsafe.unsafe_nodes has found."""
     for name, op, reason in unsafe:
         raise Problem("unsafe_op", f"node {name!r} ({op}) {reason}; it was not run")
 

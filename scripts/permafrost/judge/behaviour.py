@@ -10,8 +10,8 @@ from permafrost.flow.body import Body
 from permafrost.flow.branches import Branches
 from permafrost.graph.calls import needed_functions
 from permafrost.graph.index import GraphIndex, tensor_name
-from permafrost.graph.stateful_ops import changes_by_itself
-from permafrost.graph.unsafe_ops import executed
+from permafrost.graph.ops.stateful import changes_by_itself
+from permafrost.graph.ops.unsafe import executed
 from permafrost.judge import comparison
 from permafrost.judge.graphs import Graphs
 from permafrost.judge.seeds import is_seeded

@@ -6,9 +6,9 @@ The verdict does not depend on it; it may take long, or fail, in a process of it
 import tensorflow as tf
 
 from permafrost.graph.index import GraphIndex
+from permafrost.graph.ops.unsafe import executed
+from permafrost.graph.ops.variables import VARIABLE_OPS
 from permafrost.graph.protos import NodeDef
-from permafrost.graph.unsafe_ops import executed
-from permafrost.graph.variable_ops import VARIABLE_OPS
 from permafrost.judge import comparison
 from permafrost.judge.graphs import Graphs
 from permafrost.judge.pair import Pair

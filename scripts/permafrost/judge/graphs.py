@@ -4,7 +4,7 @@ import numpy as np
 
 from permafrost.graph import graph_sources, pruning
 from permafrost.graph.index import GraphIndex, tensor_name
-from permafrost.graph.variable_ops import VARIABLE_OPS
+from permafrost.graph.ops.variables import VARIABLE_OPS
 from permafrost.judge.sides import FrozenFile
 from permafrost.records import ForeignProvenance, ImportRecord, Provenance
 from permafrost.signature import feeds

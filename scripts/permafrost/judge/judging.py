@@ -11,9 +11,9 @@ from msgspec import Struct
 
 from permafrost import recording
 from permafrost.graph.index import tensor_name
+from permafrost.graph.ops.unsafe import unsafe_to_restore, unsafe_to_run
 from permafrost.graph.pruning import PLACEHOLDERS
 from permafrost.graph.tensorflow_import import evaluated_unsafe, refuse
-from permafrost.graph.unsafe_ops import unsafe_to_restore, unsafe_to_run
 from permafrost.judge import behaviour, comparison, devices, negative_control
 from permafrost.judge.feed_search import BATCHES
 from permafrost.judge.graphs import Graphs

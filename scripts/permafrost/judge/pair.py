@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from permafrost.graph.unsafe_ops import executed
+from permafrost.graph.ops.unsafe import executed
 from permafrost.judge import comparison
 from permafrost.judge.graphs import Graphs
 from permafrost.judge.seeds import seed_random_ops

@@ -12,8 +12,8 @@ from permafrost.flow.body import PASSING, Body
 from permafrost.flow.branches import Branches
 from permafrost.flow.orders import FED, Order, first_in_cycle
 from permafrost.flow.sharing import COPYING, shares
+from permafrost.graph.ops.variables import REF_WRITES
 from permafrost.graph.protos import GraphDef, types_pb2
-from permafrost.graph.variable_ops import REF_WRITES
 from permafrost.judge.structure.written_reads import find_takers, find_writers
 
 _PASSING_REFERENCES = ("RefEnter", "RefExit", "RefIdentity", "RefMerge", "RefNextIteration", "RefSwitch")

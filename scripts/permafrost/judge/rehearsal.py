@@ -14,8 +14,8 @@ from permafrost.graph import graph_sources, pruning
 from permafrost.graph.feed_points import needed
 from permafrost.graph.index import GraphIndex, tensor_name
 from permafrost.graph.metagraph import producer_ops
+from permafrost.graph.ops.unsafe import unsafe_to_restore, unsafe_to_run
 from permafrost.graph.tensorflow_import import import_to_look_at
-from permafrost.graph.unsafe_ops import unsafe_to_restore, unsafe_to_run
 from permafrost.judge import comparison
 from permafrost.judge.feed_search import BATCHES, alternatives, failing_node
 from permafrost.judge.seeds import seed_random_ops
@@ -93,7 +93,7 @@ class _Model:
     """What is read of one model, before TensorFlow imports it.
 
     graph_def, index: the meta graph's graph with its inputs cut. names: the tensors of the inputs in it. outputs: each
-    tensor to fetch -> its given name. unsafe: what must not be run, as graph.unsafe_ops tells it.
+    tensor to fetch -> its given name. unsafe: what must not be run, as graph.ops.unsafe tells it.
     """
 
     def __init__(self, imported: ImportRecord, settings: Settings):

@@ -15,10 +15,10 @@ from tensorflow.python.framework import tensor_util
 from permafrost.graph import frozen_file, pruning
 from permafrost.graph.index import GraphIndex, data_inputs, tensor_name
 from permafrost.graph.metagraph import producer_ops
+from permafrost.graph.ops.unsafe import executed
+from permafrost.graph.ops.variables import VARIABLE_OPS
 from permafrost.graph.protos import GraphDef, MetaGraphDef, NodeDef
 from permafrost.graph.tensorflow_import import import_to_run
-from permafrost.graph.unsafe_ops import executed
-from permafrost.graph.variable_ops import VARIABLE_OPS
 from permafrost.judge import devices, races
 from permafrost.judge.sessions import Side, array_of, failing_as, sentence
 from permafrost.outcome import Problem

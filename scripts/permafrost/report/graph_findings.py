@@ -5,9 +5,9 @@ from collections.abc import Iterator
 
 from permafrost.graph.calls import called_functions
 from permafrost.graph.index import GraphIndex
-from permafrost.graph.op_registry import registered
+from permafrost.graph.ops.registry import registered
+from permafrost.graph.ops.stateful import RANDOM
 from permafrost.graph.protos import GraphDef, NodeDef
-from permafrost.graph.stateful_ops import RANDOM
 from permafrost.graph.static import constant
 from permafrost.records import ImportRecord, Provenance, known
 from permafrost.report.tables.findings import INFO, SEVERITIES, WARNING

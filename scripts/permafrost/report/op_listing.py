@@ -12,12 +12,12 @@ from typing import Any
 import tensorflow as tf
 from tensorflow.python.framework import op_def_registry
 
-from permafrost.graph.argument_types import argument_types
 from permafrost.graph.dtypes import dtype_of
+from permafrost.graph.ops.argument_types import argument_types
+from permafrost.graph.ops.variables import VARIABLE_OPS, static_shape
 from permafrost.graph.protos import GraphDef, NodeDef, OpDef, OpList
 from permafrost.graph.static import element_count
 from permafrost.graph.tensorflow_import import import_to_look_at
-from permafrost.graph.variable_ops import VARIABLE_OPS, static_shape
 from permafrost.outcome import TRANSIENT, Problem
 from permafrost.records import Limits
 from permafrost.report import csv_files

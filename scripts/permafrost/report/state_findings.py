@@ -4,8 +4,8 @@ from collections.abc import Iterator
 from typing import Any
 
 from permafrost.graph.index import GraphIndex, tensor_name
+from permafrost.graph.ops.stateful import changes_by_itself
 from permafrost.graph.protos import GraphDef, MetaGraphDef, NodeDef
-from permafrost.graph.stateful_ops import changes_by_itself
 from permafrost.report.graph_findings import finding
 from permafrost.report.tables.findings import WARNING
 

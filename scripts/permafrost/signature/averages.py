@@ -8,8 +8,8 @@ assign_moving_average in tensorflow/python/training/moving_averages.py.
 from typing import Any
 
 from permafrost.graph.index import GraphIndex
+from permafrost.graph.ops.variables import VARIABLE_OPS
 from permafrost.graph.protos import NodeDef
-from permafrost.graph.variable_ops import VARIABLE_OPS
 from permafrost.outcome import Problem
 from permafrost.records import Variable
 

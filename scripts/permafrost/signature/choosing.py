@@ -7,9 +7,10 @@ are left out where others can.
 from collections.abc import Callable
 from typing import Any
 
-from permafrost.graph import node_checks, op_registry, pruning
+from permafrost.graph import pruning
 from permafrost.graph.calls import CALLS, needed_functions, recursive_function
 from permafrost.graph.index import GraphIndex, data_inputs, missing_input, node_in_cycle, tensor_name
+from permafrost.graph.ops import node_checks, registry
 from permafrost.graph.protos import MetaGraphDef, NodeDef
 from permafrost.outcome import Problem
 from permafrost.records import ImportRecord, OpDefinition, Settings, Variable
@@ -92,7 +93,7 @@ class _Candidates:
     ):
         self._meta_graph, self._index = meta_graph, index
         self._configured = configured_inputs
-        self._run_before = op_registry.look_up(run_before)
+        self._run_before = registry.look_up(run_before)
         self._shapes = {v.variable: v.shape for v in variables if v.shape is not None}
 
     def hindrance(self, output: str, try_to_freeze: Freezing) -> str:
@@ -142,7 +143,7 @@ def _checked_definitions(cut_index: GraphIndex, chosen: list[str]) -> dict[str, 
     _check_sources(cut_index, nodes)
     kept = own | pruning.needed(cut_index, output_nodes)
     ops = {cut_index.ops[name] for name in kept} | {n.op for function in functions for n in function.node_def}
-    definitions = op_registry.look_up(ops)
+    definitions = registry.look_up(ops)
     beside = [cut_index.nodes[name] for name in sorted(kept - own)]
     _check_nodes("", [node for node in beside if node.op in definitions], callable_)
     return definitions
@@ -151,7 +152,7 @@ def _checked_definitions(cut_index: GraphIndex, chosen: list[str]) -> dict[str, 
 def _check_nodes(where: str, nodes: Any, functions: dict) -> None:
     """Raises Problem (unknown_op, bad_meta_graph) for nodes that this TensorFlow could not import."""
     for node in nodes:
-        definition = op_registry.registered(node.op)
+        definition = registry.registered(node.op)
         if definition is not None:
             node_checks.check(node, definition)
             _check_calls(node, functions)
@@ -182,7 +183,7 @@ def _check_kernels(nodes: Any) -> None:
     """Raises Problem (unsupported_op) for an op that TensorFlow knows but cannot run here, on a CPU."""
     from tensorflow.python.framework import kernels
 
-    for op in sorted(op for op in {node.op for node in nodes} if op_registry.registered(op) is not None):
+    for op in sorted(op for op in {node.op for node in nodes} if registry.registered(op) is not None):
         devices = {kernel.device_type for kernel in kernels.get_registered_kernels_for_op(op).kernel}
         if not devices & {"CPU", "DEFAULT"}:
             name = next(node.name for node in nodes if node.op == op)
@@ -196,6 +197,6 @@ def _check_sources(index: GraphIndex, nodes: Any) -> None:
     for node in nodes:
         for name, output in index.inputs_of(node):
             source = index.nodes[name]
-            definition = op_registry.registered(source.op) if output else None
+            definition = registry.registered(source.op) if output else None
             if definition is not None and output >= node_checks.output_count(source, definition):
                 raise Problem("bad_meta_graph", f"node {node.name!r} takes {name}:{output}, which {source.op} lacks")

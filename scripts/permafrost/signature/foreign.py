@@ -6,7 +6,7 @@ from msgspec.structs import replace
 from permafrost import recording
 from permafrost.graph import frozen_file, pruning
 from permafrost.graph.index import GraphIndex, tensor_name
-from permafrost.graph.op_registry import registered
+from permafrost.graph.ops.registry import registered
 from permafrost.graph.protos import MetaGraphDef, NodeDef, types_pb2
 from permafrost.graph.pruning import PLACEHOLDERS, TABLE_INITIALIZERS
 from permafrost.outcome import Problem

@@ -6,9 +6,9 @@ from math import prod
 from permafrost.graph import pruning
 from permafrost.graph.dtypes import KNOWN, enum_name
 from permafrost.graph.index import GraphIndex
+from permafrost.graph.ops.variables import VARIABLE_OPS, static_shape
 from permafrost.graph.protos import MetaGraphDef, NodeDef
 from permafrost.graph.restore_map import Source, restore_map, saved_slices
-from permafrost.graph.variable_ops import VARIABLE_OPS, static_shape
 from permafrost.outcome import Problem
 from permafrost.records import ImportRecord, Variable
 from permafrost.signature import averages

@@ -8,12 +8,12 @@ import re
 from collections import deque
 from dataclasses import dataclass, field
 
-from permafrost.graph import node_checks
 from permafrost.graph.dtypes import dtype_name
 from permafrost.graph.index import GraphIndex, tensor_name
-from permafrost.graph.op_registry import registered
+from permafrost.graph.ops import node_checks
+from permafrost.graph.ops.registry import registered
+from permafrost.graph.ops.variables import VARIABLE_OPS
 from permafrost.graph.protos import MetaGraphDef, NodeDef, types_pb2
-from permafrost.graph.variable_ops import VARIABLE_OPS
 from permafrost.outcome import Problem, maybe_meant
 from permafrost.records import Ranked
 from permafrost.signature import subnetworks

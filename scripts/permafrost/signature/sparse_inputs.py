@@ -7,7 +7,7 @@ together is what an op that takes all three says in its definition, or what tf.s
 from collections.abc import Callable, Iterator
 
 from permafrost.graph.index import GraphIndex, tensor_name
-from permafrost.graph.op_registry import registered
+from permafrost.graph.ops.registry import registered
 from permafrost.graph.protos import NodeDef
 
 _PARTS = ("indices", "values", "shape")

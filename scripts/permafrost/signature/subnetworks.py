@@ -8,7 +8,7 @@ from collections import defaultdict, deque
 from collections.abc import Callable, Iterable
 
 from permafrost.graph.index import GraphIndex
-from permafrost.graph.variable_ops import VARIABLE_OPS, static_shape
+from permafrost.graph.ops.variables import VARIABLE_OPS, static_shape
 
 _MOST_NETWORKS = 4  # more scopes than that are the blocks of one network
 

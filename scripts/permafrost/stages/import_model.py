@@ -16,8 +16,9 @@ from permafrost.checkpoint import unchanged
 from permafrost.checkpoint.reader import open_checkpoint
 from permafrost.freezer import planning
 from permafrost.freezer.initialization import Initialization
-from permafrost.graph import graph_sources, op_registry
+from permafrost.graph import graph_sources
 from permafrost.graph.index import GraphIndex
+from permafrost.graph.ops import registry
 from permafrost.graph.protos import MetaGraphDef
 from permafrost.judge import model_files
 from permafrost.outcome import OK, TRANSIENT, Problem
@@ -101,7 +102,7 @@ def import_and_rehearse(source: Source, settings: Settings, record: ImportRecord
     Raises as import_model does, and Problem: timeout, memory, or changed where files change meanwhile.
     """
     if not source.problem:
-        op_registry.load()
+        registry.load()
     began = time.monotonic()
     with unchanged.watched(graph_sources.seen(source)) as refuse_changed:
         limits.held(settings, import_model, source, settings, record)

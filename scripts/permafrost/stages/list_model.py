@@ -19,8 +19,9 @@ from msgspec import UNSET
 
 from permafrost import recording, whole_files
 from permafrost.checkpoint.reader import open_checkpoint
-from permafrost.graph import graph_sources, op_registry
+from permafrost.graph import graph_sources
 from permafrost.graph.metagraph import producer_ops
+from permafrost.graph.ops import registry
 from permafrost.graph.protos import GraphDef, MetaGraphDef, OpList, graph_pb2
 from permafrost.outcome import CAUSES, OK, TRANSIENT, Problem
 from permafrost.records import ImportRecord, Limits, Provenance, Record, failure, known, success
@@ -244,7 +245,7 @@ def run(
     imported = recording.load(import_record, ImportRecord)
     frozen_record = recording.load(provenance, Provenance)
     if _has_graph(imported):
-        op_registry.load()
+        registry.load()
     limited = Limited(settings)
     nothing: list[dict] = []
     held = limited.part("the variables were", nothing, variables, imported, frozen_record)

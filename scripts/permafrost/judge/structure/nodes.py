@@ -11,9 +11,10 @@ from tensorflow.python.framework import op_def_registry
 
 from permafrost.flow.body import PASSING, Body
 from permafrost.flow.branches import Branches
-from permafrost.graph import effects, op_registry, pruning
+from permafrost.graph import pruning
+from permafrost.graph.ops import effects, registry
+from permafrost.graph.ops.variables import VARIABLE_OPS, resource_name
 from permafrost.graph.protos import FunctionDefLibrary, MetaGraphDef, NodeDef, types_pb2
-from permafrost.graph.variable_ops import VARIABLE_OPS, resource_name
 from permafrost.judge.structure import permitted
 from permafrost.judge.structure.written_reads import HANDLE_WRITES, REFERENCE_WRITES, WrittenReads
 from permafrost.outcome import Problem
@@ -260,7 +261,7 @@ def _filled_otherwise(meta_graph: MetaGraphDef, before: Body) -> set[str]:
 
 def _is_stateful(op: str) -> bool:
     definition = op_def_registry.get(op)
-    return definition is not None and op_registry.keeps_state(definition)
+    return definition is not None and registry.keeps_state(definition)
 
 
 def _executed(before: Body, after: Body, outputs: list[str]) -> Body:

@@ -11,9 +11,9 @@ from tensorflow.python.framework import op_def_registry
 
 from permafrost.flow.body import PASSING, Body
 from permafrost.graph.calls import needed_functions
+from permafrost.graph.ops.variables import VARIABLE_OPS, resource_name
 from permafrost.graph.protos import FunctionDefLibrary, MetaGraphDef, NodeDef, OpDef, types_pb2
 from permafrost.graph.pruning import TABLE_INITIALIZERS, TABLES
-from permafrost.graph.variable_ops import VARIABLE_OPS, resource_name
 from permafrost.outcome import Problem
 
 _QUIET = {

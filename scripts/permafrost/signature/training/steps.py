@@ -4,8 +4,8 @@ Each takes a Survey, and changes it.
 """
 
 from permafrost.graph.index import GraphIndex, tensor_name
+from permafrost.graph.ops.variables import static_shape
 from permafrost.graph.protos import NodeDef
-from permafrost.graph.variable_ops import static_shape
 from permafrost.signature.training import losses, marks, reductions
 from permafrost.signature.training.survey import Survey
 from permafrost.signature.training.values import Values, of_ops, onward_anywhere, used_only_by

@@ -5,8 +5,8 @@ from functools import cached_property
 
 from permafrost.graph.feed_points import feed_points
 from permafrost.graph.index import GraphIndex
+from permafrost.graph.ops.stateful import RANDOM
 from permafrost.graph.protos import MetaGraphDef
-from permafrost.graph.stateful_ops import RANDOM
 from permafrost.signature.training.results import Results
 from permafrost.signature.training.values import Values, of_ops
 

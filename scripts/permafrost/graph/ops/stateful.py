@@ -2,8 +2,8 @@
 
 import re
 
-from permafrost.graph.op_registry import registered
-from permafrost.graph.variable_ops import VARIABLE_OPS
+from permafrost.graph.ops.registry import registered
+from permafrost.graph.ops.variables import VARIABLE_OPS
 
 RANDOM = re.compile(r"^(Random|Stateless(Random|Truncated)|TruncatedNormal|ParameterizedTruncated|Multinomial).*")
 # Stateful ops that give the same in each run: they read what a restore or an initializer has put there, hold tensors

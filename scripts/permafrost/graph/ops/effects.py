@@ -5,8 +5,8 @@ from collections.abc import Callable
 from typing import Any
 
 from permafrost.graph.calls import called_functions
+from permafrost.graph.ops.variables import VARIABLE_OPS
 from permafrost.graph.protos import FunctionDefLibrary
-from permafrost.graph.variable_ops import VARIABLE_OPS
 
 # Stateful ops that leave nothing behind which another node could find. What writes to variables is looked at by itself.
 _PASSIVE = {
