@@ -1,0 +1,37 @@
+"""Training graphs as people wrote them for TensorFlow 1; each function builds one in the default graph.
+
+WANTED says for each which nodes a user of the model fetches, and which placeholders may be fed for them. What else is
+fed one value (a keep_prob, a flag) is not said; labels are not fed.
+"""
+
+from training_graphs import (
+    autoencoders,
+    classifiers,
+    estimators,
+    generative,
+    images,
+    pipelines,
+    policies,
+    q_learning,
+    regressions,
+    sequences,
+    similarity,
+    texts,
+)
+from training_graphs.layers import WANTED
+
+__all__ = [
+    "WANTED",
+    "autoencoders",
+    "classifiers",
+    "estimators",
+    "generative",
+    "images",
+    "pipelines",
+    "policies",
+    "q_learning",
+    "regressions",
+    "sequences",
+    "similarity",
+    "texts",
+]
