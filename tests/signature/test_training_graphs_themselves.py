@@ -9,7 +9,7 @@ import tensorflow as tf
 import training_graphs
 
 v1 = tf.compat.v1
-FLAGS = re.compile(r"keep|drop|rate|phase|train|test|prob|is_|Placeholder|epoch|iter", re.I)
+FLAGS = re.compile(r"keep|drop|rate|phase|train|test|prob|is_|use_|Placeholder|epoch|iter", re.I)
 
 
 def fed(tensor) -> np.ndarray:

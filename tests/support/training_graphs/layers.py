@@ -24,20 +24,40 @@ def get(name: str, shape: list[int], initializer=None, **options):
     return v1.get_variable(name, shape, initializer=initializer, use_resource=False, **options)
 
 
-def dense(x, units: int, scope: str, activation=None, names=("kernel", "bias")):
+def variable(value, name: str | None = None, **options):
+    """A variable as v1.Variable made it before resources: `Variable`, `Variable_1`, ... where it has no name."""
+    return v1.Variable(value, name=name, use_resource=False, **options)
+
+
+def layer_scope(scope: str | None, default: str):
+    """A layer's scope; without a name the next free one of its kind: dense, dense_1, ..."""
+    return v1.variable_scope(scope, default, reuse=v1.AUTO_REUSE if scope else None)
+
+
+def dense(x, units: int, scope: str | None = None, activation=None, names=("kernel", "bias")):
     """A layer as tf.layers, slim (weights, biases) and others build it: `<scope>/MatMul`, `<scope>/BiasAdd`."""
-    with v1.variable_scope(scope, reuse=v1.AUTO_REUSE):
+    with layer_scope(scope, "dense"):
         w = get(names[0], [x.shape[-1], units])
         b = get(names[1], [units], v1.zeros_initializer())
         y = tf.nn.bias_add(tf.matmul(x, w, name="MatMul"), b, name="BiasAdd")
         return activation(y) if activation else y
 
 
-def conv(x, filters: int, scope: str, size: int = 3, stride: int = 1, activation=tf.nn.relu):
-    with v1.variable_scope(scope, reuse=v1.AUTO_REUSE):
-        w = get("weights", [size, size, x.shape[-1], filters])
-        b = get("biases", [filters], v1.zeros_initializer())
+def conv(x, filters, scope=None, size=3, stride=1, activation=tf.nn.relu, names=("weights", "biases")):
+    with layer_scope(scope, "conv2d"):
+        w = get(names[0], [size, size, x.shape[-1], filters])
+        b = get(names[1], [filters], v1.zeros_initializer())
         y = tf.nn.bias_add(tf.nn.conv2d(x, w, stride, "SAME", name="Conv2D"), b, name="BiasAdd")
+        return activation(y) if activation else y
+
+
+def deconv(x, filters: int, scope: str, size: int = 3, stride: int = 2, activation=None):
+    """A transposed convolution, which makes each side of an image `stride` times as long."""
+    with layer_scope(scope, "conv2d_transpose"):
+        w = get("w", [size, size, filters, x.shape[-1]])
+        shape = [tf.shape(x)[0], x.shape[1] * stride, x.shape[2] * stride, filters]
+        y = v1.nn.conv2d_transpose(x, w, tf.stack(shape), [1, stride, stride, 1])
+        y = tf.reshape(tf.nn.bias_add(y, get("biases", [filters], v1.zeros_initializer())), [-1, *shape[1:]])
         return activation(y) if activation else y
 
 
@@ -63,3 +83,25 @@ def lstm_step(x, h, c, scope="rnn/basic_lstm_cell"):
         i, j, f, o = tf.split(gates, 4, 1)
         c = tf.sigmoid(f + 1.0) * c + tf.sigmoid(i) * tf.tanh(j)
         return tf.tanh(c) * tf.sigmoid(o), c
+
+
+class LSTM:
+    """A cell for v1.nn.dynamic_rnn, as BasicLSTMCell: its state is (c, h)."""
+
+    def __init__(self, units: int, scope: str = "basic_lstm_cell"):
+        self.units, self.scope = units, scope
+
+    @property
+    def state_size(self):
+        return (self.units, self.units)
+
+    @property
+    def output_size(self):
+        return self.units
+
+    def zero_state(self, batch_size, dtype):
+        return tuple(tf.zeros(tf.stack([batch_size, self.units]), dtype) for _ in range(2))
+
+    def __call__(self, x, state, scope=None):
+        h, c = lstm_step(x, state[1], state[0], self.scope)
+        return h, (c, h)
