@@ -7,6 +7,7 @@ fed one value (a keep_prob, a flag) is not said; labels are not fed.
 from training_graphs import (
     autoencoders,
     classifiers,
+    continuous,
     decoders,
     estimators,
     generative,
@@ -27,6 +28,7 @@ __all__ = [
     "WANTED",
     "autoencoders",
     "classifiers",
+    "continuous",
     "decoders",
     "estimators",
     "generative",
