@@ -191,7 +191,7 @@ def cycle_of_two_generators() -> None:
     v1.train.AdamOptimizer(2e-4, beta1=0.5).minimize(g_loss, var_list=g_vars)
 
 
-@model("add_6", "x")
+@model("add_10", "x")
 def log_density_of_a_flow() -> None:
     """Coupling layers, whose log determinants are summed, and a normal density of what they lead to."""
     x = v1.placeholder(tf.float32, [None, 4], name="x")

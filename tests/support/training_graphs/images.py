@@ -256,3 +256,24 @@ def last_layer_trained_anew() -> None:
     with v1.name_scope("accuracy"):
         prediction = tf.argmax(final_tensor, 1)
         tf.reduce_mean(tf.cast(tf.equal(prediction, truth), tf.float32))
+
+
+@model("generator/output", "Placeholder")
+def loss_by_another_network() -> None:
+    """The network of the loss has weights too, restored from elsewhere; it is applied to both images."""
+    inputs = v1.placeholder(tf.float32, [None, 8, 8, 3])
+    targets = v1.placeholder(tf.float32, [None, 8, 8, 3])
+
+    def features(image):
+        with v1.variable_scope("vgg_19", reuse=v1.AUTO_REUSE):
+            return conv(conv(image, 4, "conv1/conv1_1"), 6, "conv2/conv2_1", stride=2)
+
+    with v1.variable_scope("generator"):
+        x = conv(inputs, 4, "k3n4", activation=tf.nn.leaky_relu)
+        x = conv(x, 4, "resblock", activation=None) + x
+        output = tf.tanh(conv(x, 3, "k9n3", activation=None), name="output")
+    difference = features(output) - features(targets)
+    perceptual = tf.reduce_mean(tf.reduce_sum(tf.square(difference), axis=[3]))
+    pixel = tf.reduce_mean(tf.reduce_sum(tf.square(output - targets), axis=[3]))
+    train(perceptual + 1e-3 * pixel, variables=v1.trainable_variables("generator"))
+    v1.train.Saver(v1.global_variables("vgg_19"))

@@ -187,7 +187,7 @@ def several_steps_of_a_time_series() -> None:
     tf.reduce_mean(tf.abs(future - forecast) / future, name="mape")
 
 
-@model("logits/add", "question story")
+@model("logits/MatMul", "question story")
 def memory_of_a_story() -> None:
     """Facts and a question, and hops that read the memory by a softmax."""
     story, question = v1.placeholder(tf.int32, [None, 4, 5], "story"), v1.placeholder(tf.int32, [None, 5], "question")
@@ -200,7 +200,7 @@ def memory_of_a_story() -> None:
         c = tf.reduce_sum(tf.gather(C, story), 2)
         u = tf.reduce_sum(c * tf.expand_dims(probs, 2), 1) + u
     with v1.name_scope("logits"):
-        logits = tf.matmul(u, get("MemN2N/W", [6, 9])) + 0.0
+        logits = tf.matmul(u, get("MemN2N/W", [6, 9]))
     loss_op = tf.reduce_sum(
         tf.nn.softmax_cross_entropy_with_logits(logits=logits, labels=tf.cast(answer, tf.float32)), name="loss_op"
     )
