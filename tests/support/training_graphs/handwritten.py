@@ -70,10 +70,12 @@ def outputs_in_the_scope_of_the_loss() -> None:
         W1 = variable(v1.truncated_normal([11, 6], stddev=0.1), name="W1")
         b1 = variable(tf.zeros([6]), name="b1")
         h1 = tf.nn.sigmoid(tf.matmul(x, W1) + b1)
-    with v1.name_scope("loss"):
+    with v1.name_scope("layer2"):
         W2 = variable(v1.truncated_normal([6, 3], stddev=0.1), name="W2")
         b2 = variable(tf.zeros([3]), name="b2")
-        y = tf.nn.softmax(tf.matmul(h1, W2) + b2, name="prediction")
+        h2 = tf.matmul(h1, W2) + b2
+    with v1.name_scope("loss"):
+        y = tf.nn.softmax(h2, name="prediction")
         loss = -tf.reduce_sum(y_ * tf.math.log(tf.clip_by_value(y, 1e-10, 1.0)))
         v1.summary.scalar("loss", loss)
     with v1.name_scope("accuracy"):
