@@ -8,6 +8,7 @@ from typing import Any, ClassVar
 
 from msgspec import UNSET, Struct
 
+from permafrost.input_kinds import Inputs
 from permafrost.outcome import FAILED, OK, TRANSIENT, VERIFIED, Problem
 
 # Typed as what it stands in for: who reads a field knows, from the record's status, that it was found.
@@ -210,7 +211,7 @@ class ImportRecord(Record, kw_only=True):
 
     prefix, files, format, checkpoint_bytes: of the checkpoint; step: None where its name has none. meta: the path of
     the meta graph that discovery found. findings: sentences. weights: raw or ema. op_types: with the number of nodes.
-    outputs: node names, or `name:1` for a further output. inputs: tensor -> what is fed (signature.inputs).
+    outputs: node names, or `name:1` for a further output. inputs: what is fed, by the tensor's name.
     op_definitions: op type -> definition. batches: the sizes of the batch on which the graph ran. stale_shapes: the
     first node whose `_output_shapes` TensorFlow refuses, or "". rehearsal: why the graph did not run, or "".
     """
@@ -238,7 +239,7 @@ class ImportRecord(Record, kw_only=True):
     outputs: list[str] = _LACKING
     outputs_why: str = _LACKING
     outputs_ranking: list[Ranked] = _LACKING
-    inputs: dict[str, dict] = _LACKING
+    inputs: Inputs = _LACKING
     op_definitions: dict[str, OpDefinition] = _LACKING
     batches: list[int] = _LACKING
     stale_shapes: str = _LACKING
@@ -343,7 +344,7 @@ class Verdict(Record, kw_only=True):
 
     frozen_graph: str = _LACKING
     prefix: str = _LACKING
-    inputs: dict[str, dict] = _LACKING
+    inputs: Inputs = _LACKING
     outputs: list[str] = _LACKING
     environment: dict[str, Any] = _LACKING
     nodes_checked: int = _LACKING

@@ -12,11 +12,12 @@ from permafrost.graph.calls import CALLS, needed_functions, recursive_function
 from permafrost.graph.index import GraphIndex, data_inputs, missing_input, node_in_cycle, tensor_name
 from permafrost.graph.ops import node_checks, registry
 from permafrost.graph.protos import MetaGraphDef, NodeDef
+from permafrost.input_kinds import Inputs
 from permafrost.outcome import Problem
 from permafrost.records import ImportRecord, OpDefinition, Settings, Variable
 from permafrost.signature import inputs, outputs
 
-Freezing = Callable[[list[str], dict[str, dict], dict[str, OpDefinition]], None]
+Freezing = Callable[[list[str], Inputs, dict[str, OpDefinition]], None]
 _LONGEST_NAME = 100  # characters of one that a message shows
 
 
@@ -104,7 +105,7 @@ class _Candidates:
             return problem.message
         return ""
 
-    def describe(self, chosen: list[str]) -> tuple[dict[str, dict], dict[str, OpDefinition]]:
+    def describe(self, chosen: list[str]) -> tuple[Inputs, dict[str, OpDefinition]]:
         """Inputs and op definitions for the outputs `chosen`; raises Problem as choose does."""
         fed = inputs.describe(self._index, chosen, self._configured, self._shapes)
         cut, cuts = pruning.cut_inputs(self._meta_graph.graph_def, list(fed), chosen)

@@ -23,6 +23,7 @@ from permafrost.graph import graph_sources
 from permafrost.graph.metagraph import producer_ops
 from permafrost.graph.ops import registry
 from permafrost.graph.protos import GraphDef, MetaGraphDef, OpList, graph_pb2
+from permafrost.input_kinds import Default, Value
 from permafrost.outcome import CAUSES, OK, TRANSIENT, Problem
 from permafrost.records import ImportRecord, Limits, Provenance, Record, failure, known, success
 from permafrost.report import graph_findings, state_findings, weight_findings
@@ -179,7 +180,7 @@ def findings(
             found += state_findings.of_restore(meta_graph)
         if frozen is not None:
             named = provenance.inputs
-            switches = {named[n] for n, spec in imported.inputs.items() if spec["kind"] in ("value", "default")}
+            switches = {named[n] for n, spec in imported.inputs.items() if isinstance(spec, Value | Default)}
             found += graph_findings.of_frozen(frozen, switches)
             found += state_findings.of_frozen(frozen)
         if known(imported.variables, ()):

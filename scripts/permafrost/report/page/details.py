@@ -119,8 +119,8 @@ def _inputs(imported: ImportRecord, provenance: Provenance) -> dict:
     fed = known(provenance.inputs, {})
     rows = []
     for name, spec in known(imported.inputs, {}).items():
-        sizes = csv_files.shape(spec["shape"]) if isinstance(spec.get("shape"), list) else ""
-        rows.append([name, str(spec.get("dtype", "")), sizes, str(spec.get("why", "")), str(fed.get(name, ""))])
+        sizes = "" if spec.shape is None else csv_files.shape(spec.shape)
+        rows.append([name, spec.dtype, sizes, spec.why, str(fed.get(name, ""))])
     header = ["input", "dtype", "shape", "why", "fed as"]
     return {"columns": header, "rows": rows[:MOST_ROWS], "of": len(rows)} if rows else {}
 
