@@ -4,7 +4,7 @@ What a stage did not come to find is UNSET, and its key is left out of the file:
 way has what was found before. Keys of a file that a type does not know are passed over.
 """
 
-from typing import Any, ClassVar
+from typing import Any, ClassVar, TypeVar
 
 from msgspec import UNSET, Struct
 
@@ -13,6 +13,12 @@ from permafrost.outcome import FAILED, OK, TRANSIENT, VERIFIED, Problem
 
 # Typed as what it stands in for: who reads a field knows, from the record's status, that it was found.
 _LACKING: Any = UNSET
+
+T = TypeVar("T")
+D = TypeVar("D")
+
+# How far outputs may differ: `ulp`, units in the last place; or `rtol` and `atol`, either of which may be missing.
+Tolerance = dict[str, int | float]
 
 
 class Outcome(Struct, kw_only=True):
@@ -76,8 +82,8 @@ class Settings(Limits, kw_only=True):
     outputs: str | list[str] = _LACKING
     inputs: dict[str, Any] = _LACKING
     checkpoints: str | list[int] = _LACKING
-    tolerance: dict[str, int | float] | None = _LACKING
-    output_tolerance: dict[str, dict[str, int | float] | None] = _LACKING
+    tolerance: Tolerance | None = _LACKING
+    output_tolerance: dict[str, Tolerance | None] = _LACKING
     expect: str | list[str] = _LACKING
     judge: str = _LACKING
     weights: str = _LACKING
@@ -375,9 +381,14 @@ class JudgedFile(Verdict, kw_only=True):
     whole: ClassVar[frozenset[str]] = Verdict.whole | {"inputs", "outputs"}
 
 
-def known(value: Any, otherwise: Any) -> Any:
+def is_known(value: object) -> bool:
+    """Whether a field of a record was found."""
+    return value is not UNSET
+
+
+def known(value: T, otherwise: D) -> T | D:
     """A field of a record where it was found, else what stands in for it."""
-    return otherwise if value is UNSET else value
+    return value if is_known(value) else otherwise
 
 
 def failure(stage: str, problem: Problem, status: str = FAILED) -> Outcome:

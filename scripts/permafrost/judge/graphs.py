@@ -1,13 +1,10 @@
 """The two graphs that the judge compares, as they are read: what is fed to both and fetched from both."""
 
-from typing import Any
-
-from numpy.typing import NDArray
-
 from permafrost.graph import graph_sources, pruning
 from permafrost.graph.index import GraphIndex, tensor_name
 from permafrost.graph.ops.variables import VARIABLE_OPS
 from permafrost.input_kinds import Default
+from permafrost.judge.sessions import Feed
 from permafrost.judge.sides import FrozenFile
 from permafrost.records import ForeignProvenance, ImportRecord, Provenance
 from permafrost.signature import feeds
@@ -59,7 +56,7 @@ class Graphs:
         """The tensors to compare: the outputs, then those before heads."""
         return [*self.outputs, *self.before_heads]
 
-    def feed(self, seed: int, batch: int, directory: str) -> dict[str, NDArray[Any]]:
+    def feed(self, seed: int, batch: int, directory: str) -> Feed:
         """The arrays of one trial, by the names of the import record. Raises Problem (bad_feed)."""
         return feeds.make(self.inputs, seed, batch, directory)
 

@@ -7,6 +7,8 @@ from typing import Any, ClassVar
 
 from permafrost.report import csv_files
 
+Row = dict[str, Any]  # column -> value
+
 TEXT, INTEGER, NUMBER = "text", "integer", "number"
 
 MODEL = "the model's id: `<directory below the zoo>/<stem>`"
@@ -29,7 +31,7 @@ class Column:
         """The value of a row."""
         return row.get(self.name) if self.value is None else self.value(row)
 
-    def cells(self, values: Sequence) -> list[str]:
+    def cells(self, values: Sequence[Any]) -> list[str]:
         """The column's cells for the values of all rows; empty where a value is not of the column's type."""
         return list(map(self._cell, values))
 
@@ -83,7 +85,7 @@ class Table:
         """The column of a name. Raises StopIteration where there is none."""
         return next(column for column in self.columns if column.name == name)
 
-    def cells(self, rows: Iterable) -> list[tuple[str, ...]]:
+    def cells(self, rows: Iterable[Any]) -> list[tuple[str, ...]]:
         """The cells of each row.
 
         Args:
@@ -93,7 +95,7 @@ class Table:
         by_column = [column.cells([column.of(row) for row in rows]) for column in self.columns]
         return list(zip(*by_column, strict=True))
 
-    def write(self, path: str | Path, rows: Iterable) -> None:
+    def write(self, path: str | Path, rows: Iterable[Any]) -> None:
         """Writes the CSV file to `path`, whole or not at all. Raises OSError.
 
         Args:

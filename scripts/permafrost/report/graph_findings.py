@@ -10,6 +10,7 @@ from permafrost.graph.ops.stateful import RANDOM
 from permafrost.graph.protos import GraphDef, NodeDef
 from permafrost.graph.static import constant
 from permafrost.records import ImportRecord, Provenance, known
+from permafrost.report.columns import Row
 from permafrost.report.tables.findings import INFO, SEVERITIES, WARNING
 from permafrost.signature import feeds
 
@@ -42,12 +43,12 @@ _RARE = {
 }  # fmt: skip
 
 
-def finding(severity: str, name: str, node: str, advice: str) -> dict:
+def finding(severity: str, name: str, node: str, advice: str) -> Row:
     """One row of findings.csv, without its model."""
     return {"severity": severity, "finding": name, "node": node, "advice": advice}
 
 
-def of_record(imported: ImportRecord) -> Iterator[dict]:
+def of_record(imported: ImportRecord) -> Iterator[Row]:
     """What the import record says: variables without a value, averages not used, a batch size, and what else it notes.
 
     Args:
@@ -68,7 +69,7 @@ def of_record(imported: ImportRecord) -> Iterator[dict]:
         yield finding(WARNING, "did_not_run", "", rehearsal)
 
 
-def of_repairs(provenance: Provenance) -> Iterator[dict]:
+def of_repairs(provenance: Provenance) -> Iterator[Row]:
     """What the freezer decided that the graph leaves open: reads that have no order with a write come first."""
     for repair in known(provenance.repairs, ()):
         if repair.repair.endswith("in no order of the graph"):
@@ -76,7 +77,7 @@ def of_repairs(provenance: Provenance) -> Iterator[dict]:
             yield finding(WARNING, "unordered_read", repair.node, advice)
 
 
-def of_strings(graph_def: GraphDef) -> Iterator[dict]:
+def of_strings(graph_def: GraphDef) -> Iterator[Row]:
     """Constants of the meta graph's graph that look like paths or addresses, which are somebody's own."""
     for node in graph_def.node:
         values = node.attr["value"].tensor.string_val if node.op == "Const" and "value" in node.attr else ()
@@ -90,7 +91,7 @@ def of_strings(graph_def: GraphDef) -> Iterator[dict]:
                 break
 
 
-def of_frozen(graph_def: GraphDef, switches: set[str]) -> Iterator[dict]:
+def of_frozen(graph_def: GraphDef, switches: set[str]) -> Iterator[Row]:
     """What is active in a frozen graph: random ops, batch statistics, training flags, and ops that are old or rare.
 
     Args:
@@ -111,7 +112,7 @@ def of_frozen(graph_def: GraphDef, switches: set[str]) -> Iterator[dict]:
     yield from _old_and_rare(nodes)
 
 
-def _replaceable(graph_def: GraphDef) -> Iterator[dict]:
+def _replaceable(graph_def: GraphDef) -> Iterator[Row]:
     """Calls of functions of which TensorFlow's optimiser may run another one in their place.
 
     Those are the ones with the same interface `api_implements` (function_api_info.cc and implementation_selector.cc in
@@ -132,7 +133,7 @@ def _replaceable(graph_def: GraphDef) -> Iterator[dict]:
             )
 
 
-def _old_and_rare(nodes: list) -> Iterator[dict]:
+def _old_and_rare(nodes: list[NodeDef]) -> Iterator[Row]:
     first: dict[str, str] = {}
     for node in nodes:
         first.setdefault(node.op, node.name)
@@ -149,7 +150,7 @@ def _old_and_rare(nodes: list) -> Iterator[dict]:
             yield finding(INFO, "rare_op", first[ops[0]], advice)
 
 
-def _depending(index: GraphIndex, node: NodeDef, switches: set[str], name: str, what: str) -> dict:
+def _depending(index: GraphIndex, node: NodeDef, switches: set[str], name: str, what: str) -> Row:
     """A finding about a node that may be switched off: by what is fed, or on one side of a cond."""
     near, waiting = {node.name} & index.nodes.keys(), [node.name]
     for _ in range(_HOPS):
@@ -186,9 +187,9 @@ def _flag(index: GraphIndex, node: NodeDef) -> str:
     return source.name if value is not None and value.dtype == bool and value.size == 1 and value.item() else ""
 
 
-def worst_first(rows: list[dict]) -> list[dict]:
+def worst_first(rows: list[Row]) -> list[Row]:
     """Rows of findings, errors before warnings before infos; nodes of which the same is said share the first one's."""
-    nodes: dict[tuple, dict[str, None]] = {}
+    nodes: dict[tuple[int, str, str], dict[str, None]] = {}
     for row in rows:
         nodes.setdefault((SEVERITIES.index(row["severity"]), row["finding"], row["advice"]), {})[row["node"]] = None
     found = []

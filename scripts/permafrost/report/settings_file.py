@@ -88,7 +88,7 @@ def _input(name: str, found: Any, why: str) -> str:
 
 def _scalar(value: Any) -> str:
     """A value as YAML on one line."""
-    text = yaml.safe_dump(value, default_flow_style=True, width=float("inf"), allow_unicode=False)
+    text: str = yaml.safe_dump(value, default_flow_style=True, width=float("inf"), allow_unicode=False)
     return text.removesuffix("\n").removesuffix("\n...")
 
 

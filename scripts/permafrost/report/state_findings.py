@@ -6,6 +6,7 @@ from typing import Any
 from permafrost.graph.index import GraphIndex, tensor_name
 from permafrost.graph.ops.stateful import changes_by_itself
 from permafrost.graph.protos import GraphDef, MetaGraphDef, NodeDef
+from permafrost.report.columns import Row
 from permafrost.report.graph_findings import finding
 from permafrost.report.tables.findings import WARNING
 
@@ -14,7 +15,7 @@ _PLAIN = ("Identity", "Reshape", "Cast")
 _ASSIGNS = ("Assign", "AssignVariableOp")
 
 
-def of_frozen(graph_def: GraphDef) -> Iterator[dict]:
+def of_frozen(graph_def: GraphDef) -> Iterator[Row]:
     """The nodes of a frozen graph, and of its functions, that may give something else in another run."""
     nodes = [*graph_def.node, *(node for function in graph_def.library.function for node in function.node_def)]
     for node in nodes:
@@ -22,7 +23,7 @@ def of_frozen(graph_def: GraphDef) -> Iterator[dict]:
             yield finding(WARNING, "stateful_op", node.name, f"{node.op} may give something else in another run")
 
 
-def of_restore(meta_graph: MetaGraphDef) -> Iterator[dict]:
+def of_restore(meta_graph: MetaGraphDef) -> Iterator[Row]:
     """Where a restore computes: an Assign that is not given a tensor of the checkpoint, but for its shape and dtype."""
     restore_op = tensor_name(meta_graph.saver_def.restore_op_name)[0] if meta_graph.saver_def.restore_op_name else ""
     index = GraphIndex(meta_graph.graph_def)

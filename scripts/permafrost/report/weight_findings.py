@@ -5,10 +5,12 @@ from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from permafrost.graph.dtypes import dtype_name, numpy_dtype
 from permafrost.outcome import Problem
 from permafrost.records import Variable
+from permafrost.report.columns import Row
 from permafrost.report.graph_findings import finding
 from permafrost.report.tables.findings import ERROR, INFO, WARNING
 
@@ -18,7 +20,7 @@ _MOMENTS = ("/Adam", "/Momentum")  # slots that are zero as long as a variable h
 _NAME_OF_FLAG = re.compile(r"is_?training|train(ing)?_(mode|phase)|learning_phase", re.IGNORECASE)
 
 
-def of_weights(variables: list[Variable], weights: str, checkpoint: Any) -> Iterator[dict]:
+def of_weights(variables: list[Variable], weights: str, checkpoint: Any) -> Iterator[Row]:
     """Findings for the variables that the checkpoint has values for; each tensor is read once, and let go.
 
     Args:
@@ -56,7 +58,7 @@ def of_weights(variables: list[Variable], weights: str, checkpoint: Any) -> Iter
         yield finding(INFO, "averages_not_used", averaged[0], advice)
 
 
-def _of_values(row: Variable, values: np.ndarray, is_slot: bool) -> Iterator[dict]:
+def _of_values(row: Variable, values: NDArray[Any], is_slot: bool) -> Iterator[Row]:
     if values.dtype.kind not in "fcV":
         return
     nans, infinite = int(np.isnan(values).sum()), int(np.isinf(values).sum())
@@ -68,7 +70,7 @@ def _of_values(row: Variable, values: np.ndarray, is_slot: bool) -> Iterator[dic
         yield finding(WARNING, "zero_weights", row.variable, "all values are 0; the layer gives the same for any input")
 
 
-def _of_slots(rows: list[Variable], checkpoint: Any, is_zero: dict[str, bool]) -> Iterator[dict]:
+def _of_slots(rows: list[Variable], checkpoint: Any, is_zero: dict[str, bool]) -> Iterator[Row]:
     """Variables whose optimizer slots are all zero, where those of others are not; `is_zero`: of keys read before."""
     for slot in _MOMENTS:
         slots = {row.variable: row.key + slot for row in rows if row.key + slot in checkpoint.tensors}
@@ -85,7 +87,7 @@ def _of_slots(rows: list[Variable], checkpoint: Any, is_zero: dict[str, bool]) -
                 yield finding(INFO, "never_trained", variable, advice)
 
 
-def _values(checkpoint: Any, key: str) -> np.ndarray | None:
+def _values(checkpoint: Any, key: str) -> NDArray[Any] | None:
     tensor = checkpoint.tensors[key]
     try:
         dtype = numpy_dtype(dtype_name(tensor.dtype))

@@ -5,8 +5,10 @@ averages under the variables' names, and the variables under those of the averag
 assign_moving_average in tensorflow/python/training/moving_averages.py.
 """
 
+from collections.abc import Mapping
 from typing import Any
 
+from permafrost.checkpoint.v2 import Tensor
 from permafrost.graph.index import GraphIndex
 from permafrost.graph.ops.variables import VARIABLE_OPS
 from permafrost.graph.protos import NodeDef
@@ -19,7 +21,7 @@ _READS = ("Identity", "ReadVariableOp", "RefIdentity", "Cast")
 _PLACE = ("key", "slice", "box", "bytes")  # where in the checkpoint a variable's value lies
 
 
-def take_averages(rows: list[Variable], index: GraphIndex, tensors: dict) -> int:
+def take_averages(rows: list[Variable], index: GraphIndex, tensors: Mapping[str, Tensor]) -> int:
     """Has each row take the tensor of its variable's average, where there is one; returns how many have one.
 
     Args:
@@ -48,7 +50,7 @@ def take_averages(rows: list[Variable], index: GraphIndex, tensors: dict) -> int
     return len(found)
 
 
-def _kept_averages(index: GraphIndex, by_name: dict) -> dict[str, list[str]]:
+def _kept_averages(index: GraphIndex, by_name: Mapping[str, Variable]) -> dict[str, list[str]]:
     """Variable -> the variables that are averages of it: by what updates them, or by their names where nothing does."""
     kept: dict[str, list[str]] = {}
     for node in index.graph_def.node:
@@ -86,7 +88,9 @@ def _variable(index: GraphIndex, node: NodeDef, position: int) -> str | None:
     return source.name if source is not None and source.op in VARIABLE_OPS else None
 
 
-def _place(row: Variable, averages: list[Variable], is_own: bool, tensors: dict) -> dict[str, Any] | None:
+def _place(
+    row: Variable, averages: list[Variable], is_own: bool, tensors: Mapping[str, Tensor]
+) -> dict[str, Any] | None:
     """Where the average of a row's variable lies, as the fields _PLACE; None where it has none."""
     restored = [average for average in averages if average.key and _is_alike(row, average)]
     usual = [average for average in restored if average.variable == f"{row.variable}/{NAME}"]

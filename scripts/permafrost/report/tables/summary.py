@@ -3,12 +3,10 @@
 from dataclasses import dataclass
 from typing import Any
 
-from msgspec import UNSET
-
 from permafrost import layout
 from permafrost.input_kinds import Input, Inputs
 from permafrost.outcome import CAUSES
-from permafrost.records import ImportRecord, Model, Outcome, Provenance, Verdict, known
+from permafrost.records import ImportRecord, Model, Outcome, Provenance, Verdict, is_known, known
 from permafrost.report import csv_files
 from permafrost.report.columns import MODEL, Integer, Number, Table, Text
 
@@ -68,7 +66,7 @@ def _how_fed(name: str, spec: Input) -> str:
 
 
 def _variables(result: Result) -> int | None:
-    return None if result.imported.variables is UNSET else len(result.imported.variables)
+    return len(result.imported.variables) if is_known(result.imported.variables) else None
 
 
 def _repairs(result: Result) -> list[str]:
