@@ -4,10 +4,12 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+from msgspec import UNSET, Struct, structs
 from numpy.typing import NDArray
 
-from permafrost.records import Tolerance
+from permafrost.records import Tolerance, is_known
 
+_SAME: Any = UNSET
 _LARGEST_WHOLE = 2.0**64 - 2048  # the largest float64 that a uint64 holds
 
 
@@ -108,8 +110,6 @@ def _count(test: Any) -> Any:
 
 _nans, _infinities = _count(np.isnan), _count(np.isinf)
 
-Row = dict[str, Any]  # of verification.csv: column -> value
-
 # The columns of verification.csv that say how much two arrays differ: name -> function of (checkpoint's, frozen's).
 METRICS: dict[str, Callable[[NDArray[Any], NDArray[Any]], int | float | None]] = {
     "unequal": _unequal,
@@ -155,35 +155,70 @@ def same_bytes(a: NDArray[Any], b: NDArray[Any]) -> bool:
     return np.array_equal(x, y)
 
 
-def first_unequal(a: NDArray[Any], b: NDArray[Any]) -> dict[str, str]:
-    """Where the checkpoint's array `a` and the frozen graph's `b` differ first: where, checkpoint_value, frozen_value.
+class Unequal(Struct, kw_only=True):
+    """Where two arrays differ first, and their values there; UNSET where they are the same bits."""
 
-    Arrays of another dtype or shape differ in that. Empty where they are the same bits.
+    where: str = _SAME
+    checkpoint_value: str = _SAME
+    frozen_value: str = _SAME
+
+
+def first_unequal(a: NDArray[Any], b: NDArray[Any]) -> Unequal:
+    """Where the checkpoint's array `a` and the frozen graph's `b` differ first.
+
+    Arrays of another dtype or shape differ in that, in no place.
     """
     if a.dtype != b.dtype or a.shape != b.shape:
-        values = (f"{array.dtype} {list(array.shape)}" for array in (a, b))
-        return dict(zip(("where", "checkpoint_value", "frozen_value"), ("", *values), strict=True))
+        first, second = (f"{array.dtype} {list(array.shape)}" for array in (a, b))
+        return Unequal(where="", checkpoint_value=first, frozen_value=second)
     different = np.argwhere(~_same(a, b))
     if not len(different):
-        return {}
+        return Unequal()
     at = tuple(different[0].tolist())
-    return {"where": str(list(at)), "checkpoint_value": f"{a[at]!s:.60}", "frozen_value": f"{b[at]!s:.60}"}
+    return Unequal(where=str(list(at)), checkpoint_value=f"{a[at]!s:.60}", frozen_value=f"{b[at]!s:.60}")
 
 
-def said(found: dict[str, str]) -> str:
+def said(found: Unequal) -> str:
     """What `first_unequal` found, in words."""
-    if not found:
+    if not is_known(found.where):
         return "the same bits"
-    where = f"at {found['where']} " if found["where"] else ""
-    return f"{where}{found['checkpoint_value']} and {found['frozen_value']}"
+    where = f"at {found.where} " if found.where else ""
+    return f"{where}{found.checkpoint_value} and {found.frozen_value}"
 
 
-def compare(a: NDArray[Any], b: NDArray[Any], tolerance: Tolerance | None) -> Row:
-    """What verification.csv tells of the checkpoint's array `a` and the frozen graph's array `b`, column by column."""
+class Row(Unequal, kw_only=True):
+    """What verification.csv tells of a tensor in a trial, with the columns' names; the later ones are METRICS.
+
+    first_tensor: where it begins to differ, UNSET where nobody looked.
+    """
+
+    output: str
+    trial: int
+    seed: int
+    batch: int
+    behaviour: str
+    dtype: str
+    shape: str
+    match: str
+    tolerance_used: float | None
+    first_tensor: str = _SAME
+    unequal: int
+    max_abs_diff: float | None
+    max_rel_diff: float | None
+    max_ulp_diff: int | None
+    cosine: float | None
+    nan_checkpoint: int
+    nan_frozen: int
+    inf_checkpoint: int
+    inf_frozen: int
+
+
+def compare(a: NDArray[Any], b: NDArray[Any], tolerance: Tolerance | None) -> dict[str, Any]:
+    """What a Row tells of the checkpoint's array `a` and the frozen graph's array `b`, field by field."""
     matching = match(a, b, tolerance)
-    row: Row = {"dtype": str(a.dtype), "shape": str(list(a.shape)), "match": matching}
-    row |= {"tolerance_used": tolerance_used(a, b, tolerance), **measure(a, b)}
-    return row if matching else row | first_unequal(a, b)
+    found = {"dtype": str(a.dtype), "shape": str(list(a.shape)), "match": matching}
+    used = {"tolerance_used": tolerance_used(a, b, tolerance)}
+    return found | used | measure(a, b) | ({} if matching else structs.asdict(first_unequal(a, b)))
 
 
 def match(a: NDArray[Any], b: NDArray[Any], tolerance: Tolerance | None = None) -> str:

@@ -74,15 +74,15 @@ def _name_first_tensor(model: Model, rows: list[Row], settings: Settings) -> str
 
     Raises what sandbox.runner.run raises.
     """
-    bad = [row for row in rows if not row["match"]]
+    bad = [row for row in rows if not row.match]
     if not bad:
         return ""
-    seed, batch = bad[0]["seed"], bad[0]["batch"]
+    seed, batch = bad[0].seed, bad[0].batch
     bounds = _bounds(model, settings, _SEARCH_SHARE)
     where = runner.run(
         first_difference.find, *model, os.getcwd(), seed, batch, settings.allow_ops, returns=str, **bounds
     )
     for row in bad:
-        if row["trial"] == bad[0]["trial"]:
-            row["first_tensor"] = where
+        if row.trial == bad[0].trial:
+            row.first_tensor = where
     return f"; the first tensor that differs is {where}" if where else ""

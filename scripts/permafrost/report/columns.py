@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
 
+from permafrost.records import known
 from permafrost.report import csv_files
 
 Row = dict[str, Any]  # column -> value
@@ -18,7 +19,8 @@ MODEL = "the model's id: `<directory below the zoo>/<stem>`"
 class Column:
     """A column: its name, what it means, and its value as a function of what a row is made of.
 
-    By default the value is what a row that is a dict has under the column's name, None where it has nothing.
+    By default the value is what a row has under the column's name, a dict's key or else an attribute; None where it has
+    nothing.
     """
 
     name: str
@@ -29,7 +31,9 @@ class Column:
 
     def of(self, row: Any) -> object:
         """The value of a row."""
-        return row.get(self.name) if self.value is None else self.value(row)
+        if self.value is not None:
+            return self.value(row)
+        return row.get(self.name) if isinstance(row, dict) else known(getattr(row, self.name, None), None)
 
     def cells(self, values: Sequence[Any]) -> list[str]:
         """The column's cells for the values of all rows; empty where a value is not of the column's type."""
