@@ -4,7 +4,7 @@ import copy
 import datetime
 import difflib
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -20,7 +20,10 @@ _LONGEST_NUMBER = 10_000  # bits, about 3,000 digits
 _LONGEST_VALUE = 60  # characters of a wrong value that a message shows
 
 
-def check(config: dict) -> None:
+ConfigPath = tuple[str | int, ...]  # the keys and positions that lead to a value of the config
+
+
+def check(config: Mapping[str, Any]) -> None:
     """Raises Problem (bad_setting), with one sentence, for a config that is not as the schema has it."""
     try:
         _refuse_odd(config, ())
@@ -31,7 +34,7 @@ def check(config: dict) -> None:
         raise Problem("bad_setting", "config: lists and mappings are nested too deeply") from error
 
 
-def defaults(*path: str) -> dict:
+def defaults(*path: str) -> dict[str, Any]:
     """Key -> default value, of the properties that lie at `path` in the schema."""
     properties = schema()
     for key in path:
@@ -40,9 +43,10 @@ def defaults(*path: str) -> dict:
 
 
 @cache
-def schema() -> dict:
+def schema() -> dict[str, Any]:
     """What config.schema.yaml says; not to be changed."""
-    return yaml.safe_load(_SCHEMA_FILE.read_text(encoding="utf-8"))
+    said: dict[str, Any] = yaml.safe_load(_SCHEMA_FILE.read_text(encoding="utf-8"))
+    return said
 
 
 @cache
@@ -56,7 +60,7 @@ def _validator() -> Any:
     return jsonschema.validators.extend(jsonschema.Draft202012Validator, type_checker=checker)(schema())
 
 
-def _relevance(error: Any) -> tuple:
+def _relevance(error: Any) -> tuple[Any, ...]:
     """What best_match compares: an unknown key comes before the missing one that it was perhaps meant for."""
     return *relevance(error), error.validator == "required"
 
@@ -68,7 +72,7 @@ def _is_finite(value: Any) -> bool:
         return False
 
 
-def _refuse_odd(value: Any, path: tuple) -> None:
+def _refuse_odd(value: Any, path: ConfigPath) -> None:
     """Raises Problem (bad_setting) for what YAML can say and JSON cannot."""
     if isinstance(value, dict):
         for key, below in value.items():
@@ -155,12 +159,12 @@ def suggestion(wrong: str, known: Iterable[str]) -> str:
     return f"; did you mean {closest[0]!r}?" if closest else f"; known are {', '.join(known)}"
 
 
-def _place_of_models(path: tuple) -> int:
+def _place_of_models(path: ConfigPath) -> int:
     """Where in a path the `models` stand whose keys are patterns: at the top, or in an entry of `zoo`; else its end."""
     return next((position for position in (0, 2) if path[position : position + 1] == ("models",)), len(path))
 
 
-def problem(path: tuple, sentence: str) -> Problem:
+def problem(path: ConfigPath, sentence: str) -> Problem:
     """The Problem (bad_setting) that says what is wrong at a path of the config."""
     place, models = "", _place_of_models(path)
     for position, part in enumerate(path):

@@ -53,11 +53,11 @@ MADE_FILES = frozenset((*OF_FROZEN, *OF_MODEL, *OF_JUDGED, *OF_ZOO))
 RECORDS = {"import_meta": IMPORT, "freeze": PROVENANCE, "verify": VERDICT, "list_ops": LISTING, "judge": JUDGED_VERDICT}
 
 
-def of_frozen(frozen: str | PathLike, model: str, name: str) -> str:
+def of_frozen(frozen: str | PathLike[str], model: str, name: str) -> str:
     """The path of a file of a model, one of OF_FROZEN, below the directory `frozen`."""
     return f"{fspath(frozen)}/{model}/{name}"
 
 
-def of_model(reports: str | PathLike, model: str, name: str) -> str:
+def of_model(reports: str | PathLike[str], model: str, name: str) -> str:
     """The path of a file of a model, one of OF_MODEL or OF_JUDGED, below the directory `reports`."""
     return f"{fspath(reports)}/{MODELS}/{model}/{name}"

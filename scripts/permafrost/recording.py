@@ -33,7 +33,7 @@ def begun(kind: type[R], model: str, outcome: Outcome | None = None) -> R:
 
 def content(record: Record) -> dict[str, Any]:
     """What a record's file says, in the order in which it says it."""
-    fields = msgspec.to_builtins(record)
+    fields: dict[str, Any] = msgspec.to_builtins(record)
     # What comes at the end follows the facts of each kind of record.
     return fields | {key: fields.pop(key) for key in ("timing", "attempt") if key in fields}
 

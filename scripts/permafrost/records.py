@@ -4,14 +4,21 @@ What a stage did not come to find is UNSET, and its key is left out of the file:
 way has what was found before. Keys of a file that a type does not know are passed over.
 """
 
-from typing import Any, ClassVar
+from typing import Any, ClassVar, TypeVar
 
 from msgspec import UNSET, Struct
 
+from permafrost.input_kinds import Inputs
 from permafrost.outcome import FAILED, OK, TRANSIENT, VERIFIED, Problem
 
 # Typed as what it stands in for: who reads a field knows, from the record's status, that it was found.
 _LACKING: Any = UNSET
+
+T = TypeVar("T")
+D = TypeVar("D")
+
+# How far outputs may differ: `ulp`, units in the last place; or `rtol` and `atol`, either of which may be missing.
+Tolerance = dict[str, int | float]
 
 
 class Outcome(Struct, kw_only=True):
@@ -75,8 +82,8 @@ class Settings(Limits, kw_only=True):
     outputs: str | list[str] = _LACKING
     inputs: dict[str, Any] = _LACKING
     checkpoints: str | list[int] = _LACKING
-    tolerance: dict[str, int | float] | None = _LACKING
-    output_tolerance: dict[str, dict[str, int | float] | None] = _LACKING
+    tolerance: Tolerance | None = _LACKING
+    output_tolerance: dict[str, Tolerance | None] = _LACKING
     expect: str | list[str] = _LACKING
     judge: str = _LACKING
     weights: str = _LACKING
@@ -210,7 +217,7 @@ class ImportRecord(Record, kw_only=True):
 
     prefix, files, format, checkpoint_bytes: of the checkpoint; step: None where its name has none. meta: the path of
     the meta graph that discovery found. findings: sentences. weights: raw or ema. op_types: with the number of nodes.
-    outputs: node names, or `name:1` for a further output. inputs: tensor -> what is fed (signature.inputs).
+    outputs: node names, or `name:1` for a further output. inputs: what is fed, by the tensor's name.
     op_definitions: op type -> definition. batches: the sizes of the batch on which the graph ran. stale_shapes: the
     first node whose `_output_shapes` TensorFlow refuses, or "". rehearsal: why the graph did not run, or "".
     """
@@ -238,7 +245,7 @@ class ImportRecord(Record, kw_only=True):
     outputs: list[str] = _LACKING
     outputs_why: str = _LACKING
     outputs_ranking: list[Ranked] = _LACKING
-    inputs: dict[str, dict] = _LACKING
+    inputs: Inputs = _LACKING
     op_definitions: dict[str, OpDefinition] = _LACKING
     batches: list[int] = _LACKING
     stale_shapes: str = _LACKING
@@ -343,7 +350,7 @@ class Verdict(Record, kw_only=True):
 
     frozen_graph: str = _LACKING
     prefix: str = _LACKING
-    inputs: dict[str, dict] = _LACKING
+    inputs: Inputs = _LACKING
     outputs: list[str] = _LACKING
     environment: dict[str, Any] = _LACKING
     nodes_checked: int = _LACKING
@@ -374,9 +381,14 @@ class JudgedFile(Verdict, kw_only=True):
     whole: ClassVar[frozenset[str]] = Verdict.whole | {"inputs", "outputs"}
 
 
-def known(value: Any, otherwise: Any) -> Any:
+def is_known(value: object) -> bool:
+    """Whether a field of a record was found."""
+    return value is not UNSET
+
+
+def known(value: T, otherwise: D) -> T | D:
     """A field of a record where it was found, else what stands in for it."""
-    return otherwise if value is UNSET else value
+    return value if is_known(value) else otherwise
 
 
 def failure(stage: str, problem: Problem, status: str = FAILED) -> Outcome:

@@ -9,17 +9,18 @@ import difflib
 import fnmatch
 import os
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
 import msgspec
 
 from permafrost import config_schema
-from permafrost.config_schema import defaults, problem, quoted, suggestion
+from permafrost.config_schema import ConfigPath, defaults, problem, quoted, suggestion
 from permafrost.outcome import CAUSES, VERIFIED, Problem
 from permafrost.records import Model, Settings
 
+Config = dict[str, Any]  # as Snakemake has it; settings of models are read out of it as Settings
 Patterns = tuple[tuple[str, str], ...]  # the directory of a zoo, or '' for the top of the config, and a pattern
 
 
@@ -27,12 +28,12 @@ Patterns = tuple[tuple[str, str], ...]  # the directory of a zoo, or '' for the 
 class _Group:
     """Patterns with their settings, where they stand in the config, and the zoo that they are for, '' for all zoos."""
 
-    path: tuple
+    path: ConfigPath
     zoo: str
-    models: dict
+    models: dict[str, Any]
 
 
-def validate(config: dict) -> dict:
+def validate(config: Config) -> Config:
     """The config with the defaults of its top-level keys filled in; `config` itself stays as it is.
 
     Model settings stay partial; for_model fills them.
@@ -53,12 +54,12 @@ def validate(config: dict) -> dict:
     return whole
 
 
-def zoos(config: dict) -> list[str]:
+def zoos(config: Config) -> list[str]:
     """The directories below which checkpoints are looked for, in the order of a config that validate returned."""
     return [entry if isinstance(entry, str) else entry["directory"] for entry in _entries(config)]
 
 
-def say_more_of_a_zoo(config: dict) -> bool:
+def say_more_of_a_zoo(config: Config) -> bool:
     """Whether such a config has settings in an entry of `zoo`, which naming that directory alone would undo."""
     return len(_groups(config)) > 1
 
@@ -72,7 +73,7 @@ class ModelSettings:
       config: as validate returns it.
     """
 
-    def __init__(self, config: dict):
+    def __init__(self, config: Config):
         self._groups = _groups(config)
         self._models = {group.zoo: group.models for group in self._groups}
         self._defaults = {**defaults("$defs", "model", "properties"), "checkpoints": config["checkpoints"]}
@@ -128,14 +129,14 @@ class ModelSettings:
             unmatched(group.models, there, group.path, group.zoo)
 
 
-def for_model(config: dict, model_id: str, series_id: str, zoo: str = "") -> Settings:
+def for_model(config: Config, model_id: str, series_id: str, zoo: str = "") -> Settings:
     """All settings of a single model, as ModelSettings has them."""
     settings = ModelSettings(config)
     return settings.of(settings.patterns(model_id, series_id, zoo))
 
 
 def unmatched(
-    patterns: Iterable[str], models: Iterable[str | Model], path: tuple = ("models",), directory: str = ""
+    patterns: Iterable[str], models: Iterable[str | Model], path: ConfigPath = ("models",), directory: str = ""
 ) -> None:
     """Raises Problem (bad_setting) for the first pattern that matches none of the models, naming the closest id.
 
@@ -165,11 +166,11 @@ def meets(expect: str | list[str], status: str, cause: str) -> bool:
     return cause != "internal" and (status in expected or f"{status}/{cause}" in expected)
 
 
-def _entries(config: dict) -> list[str | dict]:
+def _entries(config: Config) -> list[str | dict[str, Any]]:
     return [config["zoo"]] if isinstance(config["zoo"], str) else config["zoo"]
 
 
-def _groups(config: dict) -> list[_Group]:
+def _groups(config: Config) -> list[_Group]:
     """The patterns of each entry of `zoo` that has some, and those at the top."""
     entries = [(number, entry) for number, entry in enumerate(_entries(config)) if isinstance(entry, dict)]
     of_zoos = [
@@ -180,7 +181,7 @@ def _groups(config: dict) -> list[_Group]:
     return [*of_zoos, _Group(("models",), "", config["models"])]
 
 
-def _globs(patterns: Iterable[str]) -> list[tuple]:
+def _globs(patterns: Iterable[str]) -> list[tuple[str, Callable[[str], object]]]:
     return [
         (pattern, re.compile(fnmatch.translate(pattern)).match)
         for pattern in patterns
@@ -188,7 +189,7 @@ def _globs(patterns: Iterable[str]) -> list[tuple]:
     ]
 
 
-def _check_model(chosen: dict, path: tuple) -> None:
+def _check_model(chosen: dict[str, Any], path: ConfigPath) -> None:
     """What the schema cannot say."""
     expect = chosen.get("expect", VERIFIED)
     for expected in [expect] if isinstance(expect, str) else expect:

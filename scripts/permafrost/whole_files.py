@@ -7,6 +7,7 @@ import os
 import re
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 from permafrost.layout import MADE_FILES
 
@@ -44,7 +45,7 @@ def is_temporary(name: str) -> bool:
     return match is not None and match[1] in MADE_FILES
 
 
-def write_json(path: str | Path, content: dict) -> None:
+def write_json(path: str | Path, content: dict[str, Any]) -> None:
     """Writes `content` to `path` as JSON, whole or not at all. Raises OSError."""
     with written_whole(path) as temporary:
         temporary.write_text(json.dumps(content, indent=1, ensure_ascii=True) + "\n", encoding="utf-8")

@@ -23,6 +23,18 @@ from written_records import made, whole
 
 RECORDS = (ImportRecord, Provenance, Verdict, JudgedFile, Record)
 
+# What an input says by its kind, and strings by their form.
+KINDS = {
+    "uniform": {"low": 0, "high": 0.5}, "integers": {"low": 0, "high": None}, "value": {"value": [[1, "a"], None]},
+    "file": {"file": "a.npz", "key": None}, "indices": {"size": [None, 3]}, "sizes": {"size": [None]},
+    "strings": {"content": {"form": "words"}}, "default": {},
+}  # fmt: skip
+INPUTS = {kind: {"kind": kind, "dtype": "x", "shape": [None], "why": ""} | KINDS[kind] for kind in KINDS}
+CONTENTS = {
+    "words": {"words": ["a"]}, "number": {}, "csv": {"fields": 2}, "raw": {"bytes": 2}, "wav": {"samples": 2},
+    "image": {"channels": 3}, "example": {"features": [["key", "float32", 2], ["more", "string", 1]]},
+}  # fmt: skip
+
 
 def recorded(kind: type[Record], stage: str, path: Path, work: Callable, model: str = "m") -> Record:
     """The record of a stage that did work(record)."""
@@ -81,6 +93,39 @@ def test_a_fact_of_another_type_is_named(tmp_path):
     whole_files.write_json(tmp_path / "r.json", whole(ImportRecord, op_types={"Add": "x"}))
     with pytest.raises(ValueError, match=r"r\.json is not a record.*op_types.*delete it"):
         recording.load(tmp_path / "r.json", ImportRecord)
+
+
+@pytest.mark.parametrize("form", INPUTS)
+def test_an_input_is_read_back_with_the_same_keys(tmp_path, form):
+    inputs = {"x:0": INPUTS[form], "y:0": INPUTS[form] | {"shape": None, "open": "rank"}}
+    whole_files.write_json(tmp_path / "r.json", whole(ImportRecord, inputs=inputs))
+    written = recording.content(recording.load(tmp_path / "r.json", ImportRecord))
+    assert json.loads(json.dumps(written))["inputs"] == inputs
+
+
+@pytest.mark.parametrize("form", INPUTS)
+def test_an_input_that_is_damaged_is_refused(tmp_path, form):
+    whole_input = INPUTS[form]
+    damaged = [{key: value for key, value in whole_input.items() if key != lost} for lost in whole_input]
+    damaged += [whole_input | change for change in ({"kind": "song"}, {"shape": [1.5]}, {"open": "all"}, {"dtype": 1})]
+    for one in [*damaged, None, []]:
+        whole_files.write_json(tmp_path / "r.json", whole(ImportRecord, inputs={"x:0": one}))
+        with pytest.raises(ValueError, match=r"r\.json is not a record.*inputs.*delete it"):
+            recording.load(tmp_path / "r.json", ImportRecord)
+
+
+@pytest.mark.parametrize("form", CONTENTS)
+def test_what_strings_say_is_read_back_or_refused(tmp_path, form):
+    content = {"form": form} | CONTENTS[form]
+    said = {"kind": "strings", "dtype": "string", "shape": [None], "why": ""}
+    whole_files.write_json(tmp_path / "r.json", whole(ImportRecord, inputs={"x:0": said | {"content": content}}))
+    written = recording.content(recording.load(tmp_path / "r.json", ImportRecord))
+    assert json.loads(json.dumps(written))["inputs"]["x:0"]["content"] == content
+    for wrong in ({}, content | {"form": "song"}, {"form": form} | dict.fromkeys(CONTENTS[form])):
+        if wrong != content:
+            whole_files.write_json(tmp_path / "r.json", whole(ImportRecord, inputs={"x:0": said | {"content": wrong}}))
+            with pytest.raises(ValueError, match=r"r\.json is not a record.*content"):
+                recording.load(tmp_path / "r.json", ImportRecord)
 
 
 @pytest.mark.parametrize("content", ["", "[]", "{", '{"status": "ok"}', "\x00", "[" * 100000, "\udcff"])

@@ -130,7 +130,7 @@ def test_the_bytes_of_weights_are_compared():
 def test_the_first_difference_is_told_with_both_values():
     a, b = np.array([[1.0, 2.0], [3.0, 4.0]]), np.array([[1.0, 2.0], [3.5, 5.0]])
     found = comparison.first_unequal(a, b)
-    assert found == {"where": "[1, 0]", "checkpoint_value": "3.0", "frozen_value": "3.5"}
+    assert found == comparison.Unequal(where="[1, 0]", checkpoint_value="3.0", frozen_value="3.5")
     assert comparison.said(found) == "at [1, 0] 3.0 and 3.5"
     assert comparison.said(comparison.first_unequal(a, a[0])) == "float64 [2, 2] and float64 [2]"
     assert comparison.said(comparison.first_unequal(a, a)) == "the same bits"

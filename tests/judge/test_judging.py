@@ -17,6 +17,7 @@ from judged import said, verified
 from kinds import control_flow
 from permafrost import whole_files
 from permafrost.graph.metagraph import read_meta_graph
+from permafrost.input_kinds import Default
 from permafrost.judge import first_difference, judging, negative_control
 from permafrost.judge.sessions import RunFailed
 from permafrost.judge.structure import nodes
@@ -103,7 +104,7 @@ def test_what_lies_before_a_default_is_not_run(tmp_path):
         tf.add(tf.matmul(features(), weights()), extra, name="out")
 
     model = Model(tmp_path, build)
-    assert model.record.inputs["extra:0"]["kind"] == "default"
+    assert isinstance(model.record.inputs["extra:0"], Default)
     assert problem_of(model.judged).cause == "unsafe_op"
 
 

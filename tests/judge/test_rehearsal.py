@@ -8,6 +8,7 @@ import kinds
 from judged import check_judgement, rehearse, saved, usable
 from permafrost import recording
 from permafrost.graph.metagraph import read_meta_graph
+from permafrost.input_kinds import Uniform
 from permafrost.judge import feed_search
 from permafrost.outcome import Problem
 from permafrost.records import ImportRecord, Repair
@@ -82,7 +83,7 @@ def test_inputs_are_changed_until_the_graph_runs(build, batches, tmp_path):
 def test_what_the_settings_say_is_not_changed(tmp_path):
     inputs = {"x": {"shape": [2, 8, 8, 1]}}
     record = rehearsed(image_of_unknown_size, tmp_path, inputs=inputs)
-    assert record.inputs["x:0"]["shape"] == [2, 8, 8, 1]
+    assert record.inputs["x:0"].shape == [2, 8, 8, 1]
     assert "196" in record.rehearsal
     assert not record.batches
 
@@ -214,13 +215,12 @@ def test_fresh_output_shapes_are_kept(tmp_path):
 
 
 def test_no_input_is_made_larger_than_memory_holds():
-    spec = {"dtype": "float32", "kind": "uniform", "shape": [None, 32, 32, 1], "open": [1, 2], "low": 0, "high": 1}
-    specs = {"x:0": spec | {"why": "floats"}}
+    specs = {"x:0": Uniform("float32", [None, 32, 32, 1], "floats", [1, 2], low=0.0, high=1.0)}
     message = "node 'n': Input to reshape is a tensor with 99999 values, but the requested shape has 98765"
     tried = list(feed_search.alternatives(specs, 2, message, {"x:0"}))
     assert tried
     for other, batch in tried:
-        shape = [batch if size is None else size for size in other["x:0"]["shape"]]
+        shape = [batch if size is None else size for size in other["x:0"].shape]
         assert np.prod(shape) <= 1 << 24, shape
 
 

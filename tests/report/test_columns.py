@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import summarize
-from permafrost.judge.comparison import METRICS
+from permafrost.judge.comparison import METRICS, Row
 from permafrost.outcome import Problem
 from permafrost.report import csv_files, reference
 from permafrost.report.columns import Integer, Number, Table, Text
@@ -72,8 +72,8 @@ def test_what_is_no_table_is_said(tmp_path, content, said):
     assert caught.value.cause == "internal" and f"{tmp_path}/x.csv" in str(caught.value) and said in str(caught.value)
 
 
-def test_every_metric_of_the_judge_has_a_column():
-    assert set(METRICS) < set(VERIFICATION.header)
+def test_every_field_of_the_judges_rows_has_a_column():
+    assert set(METRICS) < set(Row.__struct_fields__) == set(VERIFICATION.header)
 
 
 def test_every_column_says_what_it_is():

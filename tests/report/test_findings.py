@@ -25,8 +25,8 @@ def found(build, directory, **settings) -> dict[str, list[tuple[str, str]]]:
     rows = list_model.findings(record, provenance, list_model.meta_graph_of(record, []), graph_def, [])
     grouped: dict[str, list] = {}
     for row in rows:
-        assert row["advice"]
-        grouped.setdefault(row["finding"], []).append((row["severity"], row["node"]))
+        assert row.advice
+        grouped.setdefault(row.finding, []).append((row.severity, row.node))
     return grouped
 
 
@@ -57,8 +57,8 @@ def test_a_restore_that_computes(tmp_path):
     bomb = meta_graph.graph_def.node.add(name="bomb", op="AddV2", input=[source, source])
     bomb.attr["T"].CopyFrom(restored.attr["T"])
     (row,) = state_findings.of_restore(meta_graph)
-    assert (row["finding"], row["severity"], row["node"]) == ("computed_restore", "warning", "bomb")
-    assert restored.name in row["advice"]
+    assert (row.finding, row.severity, row.node) == ("computed_restore", "warning", "bomb")
+    assert restored.name in row.advice
 
 
 def dropout(rate) -> None:
@@ -191,8 +191,8 @@ def test_deprecated_ops():
     graph_def = graph_pb2.GraphDef()
     graph_def.node.add(name="bn", op="BatchNormWithGlobalNormalization")
     (row,) = graph_findings.of_frozen(graph_def, set())
-    assert (row["severity"], row["finding"], row["node"]) == ("info", "deprecated_op", "bn")
-    assert "tf.nn.batch_normalization" in row["advice"]
+    assert (row.severity, row.finding, row.node) == ("info", "deprecated_op", "bn")
+    assert "tf.nn.batch_normalization" in row.advice
 
 
 def test_a_variable_that_the_checkpoint_lacks(tmp_path):
@@ -208,11 +208,11 @@ def test_what_the_trial_run_found(tmp_path):
     record = imported(saved(kinds.plain(False), tmp_path), outputs=["out"])
     record.batches, record.rehearsal = [64], ""
     (row,) = list_model.findings(record, recording.begun(Provenance, "m"), None, None, [])
-    assert (row["severity"], row["finding"]) == ("warning", "fixed_batch")
-    assert "64" in row["advice"]
+    assert (row.severity, row.finding) == ("warning", "fixed_batch")
+    assert "64" in row.advice
     record.batches, record.rehearsal = [2, 3], "node 'a': bad"
     (row,) = list_model.findings(record, recording.begun(Provenance, "m"), None, None, [])
-    assert row["finding"] == "did_not_run"
+    assert row.finding == "did_not_run"
 
 
 @pytest.mark.parametrize("attributes", [{}, {"api_implements": "doubling", "api_preferred_device": "CPU"}])

@@ -6,11 +6,13 @@ import pandas as pd
 import pytest
 import tensorflow as tf
 import yaml
+from msgspec.structs import replace
 
 import kinds
 from conftest import SAMPLE_ZOO
 from judged import saved
 from permafrost import recording
+from permafrost.input_kinds import Value
 from permafrost.outcome import Problem
 from permafrost.records import ImportRecord, failure
 from permafrost.report import settings_file
@@ -61,15 +63,14 @@ def test_what_is_found_again_with_the_settings_is_the_same(kind, tmp_path):
     found = yaml.safe_load(content)["models"]["an/id: {odd}"]
     second = imported(source, **found)
     assert second.outputs == first.outputs
-    described = [
-        {name: {k: v for k, v in spec.items() if k not in ("why", "open")} for name, spec in record.inputs.items()}
-        for record in (first, second)
-    ]
-    for name, spec in described[0].items():
-        if spec["kind"] == "value":
-            assert described[1][name]["value"] == spec["value"]
+    assert second.inputs.keys() == first.inputs.keys()
+    for name, spec in first.inputs.items():
+        again = second.inputs[name]
+        assert type(again) is type(spec)
+        if isinstance(spec, Value):
+            assert again.value == spec.value
         else:
-            assert described[1][name] == spec
+            assert replace(again, why="", open=[]) == replace(spec, why="", open=[])
     frozen_bytes = [
         frozen(record, tmp_path / f"frozen {n}")[1].read_bytes() for n, record in enumerate((first, second))
     ]
@@ -84,7 +85,7 @@ def test_alternatives_and_failures_are_comments():
             {"name": "a", "score": 5, "chosen": True, "reasons": ["good"]},
             {"name": "b\n: é", "score": 1, "chosen": False, "reasons": ["not so\ngood é"]},
         ],
-        inputs={"x:0": {"kind": "default", "shape": [], "why": "has a default"}},
+        inputs={"x:0": {"kind": "default", "dtype": "float32", "shape": [], "why": "has a default"}},
         rehearsal="it\nfailed",
     )
     failed = recording.begun(ImportRecord, "n", failure("import_meta", Problem("truncated", "too\nshort")))

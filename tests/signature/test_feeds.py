@@ -3,13 +3,15 @@
 import ml_dtypes
 import numpy as np
 import pytest
+from msgspec.structs import replace
 
+from permafrost.input_kinds import Default, File, Integers, Strings, Uniform, Value, Words
 from permafrost.outcome import Problem
 from permafrost.signature import feeds
 
 
 def spec(kind, dtype="float32", shape=(None, 3), **more):
-    return {"dtype": dtype, "shape": None if shape is None else list(shape), "kind": kind, "why": "", **more}
+    return kind(dtype, None if shape is None else list(shape), "", **more)
 
 
 def one(description, seed=1, batch=4, directory="."):
@@ -17,8 +19,8 @@ def one(description, seed=1, batch=4, directory="."):
 
 
 def test_same_seed_same_values_whatever_else_is_fed():
-    description = spec("uniform", low=0.0, high=1.0)
-    both = feeds.make({"a:0": spec("uniform", low=0.0, high=1.0), "x:0": description}, 5, 4, ".")
+    description = spec(Uniform, low=0.0, high=1.0)
+    both = feeds.make({"a:0": spec(Uniform, low=0.0, high=1.0), "x:0": description}, 5, 4, ".")
     np.testing.assert_array_equal(both["x:0"], one(description, seed=5))
     assert not np.array_equal(both["x:0"], both["a:0"])
     assert not np.array_equal(both["x:0"], one(description, seed=6))
@@ -26,7 +28,7 @@ def test_same_seed_same_values_whatever_else_is_fed():
 
 @pytest.mark.parametrize("dtype", ["float16", "half", "float32", "float64", "bfloat16", "complex64", "complex128"])
 def test_uniform_values_keep_range_and_dtype(dtype):
-    array = one(spec("uniform", dtype, (None, 50), low=-2.0, high=3.0), batch=7)
+    array = one(spec(Uniform, dtype, (None, 50), low=-2.0, high=3.0), batch=7)
     assert array.dtype == feeds.numpy_dtype(dtype)
     assert array.shape == (7, 50)
     real = np.real(array).astype(np.float64)
@@ -37,38 +39,38 @@ def test_uniform_values_keep_range_and_dtype(dtype):
 
 @pytest.mark.parametrize("dtype", ["int8", "uint8", "int16", "uint16", "int32", "uint32", "int64", "uint64", "bool"])
 def test_integers_stay_below_high(dtype):
-    array = one(spec("integers", dtype, (None, 100), low=0, high=2))
+    array = one(spec(Integers, dtype, (None, 100), low=0, high=2))
     assert array.dtype == np.dtype(dtype)
     assert set(np.unique(array).tolist()) == {0, 1}
 
 
 def test_open_integers_end_at_the_batch_size():
-    array = one(spec("integers", "int32", (1000,), low=1, high=None), batch=3)
+    array = one(spec(Integers, "int32", (1000,), low=1, high=None), batch=3)
     assert set(array.tolist()) == {1, 2, 3}
 
 
 def test_scalars_have_no_dimensions():
-    for array in (one(spec("value", shape=None, value=1.0)), one(spec("uniform", shape=(), low=0, high=1))):
+    for array in (one(spec(Value, shape=None, value=1.0)), one(spec(Uniform, shape=(), low=0, high=1))):
         assert isinstance(array, np.ndarray) and array.shape == () and array.dtype == np.float32
 
 
 def test_values_are_spread_over_a_shape():
-    np.testing.assert_array_equal(one(spec("value", value=2), batch=2), np.full((2, 3), 2, np.float32))
-    np.testing.assert_array_equal(one(spec("value", "int64", None, value=[[1, 2]])), np.array([[1, 2]], np.int64))
-    assert one(spec("value", "bool", None, value=False)).dtype == np.bool_
-    assert one(spec("value", "bfloat16", None, value=0.5)).dtype == np.dtype(ml_dtypes.bfloat16)
+    np.testing.assert_array_equal(one(spec(Value, value=2), batch=2), np.full((2, 3), 2, np.float32))
+    np.testing.assert_array_equal(one(spec(Value, "int64", None, value=[[1, 2]])), np.array([[1, 2]], np.int64))
+    assert one(spec(Value, "bool", None, value=False)).dtype == np.bool_
+    assert one(spec(Value, "bfloat16", None, value=0.5)).dtype == np.dtype(ml_dtypes.bfloat16)
 
 
 @pytest.mark.parametrize(
     "wrong",
     [
-        spec("value", "int32", None, value=1.5),
-        spec("value", "uint8", None, value=-1),
-        spec("value", "float32", None, value="red"),
-        spec("value", "float32", None, value=[[1], [1, 2]]),
-        spec("value", "float32", (2, 3), value=[1, 2]),
-        spec("integers", "int32", low=3, high=3),
-        spec("uniform", "resource", low=0, high=1),
+        spec(Value, "int32", None, value=1.5),
+        spec(Value, "uint8", None, value=-1),
+        spec(Value, "float32", None, value="red"),
+        spec(Value, "float32", None, value=[[1], [1, 2]]),
+        spec(Value, "float32", (2, 3), value=[1, 2]),
+        spec(Integers, "int32", low=3, high=3),
+        spec(Uniform, "resource", low=0, high=1),
     ],
 )
 def test_values_that_do_not_fit_are_refused(wrong):
@@ -79,26 +81,26 @@ def test_values_that_do_not_fit_are_refused(wrong):
 
 
 def test_strings_are_objects_of_bytes():
-    array = one(spec("strings", "string", (None, 2)))
+    array = one(spec(Strings, "string", (None, 2), content=Words()))
     assert array.dtype == object and array.shape == (4, 2) and all(isinstance(item, bytes) for item in array.flat)
-    scalar = one(spec("strings", "string", ()))
+    scalar = one(spec(Strings, "string", (), content=Words()))
     assert scalar.shape == () and isinstance(scalar.item(), bytes)
-    assert one(spec("value", "string", None, value="word")).item() == b"word"
+    assert one(spec(Value, "string", None, value="word")).item() == b"word"
 
 
 def test_defaults_are_not_fed():
-    assert feeds.make({"x:0": spec("default")}, 1, 2, ".") == {}
+    assert feeds.make({"x:0": spec(Default)}, 1, 2, ".") == {}
 
 
 def test_files_are_fed_as_they_are(tmp_path):
     values = np.arange(6, dtype=np.float32).reshape(2, 3)
     np.savez(tmp_path / "feeds.npz", x=values, y=values + 1)
-    description = spec("file", file="feeds.npz", key=None)
+    description = spec(File, file="feeds.npz", key=None)
     np.testing.assert_array_equal(one(description, directory=tmp_path), values)
-    np.testing.assert_array_equal(one(description | {"key": "y"}, directory=tmp_path), values + 1)
+    np.testing.assert_array_equal(one(replace(description, key="y"), directory=tmp_path), values + 1)
     text = np.array([b"red", b"blue"])
     np.savez(tmp_path / "text.npz", text)
-    array = one(spec("file", "string", (None,), file="text.npz", key=None), directory=tmp_path)
+    array = one(spec(File, "string", (None,), file="text.npz", key=None), directory=tmp_path)
     assert array.tolist() == [b"red", b"blue"] and array.dtype == object
 
 
@@ -124,5 +126,5 @@ def test_wrong_files_are_refused(tmp_path, change, says):
     (tmp_path / "junk.npz").write_bytes(b"PK\x03\x04 no archive")
     (tmp_path / "empty.npz").write_bytes(b"")
     with pytest.raises(Problem) as caught:
-        one(spec("file", file="feeds.npz", key=None) | change, directory=tmp_path)
+        one(replace(spec(File, file="feeds.npz", key=None), **change), directory=tmp_path)
     assert caught.value.cause == "bad_feed" and says in caught.value.message

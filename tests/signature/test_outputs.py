@@ -11,11 +11,13 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 import numpy as np
 import tensorflow as tf
+from msgspec.structs import replace
 
 from permafrost.graph import pruning, static
 from permafrost.graph.index import GraphIndex, tensor_name
 from permafrost.graph.metagraph import read_meta_graph
 from permafrost.graph.ops.variables import VARIABLE_OPS, static_shape
+from permafrost.input_kinds import Value
 from permafrost.outcome import Problem
 from permafrost.signature import feeds, inputs, outputs
 
@@ -88,7 +90,7 @@ def test_classifier_with_adam_and_accuracy():
     found = Found(classifier)
     assert found.outputs == {"last/BiasAdd", "prediction"}
     assert found.fed == {"x:0"}
-    assert found.inputs["x:0"]["shape"] == [None, 20]
+    assert found.inputs["x:0"].shape == [None, 20]
     values = found.run(batch=4)
     assert values["last/BiasAdd"].shape == (4, 5) and values["prediction"].shape == (4,)
     assert "labels" in found.choice.why
@@ -122,8 +124,8 @@ def test_convolutions_with_dropout_and_unknown_image_size():
     found = Found(build)
     assert found.outputs == {"logits/BiasAdd"}
     assert found.fed == {"images:0", "keep_prob:0"}
-    assert found.inputs["images:0"]["shape"][3] == 2 and len(found.inputs["images:0"]["shape"]) == 4
-    assert found.inputs["keep_prob:0"]["value"] == 1.0
+    assert found.inputs["images:0"].shape[3] == 2 and len(found.inputs["images:0"].shape) == 4
+    assert found.inputs["keep_prob:0"].value == 1.0
     assert found.run(batch=2)["logits/BiasAdd"].shape == (2, 3)
 
 
@@ -148,7 +150,7 @@ def test_embedding_indices_stay_inside_the_table():
 
     found = Found(build)
     assert found.outputs == {"score", "fc/BiasAdd"}
-    assert found.inputs["words:0"]["high"] == 11
+    assert found.inputs["words:0"].high == 11
     words = feeds.make(found.inputs, 1, 500, ".")["words:0"]
     assert words.min() == 0 and words.max() == 10 and words.dtype == np.int32
     found.run()
@@ -233,7 +235,7 @@ def test_recurrent_network_in_a_loop_with_lengths():
     assert "Enter" in {node.op for node in found.index.graph_def.node}
     assert found.outputs == {"out/BiasAdd"}
     assert found.fed == {"x:0", "seq_len:0"}
-    assert (found.inputs["seq_len:0"]["low"], found.inputs["seq_len:0"]["high"]) == (1, 7)
+    assert (found.inputs["seq_len:0"].low, found.inputs["seq_len:0"].high) == (1, 7)
     found.run()
 
 
@@ -253,7 +255,7 @@ def test_estimator_reads_inputs_and_labels_from_one_iterator():
         "head/predictions/probabilities", "logits/BiasAdd", "ArgMax",
     }  # fmt: skip
     assert found.fed == {"IteratorGetNext:0"}
-    assert found.inputs["IteratorGetNext:0"]["shape"] == [None, 4]
+    assert found.inputs["IteratorGetNext:0"].shape == [None, 4]
     assert found.run(batch=5)["logits/BiasAdd"].shape == (5, 3)
 
 
@@ -276,9 +278,7 @@ def test_batch_normalisation_updates_are_no_outputs():
     found = Found(build)
     assert found.outputs == {"out/BiasAdd"}
     assert found.fed == {"x:0", "is_training:0"}
-    assert found.inputs["is_training:0"] | {"why": ""} == {
-        "dtype": "bool", "shape": [], "open": [], "kind": "value", "value": False, "why": "",
-    }  # fmt: skip
+    assert replace(found.inputs["is_training:0"], why="") == Value("bool", [], "", [], value=False)
 
 
 def test_integers_that_are_added_up():
@@ -358,7 +358,7 @@ def test_an_empty_shape_in_an_old_graph_is_an_unknown_one(producer, shape):
         if node.name == "x":
             node.attr["shape"].shape.Clear()
     specs = inputs.describe(GraphIndex(graph_def), ["y"], {}, {"w": [6, 2]})
-    assert specs["x:0"]["shape"] == shape
+    assert specs["x:0"].shape == shape
 
 
 def test_constants_are_read_as_tensorflow_reads_them():

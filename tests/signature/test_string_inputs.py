@@ -8,9 +8,9 @@ import kinds
 from judged import check_judgement, rehearse, saved
 from permafrost.graph.index import GraphIndex
 from permafrost.graph.protos import graph_pb2, node_def_pb2
-from permafrost.outcome import Problem
+from permafrost.input_kinds import Feature, PngImage, SerializedExample, Strings
 from permafrost.signature import feeds, string_inputs
-from stages import frozen, imported, problem_of
+from stages import frozen, imported
 
 v1 = tf.compat.v1
 
@@ -91,19 +91,11 @@ def test_words_of_a_table_are_its_keys(tmp_path):
 
 
 def test_images_are_what_tensorflow_decodes():
-    spec = {"dtype": "string", "shape": [2], "kind": "strings", "why": ""}
     for channels in (1, 3, 4):
-        made = feeds.make({"x:0": spec | {"content": {"form": "image", "channels": channels}}}, 3, 1, ".")["x:0"]
+        made = feeds.make({"x:0": Strings("string", [2], "", content=PngImage(channels))}, 3, 1, ".")["x:0"]
         images = [tf.io.decode_png(data) for data in made]
         assert [image.shape for image in images] == [(32, 32, channels)] * 2
         assert not np.array_equal(*images)
-
-
-def test_a_form_that_there_is_not():
-    spec = {"dtype": "string", "shape": [2], "kind": "strings", "why": "", "content": {"form": "song"}}
-    problem = problem_of(feeds.make, {"x:0": spec}, 0, 1, ".")
-    assert isinstance(problem, Problem)
-    assert "song" in problem.message
 
 
 def test_a_feature_of_more_numbers_than_anybody_counts_is_one():
@@ -114,4 +106,4 @@ def test_a_feature_of_more_numbers_than_anybody_counts_is_one():
     shape.dim.extend([type(shape).Dim(size=2**62)] * 300)
     index = GraphIndex(graph_pb2.GraphDef(node=[parser]))
     found = string_inputs.content(index, [(index.nodes["parser"], 0)])
-    assert found == {"form": "example", "features": [["x", "float32", 1]]}
+    assert found == SerializedExample([Feature("x", "float32", 1)])

@@ -7,6 +7,7 @@ import pytest
 import training_graphs
 from judged import rehearse, saved
 from permafrost.graph.index import tensor_name
+from permafrost.input_kinds import Default, Value
 from stages import imported
 
 NEVER = re.compile(
@@ -26,5 +27,5 @@ def test_outputs_and_inputs_are_found(build, tmp_path):
     record = rehearse(record)
     assert not record.rehearsal
     assert {tensor_name(name)[0] for name in record.outputs} == chosen
-    drawn = {name for name, spec in record.inputs.items() if spec["kind"] not in ("value", "default")}
+    drawn = {name for name, spec in record.inputs.items() if not isinstance(spec, Value | Default)}
     assert {tensor_name(name)[0] for name in drawn} == inputs

@@ -10,6 +10,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 from pathlib import Path
 
+import msgspec
 import numpy as np
 import pandas as pd
 import pytest
@@ -38,7 +39,7 @@ def judged(path: Path, source: Model, **settings) -> dict:
 def _judged(path: str, source: Model, settings: Settings) -> dict:
     record = recording.begun(JudgedFile, "m")
     rows = judge_file.judge(path, source, settings, record)
-    return recording.content(record) | {"rows": rows}
+    return recording.content(record) | {"rows": msgspec.to_builtins(rows)}
 
 
 def theirs(source: Model, outputs: list[str], path: Path, change=None) -> Path:

@@ -34,7 +34,7 @@ def verified(record: ImportRecord, provenance: Provenance, path, chosen: Setting
 
 def said(judgement: Judgement) -> dict:
     """What the judge measured, with `rows`, and `finding` where there is one."""
-    found = recording.content(judgement.measured) | {"rows": judgement.rows}
+    found = recording.content(judgement.measured) | {"rows": msgspec.to_builtins(judgement.rows)}
     return found | ({"finding": msgspec.to_builtins(judgement.finding)} if judgement.finding else {})
 
 

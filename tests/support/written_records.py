@@ -68,8 +68,8 @@ def records_of(model: str, seconds: float = 1.5, **changes) -> dict[str, dict]:
         "variables": [variable("W1"), variable("B1")],
         "op_types": {"Add": 3, "SaveV2": 1},
         "inputs": {
-            "x": {"kind": "uniform", "dtype": "float32", "shape": [None, 3], "why": "floats"},
-            "y": {"kind": "value", "dtype": "bool", "shape": None, "why": "a flag: false"},
+            "x": {"kind": "uniform", "dtype": "float32", "shape": [None, 3], "why": "floats", "low": 0, "high": 1},
+            "y": {"kind": "value", "dtype": "bool", "shape": None, "why": "a flag: false", "value": False},
         },
         "outputs": ["predictions", "loss:1"],
         "outputs_why": "the only end",

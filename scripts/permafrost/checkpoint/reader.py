@@ -149,7 +149,8 @@ class Checkpoint:
             array[:] = stored
             return array
 
-        return self._assembled(tensor, box, np.dtype(object), load).reshape(-1).tolist()
+        assembled: list[bytes] = self._assembled(tensor, box, np.dtype(object), load).reshape(-1).tolist()
+        return assembled
 
     def _box(self, name: str, start: tuple[int, ...] | None, extent: tuple[int, ...] | None) -> tuple[Tensor, Slice]:
         if name not in self.tensors:
@@ -207,7 +208,7 @@ class Checkpoint:
             if part:
                 write(part)
 
-    def _assembled(self, tensor: Tensor, box: Slice, dtype: Any, load: Callable) -> Any:
+    def _assembled(self, tensor: Tensor, box: Slice, dtype: Any, load: Callable[[int], Any]) -> Any:
         """The array of a box, from slices that cover it in any manner; `load` gives the flat array of a slice.
 
         Raises Problem (corrupt) where they do not cover it.

@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 from google.protobuf.message import DecodeError
 
 from permafrost.checkpoint.sstable import StoredFile, Table
-from permafrost.checkpoint.v2 import CHUNK, Tensor, check_version, shape_of, slice_key, slice_of
+from permafrost.checkpoint.v2 import CHUNK, Slice, Tensor, check_version, shape_of, slice_key, slice_of
 from permafrost.encoding import read_varint
 from permafrost.graph.dtypes import DTYPES, ITEM_SIZES, enum_name, has_field
 from permafrost.graph.protos import saved_tensor_slice_pb2, tensor_pb2
@@ -54,7 +54,7 @@ class V1Checkpoint:
                 self._tables.append(Table(self.files[-1]))
             self._pieces: dict[str, list[_Piece]] = {}
             # name -> dtype, shape, slices; one shard after the other adds to the slices.
-            self._found: dict[str, tuple[int, tuple[int, ...], list]] = {}
+            self._found: dict[str, tuple[int, tuple[int, ...], list[Slice]]] = {}
             for shard in range(len(paths)):
                 self._register(shard)
             self.tensors = {name: self._tensor(name, *found) for name, found in self._found.items()}
@@ -108,7 +108,7 @@ class V1Checkpoint:
                 slices.append(box)
                 pieces.append(_Piece(shard, slice_key(saved.name, code)))
 
-    def _tensor(self, name: str, dtype: int, shape: tuple[int, ...], slices: list) -> Tensor:
+    def _tensor(self, name: str, dtype: int, shape: tuple[int, ...], slices: list[Slice]) -> Tensor:
         if dtype in ITEM_SIZES:
             size = prod(shape) * ITEM_SIZES[dtype]
         else:

@@ -9,6 +9,7 @@ from collections.abc import Collection, Iterable
 from functools import cached_property
 from typing import Any
 
+from permafrost.graph.index import Use
 from permafrost.graph.protos import FunctionDef, NodeDef, types_pb2
 
 # Ops that hand on their first input, a variable's handle or value.
@@ -53,7 +54,7 @@ class Body:
         return text.removeprefix("^").partition(":")[0]
 
     @cached_property
-    def consumers(self) -> dict[str, list[tuple[Any, int]]]:
+    def consumers(self) -> dict[str, list[Use]]:
         """Source -> (NodeDef, position among its inputs) of each data input that takes one of its outputs."""
         found = defaultdict(list)
         for node in self.container:
@@ -63,7 +64,7 @@ class Body:
         return found
 
     @cached_property
-    def dependents(self) -> dict[str, list]:
+    def dependents(self) -> dict[str, list[NodeDef]]:
         """Source -> the NodeDefs that wait for it, for data or by control inputs."""
         found: dict[str, dict[str, Any]] = defaultdict(dict)
         for node in self.container:

@@ -5,7 +5,7 @@ its inputs does. See the executor's rules in tensorflow/core/common_runtime/exec
 """
 
 from collections.abc import Callable, Iterable
-from typing import Any
+from typing import Any, NamedTuple
 
 from permafrost.flow.body import Body
 from permafrost.flow.orders import ENTERS, EXITS, MERGES, is_default, sources, topological
@@ -15,9 +15,23 @@ from permafrost.graph.protos import NodeDef
 
 _SWITCHES = ("Switch", "RefSwitch", "_SwitchN")
 
-# How deep in loops, and the conditions: ("loop", depth, frame), or ("side", depth, predicate, output of the Switch).
-_Conditions = tuple[int, frozenset]
-_ALWAYS: _Conditions = (0, frozenset())
+
+class Condition(NamedTuple):
+    """What has to be so for a node to run.
+
+    kind: `loop`, a round of the while loop whose frame `of` names; `side`, the side `output` of a cond that the tensor
+    `of` decides; or `merge`, that something comes to the Merge `of`. depth: how many loops are around it.
+    """
+
+    kind: str
+    depth: int
+    of: str | bytes
+    output: str = ""
+
+
+Conditions = frozenset[Condition]
+_Place = tuple[int, Conditions]  # how deep in loops, and under which conditions
+_ALWAYS: _Place = (0, frozenset())
 
 
 class Branches:
@@ -31,14 +45,14 @@ class Branches:
     def __init__(self, body: Body, acts: Callable[[Any], bool] = lambda node: False):
         self._body = body
         self._after_effects = _following(body, acts)
-        self._found: dict[str, _Conditions] = {}
+        self._found: dict[str, _Place] = {}
         self._unsteady: set[str] = set()
         if any(node.op in (*_SWITCHES, *ENTERS) for node in body.nodes.values()):
             self._unsteady = _in_written_memory(body)
             for node in topological(body):
                 self._found[node.name] = self._of_node(node)
 
-    def of(self, *texts: str) -> frozenset:
+    def of(self, *texts: str) -> Conditions:
         """The conditions under which all of the inputs `texts` arrive; empty where they always do."""
         return frozenset().union(*(self._of_input(text)[1] for text in texts))
 
@@ -46,23 +60,23 @@ class Branches:
         """Whether one of the inputs `texts` waits for a node that does something beside what it gives."""
         return any(self._body.source(text) in self._after_effects for text in texts)
 
-    def excluding(self, writes: Iterable[str], conditions: frozenset) -> list[str]:
+    def excluding(self, writes: Iterable[str], conditions: Conditions) -> list[str]:
         """Those of the nodes `writes` that cannot have run where the conditions hold: they are on another side."""
-        sides = {predicate: output for kind, depth, predicate, *output in conditions if kind == "side" and not depth}
+        sides = {each.of: each.output for each in conditions if each.kind == "side" and not each.depth}
         return [
             name
             for name in (writes if sides else ())
-            if any(sides.get(predicate, output) != output for _, _, predicate, *output in self.of(name))
+            if any(sides.get(each.of, each.output) != each.output for each in self.of(name))
         ]
 
-    def _of_input(self, text: str) -> _Conditions:
+    def _of_input(self, text: str) -> _Place:
         name = self._body.source(text)
         depth, conditions = self._found.get(name, _ALWAYS)
         node = self._body.nodes.get(name)
         # A control input waits for the Switch alone, which always runs.
         if node is None or node.op not in _SWITCHES or text.startswith("^"):
             return depth, conditions
-        return depth, conditions | {("side", depth, self._predicate(node), _output(text))}
+        return depth, conditions | {Condition("side", depth, self._predicate(node), _output(text))}
 
     def _predicate(self, switch: NodeDef) -> str:
         """The tensor that decides a Switch, the same for all Switches that it is handed to; or the Switch alone."""
@@ -77,7 +91,7 @@ class Branches:
             text = node.input[0]
         return text if ":" in text else f"{text}:0"
 
-    def _of_node(self, node: NodeDef) -> _Conditions:
+    def _of_node(self, node: NodeDef) -> _Place:
         waits_for = set(sources(self._body, node))
         inputs = [text for text in node.input if self._body.source(text) in waits_for]
         if node.op in MERGES:
@@ -90,13 +104,14 @@ class Branches:
         depth = max((depth for depth, _ in inputs_found), default=0)
         sets = {found for _, found in inputs_found if found}
         conditions = next(iter(sets)) if len(sets) == 1 else frozenset().union(*sets)
-        if is_default(self._body, node) and any(kind != "loop" for kind, *_ in conditions):
+        if is_default(self._body, node) and any(each.kind != "loop" for each in conditions):
             # Where it is fed it runs, whatever becomes of its default.
-            conditions = frozenset(each for each in conditions if each[0] == "loop") | {("merge", 0, node.name)}
+            loops = frozenset(each for each in conditions if each.kind == "loop")
+            conditions = loops | {Condition("merge", 0, node.name)}
         if node.op in ENTERS:
-            return depth + 1, conditions | {("loop", depth + 1, node.attr["frame_name"].s)}
+            return depth + 1, conditions | {Condition("loop", depth + 1, node.attr["frame_name"].s)}
         if node.op in EXITS:
-            return max(0, depth - 1), frozenset(each for each in conditions if each[1] < depth)
+            return max(0, depth - 1), frozenset(each for each in conditions if each.depth < depth)
         return depth, conditions
 
 
@@ -112,7 +127,7 @@ def _following(body: Body, acts: Callable[[Any], bool]) -> set[str]:
     return found
 
 
-def _merged(name: str, found: list[frozenset]) -> frozenset:
+def _merged(name: str, found: list[Conditions]) -> Conditions:
     """The conditions of a Merge: what all its inputs have, if these are the sides of one cond or the rounds of a loop.
 
     Else all of them may fail to arrive, and so the Merge has a condition of its own.
@@ -121,12 +136,12 @@ def _merged(name: str, found: list[frozenset]) -> frozenset:
     sides = [each - common for each in found]
     if all(not side for side in sides):
         return common
-    is_cond = all(len(side) == 1 and next(iter(side))[0] == "side" for side in sides)
+    is_cond = all(len(side) == 1 and next(iter(side)).kind == "side" for side in sides)
     decided = {next(iter(side))[1:3] for side in sides if side}
-    outputs = {next(iter(side))[3] for side in sides if side and is_cond}
+    outputs = {next(iter(side)).output for side in sides if side and is_cond}
     if is_cond and len(decided) == 1 and outputs == {"0", "1"}:
         return common
-    return common | {("merge", 0, name)}
+    return common | {Condition("merge", 0, name)}
 
 
 def _output(text: str) -> str:

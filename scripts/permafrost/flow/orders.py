@@ -4,12 +4,15 @@ Chosen nodes are numbered in topological order, and sets of them are integers, o
 graph with ten thousand writes is gone through once, not once for each write.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from functools import cached_property
+from typing import Any, TypeVar
 
 from permafrost.flow.body import Body
 from permafrost.graph.protos import NodeDef
 from permafrost.outcome import Problem
+
+K = TypeVar("K")
 
 MERGES, NEXT_ITERATIONS = ("Merge", "RefMerge"), ("NextIteration", "RefNextIteration")
 ENTERS, EXITS = ("Enter", "RefEnter"), ("Exit", "RefExit")
@@ -40,7 +43,7 @@ def sources(body: Body, node: NodeDef, controls: bool = True) -> Iterator[str]:
             yield name
 
 
-def topological(body: Body) -> list:
+def topological(body: Body) -> list[NodeDef]:
     """The NodeDefs of a body, each after all that it waits for. Raises Problem (bad_meta_graph) where there is a cycle.
 
     The way from a NextIteration to a Merge is how a while loop goes round, and no cycle.
@@ -69,7 +72,7 @@ class Order:
         self._body = body
         self._nodes = topological(body)
         wanted = set(chosen)
-        self.chosen = [node.name for node in self._nodes if node.name in wanted]
+        self.chosen: list[str] = [node.name for node in self._nodes if node.name in wanted]
         self._bits = {name: 1 << number for number, name in enumerate(self.chosen)}
 
     def set_of(self, names: Iterable[str]) -> int:
@@ -157,7 +160,7 @@ def first_in_cycle(body: Body, order: Order, later: dict[str, int]) -> str | Non
       later: name of a node -> a set of `order`'s chosen nodes, none of which precedes it.
     Returns None where there is no such node.
     """
-    following: dict[str | int, list] = {found: list(order.names(found)) for found in set(later.values())}
+    following: dict[str | int, list[Any]] = {found: list(order.names(found)) for found in set(later.values())}
     following |= {name: [found] for name, found in later.items()}
     for name, node in body.nodes.items() if later else ():
         for source in sources(body, node):
@@ -170,7 +173,7 @@ def first_in_cycle(body: Body, order: Order, later: dict[str, int]) -> str | Non
     return min(later.keys() - set(_in_order(counts, following)), default=None)
 
 
-def _in_order(counts: dict, following: dict) -> list:
+def _in_order(counts: dict[K, int], following: Mapping[K, Iterable[K]]) -> list[K]:
     """The keys of `counts`, each after all that it follows; those on a cycle, and behind one, are left out.
 
     Args:

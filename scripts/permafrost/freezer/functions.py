@@ -31,8 +31,8 @@ class Functions:
         self._originals = {function.signature.name: function for function in library.function}
         self._names = _new_names(list(self._originals))
         self._repairs = repairs
-        self._names_made: dict[tuple, str] = {}
-        self._copies: dict[str, list] = {}
+        self._names_made: dict[tuple[Any, ...], str] = {}
+        self._copies: dict[str, list[FunctionDef]] = {}
 
     def converted(self, name: str, values: dict[int, Value], is_loop: bool) -> str:
         """The name of the copy of function `name` whose arguments `values` are values of variables.
@@ -108,7 +108,7 @@ class Functions:
             if self._writes_argument(name, index, set())
         }
 
-    def _writes_argument(self, name: str, index: int, seen: set) -> bool:
+    def _writes_argument(self, name: str, index: int, seen: set[tuple[str, int]]) -> bool:
         function = self._originals.get(name)
         if function is None or (name, index) in seen or index >= len(function.signature.input_arg):
             return False

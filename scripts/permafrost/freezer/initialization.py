@@ -9,7 +9,7 @@ from permafrost.flow.body import Body
 from permafrost.freezer.state_changes import Changes, Seeing
 from permafrost.graph.calls import needed_functions
 from permafrost.graph.index import GraphIndex, tensor_name
-from permafrost.graph.ops.variables import REF_WRITES, RESOURCE_WRITES, VARIABLE_OPS, resource_name
+from permafrost.graph.ops.variables import REF_WRITES, RESOURCE_WRITES, VARIABLE_OPS, Resource, resource_name
 from permafrost.graph.protos import GraphDef, MetaGraphDef, NodeDef
 from permafrost.graph.pruning import TABLE_INITIALIZERS, TABLES, needed
 from permafrost.outcome import Problem
@@ -46,7 +46,7 @@ class Initialization:
 
         These are nodes that are one variable by their shared_name, and what a restore assigns.
         """
-        names: dict[tuple, list[str]] = {}
+        names: dict[Resource, list[str]] = {}
         for node in self._index.graph_def.node:
             if node.op in VARIABLE_OPS:
                 names.setdefault(resource_name(node), []).append(node.name)

@@ -11,6 +11,7 @@ from permafrost.freezer.draft import Draft, Request
 from permafrost.freezer.writer import Constant
 from permafrost.graph.index import GraphIndex
 from permafrost.graph.protos import MetaGraphDef, graph_pb2
+from permafrost.input_kinds import Inputs
 from permafrost.records import ImportRecord, OpDefinition, Options, Repair, Variable
 
 PASSES: tuple[Callable[[Draft], None], ...] = (
@@ -90,7 +91,7 @@ def plan(meta_graph: MetaGraphDef, index: GraphIndex, imported: ImportRecord, op
 
 def trial(
     meta_graph: MetaGraphDef, index: GraphIndex, variables: list[Variable]
-) -> Callable[[list[str], dict[str, dict], dict[str, OpDefinition]], None]:
+) -> Callable[[list[str], Inputs, dict[str, OpDefinition]], None]:
     """A function that raises Problem, as `plan` does without options, where what it is given cannot be frozen.
 
     It is given the outputs, the inputs and the op definitions, as signature.choosing finds them; for the rest see
@@ -98,7 +99,7 @@ def trial(
     """
     sources = _sources(variables)
 
-    def try_to_freeze(outputs: list[str], inputs: dict[str, dict], definitions: dict[str, OpDefinition]) -> None:
+    def try_to_freeze(outputs: list[str], inputs: Inputs, definitions: dict[str, OpDefinition]) -> None:
         _planned(Request(meta_graph, outputs, list(inputs), sources, definitions, _NO_OPTIONS), index)
 
     return try_to_freeze

@@ -12,6 +12,7 @@ from permafrost.flow.body import PASSING, Body, controls
 from permafrost.flow.branches import Branches
 from permafrost.freezer.readers import READERS, convert_reader
 from permafrost.graph.calls import CALLS
+from permafrost.graph.index import Use
 from permafrost.graph.ops.variables import VARIABLE_OPS
 from permafrost.graph.protos import NodeDef, tensor_shape_pb2
 from permafrost.outcome import Problem
@@ -90,7 +91,7 @@ class Propagation:
         if odd or not (same_in_graph if self._body.function is None else same_in_function):
             self._note(node, f"{before} -> {node.op}")
 
-    def _consumers_of_output(self, name: str, output: int) -> list:
+    def _consumers_of_output(self, name: str, output: int) -> list[Use]:
         return [
             (node, position)
             for node, position in self._body.consumers[name]

@@ -5,7 +5,7 @@ goes on where that gives up: batch_dims, readers inside functions, and the shape
 """
 
 from permafrost.flow.body import Body, controls
-from permafrost.flow.branches import Branches
+from permafrost.flow.branches import Branches, Conditions
 from permafrost.flow.orders import MERGES
 from permafrost.graph.protos import NodeDef, types_pb2
 from permafrost.outcome import Problem
@@ -100,13 +100,13 @@ def keeps_controls(body: Body, branches: Branches, node: NodeDef) -> bool:
     )
 
 
-def _without(body: Body, branches: Branches, consumer: NodeDef, name: str) -> set:
+def _without(body: Body, branches: Branches, consumer: NodeDef, name: str) -> Conditions:
     """The conditions that a consumer's inputs from elsewhere bring with them; a reader's own controls do not count."""
-    found: set = set()
+    found: Conditions = frozenset()
     for text in consumer.input:
         source = body.nodes.get(body.source(text))
         if source is not None and source.op in READERS:
-            found |= branches.of(*_data(source)) if source.name != name else set()
+            found |= branches.of(*_data(source)) if source.name != name else frozenset()
         else:
             found |= branches.of(text)
     return found

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from permafrost.flow.body import Body
+from permafrost.flow.branches import Conditions
 from permafrost.flow.sharing import shares
 from permafrost.freezer.readers import READERS
 from permafrost.graph.calls import CALLS
@@ -35,6 +36,9 @@ class Read:
     position: int
     is_taken: bool = True
     is_direct: bool = True
+
+
+_Sharing = tuple[NodeDef, int, str | None, Conditions]  # a node, its input, the write that it holds, and when
 
 
 class Reads:
@@ -75,8 +79,8 @@ class Reads:
         variable: str,
         written: dict[str, str],
         seen: Callable[[Read], str | None],
-        conditions: Callable[[str], frozenset],
-    ) -> Iterator[tuple[Read, str | None, frozenset]]:
+        conditions: Callable[[str], Conditions],
+    ) -> Iterator[tuple[Read, str | None, Conditions]]:
         """Each read of a tensor that shares the variable's memory: with the write whose value it is taken to hold, and
         the conditions under which it has come there.
 
@@ -86,7 +90,7 @@ class Reads:
           conditions: gives those that an input brings with it, as far as they matter.
         Raises Problem (unsupported_op) where there are too many ways to follow.
         """
-        waiting: list[tuple] = []
+        waiting: list[_Sharing] = []
         for read in self.direct(variable):
             brought = conditions(read.node.input[read.position])
             waiting += self._next_reads(variable, written, read.node, read.position, seen(read), brought)
@@ -103,8 +107,14 @@ class Reads:
             waiting += self._next_reads(variable, written, node, position, write, brought)
 
     def _next_reads(
-        self, variable: str, written: dict[str, str], node: NodeDef, position: int, write: NodeDef, brought: Any
-    ) -> list[tuple]:
+        self,
+        variable: str,
+        written: dict[str, str],
+        node: NodeDef,
+        position: int,
+        write: str | None,
+        brought: Conditions,
+    ) -> list[_Sharing]:
         """What takes the outputs of a node, if they share its input's memory."""
         is_write = position == 0 and written.get(node.name) == variable
         if not is_write and not shares(node, position):

@@ -46,7 +46,7 @@ class Known:
     converted: set[str]
     restored: set[str]
     doubtful: set[str]
-    references: dict[str, list]
+    references: dict[str, list[int | None]]
     lenders: set[str]
     names: Collection[str]
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from permafrost.flow.body import Body
 from permafrost.graph.calls import needed_functions
-from permafrost.graph.ops.variables import VARIABLE_OPS, resource_name
+from permafrost.graph.ops.variables import VARIABLE_OPS, Resource, resource_name
 from permafrost.graph.protos import FunctionDefLibrary, NodeDef
 from permafrost.graph.pruning import QUEUES, TABLES
 from permafrost.records import OpDefinition
@@ -46,7 +46,7 @@ _BY_HANDLES = {
 class Change:
     """What a node may change: resources with `names`, if `is_hidden` of any name; without both, it has no handle."""
 
-    names: frozenset = frozenset()
+    names: frozenset[Resource] = frozenset()
     is_hidden: bool = False
 
 
@@ -82,7 +82,7 @@ class Changes:
         named = [source for source in sources if source is not None and source.op in MAKERS]
         return Change(frozenset(map(resource_name, named)), is_hidden=len(named) < len(sources))
 
-    def in_functions(self, nodes: Iterable) -> Iterator[tuple[str, Any, Change]]:
+    def in_functions(self, nodes: Iterable[NodeDef]) -> Iterator[tuple[str, Any, Change]]:
         """(function, NodeDef, Change) for what changes something in a function that the NodeDefs `nodes` call."""
         for function in needed_functions(nodes, self._library):
             body = Body(function.node_def, function)
@@ -90,7 +90,7 @@ class Changes:
                 if change := self.of(node, body):
                     yield function.signature.name, node, change
 
-    def seeing(self, nodes: list) -> "Seeing":
+    def seeing(self, nodes: list[NodeDef]) -> "Seeing":
         """What the NodeDefs `nodes`, and the functions that they call, can see of a change."""
         called = [node for function in needed_functions(nodes, self._library) for node in function.node_def]
         return Seeing([node for node in [*nodes, *called] if self.is_stateful(node.op)])
@@ -99,7 +99,7 @@ class Changes:
 class Seeing:
     """Nodes with a state, as those that could see a change: by the resource's name, or for want of a handle."""
 
-    def __init__(self, nodes: list):
+    def __init__(self, nodes: list[NodeDef]):
         self._nodes = nodes
         self._named = {resource_name(node): node.name for node in reversed(nodes) if node.op in MAKERS}
 

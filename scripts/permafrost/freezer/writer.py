@@ -111,7 +111,7 @@ def _tail(graph_def: GraphDef) -> bytes:
         tail.library.CopyFrom(graph_def.library)
     if graph_def.HasField("versions"):
         tail.versions.CopyFrom(graph_def.versions)
-    return tail.SerializeToString(deterministic=True)
+    return bytes(tail.SerializeToString(deterministic=True))
 
 
 def _framed(constant: Constant) -> tuple[bytes, int]:

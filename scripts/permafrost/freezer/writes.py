@@ -11,13 +11,14 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from permafrost.flow.body import PASSING, Body, controls
-from permafrost.flow.branches import Branches
+from permafrost.flow.branches import Branches, Conditions
 from permafrost.flow.orders import Order, first_in_cycle
 from permafrost.flow.sharing import COPYING
 from permafrost.freezer.readers import READERS, convert_reader, keeps_controls
 from permafrost.freezer.reads import Read, Reads, keeps_tensors
 from permafrost.graph.dtypes import DTYPES, QUANTIZED
-from permafrost.graph.ops.variables import REF_WRITES, RESOURCE_WRITES, VARIABLE_OPS, resource_name
+from permafrost.graph.index import TensorName
+from permafrost.graph.ops.variables import REF_WRITES, RESOURCE_WRITES, VARIABLE_OPS, Resource, resource_name
 from permafrost.graph.protos import NodeDef
 from permafrost.outcome import Problem
 from permafrost.records import Repair
@@ -65,7 +66,7 @@ def settle(
 
 def _refuse_twins(body: Body, written: Iterable[str]) -> None:
     """Raises Problem (unsupported_op) where another node stands for the memory of a variable that is written to."""
-    names: dict[tuple, list[str]] = defaultdict(list)
+    names: dict[Resource, list[str]] = defaultdict(list)
     for node in body.nodes.values():
         if node.op in VARIABLE_OPS:
             names[resource_name(node)].append(node.name)
@@ -85,7 +86,7 @@ class _Settling:
       writes: name of each write -> its variable; calls: name of each call that writes -> its variables.
     """
 
-    def __init__(self, body: Body, writes: dict[str, str], calls: dict[str, set[str]], acts: Callable):
+    def __init__(self, body: Body, writes: dict[str, str], calls: dict[str, set[str]], acts: Callable[[NodeDef], bool]):
         self._body, self._writes, self._calls = body, writes, calls
         self._reads, self._branches = Reads(body), Branches(body, acts)
         self._order = Order(body, [*writes, *calls])
@@ -101,7 +102,7 @@ class _Settling:
 
     def follow(self, variable: str, fetched: Iterable[str]) -> None:
         """Finds what each read of a variable sees. Raises Problem (unsupported_op) where that is not certain."""
-        seen: dict[tuple[str, int], str | None] = {}
+        seen: dict[TensorName, str | None] = {}
         for read in self._reads.direct(variable):
             last = self._last(read.node, variable, self._branches.of(read.node.name)) if read.is_taken else None
             seen[read.node.name, read.position] = last
@@ -116,7 +117,7 @@ class _Settling:
             held[read.node.name].add(self._held(read, variable, seen[read.node.name, read.position]))
         sides = {side[:3] for name in self._order.names(self._of[variable]) for side in self._branches.of(name)}
 
-        def relevant(text: str) -> frozenset:
+        def relevant(text: str) -> Conditions:
             return frozenset(side for side in self._branches.of(text) if side[:3] in sides)
 
         for read, write, conditions in self._reads.sharing(
@@ -132,7 +133,7 @@ class _Settling:
         is_write = read.position == 0 and self._writes.get(read.node.name) == variable
         return read.node.name if is_write else write
 
-    def _last(self, node: NodeDef, variable: str, conditions: frozenset) -> str | None:
+    def _last(self, node: NodeDef, variable: str, conditions: Conditions) -> str | None:
         """The write whose value `node` finds under conditions, None where it finds what was restored."""
         order = self._order
         every = self._apart_from(self._of[variable] & ~self._bit(node.name), conditions)
@@ -150,7 +151,7 @@ class _Settling:
             self._refuse(node, loose | self._bit(last), "write, in no certain order")
         return last
 
-    def _apart_from(self, found: int, conditions: frozenset) -> int:
+    def _apart_from(self, found: int, conditions: Conditions) -> int:
         """A set of writes without those that do not run under the conditions."""
         excluded = self._branches.excluding(self._order.names(found), conditions) if conditions else []
         return found & ~self._order.set_of(excluded)
@@ -179,7 +180,7 @@ class _Settling:
         if loose and node.op not in PASSING:
             self._unordered[node.name] = self._unordered.get(node.name, 0) | loose
 
-    def _check_alias(self, variable: str, read: Read, write: str | None, conditions: frozenset) -> None:
+    def _check_alias(self, variable: str, read: Read, write: str | None, conditions: Conditions) -> None:
         """Raises Problem (unsupported_op) where the memory holds another value by the time that it is looked at."""
         node, every = read.node, self._of[variable]
         later = every & ~self._order.possible[node.name] if keeps_tensors(node.op) else 0
@@ -191,7 +192,7 @@ class _Settling:
             )
         self._note_unordered(node, variable)
 
-    def _check_fetch(self, variable: str, text: str, held: dict[str, set]) -> None:
+    def _check_fetch(self, variable: str, text: str, held: dict[str, set[str | None]]) -> None:
         """Raises Problem (unsupported_op) for an output whose memory the last write of the run writes to."""
         name = text.partition(":")[0]
         if name not in held or (name in self._body.nodes and self._body.nodes[name].op in COPYING):
@@ -260,7 +261,7 @@ def _computing(write: NodeDef) -> str:
 
 
 def _dtype(write: NodeDef) -> int:
-    return write.attr["T" if write.op in REF_WRITES else "dtype"].type
+    return int(write.attr["T" if write.op in REF_WRITES else "dtype"].type)
 
 
 def _replace(body: Body, node: NodeDef, twin: str) -> None:

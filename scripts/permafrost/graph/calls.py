@@ -47,7 +47,7 @@ def implied_functions(function: FunctionDef, gradients: dict[str, str]) -> list[
     return [*defaults, *filter(None, [gradients.get(function.signature.name, "")])]
 
 
-def needed_functions(nodes: Iterable, library: FunctionDefLibrary) -> list:
+def needed_functions(nodes: Iterable[NodeDef], library: FunctionDefLibrary) -> list[FunctionDef]:
     """The FunctionDefs of `library` that the NodeDefs `nodes` call, one by way of another too, in library order."""
     functions = {function.signature.name: function for function in library.function}
     gradients = {gradient.function_name: gradient.gradient_func for gradient in library.gradient}
@@ -62,7 +62,7 @@ def needed_functions(nodes: Iterable, library: FunctionDefLibrary) -> list:
     return [function for name, function in functions.items() if name in needed]
 
 
-def recursive_function(functions: list) -> str | None:
+def recursive_function(functions: list[FunctionDef]) -> str | None:
     """The name of one of the FunctionDefs that calls itself, by way of others of them; None where there is none.
 
     TensorFlow has no recursion, and dies of it.

@@ -4,9 +4,12 @@ From tensorflow/core/framework/types.proto and tensor.proto, and tensorflow/pyth
 """
 
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from permafrost.graph.protos import types_pb2
+
+if TYPE_CHECKING:
+    import numpy as np
 
 REFERENCE = 100  # what the number of a dtype of references has more than that of what they refer to
 
@@ -38,7 +41,7 @@ class DType:
     @property
     def number(self) -> int:
         """Its number in types.proto."""
-        return types_pb2.DataType.Value(f"DT_{self.enum}")
+        return int(types_pb2.DataType.Value(f"DT_{self.enum}"))
 
 
 _ALL = (
@@ -111,7 +114,7 @@ def enum_name(number: int) -> str:
     return types_pb2.DataType.Name(number) if number in types_pb2.DataType.values() else f"DT_{number}"
 
 
-def numpy_dtype(name: str) -> Any:
+def numpy_dtype(name: str) -> "np.dtype[Any]":
     """The numpy dtype of a name of a DType, or of numpy's own. Raises TypeError for one that numpy cannot hold."""
     import ml_dtypes  # noqa: F401 - tells numpy the names of narrow floats
     import numpy as np  # Only here, since it takes a third of the time in which freezing starts.

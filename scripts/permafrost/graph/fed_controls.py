@@ -48,4 +48,4 @@ def _changes(op: str) -> bool:
 
 
 def _is_handle(arg: Any) -> bool:
-    return arg.type == types_pb2.DT_RESOURCE or (arg.is_ref and arg.type == types_pb2.DT_STRING)
+    return bool(arg.type == types_pb2.DT_RESOURCE or (arg.is_ref and arg.type == types_pb2.DT_STRING))

@@ -3,11 +3,11 @@
 from collections.abc import Collection
 
 from permafrost.graph.fed_controls import INPUT_PIPELINES, runs_though_fed
-from permafrost.graph.index import GraphIndex, tensor_name
+from permafrost.graph.index import GraphIndex, TensorName, tensor_name
 from permafrost.graph.pruning import PLACEHOLDERS
 
 
-def feed_points(index: GraphIndex) -> list[tuple[str, int]]:
+def feed_points(index: GraphIndex) -> list[TensorName]:
     """The tensors (node name, output) at which a graph can be fed, in graph order.
 
     These are its placeholders, and those outputs of its queues, iterators and readers that something uses.
@@ -21,7 +21,7 @@ def feed_points(index: GraphIndex) -> list[tuple[str, int]]:
     return points
 
 
-def needed(index: GraphIndex, outputs: list[str], chosen: Collection[tuple[str, int]] = ()) -> list[tuple[str, int]]:
+def needed(index: GraphIndex, outputs: list[str], chosen: Collection[TensorName] = ()) -> list[TensorName]:
     """The tensors (node name, output) to feed so that the output tensors or nodes `outputs` can be computed.
 
     First the feed points on which they depend, in graph order, then those of the tensors `chosen`, which are fed too.
@@ -38,7 +38,7 @@ def needed(index: GraphIndex, outputs: list[str], chosen: Collection[tuple[str, 
     return points + [point for point in chosen if point in used and point not in known]
 
 
-def nodes_between(index: GraphIndex, outputs: list[str], chosen: Collection[tuple[str, int]]) -> set[str]:
+def nodes_between(index: GraphIndex, outputs: list[str], chosen: Collection[TensorName]) -> set[str]:
     """The nodes on which the output tensors or nodes `outputs` depend, up to where the graph is fed.
 
     The walk does not go beyond input pipelines and the tensors `chosen`, which are fed as well.
@@ -46,7 +46,7 @@ def nodes_between(index: GraphIndex, outputs: list[str], chosen: Collection[tupl
     return _walk(index, outputs, chosen)[0]
 
 
-def _walk(index: GraphIndex, outputs: list[str], chosen: Collection[tuple[str, int]]) -> tuple[set[str], set[str]]:
+def _walk(index: GraphIndex, outputs: list[str], chosen: Collection[TensorName]) -> tuple[set[str], set[str]]:
     """The nodes that are reached from the outputs, and those of them that have to run since not they are fed."""
     reached, run, fed = set(), set(), set(chosen)
     cut = {node for node, _ in fed}

@@ -11,6 +11,7 @@ from typing import Any, BinaryIO
 
 import numpy as np
 from google.protobuf.message import DecodeError
+from numpy.typing import NDArray
 from tensorflow.core.framework import graph_pb2, node_def_pb2
 from tensorflow.python.framework import tensor_util
 
@@ -23,7 +24,7 @@ _VARINT, _DELIMITED = 0, 2
 _ALIGNMENT = 64  # EIGEN_MAX_ALIGN_BYTES: TensorFlow takes an array as it is, without a copy, where it is aligned so
 
 
-def read(path: str, variables: set[str] | None = None) -> tuple[graph_pb2.GraphDef, dict[str, np.ndarray]]:
+def read(path: str, variables: set[str] | None = None) -> tuple[graph_pb2.GraphDef, dict[str, NDArray[Any]]]:
     """The GraphDef in the file at `path`, and the values of its large weights, by node.
 
     Args:
@@ -31,9 +32,9 @@ def read(path: str, variables: set[str] | None = None) -> tuple[graph_pb2.GraphD
         with its value in tensor_content, keeps dtype and shape, and its value is among those returned.
     Raises OSError, and DecodeError where the file is no GraphDef.
     """
-    rest: list = []
-    large: list = []
-    values: dict = {}
+    rest: list[bytes] = []
+    large: list[NodeDef] = []
+    values: dict[str, NDArray[Any]] = {}
     with open(path, "rb") as file:
         for field, header, payload in _fields(file):
             if field == _NODE and len(payload) >= _LARGE:
@@ -61,14 +62,14 @@ def _without_content(node: NodeDef) -> GraphDef:
     return copy
 
 
-def _value(name: str, tensor: Any) -> np.ndarray:
+def _value(name: str, tensor: Any) -> NDArray[Any]:
     try:
-        return tensor_util.MakeNdarray(tensor)
+        return np.asarray(tensor_util.MakeNdarray(tensor))
     except (ValueError, TypeError) as error:
         raise DecodeError(f"constant {name!r} holds no tensor of its shape: {error}") from error
 
 
-def _aligned(array: np.ndarray) -> np.ndarray:
+def _aligned(array: NDArray[Any]) -> NDArray[Any]:
     memory = np.empty(array.nbytes + _ALIGNMENT, np.uint8)
     start = -memory.ctypes.data % _ALIGNMENT
     copy = memory[start : start + array.nbytes].view(array.dtype).reshape(array.shape)

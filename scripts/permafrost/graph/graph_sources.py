@@ -8,13 +8,12 @@ from typing import Any
 
 import msgspec
 from google.protobuf.message import DecodeError, Message
-from msgspec import UNSET
 
 from permafrost.graph.graph_files import SAVED_MODEL_FILES
 from permafrost.graph.metagraph import checked, content_of, read_meta_graph
 from permafrost.graph.protos import MetaGraphDef, graph_pb2, meta_graph_pb2, saved_model_pb2, saver_pb2
 from permafrost.outcome import Problem
-from permafrost.records import Graph, ImportRecord, Source
+from permafrost.records import Graph, ImportRecord, Source, is_known
 
 META_GRAPH, SAVED_MODEL, GRAPH_DEF = "meta_graph", "saved_model", "graph_def"
 _SERVING = "serve"
@@ -27,7 +26,7 @@ def describe(path: str) -> Graph:
 
 def graph_of(source: Source) -> Graph:
     """The graph of a model: the one that its settings name, else its meta graph."""
-    return describe(source.meta) if source.graph is UNSET else source.graph
+    return source.graph if is_known(source.graph) else describe(source.meta)
 
 
 def seen(source: Source) -> list[str]:

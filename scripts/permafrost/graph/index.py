@@ -7,11 +7,14 @@ from typing import Any
 
 from permafrost.graph.protos import GraphDef, NodeDef
 
+TensorName = tuple[str, int]  # the node's name, and the position of the tensor among its outputs
+Use = tuple[NodeDef, int]  # the node that takes a tensor, and the position of the tensor among its data inputs
+
 _MERGES, _NEXT_ITERATIONS = ("Merge", "RefMerge"), ("NextIteration", "RefNextIteration")
 _MOST_DIGITS = 9  # TensorFlow counts outputs in 32 bits, and wraps around beyond them
 
 
-def tensor_name(name: str) -> tuple[str, int]:
+def tensor_name(name: str) -> TensorName:
     """Splits a NodeDef input or a tensor name into node name and output index: `a:1` is (`a`, 1), `a` is (`a`, 0).
 
     What does not end in a colon and digits, with a name before them, is a name as a whole; so is what ends in more
@@ -23,12 +26,12 @@ def tensor_name(name: str) -> tuple[str, int]:
     return name, 0
 
 
-def data_inputs(node: NodeDef) -> list[tuple[str, int]]:
+def data_inputs(node: NodeDef) -> list[TensorName]:
     """The data inputs of a NodeDef as (node name, output index), in order."""
     return _data(node.input)
 
 
-def _data(texts: Iterable[str]) -> list[tuple[str, int]]:
+def _data(texts: Iterable[str]) -> list[TensorName]:
     return [tensor_name(text) for text in texts if text[:1] != "^"]
 
 
@@ -56,7 +59,7 @@ class GraphIndex:
         return {name: list(node.input) for name, node in self.nodes.items()}
 
     @cached_property
-    def inputs(self) -> dict[str, list[tuple[str, int]]]:
+    def inputs(self) -> dict[str, list[TensorName]]:
         """Node name -> its data inputs as (node name, output index), in order; not to be changed."""
         return {name: _data(texts) for name, texts in self._texts.items()}
 
@@ -81,7 +84,7 @@ class GraphIndex:
         return consumers
 
     @cached_property
-    def uses(self) -> dict:
+    def uses(self) -> dict[TensorName, list[Use]]:
         """Tensor (node name, output index) -> (NodeDef, position) for each data input that takes it, in graph order."""
         uses = defaultdict(list)
         for name, inputs in self.inputs.items():
@@ -90,13 +93,13 @@ class GraphIndex:
         return uses
 
     @cached_property
-    def _used(self) -> dict:
+    def _used(self) -> dict[str, set[int]]:
         used = defaultdict(set)
         for name, output in self.uses:
             used[name].add(output)
         return used
 
-    def inputs_of(self, node: NodeDef) -> list[tuple[str, int]]:
+    def inputs_of(self, node: NodeDef) -> list[TensorName]:
         """The data inputs of a NodeDef as (node name, output index), in order; not to be changed."""
         name = node.name
         return self.inputs[name] if self.nodes.get(name) is node else data_inputs(node)

@@ -5,7 +5,7 @@ from collections import deque
 from typing import Any
 
 from permafrost.graph.fed_controls import runs_though_fed
-from permafrost.graph.index import GraphIndex, tensor_name
+from permafrost.graph.index import GraphIndex, TensorName, tensor_name
 from permafrost.graph.protos import GraphDef, NodeDef, graph_pb2, node_def_pb2, types_pb2
 from permafrost.outcome import Problem
 
@@ -96,7 +96,7 @@ def cut_inputs(graph_def: GraphDef, fed: list[str], outputs: list[str]) -> Any:
     still_needed = _needed_beside(index, set(points), [tensor_name(name) for name in outputs])
     gone = {node for node, _ in points} - still_needed
     placeholders: dict[str, Any] = {}
-    replaced: dict[tuple[str, int], str] = {}
+    replaced: dict[TensorName, str] = {}
     for node, output in points:
         takes_name = output == 0 and node not in still_needed
         name = node if takes_name else _unused(f"{node}_{output}", names)
@@ -114,7 +114,7 @@ def cut_inputs(graph_def: GraphDef, fed: list[str], outputs: list[str]) -> Any:
     return cut, {f"{node}:{output}": f"{name}:0" for (node, output), name in replaced.items()}
 
 
-def _needed_beside(index: GraphIndex, points: set[tuple[str, int]], outputs: list[tuple[str, int]]) -> set[str]:
+def _needed_beside(index: GraphIndex, points: set[TensorName], outputs: list[TensorName]) -> set[str]:
     """The nodes of the fed `points` that the outputs, or what fills a table, need all the same.
 
     They do where they take another output of the node, or wait for it and it runs though it is fed.
@@ -139,7 +139,7 @@ def _unused(name: str, taken: set[str]) -> str:
     return candidate
 
 
-def _reconnected(node: NodeDef, replaced: dict, stand_ins: dict[str, str]) -> NodeDef:
+def _reconnected(node: NodeDef, replaced: dict[TensorName, str], stand_ins: dict[str, str]) -> NodeDef:
     for position, text in enumerate(node.input):
         if text.startswith("^"):
             node.input[position] = "^" + stand_ins.get(text[1:], text[1:])
@@ -166,29 +166,27 @@ _BOOLEAN = {
     "Equal", "NotEqual", "Less", "LessEqual", "Greater", "GreaterEqual", "LogicalAnd", "LogicalOr", "LogicalNot", "All",
     "Any", "IsNan", "IsInf", "IsFinite", "InTopK", "InTopKV2",
 }  # fmt: skip
-_INT64 = {"Where"}
+_OWN_DTYPES: dict[str, int] = dict.fromkeys(_BOOLEAN, types_pb2.DT_BOOL) | {"Where": types_pb2.DT_INT64}
 _INDEX_SECOND = {"TopK", "TopKV2"}
 
 
 def declared_dtype(node: NodeDef, output: int) -> int:
     """The DataType of an output, from the attributes in which ops declare it. Raises Problem (bad_setting)."""
-    if node.op in _BOOLEAN:
-        return types_pb2.DT_BOOL
-    if node.op in _INT64:
-        return types_pb2.DT_INT64
+    if node.op in _OWN_DTYPES:
+        return _OWN_DTYPES[node.op]
     if node.op in _INDEX_SECOND and output == 1:
-        return types_pb2.DT_INT32
+        return int(types_pb2.DT_INT32)
     if node.op in ("ArgMax", "ArgMin"):
-        return node.attr["output_type"].type or types_pb2.DT_INT64
+        return int(node.attr["output_type"].type or types_pb2.DT_INT64)
     if node.op in ("Shape", "Size", "Rank"):
-        return node.attr["out_type"].type or types_pb2.DT_INT32
+        return int(node.attr["out_type"].type or types_pb2.DT_INT32)
     for attribute in ("output_types", "component_types", "dtypes", "Tout"):
         types = node.attr[attribute].list.type if attribute in node.attr else ()
         if output < len(types):
-            return types[output]
+            return int(types[output])
     for attribute in ("dtype", "DstT", "out_type", "T", "Tparams"):
         if attribute in node.attr and node.attr[attribute].type:
-            return node.attr[attribute].type
+            return int(node.attr[attribute].type)
     raise Problem(
         "bad_setting", f"the graph does not tell the dtype of {node.name}:{output} ({node.op}); feed another tensor"
     )

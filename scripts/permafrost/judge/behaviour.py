@@ -4,7 +4,9 @@ Op seeds are set and each trial begins with a restored session, so that the firs
 behaviour is; another run in the same session goes on with the random numbers and with the variables of the first.
 """
 
-import numpy as np
+from typing import Any
+
+from numpy.typing import NDArray
 
 from permafrost.flow.body import Body
 from permafrost.flow.branches import Branches
@@ -16,12 +18,12 @@ from permafrost.judge import comparison
 from permafrost.judge.graphs import Graphs
 from permafrost.judge.seeds import is_seeded
 from permafrost.judge.sides import saver_nodes
-from permafrost.judge.structure.written_reads import find_takers, find_writers
+from permafrost.judge.structure.written_reads import Taker, find_takers, find_writers
 
 DETERMINISTIC, STATEFUL, RANDOM = BEHAVIOURS = ("deterministic", "stateful", "random")
 
 
-def of_outputs(graphs: Graphs, first: list[np.ndarray], again: list[list[np.ndarray] | None]) -> dict[str, str]:
+def of_outputs(graphs: Graphs, first: list[NDArray[Any]], again: list[list[NDArray[Any]] | None]) -> dict[str, str]:
     """Each tensor of `graphs.fetched` -> one of BEHAVIOURS.
 
     Args:
@@ -69,7 +71,7 @@ def _carries_state(index: GraphIndex, name: str, fed: set[str]) -> bool:
     )
 
 
-def _is_looked_at(body: Body, variable: str, writers: set[str], takers: list[tuple], fetched: str) -> bool:
+def _is_looked_at(body: Body, variable: str, writers: set[str], takers: list[Taker], fetched: str) -> bool:
     """Whether something else than a write takes a written variable's value, or what a write of its memory gives."""
     if any(node.name not in writers for node, _ in takers) or tensor_name(fetched)[0] in writers:
         return True

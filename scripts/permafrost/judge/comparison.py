@@ -1,13 +1,19 @@
 """Comparing two arrays: whether they are the same, and by how much they differ where they are not."""
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+from msgspec import UNSET, Struct, structs
+from numpy.typing import NDArray
 
+from permafrost.records import Tolerance, is_known
+
+_SAME: Any = UNSET
 _LARGEST_WHOLE = 2.0**64 - 2048  # the largest float64 that a uint64 holds
 
 
-def _floats(array: np.ndarray) -> np.ndarray | None:
+def _floats(array: NDArray[Any]) -> NDArray[Any] | None:
     """The array as float64 or complex128, or None where its dtype is no number."""
     if array.dtype.kind in "OSU":
         return None
@@ -15,7 +21,7 @@ def _floats(array: np.ndarray) -> np.ndarray | None:
         return array.astype(np.complex128 if array.dtype.kind == "c" else np.float64)
 
 
-def _difference(a: np.ndarray, b: np.ndarray) -> np.ndarray | None:
+def _difference(a: NDArray[Any], b: NDArray[Any]) -> NDArray[Any] | None:
     """|a - b|; 0 where both are NaN or the same infinity, infinite where only one is. Exact (uint64) for integers."""
     if a.dtype.kind in "biu" and a.dtype == b.dtype:
         return _ulps(a, b)
@@ -23,23 +29,23 @@ def _difference(a: np.ndarray, b: np.ndarray) -> np.ndarray | None:
     if x is None or y is None or x.shape != y.shape:
         return None
     if x.dtype.kind == "c" or y.dtype.kind == "c":
-        return np.hypot(_real_difference(x.real, y.real), _real_difference(x.imag, y.imag))
+        return np.asarray(np.hypot(_real_difference(x.real, y.real), _real_difference(x.imag, y.imag)))
     return _real_difference(x, y)
 
 
-def _real_difference(x: np.ndarray, y: np.ndarray) -> np.ndarray:
+def _real_difference(x: NDArray[Any], y: NDArray[Any]) -> NDArray[Any]:
     with np.errstate(all="ignore"):
         agree = (x == y) | (np.isnan(x) & np.isnan(y))
         difference = np.where(agree, 0, np.abs(x - y))
     return np.where(np.isnan(difference), np.inf, difference)
 
 
-def _max_abs(a: np.ndarray, b: np.ndarray) -> float | None:
+def _max_abs(a: NDArray[Any], b: NDArray[Any]) -> float | None:
     difference = _difference(a, b)
     return None if difference is None else float(difference.max(initial=0))
 
 
-def _max_rel(a: np.ndarray, b: np.ndarray) -> float | None:
+def _max_rel(a: NDArray[Any], b: NDArray[Any]) -> float | None:
     difference, reference = _difference(a, b), _floats(a)
     if difference is None or reference is None:
         return None
@@ -48,7 +54,7 @@ def _max_rel(a: np.ndarray, b: np.ndarray) -> float | None:
     return float(np.where(np.isnan(relative), np.inf, relative).max(initial=0))
 
 
-def _ulps(a: np.ndarray, b: np.ndarray) -> np.ndarray | None:
+def _ulps(a: NDArray[Any], b: NDArray[Any]) -> NDArray[Any] | None:
     """How many representable numbers lie from a to b (uint64); the largest count where only one is NaN.
 
     Complex numbers count as their two parts, one after the other; None where the dtype is no number.
@@ -64,7 +70,7 @@ def _ulps(a: np.ndarray, b: np.ndarray) -> np.ndarray | None:
     return np.where(nan_a & nan_b, 0, np.where(nan_a ^ nan_b, np.iinfo(np.uint64).max, ulps)).astype(np.uint64)
 
 
-def _ordered(array: np.ndarray) -> np.ndarray:
+def _ordered(array: NDArray[Any]) -> NDArray[Any]:
     """Numbers as uint64 that have the same order and follow one another without gaps; 0.0 and -0.0 are one."""
     middle = np.uint64(1 << 63)
     if array.dtype.kind in "biu":
@@ -76,12 +82,12 @@ def _ordered(array: np.ndarray) -> np.ndarray:
     return np.where(bits & sign != 0, middle - magnitude, middle + magnitude)
 
 
-def _max_ulps(a: np.ndarray, b: np.ndarray) -> int | None:
+def _max_ulps(a: NDArray[Any], b: NDArray[Any]) -> int | None:
     ulps = _ulps(a, b)
     return None if ulps is None else int(ulps.max(initial=0))
 
 
-def _cosine(a: np.ndarray, b: np.ndarray) -> float | None:
+def _cosine(a: NDArray[Any], b: NDArray[Any]) -> float | None:
     x, y = _floats(a), _floats(b)
     if x is None or y is None or x.size != y.size:
         return None
@@ -90,12 +96,12 @@ def _cosine(a: np.ndarray, b: np.ndarray) -> float | None:
     return float(cosine) if np.isfinite(cosine) else None
 
 
-def _unequal(a: np.ndarray, b: np.ndarray) -> int:
+def _unequal(a: NDArray[Any], b: NDArray[Any]) -> int:
     return max(a.size, b.size) if a.shape != b.shape or a.dtype != b.dtype else int((~_same(a, b)).sum())
 
 
 def _count(test: Any) -> Any:
-    def count(array: np.ndarray) -> int:
+    def count(array: NDArray[Any]) -> int:
         values = _floats(array)
         return 0 if values is None else int(test(values).sum())
 
@@ -105,7 +111,7 @@ def _count(test: Any) -> Any:
 _nans, _infinities = _count(np.isnan), _count(np.isinf)
 
 # The columns of verification.csv that say how much two arrays differ: name -> function of (checkpoint's, frozen's).
-METRICS = {
+METRICS: dict[str, Callable[[NDArray[Any], NDArray[Any]], int | float | None]] = {
     "unequal": _unequal,
     "max_abs_diff": _max_abs,
     "max_rel_diff": _max_rel,
@@ -118,12 +124,12 @@ METRICS = {
 }
 
 
-def measure(a: np.ndarray, b: np.ndarray) -> dict:
+def measure(a: NDArray[Any], b: NDArray[Any]) -> dict[str, Any]:
     """Each metric of METRICS for the checkpoint's array `a` and the frozen graph's array `b`, of any dtype."""
     return {name: metric(a, b) for name, metric in METRICS.items()}
 
 
-def _same(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+def _same(a: NDArray[Any], b: NDArray[Any]) -> NDArray[Any]:
     """Element by element: the same bits, or NaN in both; for complex numbers, each part so."""
     if a.dtype.kind in "OSU":
         return np.asarray(a == b, dtype=bool)
@@ -131,55 +137,91 @@ def _same(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     if a.dtype.kind == "c":
         p, q = (array.view(array.real.dtype).reshape(-1, 2) for array in (x, y))
         return np.asarray(_same(p, q).all(axis=1)).reshape(a.shape)
-    bits = (x.view(np.uint8).reshape(x.size, x.itemsize) == y.view(np.uint8).reshape(y.size, y.itemsize)).all(axis=1)
+    p, q = (array.view(np.uint8).reshape(array.size, array.itemsize) for array in (x, y))
+    bits: NDArray[np.bool_] = (p == q).all(axis=1)
     if np.issubdtype(a.dtype, np.inexact) or a.dtype.kind == "V":
         with np.errstate(all="ignore"):
             bits |= (x != x) & (y != y)
     return bits.reshape(a.shape)
 
 
-def same_bytes(a: np.ndarray, b: np.ndarray) -> bool:
+def same_bytes(a: NDArray[Any], b: NDArray[Any]) -> bool:
     """Whether two arrays have the same dtype, shape and bytes, the bits of NaN included."""
     if a.dtype != b.dtype or a.shape != b.shape:
         return False
     if a.dtype.kind == "O":
-        return a.tolist() == b.tolist()
+        return bool(a.tolist() == b.tolist())
     x, y = (np.ascontiguousarray(array).reshape(-1).view(np.uint8) for array in (a, b))
     return np.array_equal(x, y)
 
 
-def first_unequal(a: np.ndarray, b: np.ndarray) -> dict[str, str]:
-    """Where the checkpoint's array `a` and the frozen graph's `b` differ first: where, checkpoint_value, frozen_value.
+class Unequal(Struct, kw_only=True):
+    """Where two arrays differ first, and their values there; UNSET where they are the same bits."""
 
-    Arrays of another dtype or shape differ in that. Empty where they are the same bits.
+    where: str = _SAME
+    checkpoint_value: str = _SAME
+    frozen_value: str = _SAME
+
+
+def first_unequal(a: NDArray[Any], b: NDArray[Any]) -> Unequal:
+    """Where the checkpoint's array `a` and the frozen graph's `b` differ first.
+
+    Arrays of another dtype or shape differ in that, in no place.
     """
     if a.dtype != b.dtype or a.shape != b.shape:
-        values = (f"{array.dtype} {list(array.shape)}" for array in (a, b))
-        return dict(zip(("where", "checkpoint_value", "frozen_value"), ("", *values), strict=True))
+        first, second = (f"{array.dtype} {list(array.shape)}" for array in (a, b))
+        return Unequal(where="", checkpoint_value=first, frozen_value=second)
     different = np.argwhere(~_same(a, b))
     if not len(different):
-        return {}
+        return Unequal()
     at = tuple(different[0].tolist())
-    return {"where": str(list(at)), "checkpoint_value": f"{a[at]!s:.60}", "frozen_value": f"{b[at]!s:.60}"}
+    return Unequal(where=str(list(at)), checkpoint_value=f"{a[at]!s:.60}", frozen_value=f"{b[at]!s:.60}")
 
 
-def said(found: dict[str, str]) -> str:
+def said(found: Unequal) -> str:
     """What `first_unequal` found, in words."""
-    if not found:
+    if not is_known(found.where):
         return "the same bits"
-    where = f"at {found['where']} " if found["where"] else ""
-    return f"{where}{found['checkpoint_value']} and {found['frozen_value']}"
+    where = f"at {found.where} " if found.where else ""
+    return f"{where}{found.checkpoint_value} and {found.frozen_value}"
 
 
-def compare(a: np.ndarray, b: np.ndarray, tolerance: dict | None) -> dict:
-    """What verification.csv tells of the checkpoint's array `a` and the frozen graph's array `b`, column by column."""
+class Row(Unequal, kw_only=True):
+    """What verification.csv tells of a tensor in a trial, with the columns' names; the later ones are METRICS.
+
+    first_tensor: where it begins to differ, UNSET where nobody looked.
+    """
+
+    output: str
+    trial: int
+    seed: int
+    batch: int
+    behaviour: str
+    dtype: str
+    shape: str
+    match: str
+    tolerance_used: float | None
+    first_tensor: str = _SAME
+    unequal: int
+    max_abs_diff: float | None
+    max_rel_diff: float | None
+    max_ulp_diff: int | None
+    cosine: float | None
+    nan_checkpoint: int
+    nan_frozen: int
+    inf_checkpoint: int
+    inf_frozen: int
+
+
+def compare(a: NDArray[Any], b: NDArray[Any], tolerance: Tolerance | None) -> dict[str, Any]:
+    """What a Row tells of the checkpoint's array `a` and the frozen graph's array `b`, field by field."""
     matching = match(a, b, tolerance)
-    row: dict[str, Any] = {"dtype": str(a.dtype), "shape": str(list(a.shape)), "match": matching}
-    row |= {"tolerance_used": tolerance_used(a, b, tolerance), **measure(a, b)}
-    return row if matching else row | first_unequal(a, b)
+    found = {"dtype": str(a.dtype), "shape": str(list(a.shape)), "match": matching}
+    used = {"tolerance_used": tolerance_used(a, b, tolerance)}
+    return found | used | measure(a, b) | ({} if matching else structs.asdict(first_unequal(a, b)))
 
 
-def match(a: np.ndarray, b: np.ndarray, tolerance: dict | None = None) -> str:
+def match(a: NDArray[Any], b: NDArray[Any], tolerance: Tolerance | None = None) -> str:
     """`bitwise` where the arrays are the same bits (NaN equals NaN), `tolerance` where they are within it, else ``.
 
     Args:
@@ -191,7 +233,7 @@ def match(a: np.ndarray, b: np.ndarray, tolerance: dict | None = None) -> str:
     return "tolerance" if used is not None and used <= 1 else ""
 
 
-def is_close(a: np.ndarray, b: np.ndarray) -> bool:
+def is_close(a: NDArray[Any], b: NDArray[Any]) -> bool:
     """Whether two arrays differ by no more than what another order of the same arithmetic makes."""
     numbers = _floats(a)
     if numbers is None or not numbers.size:
@@ -202,7 +244,7 @@ def is_close(a: np.ndarray, b: np.ndarray) -> bool:
     return bool(match(a, b, {"rtol": 1e-4, "atol": 1e-4 * largest}))
 
 
-def tolerance_used(a: np.ndarray, b: np.ndarray, tolerance: dict | None) -> float | None:
+def tolerance_used(a: NDArray[Any], b: NDArray[Any], tolerance: Tolerance | None) -> float | None:
     """The part of a tolerance that the largest difference takes; more than 1 is beyond it, None where it says nothing.
 
     Args:
@@ -219,7 +261,7 @@ def tolerance_used(a: np.ndarray, b: np.ndarray, tolerance: dict | None) -> floa
     if not np.isfinite(difference).all():
         return float("inf")
     if "ulp" in tolerance and (ulps := _ulps(a, b)) is not None:
-        difference, bound = ulps, np.float64(tolerance["ulp"])
+        difference, bound = ulps, np.asarray(tolerance["ulp"], np.float64)
     else:
         with np.errstate(all="ignore"):
             reference = np.abs(numbers)

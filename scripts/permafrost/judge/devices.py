@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from permafrost.graph.protos import GraphDef
+from permafrost.graph.protos import GraphDef, NodeDef
 from permafrost.outcome import Problem
 
 
@@ -17,7 +17,7 @@ def clear(graph_def: GraphDef) -> None:
             node.device = ""
 
 
-def check(nodes: dict, frozen: Any, are_cleared: bool) -> None:
+def check(nodes: dict[str, NodeDef], frozen: Any, are_cleared: bool) -> None:
     """Compares the devices of a frozen GraphDef's nodes with those of the meta graph's; functions keep theirs.
 
     Args:

@@ -8,13 +8,17 @@ import re
 from collections.abc import Iterator
 from math import isqrt
 
+from msgspec import UNSET
+from msgspec.structs import replace
+
 from permafrost.graph.static import element_count
+from permafrost.input_kinds import Input, Inputs, Integers, Shape
 from permafrost.signature import feeds
 
 # Many graphs hide a fixed batch size. These are tried in this order.
 BATCHES = (2, 3, 1, 4, 8, 16, 32, 64, 100, 128, 256, 10, 20, 50)
 _IMAGE_SIZES = (28, 32, 64, 128, 224, 256, 299, 512)
-_RANKS = ([None], [None, 28, 28, 1], [None, 32, 32, 3], [None, 224, 224, 3])
+_RANKS: tuple[Shape, ...] = ([None], [None, 28, 28, 1], [None, 32, 32, 3], [None, 224, 224, 3])
 _NUMBER = re.compile(r"(?<![\w/.'-])\d{1,5}(?![\w/.'])")
 _CHANGED = "; changed until it ran"
 _LARGEST_BATCH = 4096
@@ -34,37 +38,34 @@ def failing_node(message: str) -> str:
     return found[1] if found else ""
 
 
-def alternatives(
-    specs: dict[str, dict], batch: int, message: str, suspects: set[str]
-) -> Iterator[tuple[dict[str, dict], int]]:
-    """Other (descriptions, batch size) to try after a run failed with `message`, the likeliest first.
+def alternatives(specs: Inputs, batch: int, message: str, suspects: set[str]) -> Iterator[tuple[Inputs, int]]:
+    """Other (inputs, batch size) to try after a run failed with `message`, the likeliest first.
 
-    Only what the graph and the settings leave open is changed: sizes of dimensions in `open` of a description, which
-    those from the settings lack, and how far integers go.
+    Only what the graph and the settings leave open is changed: sizes of dimensions in `open` of an input, which those
+    from the settings lack, and how far integers go.
     Args:
-      specs: tensor name -> description, as signature.inputs.describe gives it.
       suspects: the names in `specs` on which the failing node depends.
     """
     text = _NODE.sub("", message)
     numbers = sorted({int(number) for number in _NUMBER.findall(text)} - {0})
     for name in sorted(suspects):
-        for changed in _other_ranges(specs[name], text):
-            yield _with(specs, name, changed), batch
+        for high in _other_ends(specs[name], text):
+            yield _with(specs, name, high=high), batch
     for name in sorted(suspects):
         for shape in _other_shapes(specs[name], batch, numbers):
             count = element_count(batch if size is None else size for size in shape)
             if count is not None and count <= _LARGEST:
-                yield _with(specs, name, {"shape": shape}), batch
+                yield _with(specs, name, shape=shape), batch
     if feeds.has_batch(specs):
         yield from ((specs, other) for other in dict.fromkeys([*_other_batches(numbers, batch), *BATCHES]))
     for name in sorted(suspects):
         for shape in _usual_shapes(specs[name]):
-            yield _with(specs, name, {"shape": shape}), batch
+            yield _with(specs, name, shape=shape), batch
 
 
-def _with(specs: dict[str, dict], name: str, changed: dict) -> dict[str, dict]:
-    why = specs[name]["why"].removesuffix(_CHANGED) + _CHANGED
-    return specs | {name: specs[name] | changed | {"why": why}}
+def _with(specs: Inputs, name: str, **changed: int | Shape) -> Inputs:
+    why = specs[name].why.removesuffix(_CHANGED) + _CHANGED
+    return specs | {name: replace(specs[name], why=why, **changed)}
 
 
 def _other_batches(numbers: list[int], batch: int) -> list[int]:
@@ -73,24 +74,25 @@ def _other_batches(numbers: list[int], batch: int) -> list[int]:
     return sorted(size for size in {*numbers, *scaled} if 0 < size <= _LARGEST_BATCH and size != batch)
 
 
-def _other_ranges(spec: dict, text: str) -> Iterator[dict]:
-    if spec["kind"] != "integers" or "open" not in spec:
+def _other_ends(spec: Input, text: str) -> Iterator[int]:
+    """Where integers could end that the settings do not give."""
+    if not isinstance(spec, Integers) or spec.open is UNSET:
         return
     for pattern, beyond in _BOUNDS:
         for found in pattern.findall(text):
             high = int(found) + beyond
-            if spec["low"] < high and (spec["high"] is None or high < spec["high"]):
-                yield {"high": high}
-    if spec["high"] is None or spec["high"] > spec["low"] + 1:
-        yield {"high": spec["low"] + 1}
+            if spec.low < high and (spec.high is None or high < spec.high):
+                yield high
+    if spec.high is None or spec.high > spec.low + 1:
+        yield spec.low + 1
 
 
-def _other_shapes(spec: dict, batch: int, numbers: list[int]) -> Iterator[list]:
+def _other_shapes(spec: Input, batch: int, numbers: list[int]) -> Iterator[Shape]:
     """Shapes with sizes that the message names, or whose number of elements it names."""
-    shape, open_sizes = spec["shape"], spec.get("open")
-    if open_sizes == "rank":
+    if spec.open == "rank":
         yield from ([None, number] for number in numbers if number > 1)
         return
+    shape, open_sizes = _open(spec)
     if not open_sizes:
         return
     known = element_count(size if size is not None else batch for at, size in enumerate(shape) if at not in open_sizes)
@@ -108,10 +110,15 @@ def _other_shapes(spec: dict, batch: int, numbers: list[int]) -> Iterator[list]:
                     yield [size if at == one else old for at, old in enumerate(shape)]
 
 
-def _usual_shapes(spec: dict) -> Iterator[list]:
-    shape, open_sizes = spec["shape"], spec.get("open")
-    if open_sizes == "rank":
+def _usual_shapes(spec: Input) -> Iterator[Shape]:
+    if spec.open == "rank":
         yield from (list(rank) for rank in _RANKS)
-    elif open_sizes:
-        for size in _IMAGE_SIZES:
-            yield [size if at in open_sizes else old for at, old in enumerate(shape)]
+        return
+    shape, open_sizes = _open(spec)
+    for size in _IMAGE_SIZES if open_sizes else ():
+        yield [size if at in open_sizes else old for at, old in enumerate(shape)]
+
+
+def _open(spec: Input) -> tuple[Shape, list[int]]:
+    """The shape of an input, and the positions in it that are no more than a guess."""
+    return (spec.shape, spec.open) if spec.shape and isinstance(spec.open, list) else ([], [])

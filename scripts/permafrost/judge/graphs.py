@@ -1,10 +1,10 @@
 """The two graphs that the judge compares, as they are read: what is fed to both and fetched from both."""
 
-import numpy as np
-
 from permafrost.graph import graph_sources, pruning
 from permafrost.graph.index import GraphIndex, tensor_name
 from permafrost.graph.ops.variables import VARIABLE_OPS
+from permafrost.input_kinds import Default
+from permafrost.judge.sessions import Feed
 from permafrost.judge.sides import FrozenFile
 from permafrost.records import ForeignProvenance, ImportRecord, Provenance
 from permafrost.signature import feeds
@@ -16,7 +16,7 @@ class Graphs:
 
     outputs: the tensors of the model's outputs. before_heads: what goes into an ArgMax, a Softmax or another head on
     the way to them, which shows differences that a head hides, with the output. All have the same names on both sides.
-    inputs: tensor name -> description, of the inputs that are fed. names, frozen_names: their tensors on either side.
+    inputs: those that are fed, by the tensor's name. names, frozen_names: their tensors on either side.
     batches: the batch sizes to try. imported: the import record. graph_def, index: the meta graph's graph with its
     inputs cut. frozen: what the file holds. initializers: the nodes that fill the tables of the checkpoint's side.
     constants, kept: names of the variables that are constants in the frozen graph and of those that are variables
@@ -29,7 +29,7 @@ class Graphs:
         self.meta_graph = graph_sources.read(imported.graph)
         self.batches = imported.batches
         self.initializers = provenance.initializers
-        self.inputs = {name: spec for name, spec in imported.inputs.items() if spec["kind"] != "default"}
+        self.inputs = {name: spec for name, spec in imported.inputs.items() if not isinstance(spec, Default)}
         self.graph_def, cuts = pruning.cut_inputs(self.meta_graph.graph_def, list(imported.inputs), imported.outputs)
         self.names = {name: cuts.get(name, name) for name in self.inputs}
         self.frozen_names = provenance.inputs
@@ -56,7 +56,7 @@ class Graphs:
         """The tensors to compare: the outputs, then those before heads."""
         return [*self.outputs, *self.before_heads]
 
-    def feed(self, seed: int, batch: int, directory: str) -> dict[str, np.ndarray]:
+    def feed(self, seed: int, batch: int, directory: str) -> Feed:
         """The arrays of one trial, by the names of the import record. Raises Problem (bad_feed)."""
         return feeds.make(self.inputs, seed, batch, directory)
 

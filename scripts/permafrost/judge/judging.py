@@ -6,8 +6,11 @@ outputs of both sides are equal on the same feeds, each trial in fresh sessions;
 they are not, since a judge that cannot say no proves nothing.
 """
 
-import numpy as np
+from collections.abc import Iterable
+from typing import Any
+
 from msgspec import Struct
+from numpy.typing import NDArray
 
 from permafrost import recording
 from permafrost.graph.index import tensor_name
@@ -15,14 +18,15 @@ from permafrost.graph.ops.unsafe import unsafe_to_restore, unsafe_to_run
 from permafrost.graph.pruning import PLACEHOLDERS
 from permafrost.graph.tensorflow_import import evaluated_unsafe, refuse
 from permafrost.judge import behaviour, comparison, devices, negative_control
+from permafrost.judge.comparison import Row
 from permafrost.judge.feed_search import BATCHES
 from permafrost.judge.graphs import Graphs
 from permafrost.judge.pair import Pair
-from permafrost.judge.sessions import RunFailed
+from permafrost.judge.sessions import Feed, RunFailed
 from permafrost.judge.sides import CheckpointSide, saver_nodes
 from permafrost.judge.structure import nodes, uncaptured_state
 from permafrost.outcome import Problem
-from permafrost.records import ForeignProvenance, ImportRecord, Provenance, Settings, Verdict
+from permafrost.records import ForeignProvenance, ImportRecord, Provenance, Settings, Tolerance, Verdict
 from permafrost.signature import feeds
 
 # How often a graph is run again before its outputs are said to be always the same.
@@ -39,12 +43,11 @@ class Finding(Struct):
 class Judgement(Struct):
     """What was measured, a row for each tensor and trial, and what was found where the model is not verified.
 
-    `measured.match` is empty unless all trials match, and `measured.control` is there where they do. A row has the keys
-    the columns of verification.csv.
+    `measured.match` is empty unless all trials match, and `measured.control` is there where they do.
     """
 
     measured: Verdict
-    rows: list[dict]
+    rows: list[Row]
     finding: Finding | None = None
 
 
@@ -186,20 +189,21 @@ def _compare_outputs(pair: Pair, settings: Settings, directory: str) -> Judgemen
             break
         behaviours = behaviour.of_outputs(pair.graphs, expected, again)
         for name, a, b in zip(pair.graphs.fetched, expected, actual, strict=True):
-            row = {"output": name, "trial": trial, "seed": seed, "batch": batch, "behaviour": behaviours[name]}
-            rows.append(row | comparison.compare(a, b, tolerances[name]))
-            if not rows[-1]["match"] and finding is None:
+            found = comparison.compare(a, b, tolerances[name])
+            rows.append(Row(output=name, trial=trial, seed=seed, batch=batch, behaviour=behaviours[name], **found))
+            if not rows[-1].match and finding is None:
                 finding = _difference(pair, rows[-1], feed, expected)
     if finding is None and (unseen := pair.unseen_races(feeds_tried)):
         finding = Finding("unordered", _unseen(*unseen[0]))
     if finding is None and (tensor := pair.not_given(feeds_tried[0])):
         finding = Finding("unordered", _unordered(pair, tensor, 0))
-    matches = [row["match"] for row in rows]
+    matches = [row.match for row in rows]
     measured = recording.begun(Verdict, "")
     measured.match = "" if finding else "bitwise" if all(match == "bitwise" for match in matches) else "tolerance"
-    measured.behaviour = behaviour.worst({row["behaviour"] for row in rows})
+    measured.behaviour = behaviour.worst({row.behaviour for row in rows})
     measured.trials, measured.batches = len(batches), batches
-    measured.max_abs_diff, measured.tolerance_used = _largest(rows, "max_abs_diff"), _largest(rows, "tolerance_used")
+    measured.max_abs_diff = _largest(row.max_abs_diff for row in rows)
+    measured.tolerance_used = _largest(row.tolerance_used for row in rows)
     if finding is None:
         measured.control = negative_control.change_variables(pair, feed, expected, tolerances)
         if not measured.control.variable:
@@ -207,7 +211,7 @@ def _compare_outputs(pair: Pair, settings: Settings, directory: str) -> Judgemen
     return Judgement(measured, rows, finding)
 
 
-def _tolerances(pair: Pair, settings: Settings) -> dict[str, dict | None]:
+def _tolerances(pair: Pair, settings: Settings) -> dict[str, Tolerance | None]:
     """The tolerance of each fetched tensor: what goes into a head has that of the head."""
     own = {"{}:{}".format(*tensor_name(name)): given for name, given in settings.output_tolerance.items()}
     if unknown := own.keys() - set(pair.graphs.outputs):
@@ -235,21 +239,21 @@ def _unseen(read: str, write: str) -> str:
     )
 
 
-def _largest(rows: list[dict], column: str) -> float | None:
-    return max((row[column] for row in rows if row[column] is not None), default=None)
+def _largest(values: Iterable[float | None]) -> float | None:
+    return max((value for value in values if value is not None), default=None)
 
 
-def _expected(pair: Pair, feed: dict) -> tuple[list[np.ndarray], list[list[np.ndarray] | None]]:
+def _expected(pair: Pair, feed: Feed) -> tuple[list[NDArray[Any]], list[list[NDArray[Any]] | None]]:
     try:
         return pair.run_original_again(pair.graphs.fetched, feed)
     except RunFailed as failed:
         raise Problem(failed.cause, f"the checkpoint's graph does not run on these inputs: {failed}") from failed
 
 
-def _difference(pair: Pair, row: dict, feed: dict, expected: list) -> Finding:
+def _difference(pair: Pair, row: Row, feed: Feed, expected: list[NDArray[Any]]) -> Finding:
     """The finding for an output that does not match: what is random by itself tells nothing."""
     if pair.original.ordered.is_open:
-        return Finding("unordered", _unordered(pair, row["output"], row["trial"]))
+        return Finding("unordered", _unordered(pair, row.output, row.trial))
     for _ in range(_RUNS_OF_THE_UNSTEADY):
         again, _ = _expected(pair, feed)
         for name, first, second in zip(pair.graphs.fetched, expected, again, strict=True):
@@ -261,8 +265,8 @@ def _difference(pair: Pair, row: dict, feed: dict, expected: list) -> Finding:
                 )
     return Finding(
         "outputs_differ",
-        f"output {row['output']} differs in trial {row['trial']}: {row['unequal']} elements unequal, largest "
-        f"difference {row['max_abs_diff']}, {comparison.said(row)}",
+        f"output {row.output} differs in trial {row.trial}: {row.unequal} elements unequal, largest "
+        f"difference {row.max_abs_diff}, {comparison.said(row)}",
     )
 
 

@@ -3,6 +3,7 @@
 import os
 
 from permafrost.graph.graph_sources import SAVED_MODEL
+from permafrost.input_kinds import File
 from permafrost.outcome import Problem
 from permafrost.records import Graph, ImportRecord, Settings
 
@@ -19,7 +20,7 @@ def readable(imported: ImportRecord, settings: Settings, *others: str) -> list[s
     """
     graph = imported.graph
     paths = [*imported.files, graph.path, graph.saver]
-    paths += [spec["file"] for spec in imported.inputs.values() if spec["kind"] == "file"]
+    paths += [spec.file for spec in imported.inputs.values() if isinstance(spec, File)]
     paths += [*_assets(graph), *_allowed(settings.allow_paths), *others]
     return [os.path.abspath(path) for path in paths if path]
 

@@ -5,18 +5,21 @@ from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from permafrost.graph.index import tensor_name
 from permafrost.judge import comparison
 from permafrost.judge.pair import Pair
-from permafrost.judge.sessions import RunFailed
-from permafrost.records import Control
+from permafrost.judge.sessions import Feed, RunFailed
+from permafrost.records import Control, Tolerance
 
 _MOST_PERTURBED = 12  # variables
 _MOST_RUNS = 60
 
 
-def change_variables(pair: Pair, feed: dict, expected: list[np.ndarray], tolerances: dict[str, dict | None]) -> Control:
+def change_variables(
+    pair: Pair, feed: Feed, expected: list[NDArray[Any]], tolerances: dict[str, Tolerance | None]
+) -> Control:
     """Changes whole variables of the frozen graph, nearest the outputs first, until an output changes.
 
     Each is changed in one way first, and all of them in others, by more and the other way, only where that changes
@@ -47,7 +50,7 @@ def change_variables(pair: Pair, feed: dict, expected: list[np.ndarray], toleran
     return control
 
 
-def _overflows(expected: np.ndarray, actual: np.ndarray) -> bool:
+def _overflows(expected: NDArray[Any], actual: NDArray[Any]) -> bool:
     """Whether numbers have become infinite or none, as 0 times what is too large does: that shows no dependence."""
     if expected.shape != actual.shape or expected.dtype.kind not in "fcV":
         return False
@@ -61,7 +64,7 @@ def sentence(control: Control) -> str:
     return f"changing {control.tried} variables changed no output on these inputs, so the comparison shows nothing"
 
 
-def _in_turn(pair: Pair) -> Iterator[tuple[str, np.ndarray]]:
+def _in_turn(pair: Pair) -> Iterator[tuple[str, NDArray[Any]]]:
     """(variable, value): the first change of each variable, nearest the outputs first, then the second, and so on."""
     names = []
     for name in _nearest_first(pair):
@@ -76,12 +79,12 @@ def _in_turn(pair: Pair) -> Iterator[tuple[str, np.ndarray]]:
                 yield name, changed
 
 
-def _value(pair: Pair, name: str) -> np.ndarray:
+def _value(pair: Pair, name: str) -> NDArray[Any]:
     given = pair.frozen.values().get(name)
     return pair.graphs.frozen.constant(name) if given is None else given
 
 
-def _changed(value: np.ndarray, number: int) -> np.ndarray | None:
+def _changed(value: NDArray[Any], number: int) -> NDArray[Any] | None:
     """`value` after a change, by its number among those of its kind; None where there is none, or nothing changes."""
     changes = _CHANGES.get(value.dtype.kind, _CHANGES["f"])[number:]
     if not changes or not value.size:
@@ -91,18 +94,18 @@ def _changed(value: np.ndarray, number: int) -> np.ndarray | None:
     return None if np.array_equal(changed, value) else changed
 
 
-def _larger(value: np.ndarray) -> np.ndarray:
+def _larger(value: NDArray[Any]) -> NDArray[Any]:
     # Uneven, so that neither a softmax nor a normalisation takes it back.
     uneven = np.linspace(0.5, 1.5, value.size).reshape(value.shape)
     return value.astype(np.complex128 if value.dtype.kind == "c" else np.float64) * (1 + uneven) + uneven
 
 
-def _reversed(value: np.ndarray) -> np.ndarray:
+def _reversed(value: NDArray[Any]) -> NDArray[Any]:
     """What is in another order stays what it is to be: numbers of rows, words of a vocabulary, some of them true."""
     return value.reshape(-1)[::-1]
 
 
-def _filled(value: np.ndarray, element: Any) -> np.ndarray:
+def _filled(value: NDArray[Any], element: Any) -> NDArray[Any]:
     return np.full(value.shape, element, value.dtype)
 
 

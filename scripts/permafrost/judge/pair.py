@@ -6,18 +6,18 @@ import time
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-import numpy as np
+from numpy.typing import NDArray
 
 from permafrost.graph.ops.unsafe import executed
 from permafrost.judge import comparison
 from permafrost.judge.graphs import Graphs
 from permafrost.judge.seeds import seed_random_ops
-from permafrost.judge.sessions import RunFailed
+from permafrost.judge.sessions import Feed, RunFailed
 from permafrost.judge.sides import CheckpointSide, FrozenSide
 
 # The sessions in which a graph that leaves an order open is asked for a value: as the judge's, and as people's.
-_EXACT = [{"threads": threads} for threads in (1, 2, 8, 16) * 10]
-_USUAL = [{"is_plain": True}] * 7
+_EXACT: list[dict[str, Any]] = [{"threads": threads} for threads in (1, 2, 8, 16) * 10]
+_USUAL: list[dict[str, Any]] = [{"is_plain": True}] * 7
 _LONGEST_SEARCH = 20  # s
 # What inputs are multiplied by, so that other sides of conds run.
 _FEW_FACTORS = (-1, 1000)  # where TensorFlow's optimisers alone may lose an order, the same one in each run
@@ -58,26 +58,26 @@ class Pair:
             with self.original.restored() as session:
                 self.frozen.give({name: self.original.value(session, name) for name in names})
 
-    def run_original(self, tensors: list[str], feed: dict) -> list[np.ndarray]:
+    def run_original(self, tensors: list[str], feed: Feed) -> list[NDArray[Any]]:
         """The checkpoint's side on a feed. Raises RunFailed and Problem as CheckpointSide.run does."""
         return self.original.run(tensors, self._to_original(feed))
 
     def run_original_again(
-        self, tensors: list[str], feed: dict
-    ) -> tuple[list[np.ndarray], list[list[np.ndarray] | None]]:
+        self, tensors: list[str], feed: Feed
+    ) -> tuple[list[NDArray[Any]], list[list[NDArray[Any]] | None]]:
         """What run_original gives, and what further runs in the same session give; None for one that fails.
 
         There are two runs, or five where the graph has random ops, since two draws of a few may be the same.
         """
         with contextlib.closing(self.original.runs(tensors, self._to_original(feed))) as runs:
-            first, further = next(runs), list[list[np.ndarray] | None]()
+            first, further = next(runs), list[list[NDArray[Any]] | None]()
             try:
                 further += itertools.islice(runs, 4 if self.random_ops else 1)
             except RunFailed:
                 further.append(None)
             return first, further
 
-    def lost_order(self, feed: dict, expected: list[np.ndarray]) -> str:
+    def lost_order(self, feed: Feed, expected: list[NDArray[Any]]) -> str:
         """The first tensor that TensorFlow's own sessions do not give as expected; empty where there is none.
 
         A graph in which nothing is written is not asked. Where all reads and writes have an order, TensorFlow's
@@ -91,12 +91,12 @@ class Pair:
             return next((name for name, value in named if not self._can_give(name, feed, value)), "")
         return next((self._other(expected, found) for found in self._runs(self.graphs.fetched, feed, _USUAL[:1])), "")
 
-    def _other(self, expected: list[np.ndarray], found: list[np.ndarray]) -> str:
+    def _other(self, expected: list[NDArray[Any]], found: list[NDArray[Any]]) -> str:
         """The first of the fetched tensors that is not as expected; empty where there is none."""
         named = zip(self.graphs.fetched, expected, found, strict=True)
         return next((name for name, value, other in named if not comparison.is_close(value, other)), "")
 
-    def _can_give(self, tensor: str, feed: dict, expected: np.ndarray) -> bool:
+    def _can_give(self, tensor: str, feed: Feed, expected: NDArray[Any]) -> bool:
         """Whether the checkpoint's own graph, in which nothing was put in an order, gives what is expected.
 
         It is asked for the one tensor alone, since what another needs may write what this one reads. A graph that
@@ -108,7 +108,7 @@ class Pair:
             return False
         return any(comparison.match(expected, found) for (found,) in self._runs([tensor], feed, _EXACT))
 
-    def _runs(self, tensors: list[str], feed: dict, sessions: Iterable[dict]) -> Iterator[list[np.ndarray]]:
+    def _runs(self, tensors: list[str], feed: Feed, sessions: Iterable[dict[str, Any]]) -> Iterator[list[NDArray[Any]]]:
         """What the graph in which nothing was put in an order gives in each of the sessions, while there is time."""
         named, deadline = self._to_original(feed), time.monotonic() + _LONGEST_SEARCH
         if self.untouched is None:
@@ -119,7 +119,7 @@ class Pair:
             if time.monotonic() > deadline:
                 break
 
-    def not_given(self, feed: dict) -> str:
+    def not_given(self, feed: Feed) -> str:
         """What lost_order finds, and what the frozen graph gives otherwise, on inputs of other sizes: other sides of
         conds run then.
 
@@ -138,7 +138,7 @@ class Pair:
                     return name
         return ""
 
-    def _frozen_otherwise(self, feed: dict, expected: list[np.ndarray]) -> str:
+    def _frozen_otherwise(self, feed: Feed, expected: list[NDArray[Any]]) -> str:
         """The first output that the frozen graph does not give as expected; empty where there is none.
 
         It is asked only where an order is open: what could not be put in an order on the checkpoint's side may have the
@@ -151,7 +151,7 @@ class Pair:
         except RunFailed:
             return self.graphs.fetched[0]
 
-    def unseen_races(self, feeds: list[dict]) -> list[tuple[str, str]]:
+    def unseen_races(self, feeds: list[Feed]) -> list[tuple[str, str]]:
         """The (read, write) without an order of which no run on one of the feeds executes both, for one output alone.
 
         Whether TensorFlow gives the value that was read first then shows in none of these runs.
@@ -170,14 +170,14 @@ class Pair:
             races = {race: outputs for race, outputs in races.items() if not set(race) <= ran}
         return list(races)
 
-    def _to_original(self, feed: dict) -> dict:
+    def _to_original(self, feed: Feed) -> Feed:
         return {self.graphs.names[name]: value for name, value in feed.items()}
 
-    def run_frozen(self, tensors: list[str], feed: dict, changed: tuple[str, np.ndarray] | None = None) -> Any:
+    def run_frozen(self, tensors: list[str], feed: Feed, changed: tuple[str, NDArray[Any]] | None = None) -> Any:
         """The frozen side on a feed, where `changed` (name, value) is given with another value for one variable."""
         named = {self.graphs.frozen_names[name]: value for name, value in feed.items()}
         return self.frozen.run_changed(tensors, named, *changed) if changed else self.frozen.run(tensors, named)
 
 
-def _scaled(value: np.ndarray, factor: float) -> np.ndarray:
+def _scaled(value: NDArray[Any], factor: float) -> NDArray[Any]:
     return value * value.dtype.type(factor) if value.dtype.kind in "fc" else value

@@ -12,8 +12,9 @@ from permafrost.flow.body import PASSING, Body
 from permafrost.flow.branches import Branches
 from permafrost.flow.orders import FED, Order, first_in_cycle
 from permafrost.flow.sharing import COPYING, shares
+from permafrost.graph.index import Use
 from permafrost.graph.ops.variables import REF_WRITES
-from permafrost.graph.protos import GraphDef, types_pb2
+from permafrost.graph.protos import GraphDef, NodeDef, types_pb2
 from permafrost.judge.structure.written_reads import find_takers, find_writers
 
 _PASSING_REFERENCES = ("RefEnter", "RefExit", "RefIdentity", "RefMerge", "RefNextIteration", "RefSwitch")
@@ -52,8 +53,8 @@ def reads_first(graph_def: GraphDef, running: set[str]) -> Ordered:
         return Ordered()
     order = Order(body, {name for names in writers.values() for name in names})
     branches, takers, copies = Branches(body), find_takers(body), set()
-    later: dict = {}
-    lookers: dict = {}
+    later: dict[str, int] = {}
+    lookers: dict[str, int] = {}
 
     def loose_of(name: str, every: int) -> int:
         loose = _loose(order, name, every)
@@ -95,7 +96,7 @@ def _one_without_the_other(
     return found
 
 
-def _memory(body: Body, variable: str) -> list[tuple]:
+def _memory(body: Body, variable: str) -> list[Use]:
     """(node, position of its input) of each that takes a reference variable, or what may lie in its memory."""
     waiting, found = list(body.consumers[variable]), {}
     while waiting:
@@ -107,7 +108,7 @@ def _memory(body: Body, variable: str) -> list[tuple]:
     return list(found.values())
 
 
-def _reads_of_memory(body: Body, order: Order, variable: str, memory: list[tuple], every: int) -> list:
+def _reads_of_memory(body: Body, order: Order, variable: str, memory: list[Use], every: int) -> list[NodeDef]:
     """The nodes that take a reference variable itself; none where no copy in their place gives what the graph gives."""
     direct = [node for node, position in memory if body.source(node.input[position]) == variable]
     reads = [node for node in direct if node.op not in (*REF_WRITES, *_PASSING_REFERENCES)]

@@ -6,9 +6,13 @@ Runs in a limited child process (sandbox.runner), since a stranger's graph is a 
 import json
 import re
 import time
+from typing import Any
 
+import msgspec
 import tensorflow as tf
 from msgspec import Struct
+from msgspec.structs import replace
+from numpy.typing import NDArray
 
 from permafrost.graph import graph_sources, pruning
 from permafrost.graph.feed_points import needed
@@ -16,6 +20,7 @@ from permafrost.graph.index import GraphIndex, tensor_name
 from permafrost.graph.metagraph import producer_ops
 from permafrost.graph.ops.unsafe import unsafe_to_restore, unsafe_to_run
 from permafrost.graph.tensorflow_import import import_to_look_at
+from permafrost.input_kinds import Default, Inputs, Integers
 from permafrost.judge import comparison
 from permafrost.judge.feed_search import BATCHES, alternatives, failing_node
 from permafrost.judge.seeds import seed_random_ops
@@ -33,13 +38,13 @@ _SEARCH_SHARE = 0.5  # of the time limit
 class Found(Struct):
     """What a rehearsal found.
 
-    inputs: tensor name -> description, changed where they had to be. batches: the sizes of the batch on which the graph
+    inputs: those of the model, changed where they had to be. batches: the sizes of the batch on which the graph
     ran, one or two; empty where it did not run. failure: what TensorFlow said, where it did not run; else empty.
     left_out: output -> why, for outputs that do not run, or not the same twice, where others do. stale_shapes: the
     first node whose `_output_shapes` TensorFlow refuses, since it infers others; else empty.
     """
 
-    inputs: dict[str, dict]
+    inputs: Inputs
     batches: list[int] = []
     failure: str = ""
     left_out: dict[str, str] = {}
@@ -83,10 +88,12 @@ def rehearse(imported: ImportRecord, settings: Settings, directory: str, is_name
     return found
 
 
-def _largest(specs: dict[str, dict]) -> dict[str, dict]:
-    """The same descriptions, with each integer as large as it can be."""
-    bounded = {name: spec for name, spec in specs.items() if spec["kind"] == "integers" and spec["high"] is not None}
-    return specs | {name: spec | {"low": spec["high"] - 1} for name, spec in bounded.items()}
+def _largest(specs: Inputs) -> Inputs:
+    """The same inputs, with each integer as large as it can be."""
+    return {
+        name: replace(spec, low=spec.high - 1) if isinstance(spec, Integers) and spec.high is not None else spec
+        for name, spec in specs.items()
+    }
 
 
 class _Model:
@@ -107,7 +114,7 @@ class _Model:
         nodes = [tensor_name(name)[0] for name in self.outputs]
         self._kept = pruning.needed(self.index, nodes, with_colocated=False)
         self.initializers = pruning.table_initializers(self.index, self._kept)
-        fed = {self.names[name] for name, spec in imported.inputs.items() if spec["kind"] != "default"}
+        fed = {self.names[name] for name, spec in imported.inputs.items() if not isinstance(spec, Default)}
         self.allowed = set(settings.allow_ops)
         self.unsafe = unsafe_to_run(self.index, self.outputs, fed, self.initializers, self.allowed)
         self.unsafe += unsafe_to_restore(self.index, *saver_nodes(self.meta_graph), self.allowed)
@@ -143,7 +150,7 @@ class _Stage:
             model.graph_def, model.meta_graph, model.imported, tensors, [], model.initializers, model.allowed
         )
 
-    def unsteady(self, specs: dict, batch: int, outputs: list[str]) -> set[str]:
+    def unsteady(self, specs: Inputs, batch: int, outputs: list[str]) -> set[str]:
         """The outputs of nodes that do not give the same twice, op seeds set."""
         try:
             first, second = (self._run(specs, batch, outputs) for _ in range(2))
@@ -156,7 +163,7 @@ class _Stage:
         }
         return {name for name in outputs if tensor_name(name)[0] in differing}
 
-    def attempt(self, specs: dict, batch: int, outputs: list[str]) -> str:
+    def attempt(self, specs: Inputs, batch: int, outputs: list[str]) -> str:
         """Runs the tensors `outputs`; returns what TensorFlow says where they do not run. Raises Problem (bad_feed)."""
         try:
             self._run(specs, batch, outputs)
@@ -167,12 +174,12 @@ class _Stage:
             return str(failed) or failed.cause
         return ""
 
-    def _run(self, specs: dict, batch: int, outputs: list[str]) -> list:
+    def _run(self, specs: Inputs, batch: int, outputs: list[str]) -> list[NDArray[Any]]:
         made = feeds.make(specs, self._seed, batch, self._directory)
         return self._side.run(outputs, {self._names[name]: value for name, value in made.items()})
 
-    def search(self, specs: dict, outputs: list[str]) -> tuple[dict, int, str]:
-        """Descriptions and batch size on which the outputs run, and ``; or the last tried, and what TensorFlow said.
+    def search(self, specs: Inputs, outputs: list[str]) -> tuple[Inputs, int, str]:
+        """Inputs and batch size on which the outputs run, and ``; or the last tried, and what TensorFlow said.
 
         A change is kept where another node fails than before it: the error has moved on.
         """
@@ -186,11 +193,11 @@ class _Stage:
         return specs, batch, failure
 
     def _better(
-        self, specs: dict, batch: int, failure: str, outputs: list[str], tried: set[str]
-    ) -> tuple[dict, int, str] | None:
+        self, specs: Inputs, batch: int, failure: str, outputs: list[str], tried: set[str]
+    ) -> tuple[Inputs, int, str] | None:
         """The first alternative with which the outputs run or another node fails; None where there is none in time."""
         for other, size in alternatives(specs, batch, failure, self._suspects(specs, failing_node(failure))):
-            key = json.dumps([other, size], sort_keys=True)
+            key = json.dumps([other, size], sort_keys=True, default=msgspec.to_builtins)
             if key in tried:
                 continue
             if len(tried) == _MOST_RUNS or time.monotonic() > self._deadline:
@@ -201,20 +208,20 @@ class _Stage:
                 return other, size, outcome
         return None
 
-    def _suspects(self, specs: dict, node: str) -> set[str]:
+    def _suspects(self, specs: Inputs, node: str) -> set[str]:
         if node not in self._index.nodes:
             return set(specs)
         before = self._index.reach([node])
         return {name for name in specs if tensor_name(self._names[name])[0] in before}
 
-    def sizes(self, specs: dict, batch: int, outputs: list[str]) -> list[int]:
+    def sizes(self, specs: Inputs, batch: int, outputs: list[str]) -> list[int]:
         """Batch sizes on which the outputs run: `batch`, and another, where there are two."""
         if not feeds.has_batch(specs):
             return [batch]
         other = next(size for size in BATCHES if size != batch)
         return [batch] if self.attempt(specs, other, outputs) else [batch, other]
 
-    def needed_inputs(self, outputs: list[str], specs: dict[str, dict]) -> dict[str, dict]:
+    def needed_inputs(self, outputs: list[str], specs: Inputs) -> Inputs:
         """Those of the inputs `specs` that the outputs need."""
         chosen = [tensor_name(name) for name in specs]
         wanted = set(needed(GraphIndex(self._model.meta_graph.graph_def), outputs, chosen))

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import tensorflow as tf
+from numpy.typing import NDArray
 from tensorflow.core.protobuf import rewriter_config_pb2
 
 from permafrost.graph.protos import NodeDef
@@ -24,7 +25,7 @@ ENVIRONMENT = {
 }
 
 
-def array_of(value: Any) -> np.ndarray:
+def array_of(value: Any) -> NDArray[Any]:
     """A value as an array of one and the same kind, whether a session or a TensorProto gives it.
 
     Strings are objects, and quantized integers, which TensorProtos give as records of one field, plain integers.
@@ -34,6 +35,10 @@ def array_of(value: Any) -> np.ndarray:
         plain, *_ = next(iter(array.dtype.fields.values()))
         return array.view(plain)
     return array.astype(object) if array.dtype.kind == "S" else array
+
+
+Feed = dict[str, NDArray[Any]]  # by the name of the tensor
+Traced = dict[str, Any]  # what else Session.run gets, for a trace
 
 
 class RunFailed(Exception):
@@ -84,9 +89,10 @@ def failing_as(cause: str, what: str) -> Iterator[None]:
         raise Problem(cause, f"{what}: {sentence(error)}") from error
 
 
-def _run(session: Any, fetches: list, feed: dict, traced: dict) -> list:
+def _run(session: Any, fetches: list[Any], feed: Feed, traced: Traced) -> list[Any]:
     try:
-        return session.run(fetches, feed, **traced)
+        values: list[Any] = session.run(fetches, feed, **traced)
+        return values
     except tf.errors.ResourceExhaustedError as error:
         raise Problem("memory", f"TensorFlow ran out of memory: {sentence(error)}") from error
     except tf.errors.OpError as error:
@@ -106,7 +112,7 @@ class Side:
     def __init__(self, initializers: list[str]):
         self.graph = tf.Graph()
         self.initializers = initializers
-        self._assigns: dict[str, tuple] = {}
+        self._assigns: dict[str, tuple[Any, Any]] = {}  # variable -> the placeholder of its value, and the op
 
     def _restore(self, session: Any) -> None:
         raise NotImplementedError
@@ -121,12 +127,14 @@ class Side:
             assign = tf.raw_ops.Assign(ref=tensor, value=value, validate_shape=False).op
         self._assigns[node.name] = (value, assign)
 
-    def _assign(self, session: Any, name: str, array: np.ndarray) -> None:
+    def _assign(self, session: Any, name: str, array: NDArray[Any]) -> None:
         value, assign = self._assigns[name]
         session.run(assign, {value: array})
 
     @contextlib.contextmanager
-    def restored(self, threads: int = ENVIRONMENT["inter_op_parallelism_threads"], is_plain: bool = False) -> Iterator:
+    def restored(
+        self, threads: int = ENVIRONMENT["inter_op_parallelism_threads"], is_plain: bool = False
+    ) -> Iterator[Any]:
         """A fresh session in which the variables have their values; nothing else of the graph has run.
 
         Args:
@@ -138,14 +146,14 @@ class Side:
             self._restore(session)
             yield session
 
-    def run(self, fetches: list[str], feed: dict[str, np.ndarray], **options: Any) -> list[np.ndarray]:
+    def run(self, fetches: list[str], feed: Feed, **options: Any) -> list[NDArray[Any]]:
         """The values of the tensors `fetches` on `feed`, in a fresh session. Takes and raises what `runs` does."""
         with contextlib.closing(self.runs(fetches, feed, **options)) as runs:
             return next(runs)
 
     def runs(
-        self, fetches: list[str], feed: dict[str, np.ndarray], traced: dict | None = None, **options: Any
-    ) -> Generator[list[np.ndarray]]:
+        self, fetches: list[str], feed: Feed, traced: Traced | None = None, **options: Any
+    ) -> Generator[list[NDArray[Any]]]:
         """The values of the tensors `fetches` on `feed`, again and again in one fresh session, as `restored` gives it.
 
         `traced` has what else Session.run gets, for a trace.

@@ -6,10 +6,9 @@ import tempfile
 from collections.abc import Generator
 from typing import Any
 
-import numpy as np
 import tensorflow as tf
 from google.protobuf.message import DecodeError
-from msgspec import UNSET
+from numpy.typing import NDArray
 from tensorflow.python.framework import tensor_util
 
 from permafrost.graph import frozen_file, pruning
@@ -20,9 +19,9 @@ from permafrost.graph.ops.variables import VARIABLE_OPS
 from permafrost.graph.protos import GraphDef, MetaGraphDef, NodeDef
 from permafrost.graph.tensorflow_import import import_to_run
 from permafrost.judge import devices, races
-from permafrost.judge.sessions import Side, array_of, failing_as, sentence
+from permafrost.judge.sessions import Feed, Side, Traced, array_of, failing_as, sentence
 from permafrost.outcome import Problem
-from permafrost.records import ImportRecord
+from permafrost.records import ImportRecord, is_known
 
 _v1 = tf.compat.v1
 
@@ -73,7 +72,7 @@ class CheckpointSide(Side):
             node.attr.pop("_output_shapes", None)
         self.ordered = races.reads_first(kept, needed) if is_ordered else races.Ordered()
         # The saver restores all variables; those of which the settings ask for the averages get these afterwards.
-        rows = [row for row in imported.variables if row.key and (not self._restore_op or row.restored is not UNSET)]
+        rows = [row for row in imported.variables if row.key and (not self._restore_op or is_known(row.restored))]
         self._places = {row.variable: (row.key, row.box) for row in rows}
         self._reads: dict[str, Any] = {}
         with self.graph.as_default(), failing_as("not_restorable", "TensorFlow cannot import the meta graph"):
@@ -109,13 +108,13 @@ class CheckpointSide(Side):
                     self._assign(session, name, value if box is None else value[_slices(box)])
 
     def runs(
-        self, fetches: list[str], feed: dict[str, np.ndarray], traced: dict | None = None, **options: Any
-    ) -> Generator[list[np.ndarray]]:
+        self, fetches: list[str], feed: Feed, traced: Traced | None = None, **options: Any
+    ) -> Generator[list[NDArray[Any]]]:
         """As for each side; a fetch of a variable's handle gives the variable's value, which the frozen graph has."""
         reads = {f"{name}:0": tensor for name, tensor in self._reads.items()}
         return super().runs([reads.get(name, name) for name in fetches], feed, traced, **options)
 
-    def executed(self, fetches: list[str], feed: dict[str, np.ndarray]) -> set[str]:
+    def executed(self, fetches: list[str], feed: Feed) -> set[str]:
         """The names of the nodes that a run in a fresh session executes, those of sides that are not taken left out.
 
         Raises as `runs` does.
@@ -125,7 +124,7 @@ class CheckpointSide(Side):
         self.run(fetches, feed, traced={"options": options, "run_metadata": metadata})
         return {node.node_name for device in metadata.step_stats.dev_stats for node in device.node_stats}
 
-    def value(self, session: Any, name: str) -> np.ndarray:
+    def value(self, session: Any, name: str) -> NDArray[Any]:
         """The value of the variable `name` in a restored session. Raises Problem (weights_differ) where it has none."""
         with failing_as("weights_differ", f"variable {name!r} gets no value from the checkpoint"):
             return array_of(session.run(self._reads[name]))
@@ -181,7 +180,7 @@ class FrozenFile:
         self.index = GraphIndex(self.graph_def)
         self.initializers = initializers
 
-    def constant(self, name: str) -> np.ndarray:
+    def constant(self, name: str) -> NDArray[Any]:
         """The value that the Const `name` holds. Raises Problem (not_importable) where it holds none."""
         with failing_as("not_importable", f"constant {name!r} cannot be read"):
             held = self.large.get(name)
@@ -205,7 +204,7 @@ class FrozenSide(Side):
         """
         super().__init__(file.initializers)
         self._file = file
-        self._values: dict[str, np.ndarray] = {}
+        self._values: dict[str, NDArray[Any]] = {}
         for name, value in file.large.items():
             _hold_open(file.index.nodes[name], value)
         devices.clear(file.graph_def)
@@ -213,24 +212,24 @@ class FrozenSide(Side):
             import_to_run(file.graph_def, allowed)
 
     def runs(
-        self, fetches: list[str], feed: dict[str, np.ndarray], traced: dict | None = None, **options: Any
-    ) -> Generator[list[np.ndarray]]:
+        self, fetches: list[str], feed: Feed, traced: Traced | None = None, **options: Any
+    ) -> Generator[list[NDArray[Any]]]:
         """As for each side, with the large weights fed as well, where `feed` has no other value for them."""
         large = {f"{name}:0": value for name, value in self._file.large.items()}
         return super().runs(fetches, large | feed, traced, **options)
 
-    def give(self, values: dict[str, np.ndarray]) -> None:
+    def give(self, values: dict[str, NDArray[Any]]) -> None:
         """Gives the variables that were kept as variables their values, from now on in each session."""
         self._values.update(values)
         with self.graph.as_default(), failing_as("not_importable", "its variables cannot be assigned"):
             for name in values:
                 self._add_assign(self._file.index.nodes[name])
 
-    def values(self) -> dict[str, np.ndarray]:
+    def values(self) -> dict[str, NDArray[Any]]:
         """The values given by `give`, by the name of the variable."""
         return dict(self._values)
 
-    def run_changed(self, fetches: list[str], feed: dict, name: str, value: np.ndarray) -> list[np.ndarray]:
+    def run_changed(self, fetches: list[str], feed: Feed, name: str, value: NDArray[Any]) -> list[NDArray[Any]]:
         """As `run`, with another value for the variable `name`, be it a constant now or not."""
         if name not in self._values:
             return self.run(fetches, feed | {f"{name}:0": value})
@@ -247,7 +246,7 @@ class FrozenSide(Side):
                 self._assign(session, name, value)
 
 
-def _hold_open(node: NodeDef, value: np.ndarray) -> None:
+def _hold_open(node: NodeDef, value: NDArray[Any]) -> None:
     """Makes a placeholder of a Const whose value is fed."""
     dtype = node.attr["dtype"].type
     node.ClearField("attr")

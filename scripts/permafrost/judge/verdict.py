@@ -2,9 +2,10 @@
 
 import os
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from permafrost.judge import first_difference, model_files, sessions
+from permafrost.judge.comparison import Row
 from permafrost.judge.judging import Judgement
 from permafrost.outcome import MISMATCH, TRANSIENT, UNVERIFIABLE, VERIFIED, Problem
 from permafrost.records import ImportRecord, Provenance, Settings, Verdict, failure, success
@@ -22,9 +23,7 @@ class Model(NamedTuple):
     frozen_graph: str
 
 
-def decide(
-    stage: str, judge: Callable[..., Judgement], model: Model, settings: Settings, record: Verdict
-) -> list[dict]:
+def decide(stage: str, judge: Callable[..., Judgement], model: Model, settings: Settings, record: Verdict) -> list[Row]:
     """Judges a model, and says in `record` what was measured and how it ended; returns the rows of the table.
 
     Nothing of TensorFlow is run in this process.
@@ -65,25 +64,25 @@ def status(cause: str) -> str:
     return MISMATCH if cause in _MISMATCHES else UNVERIFIABLE
 
 
-def _bounds(model: Model, settings: Settings, share: float = 1) -> dict:
+def _bounds(model: Model, settings: Settings, share: float = 1) -> dict[str, Any]:
     readable = model_files.readable(model.imported, settings, model.frozen_graph)
     return runner.limits(settings, share) | {"readable": readable}
 
 
-def _name_first_tensor(model: Model, rows: list[dict], settings: Settings) -> str:
+def _name_first_tensor(model: Model, rows: list[Row], settings: Settings) -> str:
     """Adds to the rows of the first trial that does not match the tensor where it begins to; says so for the message.
 
     Raises what sandbox.runner.run raises.
     """
-    bad = [row for row in rows if not row["match"]]
+    bad = [row for row in rows if not row.match]
     if not bad:
         return ""
-    seed, batch = bad[0]["seed"], bad[0]["batch"]
+    seed, batch = bad[0].seed, bad[0].batch
     bounds = _bounds(model, settings, _SEARCH_SHARE)
     where = runner.run(
         first_difference.find, *model, os.getcwd(), seed, batch, settings.allow_ops, returns=str, **bounds
     )
     for row in bad:
-        if row["trial"] == bad[0]["trial"]:
-            row["first_tensor"] = where
+        if row.trial == bad[0].trial:
+            row.first_tensor = where
     return f"; the first tensor that differs is {where}" if where else ""

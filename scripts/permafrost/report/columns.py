@@ -5,7 +5,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
 
+from permafrost.records import known
 from permafrost.report import csv_files
+
+Row = dict[str, Any]  # column -> value
 
 TEXT, INTEGER, NUMBER = "text", "integer", "number"
 
@@ -16,7 +19,8 @@ MODEL = "the model's id: `<directory below the zoo>/<stem>`"
 class Column:
     """A column: its name, what it means, and its value as a function of what a row is made of.
 
-    By default the value is what a row that is a dict has under the column's name, None where it has nothing.
+    By default the value is what a row has under the column's name, a dict's key or else an attribute; None where it has
+    nothing.
     """
 
     name: str
@@ -27,9 +31,11 @@ class Column:
 
     def of(self, row: Any) -> object:
         """The value of a row."""
-        return row.get(self.name) if self.value is None else self.value(row)
+        if self.value is not None:
+            return self.value(row)
+        return row.get(self.name) if isinstance(row, dict) else known(getattr(row, self.name, None), None)
 
-    def cells(self, values: Sequence) -> list[str]:
+    def cells(self, values: Sequence[Any]) -> list[str]:
         """The column's cells for the values of all rows; empty where a value is not of the column's type."""
         return list(map(self._cell, values))
 
@@ -83,7 +89,7 @@ class Table:
         """The column of a name. Raises StopIteration where there is none."""
         return next(column for column in self.columns if column.name == name)
 
-    def cells(self, rows: Iterable) -> list[tuple[str, ...]]:
+    def cells(self, rows: Iterable[Any]) -> list[tuple[str, ...]]:
         """The cells of each row.
 
         Args:
@@ -93,7 +99,7 @@ class Table:
         by_column = [column.cells([column.of(row) for row in rows]) for column in self.columns]
         return list(zip(*by_column, strict=True))
 
-    def write(self, path: str | Path, rows: Iterable) -> None:
+    def write(self, path: str | Path, rows: Iterable[Any]) -> None:
         """Writes the CSV file to `path`, whole or not at all. Raises OSError.
 
         Args:

@@ -10,7 +10,7 @@ from permafrost.graph.ops.stateful import RANDOM
 from permafrost.graph.protos import GraphDef, NodeDef
 from permafrost.graph.static import constant
 from permafrost.records import ImportRecord, Provenance, known
-from permafrost.report.tables.findings import INFO, SEVERITIES, WARNING
+from permafrost.report.tables.findings import INFO, SEVERITIES, WARNING, Finding
 from permafrost.signature import feeds
 
 _TRAINING = re.compile(r"train|phase|learning|drop_?out|batch_?norm|(^|/)bn(_\d+)?/", re.IGNORECASE)
@@ -42,41 +42,36 @@ _RARE = {
 }  # fmt: skip
 
 
-def finding(severity: str, name: str, node: str, advice: str) -> dict:
-    """One row of findings.csv, without its model."""
-    return {"severity": severity, "finding": name, "node": node, "advice": advice}
-
-
-def of_record(imported: ImportRecord) -> Iterator[dict]:
+def of_record(imported: ImportRecord) -> Iterator[Finding]:
     """What the import record says: variables without a value, averages not used, a batch size, and what else it notes.
 
     Args:
       imported: an import record; what a failed import did not find is passed over.
     """
     for note in known(imported.findings, ()):
-        yield finding(INFO, "note", "", note)
+        yield Finding(INFO, "note", "", note)
     unsaved = [row.variable for row in known(imported.variables, ()) if not row.key]
     if unsaved:
         advice = f"the checkpoint has no value for {len(unsaved)} variables; outputs that need them cannot be frozen"
-        yield finding(INFO, "variable_not_saved", unsaved[0], advice)
+        yield Finding(INFO, "variable_not_saved", unsaved[0], advice)
     open_batch = feeds.has_batch(known(imported.inputs, {}))
     if open_batch and len(known(imported.batches, ())) == 1:
         size = imported.batches[0]
         advice = f"it runs with a batch of {size}, and with no other that was tried; feed batches of {size}"
-        yield finding(WARNING, "fixed_batch", "", advice)
+        yield Finding(WARNING, "fixed_batch", "", advice)
     if rehearsal := known(imported.rehearsal, ""):
-        yield finding(WARNING, "did_not_run", "", rehearsal)
+        yield Finding(WARNING, "did_not_run", "", rehearsal)
 
 
-def of_repairs(provenance: Provenance) -> Iterator[dict]:
+def of_repairs(provenance: Provenance) -> Iterator[Finding]:
     """What the freezer decided that the graph leaves open: reads that have no order with a write come first."""
     for repair in known(provenance.repairs, ()):
         if repair.repair.endswith("in no order of the graph"):
             advice = f"it {repair.repair}; TensorFlow may give the value written as well, from run to run"
-            yield finding(WARNING, "unordered_read", repair.node, advice)
+            yield Finding(WARNING, "unordered_read", repair.node, advice)
 
 
-def of_strings(graph_def: GraphDef) -> Iterator[dict]:
+def of_strings(graph_def: GraphDef) -> Iterator[Finding]:
     """Constants of the meta graph's graph that look like paths or addresses, which are somebody's own."""
     for node in graph_def.node:
         values = node.attr["value"].tensor.string_val if node.op == "Const" and "value" in node.attr else ()
@@ -84,13 +79,13 @@ def of_strings(graph_def: GraphDef) -> Iterator[dict]:
             text = value[:4096].decode("utf-8", "replace")
             if _PATH.search(text) or _USER.search(text):
                 shown = text if len(text) <= _SHOWN else text[:_SHOWN] + "..."
-                yield finding(
+                yield Finding(
                     INFO, "private_string", node.name, f"the graph holds {shown!r}; look before you publish it"
                 )
                 break
 
 
-def of_frozen(graph_def: GraphDef, switches: set[str]) -> Iterator[dict]:
+def of_frozen(graph_def: GraphDef, switches: set[str]) -> Iterator[Finding]:
     """What is active in a frozen graph: random ops, batch statistics, training flags, and ops that are old or rare.
 
     Args:
@@ -106,12 +101,12 @@ def of_frozen(graph_def: GraphDef, switches: set[str]) -> Iterator[dict]:
             what = "it normalises with the statistics of the batch, so that each row's outputs depend on the other rows"
             yield _depending(index, node, switches, "batch_statistics", what)
         if node.op in ("Switch", "If", "StatelessIf") and (flag := _flag(index, node)):
-            yield finding(WARNING, "training_flag", flag, "it is true in the graph, and looks like a training flag")
+            yield Finding(WARNING, "training_flag", flag, "it is true in the graph, and looks like a training flag")
     yield from _replaceable(graph_def)
     yield from _old_and_rare(nodes)
 
 
-def _replaceable(graph_def: GraphDef) -> Iterator[dict]:
+def _replaceable(graph_def: GraphDef) -> Iterator[Finding]:
     """Calls of functions of which TensorFlow's optimiser may run another one in their place.
 
     Those are the ones with the same interface `api_implements` (function_api_info.cc and implementation_selector.cc in
@@ -127,12 +122,12 @@ def _replaceable(graph_def: GraphDef) -> Iterator[dict]:
             advice = (
                 f"it calls one of the functions that do what {interfaces[name]!r} says; TensorFlow's optimisers may "
             )
-            yield finding(
+            yield Finding(
                 WARNING, "replaceable_function", node.name, advice + "run another of them, the judge does not"
             )
 
 
-def _old_and_rare(nodes: list) -> Iterator[dict]:
+def _old_and_rare(nodes: list[NodeDef]) -> Iterator[Finding]:
     first: dict[str, str] = {}
     for node in nodes:
         first.setdefault(node.op, node.name)
@@ -141,15 +136,15 @@ def _old_and_rare(nodes: list) -> Iterator[dict]:
         if definition is not None and definition.HasField("deprecation"):
             since = definition.deprecation
             advice = f"{op}, since GraphDef version {since.version}: {since.explanation}"
-            yield finding(INFO, "deprecated_op", name, advice)
+            yield Finding(INFO, "deprecated_op", name, advice)
     for family, members in _RARE.items():
         ops = sorted(first.keys() & set(members.split()))
         if ops:
             advice = f"{', '.join(ops)} ({family}): missing or limited in runtimes other than TensorFlow's own"
-            yield finding(INFO, "rare_op", first[ops[0]], advice)
+            yield Finding(INFO, "rare_op", first[ops[0]], advice)
 
 
-def _depending(index: GraphIndex, node: NodeDef, switches: set[str], name: str, what: str) -> dict:
+def _depending(index: GraphIndex, node: NodeDef, switches: set[str], name: str, what: str) -> Finding:
     """A finding about a node that may be switched off: by what is fed, or on one side of a cond."""
     near, waiting = {node.name} & index.nodes.keys(), [node.name]
     for _ in range(_HOPS):
@@ -159,11 +154,11 @@ def _depending(index: GraphIndex, node: NodeDef, switches: set[str], name: str, 
     for _ in range(_HOPS):
         points = {point for name in before for point in index.inputs[name]}
         if switch := sorted(switches & {"{}:{}".format(*point) for point in points}):
-            return finding(INFO, name, node.name, f"{what}, unless {switch[0]} is fed what switches it off")
+            return Finding(INFO, name, node.name, f"{what}, unless {switch[0]} is fed what switches it off")
         before |= {source for source, _ in points if source in index.nodes}
     if any(index.nodes[name].op in _SIDES for name in near) or any("switch_" in text for text in node.input):
-        return finding(INFO, name, node.name, f"{what}, where its side of a cond runs")
-    return finding(WARNING, name, node.name, what)
+        return Finding(INFO, name, node.name, f"{what}, where its side of a cond runs")
+    return Finding(WARNING, name, node.name, what)
 
 
 def _is_training(node: NodeDef) -> bool:
@@ -186,13 +181,13 @@ def _flag(index: GraphIndex, node: NodeDef) -> str:
     return source.name if value is not None and value.dtype == bool and value.size == 1 and value.item() else ""
 
 
-def worst_first(rows: list[dict]) -> list[dict]:
-    """Rows of findings, errors before warnings before infos; nodes of which the same is said share the first one's."""
-    nodes: dict[tuple, dict[str, None]] = {}
+def worst_first(rows: list[Finding]) -> list[Finding]:
+    """Findings, errors before warnings before infos; nodes of which the same is said share the first one's."""
+    nodes: dict[tuple[int, str, str], dict[str, None]] = {}
     for row in rows:
-        nodes.setdefault((SEVERITIES.index(row["severity"]), row["finding"], row["advice"]), {})[row["node"]] = None
+        nodes.setdefault((SEVERITIES.index(row.severity), row.finding, row.advice), {})[row.node] = None
     found = []
     for (severity, name, advice), (first, *others) in sorted(nodes.items(), key=lambda item: item[0]):
         further = f" ({len(others)} more such nodes, {others[-1]} last)" if others else ""
-        found.append(finding(SEVERITIES[severity], name, first, advice + further))
+        found.append(Finding(SEVERITIES[severity], name, first, advice + further))
     return found

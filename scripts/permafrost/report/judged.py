@@ -5,10 +5,11 @@ from pathlib import Path
 from permafrost import layout, recording
 from permafrost.outcome import Problem
 from permafrost.records import JudgedFile, Model, failure, known
+from permafrost.report.columns import Row
 from permafrost.zoo.state_file import State
 
 
-def row(model: Model, reports: str) -> dict:
+def row(model: Model, reports: str) -> Row:
     """A model's row of judged.csv."""
     path = Path(layout.of_model(reports, model.id, layout.JUDGED_VERDICT))
     try:
@@ -20,7 +21,7 @@ def row(model: Model, reports: str) -> dict:
     return recording.content(record) | own
 
 
-def rows(state: State, reports: str) -> list[dict]:
+def rows(state: State, reports: str) -> list[Row]:
     """The rows of judged.csv, sorted by the model's id.
 
     Args:

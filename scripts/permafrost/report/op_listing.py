@@ -21,12 +21,16 @@ from permafrost.graph.tensorflow_import import import_to_look_at
 from permafrost.outcome import TRANSIENT, Problem
 from permafrost.records import Limits
 from permafrost.report import csv_files
+from permafrost.report.columns import Row
 from permafrost.report.tables.ops import OPS
 from permafrost.sandbox import limits, runner
 
 _DEFAULTS = Limits()
 # Large constants are emptied before the import: their values decide no shape, and would be copied several times.
 _LARGE_CONSTANT = 1 << 20
+
+
+_Outputs = dict[str, list[str]]  # column -> what it says of each output of a node
 
 
 class Graph:
@@ -45,7 +49,7 @@ class Graph:
         self.graph_def, self.producer_ops = graph_def, producer_ops
 
 
-def list_ops(*graphs: Graph, settings: Limits = _DEFAULTS) -> list[list[dict]]:
+def list_ops(*graphs: Graph, settings: Limits = _DEFAULTS) -> list[list[Row]]:
     """For each graph a dict with the names of OPS for each of its nodes, in their order.
 
     `output` is str() of each output tensor; `dtypes` and `shapes` (`[2, ?]`, or `?` for an unknown rank) are those of
@@ -64,7 +68,7 @@ def list_ops(*graphs: Graph, settings: Limits = _DEFAULTS) -> list[list[dict]]:
     return listed
 
 
-def _stated_outputs(graph_def: GraphDef, producer_ops: OpList | None) -> list[dict[str, list[str]]]:
+def _stated_outputs(graph_def: GraphDef, producer_ops: OpList | None) -> list[_Outputs]:
     """What the graph itself says of each node's outputs, column by column; simplifies the graph for the import."""
     definitions = _definitions(graph_def, producer_ops)
     types = [_output_types(node, definitions.get(node.op)) for node in graph_def.node]
@@ -76,10 +80,10 @@ def _stated_outputs(graph_def: GraphDef, producer_ops: OpList | None) -> list[di
     ]
 
 
-def _import(graphs: Any, settings: Limits, began: float) -> list[list[dict] | None]:
+def _import(graphs: Any, settings: Limits, began: float) -> list[list[_Outputs] | None]:
     """What TensorFlow says of each node's outputs, graph by graph; None where it cannot import the graph."""
     try:
-        return runner.run(_imported, graphs, returns=list, **runner.limits(limits.left(settings, began)))
+        return [*runner.run(_imported, graphs, returns=list, **runner.limits(limits.left(settings, began)))]
     except OSError as failure:
         error = Problem("io_error", str(failure))
         return _left_out(graphs, error, error.cause)
@@ -91,18 +95,18 @@ def _import(graphs: Any, settings: Limits, began: float) -> list[list[dict] | No
         return _left_out(graphs, error, cause)
 
 
-def _left_out(graphs: Any, error: Exception, cause: str) -> list[list[dict] | None]:
+def _left_out(graphs: Any, error: Exception, cause: str) -> list[list[_Outputs] | None]:
     print(f"TensorFlow cannot import the graph, so the tensors are not listed: {error}", file=sys.stderr)
     for graph in graphs:
         graph.stopped_by = error if cause in (*TRANSIENT, "memory") else None
     return [None] * len(graphs)
 
 
-def _imported(graphs: Any) -> list[list[dict[str, list[str]]]]:
+def _imported(graphs: Any) -> list[list[_Outputs]]:
     return [_imported_one(graph.graph_def, graph.producer_ops) for graph in graphs]
 
 
-def _imported_one(graph_def: GraphDef, producer_ops: OpList | None) -> list[dict[str, list[str]]]:
+def _imported_one(graph_def: GraphDef, producer_ops: OpList | None) -> list[_Outputs]:
     """For each node what it says of its outputs, column by column. Raises as import_to_look_at does."""
     names = [node.name for node in graph_def.node]
     with tf.Graph().as_default() as graph:
@@ -118,7 +122,7 @@ def _imported_one(graph_def: GraphDef, producer_ops: OpList | None) -> list[dict
     ]
 
 
-def _stated(node: NodeDef) -> dict:
+def _stated(node: NodeDef) -> Row:
     """The columns that the NodeDef itself states."""
     return {
         "name": node.name,
@@ -148,7 +152,7 @@ def _tensor_bytes(shape: Any, dtype: int) -> int | None:
     return csv_files.integer(count * known.size) if known and known.size and count is not None else None
 
 
-def _definitions(graph_def: GraphDef, producer_ops: OpList | None) -> dict:
+def _definitions(graph_def: GraphDef, producer_ops: OpList | None) -> dict[str, OpDef]:
     """Op type -> its OpDef, TensorFlow's own before the producer's."""
     producers = {op.name: op for op in producer_ops.op} if producer_ops is not None else {}
     return {op: op_def_registry.get(op) or producers.get(op) for op in {node.op for node in graph_def.node}}
@@ -191,7 +195,7 @@ def _simplify(graph_def: GraphDef, types: list[list[int] | None]) -> None:
 
 def _dtype_name(dtype: int) -> str:
     try:
-        return tf.dtypes.as_dtype(dtype).name
+        return str(tf.dtypes.as_dtype(dtype).name)
     except TypeError:
         return "?"
 

@@ -1,9 +1,10 @@
 """A config file that says what was found: for each model its outputs and inputs, and what else could be chosen."""
 
-from typing import Any
+from typing import Any, assert_never
 
 import yaml
 
+from permafrost import input_kinds as kinds
 from permafrost.outcome import OK
 from permafrost.records import ImportRecord
 from permafrost.signature import feeds
@@ -47,7 +48,7 @@ def _model(model: str, record: ImportRecord) -> list[str]:
     lines += [f"      # - {_scalar(name)}{_comment(reasons[name])}" for name in others[:_MOST_ALTERNATIVES]]
     if others[_MOST_ALTERNATIVES:]:
         lines.append(f"      # {len(others) - _MOST_ALTERNATIVES} more are in the model's outputs.csv")
-    settings = {name: (setting(spec), spec["why"]) for name, spec in record.inputs.items()}
+    settings = {name: (setting(spec), spec.why) for name, spec in record.inputs.items()}
     fed = [_input(name, *found) for name, found in settings.items() if found[0] is not None]
     lines += ["    inputs:", *(f"      {line}" for line in fed)] if fed else ["    inputs: {}"]
     lines += [f"      # {_scalar(n)}:{_comment(why)}" for n, (found, why) in settings.items() if found is None]
@@ -58,25 +59,27 @@ def _model(model: str, record: ImportRecord) -> list[str]:
     return lines
 
 
-def setting(spec: dict) -> Any:
-    """What config.yaml says to feed an input as its description does; None for one that stays at its default.
+def setting(spec: kinds.Input) -> Any:
+    """What config.yaml says to feed an input so; None for one that stays at its default.
 
     Kinds that no setting can name, such as words or the parts of a sparse tensor, are found again from their shape.
     """
-    kind = spec["kind"]
-    shape = None if spec["shape"] is None else ["batch" if size is None else size for size in spec["shape"]]
-    if kind == "default":
-        return None
-    if kind == "file":
-        return {"file": spec["file"]} | ({"key": spec["key"]} if spec["key"] else {})
-    if kind == "value":
-        return spec["value"] if shape is None or not shape else {"value": spec["value"], "shape": shape}
-    given = {"shape": shape or []}
-    if kind == "uniform":
-        return given | {"range": [spec["low"], spec["high"]]}
-    if kind == "integers" and spec["high"] is not None:
-        return given | {"range": [spec["low"], spec["high"] - 1]}
-    return given
+    shape = ["batch" if size is None else size for size in spec.shape or ()]
+    match spec:
+        case kinds.Default():
+            return None
+        case kinds.File():
+            return {"file": spec.file} | ({"key": spec.key} if spec.key else {})
+        case kinds.Value():
+            return {"value": spec.value, "shape": shape} if shape else spec.value
+        case kinds.Uniform():
+            return {"shape": shape, "range": [spec.low, spec.high]}
+        case kinds.Integers(high=int(high)):
+            return {"shape": shape, "range": [spec.low, high - 1]}
+        case kinds.Integers() | kinds.Strings() | kinds.Indices() | kinds.Sizes():
+            return {"shape": shape}
+        case _:
+            assert_never(spec)
 
 
 def _input(name: str, found: Any, why: str) -> str:
@@ -85,7 +88,7 @@ def _input(name: str, found: Any, why: str) -> str:
 
 def _scalar(value: Any) -> str:
     """A value as YAML on one line."""
-    text = yaml.safe_dump(value, default_flow_style=True, width=float("inf"), allow_unicode=False)
+    text: str = yaml.safe_dump(value, default_flow_style=True, width=float("inf"), allow_unicode=False)
     return text.removesuffix("\n").removesuffix("\n...")
 
 

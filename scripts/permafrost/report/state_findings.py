@@ -6,23 +6,22 @@ from typing import Any
 from permafrost.graph.index import GraphIndex, tensor_name
 from permafrost.graph.ops.stateful import changes_by_itself
 from permafrost.graph.protos import GraphDef, MetaGraphDef, NodeDef
-from permafrost.report.graph_findings import finding
-from permafrost.report.tables.findings import WARNING
+from permafrost.report.tables.findings import WARNING, Finding
 
 _RESTORES = ("Restore", "RestoreSlice", "RestoreV2")
 _PLAIN = ("Identity", "Reshape", "Cast")
 _ASSIGNS = ("Assign", "AssignVariableOp")
 
 
-def of_frozen(graph_def: GraphDef) -> Iterator[dict]:
+def of_frozen(graph_def: GraphDef) -> Iterator[Finding]:
     """The nodes of a frozen graph, and of its functions, that may give something else in another run."""
     nodes = [*graph_def.node, *(node for function in graph_def.library.function for node in function.node_def)]
     for node in nodes:
         if changes_by_itself(node.op):
-            yield finding(WARNING, "stateful_op", node.name, f"{node.op} may give something else in another run")
+            yield Finding(WARNING, "stateful_op", node.name, f"{node.op} may give something else in another run")
 
 
-def of_restore(meta_graph: MetaGraphDef) -> Iterator[dict]:
+def of_restore(meta_graph: MetaGraphDef) -> Iterator[Finding]:
     """Where a restore computes: an Assign that is not given a tensor of the checkpoint, but for its shape and dtype."""
     restore_op = tensor_name(meta_graph.saver_def.restore_op_name)[0] if meta_graph.saver_def.restore_op_name else ""
     index = GraphIndex(meta_graph.graph_def)
@@ -33,7 +32,7 @@ def of_restore(meta_graph: MetaGraphDef) -> Iterator[dict]:
         source = _source(index, node)
         if source is not None and source.op not in _RESTORES:
             advice = f"a restore runs {source.op} ({source.name}) on the way to {node.name}, so that it may give others"
-            yield finding(WARNING, "computed_restore", source.name, f"{advice} than the checkpoint's values, or not")
+            yield Finding(WARNING, "computed_restore", source.name, f"{advice} than the checkpoint's values, or not")
 
 
 def _source(index: GraphIndex, assign: NodeDef) -> Any:

@@ -8,12 +8,12 @@ from pathlib import Path
 from typing import TypeVar
 
 import msgspec
-from msgspec import UNSET
 
 from permafrost import layout, recording
 from permafrost.outcome import STATUSES, Problem
-from permafrost.records import ImportRecord, Model, Provenance, Record, Verdict, failure, known
+from permafrost.records import ImportRecord, Model, Provenance, Record, Verdict, failure, is_known, known
 from permafrost.report import csv_files
+from permafrost.report.columns import Row
 from permafrost.report.tables.findings import FINDINGS
 from permafrost.report.tables.op_types import OP_TYPES
 from permafrost.report.tables.summary import SUMMARY, Result
@@ -78,13 +78,13 @@ def listing_record(reports: str | Path, model: str) -> Record:
     return _read(layout.of_model(reports, model, layout.LISTING), Record)[0]
 
 
-def timing_rows(model: str, found: Records, listed: Record) -> list[dict]:
+def timing_rows(model: str, found: Records, listed: Record) -> list[Row]:
     """A row of TIMINGS for each stage that measured itself."""
     timings = [record.timing for record in (found.imported, found.provenance, found.verified, listed)]
-    return [msgspec.to_builtins(timing) | {"model": model} for timing in timings if timing is not UNSET]
+    return [msgspec.to_builtins(timing) | {"model": model} for timing in timings if is_known(timing)]
 
 
-def op_type_rows(model: str, found: Records) -> list[dict]:
+def op_type_rows(model: str, found: Records) -> list[Row]:
     """A row of OP_TYPES for each op type of a model.
 
     A count is None where the model got no such graph, and 0 where its graph has no such op.

@@ -5,12 +5,12 @@ from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from permafrost.graph.dtypes import dtype_name, numpy_dtype
 from permafrost.outcome import Problem
 from permafrost.records import Variable
-from permafrost.report.graph_findings import finding
-from permafrost.report.tables.findings import ERROR, INFO, WARNING
+from permafrost.report.tables.findings import ERROR, INFO, WARNING, Finding
 
 _MEAN, _VARIANCE = re.compile(r"moving_mean(/|$)"), re.compile(r"moving_var(iance)?(/|$)")
 _AVERAGE = "/ExponentialMovingAverage"
@@ -18,7 +18,7 @@ _MOMENTS = ("/Adam", "/Momentum")  # slots that are zero as long as a variable h
 _NAME_OF_FLAG = re.compile(r"is_?training|train(ing)?_(mode|phase)|learning_phase", re.IGNORECASE)
 
 
-def of_weights(variables: list[Variable], weights: str, checkpoint: Any) -> Iterator[dict]:
+def of_weights(variables: list[Variable], weights: str, checkpoint: Any) -> Iterator[Finding]:
     """Findings for the variables that the checkpoint has values for; each tensor is read once, and let go.
 
     Args:
@@ -39,7 +39,7 @@ def of_weights(variables: list[Variable], weights: str, checkpoint: Any) -> Iter
         is_zero[row.key] = not values.any()
         if values.dtype == bool:
             if values.size == 1 and values.item() and _NAME_OF_FLAG.search(row.variable):
-                yield finding(WARNING, "training_flag", row.variable, "it is true in the checkpoint")
+                yield Finding(WARNING, "training_flag", row.variable, "it is true in the checkpoint")
             continue
         yield from _of_values(row, values, row.variable.rpartition("/")[0] in names)
         for kind, pattern in (("mean", _MEAN), ("variance", _VARIANCE)):
@@ -48,27 +48,27 @@ def of_weights(variables: list[Variable], weights: str, checkpoint: Any) -> Iter
                 firsts[kind] = firsts[kind] or row.variable
     if idle["mean"] == {0.0} and idle["variance"] == {1.0}:
         advice = "all moving averages are 0 and 1: they were never updated, and inference with them is wrong"
-        yield finding(WARNING, "averages_not_updated", firsts["mean"], advice)
+        yield Finding(WARNING, "averages_not_updated", firsts["mean"], advice)
     yield from _of_slots(rows, checkpoint, is_zero)
     averaged = [row.variable for row in rows if row.key + _AVERAGE in checkpoint.tensors]
     if averaged and weights == "raw":
         advice = f"the checkpoint has moving averages of {len(averaged)} variables; `weights: ema` freezes those"
-        yield finding(INFO, "averages_not_used", averaged[0], advice)
+        yield Finding(INFO, "averages_not_used", averaged[0], advice)
 
 
-def _of_values(row: Variable, values: np.ndarray, is_slot: bool) -> Iterator[dict]:
+def _of_values(row: Variable, values: NDArray[Any], is_slot: bool) -> Iterator[Finding]:
     if values.dtype.kind not in "fcV":
         return
     nans, infinite = int(np.isnan(values).sum()), int(np.isinf(values).sum())
     if nans:
-        yield finding(ERROR, "nan_weights", row.variable, f"{nans} of {values.size} values are NaN")
+        yield Finding(ERROR, "nan_weights", row.variable, f"{nans} of {values.size} values are NaN")
     if infinite:
-        yield finding(ERROR, "infinite_weights", row.variable, f"{infinite} of {values.size} values are infinite")
+        yield Finding(ERROR, "infinite_weights", row.variable, f"{infinite} of {values.size} values are infinite")
     if values.ndim > 1 and not is_slot and not values.any():
-        yield finding(WARNING, "zero_weights", row.variable, "all values are 0; the layer gives the same for any input")
+        yield Finding(WARNING, "zero_weights", row.variable, "all values are 0; the layer gives the same for any input")
 
 
-def _of_slots(rows: list[Variable], checkpoint: Any, is_zero: dict[str, bool]) -> Iterator[dict]:
+def _of_slots(rows: list[Variable], checkpoint: Any, is_zero: dict[str, bool]) -> Iterator[Finding]:
     """Variables whose optimizer slots are all zero, where those of others are not; `is_zero`: of keys read before."""
     for slot in _MOMENTS:
         slots = {row.variable: row.key + slot for row in rows if row.key + slot in checkpoint.tensors}
@@ -82,10 +82,10 @@ def _of_slots(rows: list[Variable], checkpoint: Any, is_zero: dict[str, bool]) -
         if len(idle) < len(slots):
             for variable in idle:
                 advice = f"its {slot[1:]} slot is all 0: it has had no gradient"
-                yield finding(INFO, "never_trained", variable, advice)
+                yield Finding(INFO, "never_trained", variable, advice)
 
 
-def _values(checkpoint: Any, key: str) -> np.ndarray | None:
+def _values(checkpoint: Any, key: str) -> NDArray[Any] | None:
     tensor = checkpoint.tensors[key]
     try:
         dtype = numpy_dtype(dtype_name(tensor.dtype))

@@ -51,7 +51,7 @@ class _PathBeneath(ctypes.Structure):
 
 def abi() -> int:
     """The version of the kernel's Landlock; 0 where it has none, or does not let this process use it."""
-    return max(0, _libc.syscall(_CREATE_RULESET, None, ctypes.c_size_t(0), _CREATE_RULESET_VERSION))
+    return max(0, int(_libc.syscall(_CREATE_RULESET, None, ctypes.c_size_t(0), _CREATE_RULESET_VERSION)))
 
 
 def left_open(version: int) -> list[str]:
@@ -99,7 +99,7 @@ def _allow(ruleset: int, path: str, actions: int) -> None:
 
 
 def _call(number: int, *arguments: Any) -> int:
-    result = _libc.syscall(number, *arguments)
+    result = int(_libc.syscall(number, *arguments))
     if result < 0:
         error = ctypes.get_errno()
         raise OSError(error, f"Landlock: {os.strerror(error)}")

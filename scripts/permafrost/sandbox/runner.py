@@ -22,7 +22,7 @@ import time
 import traceback
 from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any, NoReturn, TypeVar
 
 import msgspec
 import psutil
@@ -53,6 +53,8 @@ _libc = ctypes.CDLL(None, use_errno=True)
 _mallopt = getattr(_libc, "mallopt", lambda what, value: 0)
 _libc.prctl.argtypes = [ctypes.c_int] + [ctypes.c_ulong] * 4
 
+T = TypeVar("T")
+
 
 def limits(settings: Limits, share: float = 1) -> dict[str, Any]:
     """The limits for `run` that a model's settings ask for, with this share of the time."""
@@ -61,7 +63,7 @@ def limits(settings: Limits, share: float = 1) -> dict[str, Any]:
 
 
 def run(
-    work: Callable,
+    work: Callable[..., T],
     *args: Any,
     seconds: float,
     memory_mb: int,
@@ -69,7 +71,7 @@ def run(
     processes: int = 1024,
     readable: Iterable[str] = (),
     returns: Any = Any,
-) -> Any:
+) -> T:
     """Gives work(*args), run in a forked child; the process may have imported TensorFlow, but run no op.
 
     The child works in an empty directory, so paths among `args` have to be absolute. What it prints goes to this
@@ -96,7 +98,11 @@ def run(
             child.wait(time.monotonic() + seconds, seconds)
         finally:
             child.end()
-        return child.result(returns)
+        result: T = child.result(returns)
+        return result
+
+
+_Bounds = tuple[str, int, int, int, tuple[str, ...]]  # as _confine takes them
 
 
 class _Child:
@@ -104,8 +110,8 @@ class _Child:
 
     def __init__(
         self,
-        work: Callable,
-        args: tuple,
+        work: Callable[..., Any],
+        args: tuple[Any, ...],
         directory: str,
         memory_mb: int,
         file_mb: int,
@@ -299,7 +305,9 @@ def _signal_name(number: int) -> str:
         return f"signal {number}"
 
 
-def _be_the_child(work: Callable, args: tuple, bounds: tuple, result_end: int, log_end: int) -> NoReturn:
+def _be_the_child(
+    work: Callable[..., Any], args: tuple[Any, ...], bounds: tuple[Any, ...], result_end: int, log_end: int
+) -> NoReturn:
     """The child's side, from the fork to its end. Nothing may return or be raised from here."""
     status = 70
     try:
@@ -365,7 +373,7 @@ def _limit(what: int, value: int) -> None:
     resource.setrlimit(what, (value, value))
 
 
-def _answer(work: Callable, args: tuple) -> bytes:
+def _answer(work: Callable[..., Any], args: tuple[Any, ...]) -> bytes:
     try:
         result = work(*args)
     except Problem as problem:

@@ -5,8 +5,10 @@ averages under the variables' names, and the variables under those of the averag
 assign_moving_average in tensorflow/python/training/moving_averages.py.
 """
 
-from typing import Any
+from collections.abc import Mapping
+from typing import NamedTuple
 
+from permafrost.checkpoint.v2 import Tensor
 from permafrost.graph.index import GraphIndex
 from permafrost.graph.ops.variables import VARIABLE_OPS
 from permafrost.graph.protos import NodeDef
@@ -16,10 +18,18 @@ from permafrost.records import Variable
 NAME = "ExponentialMovingAverage"  # of tf.train.ExponentialMovingAverage, unless a program gives it another
 _UPDATES = ("AssignSub", "AssignSubVariableOp")
 _READS = ("Identity", "ReadVariableOp", "RefIdentity", "Cast")
-_PLACE = ("key", "slice", "box", "bytes")  # where in the checkpoint a variable's value lies
 
 
-def take_averages(rows: list[Variable], index: GraphIndex, tensors: dict) -> int:
+class _Place(NamedTuple):
+    """Where in the checkpoint a variable's value lies, as the fields of these names of a Variable."""
+
+    key: str
+    slice: str
+    box: list[list[int]] | None
+    bytes: int | None
+
+
+def take_averages(rows: list[Variable], index: GraphIndex, tensors: Mapping[str, Tensor]) -> int:
     """Has each row take the tensor of its variable's average, where there is one; returns how many have one.
 
     Args:
@@ -41,14 +51,13 @@ def take_averages(rows: list[Variable], index: GraphIndex, tensors: dict) -> int
     found = {name: place for name, place in places.items() if place}
     for name, place in found.items():
         row = by_name[name]
-        if place["key"] != row.key:
+        if place.key != row.key:
             row.restored = row.key
-            for field, value in place.items():
-                setattr(row, field, value)
+            row.key, row.slice, row.box, row.bytes = place
     return len(found)
 
 
-def _kept_averages(index: GraphIndex, by_name: dict) -> dict[str, list[str]]:
+def _kept_averages(index: GraphIndex, by_name: Mapping[str, Variable]) -> dict[str, list[str]]:
     """Variable -> the variables that are averages of it: by what updates them, or by their names where nothing does."""
     kept: dict[str, list[str]] = {}
     for node in index.graph_def.node:
@@ -86,23 +95,27 @@ def _variable(index: GraphIndex, node: NodeDef, position: int) -> str | None:
     return source.name if source is not None and source.op in VARIABLE_OPS else None
 
 
-def _place(row: Variable, averages: list[Variable], is_own: bool, tensors: dict) -> dict[str, Any] | None:
-    """Where the average of a row's variable lies, as the fields _PLACE; None where it has none."""
+def _place(row: Variable, averages: list[Variable], is_own: bool, tensors: Mapping[str, Tensor]) -> _Place | None:
+    """Where the average of a row's variable lies; None where it has none."""
     restored = [average for average in averages if average.key and _is_alike(row, average)]
     usual = [average for average in restored if average.variable == f"{row.variable}/{NAME}"]
     if len(restored) > 1 and not usual:
         found = " and ".join(average.variable for average in restored)
         raise Problem("bad_setting", f"`weights: ema` does not say which average of {row.variable!r}: {found}")
     if restored:
-        return {field: getattr((usual or restored)[0], field) for field in _PLACE}
+        return _own_place((usual or restored)[0])
     names = [f"{row.key}/{NAME}", f"{row.variable}/{NAME}", *(average.variable for average in averages)]
     if row.key.endswith(f"/{NAME}") or row.key in names:
         # The average has no key of its own: this one is the average's, unless it was saved from the variable.
-        return None if averages and is_own else {field: getattr(row, field) for field in _PLACE}
+        return None if averages and is_own else _own_place(row)
     key = next((key for key in names if key in tensors), None)
     if key is None or list(tensors[key].shape) != row.shape or tensors[key].dtype != row.dtype_enum:
         return None
-    return {"key": key, "slice": "", "box": None, "bytes": tensors[key].nbytes}
+    return _Place(key, "", None, tensors[key].nbytes)
+
+
+def _own_place(row: Variable) -> _Place:
+    return _Place(row.key, row.slice, row.box, row.bytes)
 
 
 def _is_alike(row: Variable, average: Variable) -> bool:

@@ -11,12 +11,13 @@ from permafrost.graph import pruning
 from permafrost.graph.calls import CALLS, needed_functions, recursive_function
 from permafrost.graph.index import GraphIndex, data_inputs, missing_input, node_in_cycle, tensor_name
 from permafrost.graph.ops import node_checks, registry
-from permafrost.graph.protos import MetaGraphDef, NodeDef
+from permafrost.graph.protos import FunctionDef, MetaGraphDef, NodeDef
+from permafrost.input_kinds import Inputs
 from permafrost.outcome import Problem
 from permafrost.records import ImportRecord, OpDefinition, Settings, Variable
 from permafrost.signature import inputs, outputs
 
-Freezing = Callable[[list[str], dict[str, dict], dict[str, OpDefinition]], None]
+Freezing = Callable[[list[str], Inputs, dict[str, OpDefinition]], None]
 _LONGEST_NAME = 100  # characters of one that a message shows
 
 
@@ -88,7 +89,7 @@ class _Candidates:
         meta_graph: MetaGraphDef,
         index: GraphIndex,
         variables: list[Variable],
-        configured_inputs: dict,
+        configured_inputs: dict[str, Any],
         run_before: set[str],
     ):
         self._meta_graph, self._index = meta_graph, index
@@ -104,7 +105,7 @@ class _Candidates:
             return problem.message
         return ""
 
-    def describe(self, chosen: list[str]) -> tuple[dict[str, dict], dict[str, OpDefinition]]:
+    def describe(self, chosen: list[str]) -> tuple[Inputs, dict[str, OpDefinition]]:
         """Inputs and op definitions for the outputs `chosen`; raises Problem as choose does."""
         fed = inputs.describe(self._index, chosen, self._configured, self._shapes)
         cut, cuts = pruning.cut_inputs(self._meta_graph.graph_def, list(fed), chosen)
@@ -149,7 +150,7 @@ def _checked_definitions(cut_index: GraphIndex, chosen: list[str]) -> dict[str, 
     return definitions
 
 
-def _check_nodes(where: str, nodes: Any, functions: dict) -> None:
+def _check_nodes(where: str, nodes: Any, functions: dict[str, FunctionDef]) -> None:
     """Raises Problem (unknown_op, bad_meta_graph) for nodes that this TensorFlow could not import."""
     for node in nodes:
         definition = registry.registered(node.op)
@@ -160,7 +161,7 @@ def _check_nodes(where: str, nodes: Any, functions: dict) -> None:
             raise Problem("unknown_op", f"node {where + node.name!r} has op {node.op}, which this TensorFlow lacks")
 
 
-def _check_calls(node: NodeDef, functions: dict) -> None:
+def _check_calls(node: NodeDef, functions: dict[str, FunctionDef]) -> None:
     """Raises Problem (bad_meta_graph) where the graph lacks a function that a node calls, or it takes other inputs."""
     if node.op not in CALLS:
         return

@@ -3,17 +3,20 @@
 import hashlib
 import zipfile
 import zlib
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, assert_never
 
 import numpy as np
+from numpy.typing import NDArray
 
+from permafrost import input_kinds as kinds
 from permafrost.graph import dtypes
 from permafrost.outcome import Problem
 from permafrost.signature import string_feeds
 
 
-def numpy_dtype(name: str) -> np.dtype:
+def numpy_dtype(name: str) -> np.dtype[Any]:
     """The numpy dtype of a TensorFlow dtype name such as `float32`, `bfloat16`, `bool` or `string` (object).
 
     Raises Problem (bad_feed) for one that numpy cannot hold.
@@ -24,25 +27,26 @@ def numpy_dtype(name: str) -> np.dtype:
         raise Problem("bad_feed", f"an input of dtype {name} cannot be fed") from error
 
 
-def has_batch(specs: dict[str, dict]) -> bool:
+def has_batch(specs: Mapping[str, kinds.Input]) -> bool:
     """Whether one of the described inputs has an unknown dimension, which a trial's batch size fills."""
-    return any(None in (spec.get("shape") or ()) for spec in specs.values())
+    return any(None in (spec.shape or ()) for spec in specs.values())
 
 
-def make(specs: dict[str, dict], seed: int, batch: int, base_directory: str | Path) -> dict[str, np.ndarray]:
-    """The arrays to feed in one trial, by tensor name; inputs of kind `default` are left out.
+def make(
+    specs: Mapping[str, kinds.Input], seed: int, batch: int, base_directory: str | Path
+) -> dict[str, NDArray[Any]]:
+    """The arrays to feed in one trial, by tensor name; those of kind Default are left out.
 
     An array depends on its description, its name, `seed` and `batch` alone, so that a trial can be repeated by itself.
     Unknown dimensions (None) become `batch`. Strings are object arrays of bytes.
 
     Args:
-      specs: tensor name -> description, as signature.inputs.describe gives it.
       base_directory: where relative paths of files are looked up.
     Raises Problem (bad_feed) for a file, key, dtype, shape or value that does not fit.
     """
     made = {}
     for name, spec in specs.items():
-        if spec["kind"] != "default":
+        if not isinstance(spec, kinds.Default):
             try:
                 made[name] = _make(name, spec, seed, batch, Path(base_directory))
             except (ValueError, TypeError, OverflowError, MemoryError, RuntimeError, zlib.error) as error:
@@ -52,45 +56,65 @@ def make(specs: dict[str, dict], seed: int, batch: int, base_directory: str | Pa
     return made
 
 
-def _make(name: str, spec: dict, seed: int, batch: int, directory: Path) -> np.ndarray:
-    dtype = numpy_dtype(spec["dtype"])
-    shape = tuple(batch if size is None else size for size in spec.get("shape") or ())
-    kind = spec["kind"]
-    if kind == "file":
-        return _from_file(name, spec, dtype, directory)
-    if kind == "value":
-        return _from_value(name, spec, dtype, shape)
+def _make(name: str, spec: kinds.Fed, seed: int, batch: int, directory: Path) -> NDArray[Any]:
+    dtype, shape = numpy_dtype(spec.dtype), _filled(spec.shape or [], batch)
+    match spec:
+        case kinds.File():
+            return _from_file(name, spec, dtype, directory)
+        case kinds.Value():
+            return _from_value(name, spec, dtype, shape)
+        case kinds.Sizes():
+            return np.asarray(_filled(spec.size, batch)).astype(dtype)
+        case kinds.Strings():
+            return string_feeds.make(spec.content, _generator(name, seed), shape)
+        case kinds.Indices():
+            return _indices(_generator(name, seed), _filled(spec.size, batch), batch).astype(dtype)
+        case kinds.Integers():
+            return np.asarray(_integers(name, spec, _generator(name, seed), shape, batch)).astype(dtype)
+        case kinds.Uniform():
+            return np.asarray(_uniform(spec, _generator(name, seed), dtype, shape)).astype(dtype)
+        case _:
+            assert_never(spec)
+
+
+def _filled(shape: kinds.Shape, batch: int) -> tuple[int, ...]:
+    return tuple(batch if size is None else size for size in shape)
+
+
+def _generator(name: str, seed: int) -> np.random.Generator:
     digest = hashlib.sha256(f"{seed}/{name}".encode()).digest()
-    generator = np.random.default_rng(int.from_bytes(digest[:16], "little"))
-    if kind == "strings":
-        return string_feeds.make(spec.get("content") or {"form": "words"}, generator, shape)
-    if kind in ("indices", "sizes"):
-        sizes = [batch if size is None else size for size in spec["size"]]
-        return np.asarray(sizes if kind == "sizes" else _indices(generator, sizes, batch)).astype(dtype)
-    low, high = spec.get("low", 0), spec.get("high", 1)
-    if kind == "integers":
-        # An open end stands for lengths, which go as far as the unknown dimensions do.
-        high = batch + 1 if high is None else high
-        if high <= low:
-            raise Problem("bad_feed", f"input {name}: no integer is at least {low} and below {high}")
-        return np.asarray(generator.integers(low, high, size=shape)).astype(dtype)
-    if kind != "uniform":
-        raise Problem("bad_feed", f"input {name}: {kind!r} is not a kind of input")
+    return np.random.default_rng(int.from_bytes(digest[:16], "little"))
+
+
+def _integers(
+    name: str, spec: kinds.Integers, generator: np.random.Generator, shape: tuple[int, ...], batch: int
+) -> NDArray[Any] | int:
+    # An open end stands for lengths, which go as far as the unknown dimensions do.
+    high = batch + 1 if spec.high is None else spec.high
+    if high <= spec.low:
+        raise Problem("bad_feed", f"input {name}: no integer is at least {spec.low} and below {high}")
+    return generator.integers(spec.low, high, size=shape)
+
+
+def _uniform(
+    spec: kinds.Uniform, generator: np.random.Generator, dtype: np.dtype[Any], shape: tuple[int, ...]
+) -> NDArray[Any] | float | complex:
+    low, high = spec.low, spec.high
     values = low + (high - low) * generator.random(shape)
-    if dtype.kind == "c":
-        values = values + 1j * (low + (high - low) * generator.random(shape))
-    return np.asarray(values).astype(dtype)
+    if dtype.kind != "c":
+        return values
+    return values + 1j * (low + (high - low) * generator.random(shape))
 
 
-def _indices(generator: np.random.Generator, sizes: list[int], count: int) -> np.ndarray:
+def _indices(generator: np.random.Generator, sizes: tuple[int, ...], count: int) -> NDArray[Any]:
     """The indices of `count` entries of a sparse tensor ([count, rank]), in order; one in each row."""
     if count > sizes[0]:
         raise ValueError(f"{count} entries do not fit into {sizes[0]} rows")
     return np.stack([np.arange(count), *(generator.integers(0, size, size=count) for size in sizes[1:])], axis=1)
 
 
-def _from_value(name: str, spec: dict, dtype: np.dtype, shape: tuple[int, ...]) -> np.ndarray:
-    value = spec["value"]
+def _from_value(name: str, spec: kinds.Value, dtype: np.dtype[Any], shape: tuple[int, ...]) -> NDArray[Any]:
+    value = spec.value
     try:
         if dtype.kind == "O":
             array = np.array(value, dtype=object)
@@ -102,10 +126,10 @@ def _from_value(name: str, spec: dict, dtype: np.dtype, shape: tuple[int, ...]) 
             if dtype.kind in "iu" and not np.array_equal(array.astype(dtype), array):
                 raise ValueError(f"{value!r} does not fit")
             array = array.astype(dtype)
-        if spec.get("shape") is not None:
+        if spec.shape is not None:
             array = np.broadcast_to(array, shape).copy()
     except (ValueError, TypeError, OverflowError) as error:
-        raise Problem("bad_feed", f"input {name} ({spec['dtype']}, shape {list(shape)}): {error}") from error
+        raise Problem("bad_feed", f"input {name} ({spec.dtype}, shape {list(shape)}): {error}") from error
     return np.asarray(array)
 
 
@@ -113,14 +137,14 @@ def _as_bytes(value: Any) -> bytes:
     return value if isinstance(value, bytes) else str(value).encode()
 
 
-def _from_file(name: str, spec: dict, dtype: np.dtype, directory: Path) -> np.ndarray:
-    path = directory / spec["file"]
+def _from_file(name: str, spec: kinds.File, dtype: np.dtype[Any], directory: Path) -> NDArray[Any]:
+    path = directory / spec.file
     try:
         # Unpickling would run code of whoever made the file.
         with np.load(path, allow_pickle=False) as arrays:
             if not isinstance(arrays, np.lib.npyio.NpzFile):
                 raise ValueError("not an .npz file")
-            key = spec.get("key") or _only_key(name, arrays.files)
+            key = spec.key or _only_key(name, arrays.files)
             if key not in arrays.files:
                 raise ValueError(f"it has {', '.join(arrays.files) or 'no arrays'}, but not {key!r}")
             array = arrays[key]
@@ -132,8 +156,8 @@ def _from_file(name: str, spec: dict, dtype: np.dtype, directory: Path) -> np.nd
     elif dtype.name == "bfloat16" and array.dtype.itemsize == 2 and array.dtype.kind == "V":
         array = array.view(dtype)
     if array.dtype != dtype:
-        raise Problem("bad_feed", f"input {name} is {spec['dtype']}, but {path} has {array.dtype} under {key!r}")
-    wanted = spec.get("shape")
+        raise Problem("bad_feed", f"input {name} is {spec.dtype}, but {path} has {array.dtype} under {key!r}")
+    wanted = spec.shape
     if wanted is not None and (
         len(wanted) != array.ndim or any(w not in (None, a) for w, a in zip(wanted, array.shape, strict=True))
     ):

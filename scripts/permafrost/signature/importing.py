@@ -1,8 +1,10 @@
 """What a meta graph says about a checkpoint: who wrote it, its ops, its variables and their checkpoint keys."""
 
 from collections import Counter
+from collections.abc import Mapping
 from math import prod
 
+from permafrost.checkpoint.v2 import Tensor
 from permafrost.graph import pruning
 from permafrost.graph.dtypes import KNOWN, enum_name
 from permafrost.graph.index import GraphIndex
@@ -25,7 +27,12 @@ def describe_graph(meta_graph: MetaGraphDef, record: ImportRecord) -> None:
 
 
 def describe_variables(
-    path: str, meta_graph: MetaGraphDef, index: GraphIndex, tensors: dict, weights: str, is_named: bool = False
+    path: str,
+    meta_graph: MetaGraphDef,
+    index: GraphIndex,
+    tensors: Mapping[str, Tensor],
+    weights: str,
+    is_named: bool = False,
 ) -> list[Variable]:
     """The variable nodes of a meta graph.
 
@@ -65,7 +72,7 @@ def describe_variables(
     return rows
 
 
-def _refuse_foreign(path: str, sources: dict[str, Source], tensors: dict) -> None:
+def _refuse_foreign(path: str, sources: dict[str, Source], tensors: Mapping[str, Tensor]) -> None:
     wanted = {source.key for source in sources.values()}
     missing, unused = sorted(wanted - set(tensors)), sorted(set(tensors) - wanted)
     if missing or (tensors and not wanted):
@@ -80,7 +87,7 @@ def _some(names: list[str]) -> str:
     return ", ".join(names[:5]) + (", ..." if len(names) > 5 else "") if names else "none"
 
 
-def _variable(node: NodeDef, source: Source | None, tensors: dict) -> Variable:
+def _variable(node: NodeDef, source: Source | None, tensors: Mapping[str, Tensor]) -> Variable:
     dtype = node.attr["dtype"].type
     if dtype and dtype not in KNOWN:
         raise Problem("bad_meta_graph", f"variable {node.name!r} has the unknown dtype number {dtype}")

@@ -6,12 +6,15 @@ which bound its values (a table's rows) and fix its dimensions (a weight's).
 
 import re
 from collections import deque
-from collections.abc import Callable, Iterator
-from typing import Any
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any, Literal, NamedTuple
 
+from msgspec.structs import replace
+
+from permafrost import input_kinds as kinds
 from permafrost.graph.dtypes import dtype_name
 from permafrost.graph.feed_points import feed_points, needed, nodes_between
-from permafrost.graph.index import GraphIndex, tensor_name
+from permafrost.graph.index import GraphIndex, TensorName, Use, tensor_name
 from permafrost.graph.protos import NodeDef
 from permafrost.graph.pruning import PLACEHOLDERS, declared_dtype, declared_shape
 from permafrost.graph.static import constant, element_count, output_shape
@@ -38,30 +41,21 @@ _LENGTH = re.compile(
 )
 
 
-def describe(
-    index: GraphIndex, outputs: list[str], configured: dict, variable_shapes: dict[str, list[int]]
-) -> dict[str, dict]:
-    """What to feed so that `outputs` can be computed: tensor name `x:0` -> a JSON-able description.
+HandsOn = Callable[[NodeDef, int], Iterable[int]]
+_FROM_SETTINGS = "from the settings"
 
-    A description has `dtype`, `shape` (None for a dimension that each trial chooses), `open` (the positions in `shape`
-    that are no more than a guess, or `rank`), `kind` and `why`, and by kind: `uniform` and `integers` have `low` and
-    `high` (exclusive; None for integers up to the dimension that the trial chooses), `value` has `value` (with shape
-    None it is fed as it is), `file` has `file` and `key`, `indices` and `sizes` have `size`, a dense shape
-    (signature.sparse_inputs), `strings` has `content` (signature.string_inputs); `default` is not fed.
+
+def describe(
+    index: GraphIndex, outputs: list[str], configured: dict[str, Any], variable_shapes: dict[str, list[int]]
+) -> kinds.Inputs:
+    """What to feed so that `outputs` can be computed.
 
     Args:
       configured: node or tensor name -> a value, {shape, range} or {file, key}, from the model's settings.
       variable_shapes: variable node name -> shape.
     Raises Problem: unknown_input for a configured name that the graph lacks, bad_setting for a setting that is none.
     """
-    settings = {}
-    for name, setting in configured.items():
-        node, output = tensor_name(name)
-        if node not in index.nodes:
-            known = [point for point, _ in feed_points(index)] or index.nodes
-            hint = maybe_meant(node, known, cutoff=0.4)
-            raise Problem("unknown_input", f"the graph has no node {node!r}, which `inputs:` names", hint)
-        settings[node, output] = setting
+    settings = _by_tensor(index, configured)
     uses = _Uses(index, nodes_between(index, outputs, settings), variable_shapes)
     specs = {}
     for point in needed(index, outputs, settings):
@@ -72,46 +66,85 @@ def describe(
     return specs
 
 
-def _configured(point: tuple[str, int], setting: Any, guess: dict) -> dict:
-    base = {"dtype": guess["dtype"], "shape": guess["shape"], "why": "from the settings"}
+def _by_tensor(index: GraphIndex, configured: dict[str, Any]) -> dict[TensorName, Any]:
+    settings = {}
+    for name, setting in configured.items():
+        node, output = tensor_name(name)
+        if node not in index.nodes:
+            known = [point for point, _ in feed_points(index)] or index.nodes
+            hint = maybe_meant(node, known, cutoff=0.4)
+            raise Problem("unknown_input", f"the graph has no node {node!r}, which `inputs:` names", hint)
+        settings[node, output] = setting
+    return settings
+
+
+def _configured(point: TensorName, setting: Any, guess: kinds.Input) -> kinds.Input:
+    """What a setting says to feed in place of `guess`; raises Problem (bad_setting)."""
+    dtype, name = guess.dtype, f"inputs: {point[0]}"
     if not isinstance(setting, dict):
-        return base | {"shape": None, "kind": "value", "value": setting}
-    name = f"inputs: {point[0]}"
+        return kinds.Value(dtype, None, _FROM_SETTINGS, value=setting)
     unknown = set(setting) - {"shape", "range", "file", "key", "value"}
     if unknown or not setting:
         raise Problem(
             "bad_setting", f"{name}: {sorted(unknown) or 'an empty setting'} is not shape, range, value, file or key"
         )
     if "file" in setting:
-        return base | {"kind": "file", "file": str(setting["file"]), "key": setting.get("key")}
-    shape = setting.get("shape", guess["shape"])
-    if shape is not None and (
-        not isinstance(shape, list)
-        or any(s is not None and (not isinstance(s, int) or isinstance(s, bool)) for s in shape)
+        return kinds.File(dtype, guess.shape, _FROM_SETTINGS, file=str(setting["file"]), key=setting.get("key"))
+    shape = _configured_shape(name, setting.get("shape", guess.shape))
+    if "value" in setting:
+        own = None if setting.get("shape") is None else shape
+        return kinds.Value(dtype, own, _FROM_SETTINGS, value=setting["value"])
+    if "range" in setting:
+        return _in_range(name, setting["range"], dtype, shape)
+    return replace(guess, shape=shape, open=[], why=f"shape from the settings, {guess.why}")
+
+
+def _configured_shape(name: str, shape: Any) -> kinds.Shape | None:
+    """A shape with None for the batch; raises Problem (bad_setting) for what is none."""
+    if shape is None:
+        return None
+    if not isinstance(shape, list) or any(
+        size is not None and (not isinstance(size, int) or isinstance(size, bool)) for size in shape
     ):
         raise Problem("bad_setting", f"{name}: shape {shape!r} is not a list of numbers")
-    shape = None if shape is None else [None if size is None or size < 0 else size for size in shape]
-    if "value" in setting:
-        return base | {"kind": "value", "shape": setting.get("shape") and shape, "value": setting["value"]}
-    if "range" not in setting:
-        return guess | {"shape": shape, "open": [], "why": f"shape from the settings, {guess['why']}"}
-    bounds = setting["range"]
+    return [None if size is None or size < 0 else size for size in shape]
+
+
+def _in_range(name: str, bounds: Any, dtype: str, shape: kinds.Shape | None) -> kinds.Uniform | kinds.Integers:
+    """Numbers within `bounds`, [least, largest]; raises Problem (bad_setting) for what is no such list."""
     if not isinstance(bounds, list) or len(bounds) != 2 or not all(isinstance(b, int | float) for b in bounds):
         raise Problem("bad_setting", f"{name}: range {bounds!r} is not a list of two numbers")
-    integral = "int" in guess["dtype"] or guess["dtype"] == "bool"
-    low, high = (int(bounds[0]), int(bounds[1]) + 1) if integral else bounds
-    return base | {"shape": shape, "kind": "integers" if integral else "uniform", "low": low, "high": high}
+    low, high = bounds
+    if "int" in dtype or dtype == "bool":
+        return kinds.Integers(dtype, shape, _FROM_SETTINGS, low=int(low), high=int(high) + 1)
+    return kinds.Uniform(dtype, shape, _FROM_SETTINGS, low=low, high=high)
 
 
-def _bound_lengths(specs: dict[str, dict]) -> None:
+def _bound_lengths(specs: kinds.Inputs) -> None:
     """Lets lengths go no further than the second dimension of the inputs that they go with."""
-    times = [s["shape"][1] for s in specs.values() if s["shape"] and len(s["shape"]) > 1 and s["kind"] != "value"]
-    for spec in specs.values():
-        if spec.get("length") and spec["kind"] == "integers":
-            known = [time for time in times if time is not None]
-            spec["high"] = min(known) + 1 if known and None not in times else None
-    for spec in specs.values():
-        spec.pop("length", None)
+    times = [s.shape[1] for s in specs.values() if s.shape and len(s.shape) > 1 and not isinstance(s, kinds.Value)]
+    known = [time for time in times if time is not None]
+    if not known or None in times:
+        return
+    for name, spec in specs.items():
+        if isinstance(spec, kinds.Integers) and spec.high is None:
+            specs[name] = replace(spec, high=min(known) + 1)
+
+
+class _Point(NamedTuple):
+    """A tensor that is to be fed, as the graph declares it and its uses tell; because: what the shape is from."""
+
+    name: str
+    output: int
+    dtype: str
+    shape: kinds.Shape | None
+    because: str
+    open: list[int] | Literal["rank"]
+
+    @property
+    def leaf(self) -> str:
+        """The last part of the node's name."""
+        return self.name.rpartition("/")[2][-100:]
 
 
 class _Uses:
@@ -120,40 +153,47 @@ class _Uses:
     def __init__(self, index: GraphIndex, own: set[str], variable_shapes: dict[str, list[int]]):
         self.index, self.own, self.variable_shapes = index, own, variable_shapes
 
-    def guess(self, name: str, output: int) -> dict:
+    def guess(self, name: str, output: int) -> kinds.Input:
+        """What to feed to a tensor of which the settings say nothing."""
         node = self.index.nodes[name]
         dtype = dtype_name(declared_dtype(node, output))
-        shape, shape_why = self._shape(name, output)
-        spec = {"dtype": dtype, "shape": shape, "open": self._open(node, output)}
+        shape, because = self._shape(name, output)
+        point = _Point(name, output, dtype, shape, because, self._open(node, output))
         if node.op == "PlaceholderWithDefault":
-            return spec | {"kind": "default", "why": "has a default"}
-        leaf = name.rpartition("/")[2][-100:]
+            return kinds.Default(dtype, shape, "has a default", point.open)
         if dtype == "bool":
-            return spec | {"kind": "value", "value": False, "why": "a flag: false" + shape_why}
+            return kinds.Value(dtype, shape, "a flag: false" + because, point.open, value=False)
         if dtype == "string":
             content = string_inputs.content(self.index, self._along(name, output, self._hands_on_values))
-            return spec | {"kind": "strings", "content": content, "why": string_inputs.WHY[content["form"]] + shape_why}
-        if "int" in dtype:
-            return spec | self._integers(name, output, leaf, shape, shape_why)
-        if shape == [] or (shape is None):
-            spec["shape"] = []
-            if self._drops_out(name, output) or _KEEP.search(leaf):
-                rate = _RATE.search(leaf) and not _KEEP.search(leaf) and not self._divides(name, output)
-                return spec | {"kind": "value", "value": 0.0 if rate else 1.0, "why": "dropout: nothing is dropped"}
-            if _RATE.search(leaf):
-                return spec | {"kind": "value", "value": 0.0, "why": "a rate: 0"}
-        return spec | {"kind": "uniform", "low": 0.0, "high": 1.0, "why": "floats from 0 to 1" + shape_why}
+            return kinds.Strings(dtype, shape, content.why + because, point.open, content=content)
+        return self._integers(point) if "int" in dtype else self._floats(point)
 
-    def _open(self, node: NodeDef, output: int) -> list[int] | str:
+    def _floats(self, point: _Point) -> kinds.Uniform | kinds.Value:
+        switch = None if point.shape else self._switch(point)
+        if switch is not None:
+            value, why = switch
+            return kinds.Value(point.dtype, [], why, point.open, value=value)
+        why = "floats from 0 to 1" + point.because
+        return kinds.Uniform(point.dtype, point.shape or [], why, point.open, low=0.0, high=1.0)
+
+    def _switch(self, point: _Point) -> tuple[float, str] | None:
+        """The value, and why, of a scalar that says how much a training drops or learns; None for another."""
+        keeps, rates = _KEEP.search(point.leaf), _RATE.search(point.leaf)
+        if keeps or self._drops_out(point.name, point.output):
+            rate = rates and not keeps and not self._divides(point.name, point.output)
+            return 0.0 if rate else 1.0, "dropout: nothing is dropped"
+        return (0.0, "a rate: 0") if rates else None
+
+    def _open(self, node: NodeDef, output: int) -> list[int] | Literal["rank"]:
         """What the graph leaves open of a shape beside the batch: dimensions, or `rank` where it declares nothing."""
         declared = self._declared_here(node, output)
         return "rank" if declared is None else [at for at, size in enumerate(declared) if size < 0 and at > 0]
 
-    def _consumers(self, name: str, output: int) -> list:
+    def _consumers(self, name: str, output: int) -> list[Use]:
         """(consumer, position) for each use of a tensor on the way to the outputs."""
         return [use for use in self.index.uses.get((name, output), ()) if use[0].name in self.own]
 
-    def _along(self, name: str, output: int, hands_on: Callable) -> Iterator[tuple[Any, int]]:
+    def _along(self, name: str, output: int, hands_on: HandsOn) -> Iterator[Use]:
         """The (NodeDef, position) that take a tensor, and those that take what these hand on of it, breadth first.
 
         `hands_on(node, position)` gives the outputs by which a node hands on what it takes.
@@ -172,22 +212,21 @@ class _Uses:
         keeps = node.op in _VALUE_KEEPING and not (node.op == "Reshape" and position == 1)
         return self.index.used_outputs(node.name) if keeps else set()
 
-    def _integers(self, name: str, output: int, leaf: str, shape: list | None, shape_why: str) -> dict:
-        bounds, length = [], bool(_LENGTH.search(leaf))
-        for node, position in self._along(name, output, self._hands_on_values):
+    def _integers(self, point: _Point) -> kinds.Integers | kinds.Sizes:
+        bounds, length = [], bool(_LENGTH.search(point.leaf))
+        for node, position in self._along(point.name, point.output, self._hands_on_values):
             if (bound := self._bound(node, position)) is not None:
                 bounds.append(bound)
-            if node.op in _SHAPED and position == 0 and not shape:
-                return {"kind": "sizes", "shape": [1], "size": [None], "open": [], "why": f"the shape of {node.name}"}
-            length = length or (node.op == "ReverseSequence" and position == 1)
-            length = length or (node.op.startswith("CTC") and node.op != "CTCLoss" and position == 1)
+            if node.op in _SHAPED and position == 0 and not point.shape:
+                return kinds.Sizes(point.dtype, [1], f"the shape of {node.name}", [], size=[None])
+            length = length or _takes_lengths(node, position)
         if bounds:
-            return {"kind": "integers", "low": 0, "high": min(bounds), "why": f"indexes {min(bounds)} rows{shape_why}"}
+            return _integers(point, 0, min(bounds), f"indexes {min(bounds)} rows{point.because}")
         if length:
-            return {"kind": "integers", "low": 1, "high": None, "length": True, "why": f"lengths{shape_why}"}
-        if re.search(r"batch_?size", leaf, re.IGNORECASE):
-            return {"kind": "integers", "low": 1, "high": 2, "why": "a batch size: 1"}
-        return {"kind": "integers", "low": 0, "high": 2, "why": f"0 or 1{shape_why}"}
+            return _integers(point, 1, None, f"lengths{point.because}")
+        if re.search(r"batch_?size", point.leaf, re.IGNORECASE):
+            return _integers(point, 1, 2, "a batch size: 1")
+        return _integers(point, 0, 2, f"0 or 1{point.because}")
 
     def _bound(self, node: NodeDef, position: int) -> int | None:
         """The number of values that an op takes from 0 on at one of its inputs, None where it sets no bound."""
@@ -300,3 +339,11 @@ class _Uses:
 
     def _divides(self, name: str, output: int) -> bool:
         return any(node.op in ("RealDiv", "Div") and position == 1 for node, position in self._consumers(name, output))
+
+
+def _takes_lengths(node: NodeDef, position: int) -> bool:
+    return position == 1 and (node.op == "ReverseSequence" or (node.op.startswith("CTC") and node.op != "CTCLoss"))
+
+
+def _integers(point: _Point, low: int, high: int | None, why: str) -> kinds.Integers:
+    return kinds.Integers(point.dtype, point.shape, why, point.open, low=low, high=high)

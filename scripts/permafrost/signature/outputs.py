@@ -290,7 +290,7 @@ def _decide(index: GraphIndex, entries: list[_Candidate]) -> None:
             entry.chosen = False
             entry.reasons.append("the same weights are there without a label that is fed as an input")
 
-    def layer(entry: _Candidate) -> tuple:
+    def layer(entry: _Candidate) -> tuple[str, frozenset[str]]:
         return index.nodes[entry.name].op, frozenset(entry.weights)
 
     steady = {layer(entry) for entry in entries if entry.chosen and not entry.random}

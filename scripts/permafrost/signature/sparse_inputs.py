@@ -5,42 +5,59 @@ together is what an op that takes all three says in its definition, or what tf.s
 """
 
 from collections.abc import Callable, Iterator
+from typing import TypeVar
 
+from msgspec import UNSET
+from msgspec.structs import replace
+
+from permafrost import input_kinds as kinds
 from permafrost.graph.index import GraphIndex, tensor_name
 from permafrost.graph.ops.registry import registered
 from permafrost.graph.protos import NodeDef
+
+Part = TypeVar("Part", kinds.Indices, kinds.Sizes)
+WeightShape = Callable[[NodeDef], list[int] | None]
 
 _PARTS = ("indices", "values", "shape")
 # On the way from a part to the op: ops that hand on what they take first, such as those of a dropout on sparse values.
 _HANDING_ON = {"Identity", "Cast", "Gather", "GatherV2", "Reshape", "Mul", "RealDiv", "StopGradient", "Relu"}
 
 
-def fit(index: GraphIndex, own: set[str], specs: dict[str, dict], weight_shape: Callable) -> None:
+def fit(index: GraphIndex, own: set[str], specs: kinds.Inputs, weight_shape: WeightShape) -> None:
     """Changes, in place, the descriptions of inputs that are the parts of one sparse tensor.
 
-    The indices get the kind `indices` and the dense shape the kind `sizes`, both with `size`, the dense shape (None for
-    the batch); the values get the shape [n] of the batch, with one entry in each row.
+    The indices become Indices and the dense shape Sizes; the values get the shape [n] of the batch, with one entry in
+    each row.
     Args:
       own: the nodes between the inputs and the outputs.
-      specs: tensor name -> description; those whose values the settings give are left alone.
+      specs: those whose values the settings give are left alone.
       weight_shape: gives the shape of the weight that a NodeDef reads, or None.
     """
     found = [*_of_ops(index, own, specs, weight_shape), *((parts, None) for parts in _named(specs))]
     for parts, columns in sorted(found, key=lambda found: found[1] is None):
-        if any(specs[name]["kind"] in ("value", "file") or "size" in specs[name] for name in parts):
+        if any(isinstance(specs[name], kinds.Value | kinds.File | kinds.Indices | kinds.Sizes) for name in parts):
             continue
         indices, values, shape = (specs[name] for name in parts)
-        rank = indices["shape"][1] if indices["shape"] and len(indices["shape"]) == 2 else None
-        rank = rank or (shape["shape"][0] if shape["shape"] else None) or 2
-        size = [None] * (rank - 1) + [columns] if rank > 1 else [None]
+        rank = _rank(indices, shape)
+        size: kinds.Shape = [*[None] * (rank - 1), columns if rank > 1 else None]
         why = f"a sparse tensor with {parts[1]}"
-        indices.update({"kind": "indices", "shape": [None, rank], "size": size, "open": [], "why": why})
-        shape.update({"kind": "sizes", "shape": [rank], "size": size, "open": [], "why": why})
-        values.update({"shape": [None], "open": []})
+        specs[parts[0]] = _part(kinds.Indices, indices, [None, rank], why, size)
+        specs[parts[1]] = replace(values, shape=[None], open=[])
+        specs[parts[2]] = _part(kinds.Sizes, shape, [rank], why, size)
+
+
+def _rank(indices: kinds.Input, shape: kinds.Input) -> int:
+    rank = indices.shape[1] if indices.shape and len(indices.shape) == 2 else None
+    return rank or (shape.shape[0] if shape.shape else None) or 2
+
+
+def _part(kind: type[Part], spec: kinds.Input, shape: kinds.Shape, why: str, size: kinds.Shape) -> Part:
+    low, high = (spec.low, spec.high) if isinstance(spec, kinds.Integers | kinds.Uniform) else (UNSET, UNSET)
+    return kind(spec.dtype, shape, why, [], size=size, low=low, high=high)
 
 
 def _of_ops(
-    index: GraphIndex, own: set[str], specs: dict[str, dict], weight_shape: Callable
+    index: GraphIndex, own: set[str], specs: kinds.Inputs, weight_shape: WeightShape
 ) -> Iterator[tuple[tuple[str, str, str], int | None]]:
     """(indices, values, shape) and the number of columns, where a weight tells it, for each op that takes all three."""
     for name in sorted(own):
@@ -65,7 +82,7 @@ def _position(arguments: list[str], start: str, part: str) -> int | None:
     return next((arguments.index(name) for name in (start + part, *others) if name in arguments), None)
 
 
-def _origin(index: GraphIndex, node: NodeDef, position: int, specs: dict[str, dict]) -> str:
+def _origin(index: GraphIndex, node: NodeDef, position: int, specs: kinds.Inputs) -> str:
     """The input of the model that comes to an op at `position`; empty where another op has made it."""
     for _ in range(10):
         sources = index.inputs_of(node)
@@ -80,7 +97,7 @@ def _origin(index: GraphIndex, node: NodeDef, position: int, specs: dict[str, di
     return ""
 
 
-def _columns(index: GraphIndex, node: NodeDef, weight_shape: Callable) -> int | None:
+def _columns(index: GraphIndex, node: NodeDef, weight_shape: WeightShape) -> int | None:
     if node.op != "SparseTensorDenseMatMul" or node.attr["adjoint_a"].b:
         return None
     weight = weight_shape(index.nodes[index.inputs_of(node)[3][0]])
@@ -90,7 +107,7 @@ def _columns(index: GraphIndex, node: NodeDef, weight_shape: Callable) -> int | 
     return columns if columns > 0 else None
 
 
-def _named(specs: dict[str, dict]) -> Iterator[tuple[str, str, str]]:
+def _named(specs: kinds.Inputs) -> Iterator[tuple[str, str, str]]:
     """The parts that tf.sparse_placeholder names `x/indices`, `x/values` and `x/shape`."""
     for name in specs:
         scope, _, part = tensor_name(name)[0].rpartition("/")

@@ -2,59 +2,65 @@
 
 import struct
 import zlib
+from collections.abc import Sequence
+from typing import assert_never
 
 import numpy as np
+from numpy.typing import NDArray
 
-from permafrost.outcome import Problem
+from permafrost import input_kinds as kinds
 
 _WORDS = ("a", "b", "c", "the", "one", "two", "red", "blue")
 _IMAGE_SIZE = 32  # pixels in height and width
 
 
-def make(content: dict, generator: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray:
-    """An array of bytes objects (dtype object) of the given shape.
-
-    Args:
-      content: as signature.string_inputs.content gives it.
-    Raises Problem (bad_feed) for a form that there is not.
-    """
-    maker = _MAKERS.get(content["form"])
-    if maker is None:
-        raise Problem("bad_feed", f"{content['form']!r} is not a form of strings")
+def make(content: kinds.Content, generator: np.random.Generator, shape: tuple[int, ...]) -> NDArray[np.object_]:
+    """An array of bytes objects (dtype object) of the given shape."""
     array = np.empty(shape, dtype=object)
     for at in np.ndindex(shape):
-        array[at] = maker(content, generator)
+        array[at] = _text(content, generator)
     return array
 
 
-def _word(content: dict, generator: np.random.Generator) -> bytes:
-    return str(generator.choice(content.get("words") or _WORDS)).encode()
+def _text(content: kinds.Content, generator: np.random.Generator) -> bytes:
+    match content:
+        case kinds.Words():
+            return _word(generator, content.words or _WORDS)
+        case kinds.DecimalNumber():
+            return _number(generator)
+        case kinds.CsvLine():
+            return b",".join(_number(generator) for _ in range(content.fields))
+        case kinds.RawBytes():
+            # Small bytes, so that floats made of them are no NaN.
+            return generator.integers(0, 64, content.bytes, dtype=np.uint8).tobytes()
+        case kinds.WavSound():
+            return _wav(content.samples, generator)
+        case kinds.PngImage():
+            return _png(content.channels, generator)
+        case kinds.SerializedExample():
+            return _example(content.features, generator)
+        case _:
+            assert_never(content)
 
 
-def _number(content: dict, generator: np.random.Generator) -> bytes:
+def _word(generator: np.random.Generator, words: Sequence[str] = _WORDS) -> bytes:
+    return str(generator.choice(words)).encode()
+
+
+def _number(generator: np.random.Generator) -> bytes:
     return b"%d" % generator.integers(0, 10)
 
 
-def _csv(content: dict, generator: np.random.Generator) -> bytes:
-    return b",".join(_number(content, generator) for _ in range(content["fields"]))
-
-
-def _raw(content: dict, generator: np.random.Generator) -> bytes:
-    # Small bytes, so that floats made of them are no NaN.
-    return generator.integers(0, 64, content["bytes"], dtype=np.uint8).tobytes()
-
-
-def _wav(content: dict, generator: np.random.Generator) -> bytes:
+def _wav(samples: int, generator: np.random.Generator) -> bytes:
     """16-bit mono PCM at 16 kHz."""
-    data = generator.integers(-3000, 3000, content["samples"], dtype=np.int16).tobytes()
+    data = generator.integers(-3000, 3000, samples, dtype=np.int16).tobytes()
     form = struct.pack("<4sIHHIIHH", b"fmt ", 16, 1, 1, 16000, 32000, 2, 16)
     body = b"WAVE" + form + struct.pack("<4sI", b"data", len(data)) + data
     return struct.pack("<4sI", b"RIFF", len(body)) + body
 
 
-def _png(content: dict, generator: np.random.Generator) -> bytes:
+def _png(channels: int, generator: np.random.Generator) -> bytes:
     """See https://www.w3.org/TR/png: IHDR, one IDAT of rows without a filter, IEND."""
-    channels = content["channels"]
     rows = generator.integers(0, 256, (_IMAGE_SIZE, _IMAGE_SIZE * channels), dtype=np.uint8)
     colour = {1: 0, 2: 4, 3: 2, 4: 6}.get(channels, 2)
     header = struct.pack(">IIBBBBB", _IMAGE_SIZE, _IMAGE_SIZE, 8, colour, 0, 0, 0)
@@ -65,28 +71,16 @@ def _png(content: dict, generator: np.random.Generator) -> bytes:
     )
 
 
-def _example(content: dict, generator: np.random.Generator) -> bytes:
-    """A tf.train.Example with each feature that a parser asks for."""
+def _example(features: list[kinds.Feature], generator: np.random.Generator) -> bytes:
     from tensorflow.core.example import example_pb2  # Only who runs a graph feeds it, and has TensorFlow loaded.
 
     example = example_pb2.Example()
-    for key, dtype, count in content["features"]:
+    for key, dtype, count in features:
         feature = example.features.feature[key]
         if dtype == "float32":
             feature.float_list.value.extend(generator.random(count).tolist())
         elif dtype == "int64":
             feature.int64_list.value.extend(generator.integers(0, 2, count).tolist())
         else:
-            feature.bytes_list.value.extend(_word({}, generator) for _ in range(count))
-    return example.SerializeToString(deterministic=True)
-
-
-_MAKERS = {
-    "words": _word,
-    "number": _number,
-    "csv": _csv,
-    "raw": _raw,
-    "wav": _wav,
-    "image": _png,
-    "example": _example,
-}
+            feature.bytes_list.value.extend(_word(generator) for _ in range(count))
+    return bytes(example.SerializeToString(deterministic=True))

@@ -5,57 +5,47 @@ tensorflow/core/example/example.proto.
 """
 
 from collections.abc import Iterable
-from typing import Any
 
+from permafrost import input_kinds as kinds
 from permafrost.graph.dtypes import dtype_name, dtype_of
-from permafrost.graph.index import GraphIndex
+from permafrost.graph.index import GraphIndex, Use
 from permafrost.graph.protos import NodeDef
 from permafrost.graph.pruning import TABLE_INITIALIZERS
 from permafrost.graph.static import constant, element_count
 
-# What the forms are called in reports.
-WHY = {
-    "words": "words",
-    "example": "serialized tf.train.Examples",
-    "image": "PNG images",
-    "wav": "WAV sounds",
-    "raw": "raw bytes",
-    "csv": "lines of numbers",
-    "number": "numbers as text",
-}
 _MOST_KEYS = 32
 _MOST_NUMBERS = 1 << 20  # in one string
 _IMAGES = {"DecodeJpeg", "DecodePng", "DecodeImage", "DecodeBmp", "DecodeAndCropJpeg"}
 _PARSERS = {"ParseExample", "ParseExampleV2", "ParseSingleExample"}
 
 
-def content(index: GraphIndex, uses: Iterable[tuple]) -> dict:
-    """The content of the strings that are used as `uses` says, for signature.string_feeds; `form` says which.
+def content(index: GraphIndex, uses: Iterable[Use]) -> kinds.Content:
+    """The content of the strings that are used as `uses` says.
 
     Args:
-      uses: (NodeDef, position) for each op that takes the strings, the nearest first.
-    Returns {"form": "words"} where no op tells more.
+      uses: of the strings, the nearest first.
+    Returns words where no op tells more.
     """
     for node, position in uses:
         if node.op in _PARSERS and position == 0:
-            return {"form": "example", "features": _features(index, node)}
+            return kinds.SerializedExample(_features(index, node))
         if node.op in _IMAGES:
-            return {"form": "image", "channels": node.attr["channels"].i or 3}
+            return kinds.PngImage(node.attr["channels"].i or 3)
         if node.op == "DecodeWav":
             samples = node.attr["desired_samples"].i if "desired_samples" in node.attr else -1
-            return {"form": "wav", "samples": samples if samples > 0 else 16000}
+            return kinds.WavSound(samples if samples > 0 else 16000)
         if node.op == "DecodeRaw":
-            return {"form": "raw", "bytes": _elements(index, node) * _itemsize(node)}
+            return kinds.RawBytes(_elements(index, node) * _itemsize(node))
         if node.op == "DecodeCSV" and position == 0:
-            return {"form": "csv", "fields": len(node.attr["OUT_TYPE"].list.type)}
+            return kinds.CsvLine(len(node.attr["OUT_TYPE"].list.type))
         if node.op == "StringToNumber":
-            return {"form": "number"}
+            return kinds.DecimalNumber()
         if node.op.startswith("LookupTableFind") and position == 1 and (keys := _keys(index, node)):
-            return {"form": "words", "words": keys}
-    return {"form": "words"}
+            return kinds.Words(keys)
+    return kinds.Words()
 
 
-def _strings(node: NodeDef) -> list[str]:
+def _strings(node: NodeDef | None) -> list[str]:
     """The values of a Const of strings that are UTF-8."""
     if node is None or node.op != "Const":
         return []
@@ -68,7 +58,7 @@ def _strings(node: NodeDef) -> list[str]:
     return values
 
 
-def _keys(index: GraphIndex, find: Any) -> list[str]:
+def _keys(index: GraphIndex, find: NodeDef) -> list[str]:
     """Keys of the table that a LookupTableFind looks into, from the constants that fill it."""
     table = index.source_of(find, 0)
     for name in index.consumers.get(table.name, []) if table is not None else []:
@@ -77,8 +67,8 @@ def _keys(index: GraphIndex, find: Any) -> list[str]:
     return []
 
 
-def _features(index: GraphIndex, parser: NodeDef) -> list[list]:
-    """[key, dtype, number of values] of each feature that a parsing op asks for."""
+def _features(index: GraphIndex, parser: NodeDef) -> list[kinds.Feature]:
+    """The features that a parsing op asks for."""
     dense_types = [dtype_name(number) for number in parser.attr["Tdense"].list.type]
     sparse_types = [dtype_name(number) for number in parser.attr["sparse_types"].list.type]
     if parser.op == "ParseSingleExample":
@@ -93,8 +83,8 @@ def _features(index: GraphIndex, parser: NodeDef) -> list[list]:
     shapes = parser.attr["dense_shapes"].list.shape
     # Of a shape that is no tensor's, one number: TensorFlow refuses the op.
     sizes = [element_count(max(1, dimension.size) for dimension in shape.dim) or 1 for shape in shapes]
-    features = [list(feature) for feature in zip(dense, dense_types, sizes, strict=False)]
-    return features + [[key, dtype, 1] for key, dtype in zip(sparse, sparse_types, strict=False)]
+    features = [kinds.Feature(*found) for found in zip(dense, dense_types, sizes, strict=False)]
+    return features + [kinds.Feature(key, dtype, 1) for key, dtype in zip(sparse, sparse_types, strict=False)]
 
 
 def _listed(node: NodeDef, attribute: str) -> list[str]:

@@ -34,7 +34,7 @@ def networks(index: GraphIndex, variables: Iterable[str]) -> dict[str, str]:
 
 
 def seams(
-    index: GraphIndex, membership: dict[str, str], live: set[str], consumers: Callable[[str], Iterable]
+    index: GraphIndex, membership: dict[str, str], live: set[str], consumers: Callable[[str], Iterable[str]]
 ) -> dict[str, tuple[str, str]]:
     """Node -> (its network, the network that it goes into), for the live nodes on the border of two networks.
 
@@ -66,7 +66,7 @@ def seams(
 
 
 def _goes_on(
-    index: GraphIndex, membership: dict[str, str], own: str, name: str, consumers: Callable[[str], Iterable]
+    index: GraphIndex, membership: dict[str, str], own: str, name: str, consumers: Callable[[str], Iterable[str]]
 ) -> bool:
     """Whether the network `own` goes on after its node `name`: whether weights of its own are used there."""
     after, waiting = {name}, deque([name])

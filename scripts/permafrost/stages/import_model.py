@@ -9,7 +9,6 @@ import os
 import time
 
 import msgspec
-from msgspec import UNSET
 
 from permafrost import recording
 from permafrost.checkpoint import unchanged
@@ -22,7 +21,8 @@ from permafrost.graph.ops import registry
 from permafrost.graph.protos import MetaGraphDef
 from permafrost.judge import model_files
 from permafrost.outcome import OK, TRANSIENT, Problem
-from permafrost.records import ImportRecord, Settings, Source, failure
+from permafrost.records import ImportRecord, Settings, Source, failure, is_known
+from permafrost.report.columns import Row
 from permafrost.report.tables.outputs import OUTPUTS
 from permafrost.sandbox import limits
 from permafrost.signature import choosing, importing
@@ -52,7 +52,7 @@ def import_model(source: Source, settings: Settings, record: ImportRecord) -> No
     if not meta_graph.saver_def.restore_op_name:
         record.findings = [*record.findings, "the graph has no saver; its variables are restored by their names"]
     index = GraphIndex(meta_graph.graph_def)
-    _import_checkpoint(meta_graph, index, settings, source.graph is not UNSET, record)
+    _import_checkpoint(meta_graph, index, settings, is_known(source.graph), record)
     run_before = Initialization(meta_graph, index).ops()
     try_to_freeze = planning.trial(meta_graph, index, record.variables)
     choosing.choose(meta_graph, index, record.variables, settings, run_before, try_to_freeze, record)
@@ -112,9 +112,9 @@ def import_and_rehearse(source: Source, settings: Settings, record: ImportRecord
                 refuse_changed()
 
 
-def ranking(record: ImportRecord) -> list[dict]:
+def ranking(record: ImportRecord) -> list[Row]:
     """All that could be an output of a model, best first: the rows of OUTPUTS."""
-    if record.outputs is UNSET:
+    if not is_known(record.outputs):
         return []
     known = {entry.name for entry in record.outputs_ranking}
     named = [name for name in record.outputs if name not in known]

@@ -6,12 +6,14 @@ has a row for each output and trial.
 
 import os
 import time
+from typing import Any
 
 from permafrost import recording
 from permafrost.checkpoint import unchanged
 from permafrost.graph import graph_sources
 from permafrost.graph.index import GraphIndex
 from permafrost.judge import judging, verdict
+from permafrost.judge.comparison import Row
 from permafrost.outcome import UNVERIFIABLE, VERIFIED, Problem
 from permafrost.records import ImportRecord, JudgedFile, Settings, Source, failure
 from permafrost.report.tables.verification import VERIFICATION
@@ -20,7 +22,7 @@ from permafrost.signature import foreign
 from permafrost.stages.import_model import import_model, rehearse
 
 
-def judge(frozen_graph: str, source: Source, settings: Settings, record: JudgedFile) -> list[dict]:
+def judge(frozen_graph: str, source: Source, settings: Settings, record: JudgedFile) -> list[Row]:
     """Judges the file `frozen_graph`, and says in `record` what was found and how it ended.
 
     Args:
@@ -40,7 +42,7 @@ def judge(frozen_graph: str, source: Source, settings: Settings, record: JudgedF
         record.end(failure("judge", problem, verdict.status(problem.cause)))
         return []
 
-    def import_both() -> tuple:
+    def import_both() -> tuple[Any, ...]:
         meta_graph = graph_sources.read(graph_sources.graph_of(source))
         own = foreign.settings_for(frozen_graph, index, GraphIndex(meta_graph.graph_def), settings)
         import_model(source, own, imported)
@@ -62,7 +64,7 @@ def run(model: str, attempt: str, source: Source, settings: Settings, path: str,
       model, attempt: the model's id, and the token of this attempt, or "".
       source, settings: as judge has them; `settings.judge` is the frozen graph's path.
     """
-    rows: list[dict] = []
+    rows: list[Row] = []
     begun = recording.begun(JudgedFile, model)
     with recording.recording("judge", begun, path, attempt, UNVERIFIABLE) as record:
         named = filter(os.path.exists, [settings.judge])

@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 
 import msgspec
 from google.protobuf.message import DecodeError
-from msgspec import UNSET
+from msgspec.structs import replace
 
 from permafrost import recording, whole_files
 from permafrost.checkpoint.reader import open_checkpoint
@@ -23,12 +23,13 @@ from permafrost.graph import graph_sources
 from permafrost.graph.metagraph import producer_ops
 from permafrost.graph.ops import registry
 from permafrost.graph.protos import GraphDef, MetaGraphDef, OpList, graph_pb2
+from permafrost.input_kinds import Default, Value
 from permafrost.outcome import CAUSES, OK, TRANSIENT, Problem
-from permafrost.records import ImportRecord, Limits, Provenance, Record, failure, known, success
+from permafrost.records import ImportRecord, Limits, Provenance, Record, failure, is_known, known, success
 from permafrost.report import graph_findings, state_findings, weight_findings
-from permafrost.report.columns import Table
+from permafrost.report.columns import Row, Table
 from permafrost.report.picture import drawing
-from permafrost.report.tables.findings import FINDINGS, WARNING
+from permafrost.report.tables.findings import FINDINGS, WARNING, Finding
 from permafrost.report.tables.ops import OPS
 from permafrost.report.tables.variables import VARIABLES
 from permafrost.sandbox import limits
@@ -42,7 +43,7 @@ T = TypeVar("T")
 class Limited:
     """Runs the parts of the stage within a model's limits, all of them together, and none stops the others.
 
-    `findings` has a row of FINDINGS without the model for each part that reached one, or that failed;
+    `findings` has one, without the model, for each part that reached one, or that failed;
     `faults` has the problems that are the machine's, so that another run may do better.
     Args:
       settings: `timeout`, `memory_mb`, `file_mb` and `processes`.
@@ -50,7 +51,7 @@ class Limited:
 
     def __init__(self, settings: Limits):
         self._settings, self._began = settings, time.monotonic()
-        self.findings: list[dict] = []
+        self.findings: list[Finding] = []
         self.faults: list[Problem] = []
 
     def part(self, name: str, otherwise: T, work: Callable[..., T], *args: Any) -> T:
@@ -65,7 +66,7 @@ class Limited:
             self.fail(name, error)
         return otherwise
 
-    def table(self, name: str, table: Table, rows: list[dict], path: str | Path) -> None:
+    def table(self, name: str, table: Table, rows: list[Row], path: str | Path) -> None:
         """Writes a CSV file; its header alone where a row cannot be written. Raises OSError."""
         try:
             table.write(path, rows)
@@ -84,13 +85,13 @@ class Limited:
         print(f"{name} left out: {problem.message}", file=sys.stderr)
         self.faults += [problem] if problem.cause in TRANSIENT else []
         advice = f"{name} left out: {problem.message}; {problem.hint}"
-        self.findings.append(graph_findings.finding(WARNING, "limit_reached", "", advice))
+        self.findings.append(Finding(WARNING, "limit_reached", "", advice))
 
     def fail(self, name: str, error: Exception) -> None:
         """Says on stderr, with the traceback, and in `findings` that a part is missing for an error."""
         traceback.print_exception(error)
         advice = f"{name} left out: {type(error).__name__}; {CAUSES['internal']}, list_ops.log"
-        self.findings.append(graph_findings.finding(WARNING, "not_whole", "", advice))
+        self.findings.append(Finding(WARNING, "not_whole", "", advice))
 
 
 def meta_graph_of(imported: ImportRecord, faults: list[Problem]) -> MetaGraphDef | None:
@@ -105,7 +106,7 @@ def meta_graph_of(imported: ImportRecord, faults: list[Problem]) -> MetaGraphDef
 
 
 def _has_graph(imported: ImportRecord) -> bool:
-    return imported.graph is not UNSET and bool(imported.graph.path)
+    return is_known(imported.graph) and bool(imported.graph.path)
 
 
 def note(error: Problem | OSError, faults: list[Problem]) -> None:
@@ -133,7 +134,7 @@ def prepared(graph_def: GraphDef, producer: OpList | None = None) -> Any:
     return op_listing.Graph(graph_def, producer)
 
 
-def ops(meta_graph: MetaGraphDef, frozen: Any, limited: Limited | None = None) -> list[list[dict]]:
+def ops(meta_graph: MetaGraphDef, frozen: Any, limited: Limited | None = None) -> list[list[Row]]:
     """Rows of OPS before and after; none where there is no graph. The graphs are used up.
 
     Args:
@@ -164,13 +165,13 @@ def ops(meta_graph: MetaGraphDef, frozen: Any, limited: Limited | None = None) -
 
 def findings(
     imported: ImportRecord, provenance: Provenance, meta_graph: MetaGraphDef, frozen: Any, faults: list[Problem]
-) -> list[dict]:
-    """Rows of FINDINGS without the model, the worst first; adds to `faults` what is the machine's.
+) -> list[Finding]:
+    """The findings of a model, the worst first; adds to `faults` what is the machine's.
 
     Args:
       meta_graph, frozen: the MetaGraphDef and the frozen GraphDef, or None.
     """
-    found: list[dict] = []
+    found: list[Finding] = []
     try:
         found += graph_findings.of_record(imported)
         found += graph_findings.of_repairs(provenance)
@@ -179,7 +180,7 @@ def findings(
             found += state_findings.of_restore(meta_graph)
         if frozen is not None:
             named = provenance.inputs
-            switches = {named[n] for n, spec in imported.inputs.items() if spec["kind"] in ("value", "default")}
+            switches = {named[n] for n, spec in imported.inputs.items() if isinstance(spec, Value | Default)}
             found += graph_findings.of_frozen(frozen, switches)
             found += state_findings.of_frozen(frozen)
         if known(imported.variables, ()):
@@ -193,7 +194,7 @@ def findings(
     return graph_findings.worst_first(found)
 
 
-def variables(imported: ImportRecord, provenance: Provenance) -> list[dict]:
+def variables(imported: ImportRecord, provenance: Provenance) -> list[Row]:
     """Rows of VARIABLES; `frozen` is `yes` for a variable whose value is in the frozen graph."""
     frozen = {tensor.node for tensor in known(provenance.tensors, ()) if provenance.status == OK}
     return [
@@ -213,9 +214,9 @@ def picture(provenance: Provenance, frozen: Any) -> str:
         return drawing.sentence("the graph cannot be drawn; list_ops.log says why")
 
 
-def write_findings(model: str, found: list[dict], path: str | Path) -> None:
+def write_findings(model: str, found: list[Finding], path: str | Path) -> None:
     """Writes the findings of a model, whole or not at all. Raises OSError."""
-    FINDINGS.write(path, [row | {"model": model} for row in found])
+    FINDINGS.write(path, [replace(finding, model=model) for finding in found])
 
 
 @dataclass(frozen=True)
@@ -247,7 +248,7 @@ def run(
     if _has_graph(imported):
         registry.load()
     limited = Limited(settings)
-    nothing: list[dict] = []
+    nothing: list[Any] = []
     held = limited.part("the variables were", nothing, variables, imported, frozen_record)
     limited.table("the variables were", VARIABLES, held, lists.variables)
     meta_graph = limited.part("the meta graph was", None, meta_graph_of, imported, limited.faults)

@@ -11,6 +11,7 @@ from pathlib import Path
 from permafrost import layout, recording, whole_files
 from permafrost.checkpoint import unchanged
 from permafrost.graph import graph_sources
+from permafrost.judge.comparison import Row
 from permafrost.outcome import OK, UNVERIFIABLE, VERIFIED, Problem
 from permafrost.records import ImportRecord, Provenance, Settings, Verdict
 from permafrost.report.tables.verification import VERIFICATION
@@ -21,7 +22,7 @@ _FREEZE_AGAIN = "run again: the next run freezes the model anew"
 
 def verify(
     imported: ImportRecord, provenance: Provenance, frozen_graph: Path, settings: Settings, record: Verdict
-) -> list[dict]:
+) -> list[Row]:
     """Judges a frozen model, and says in `record` what was measured and how it ended.
 
     Returns the rows of verification.csv. Raises Problem (changed) where the frozen graph is not the one that its
@@ -66,7 +67,7 @@ def run(
     """
     imported = recording.load_or_fail(import_record, ImportRecord, "verify")
     frozen = recording.load_or_fail(provenance, Provenance, "verify")
-    rows: list[dict] = []
+    rows: list[Row] = []
     begun = recording.begun(Verdict, model)
     with recording.recording("verify", begun, path, attempt, UNVERIFIABLE) as record:
         rows += verify(imported, frozen, provenance.with_name(layout.FROZEN_GRAPH), settings, record)

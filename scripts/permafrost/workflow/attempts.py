@@ -10,12 +10,11 @@ import hashlib
 import os
 from collections.abc import Sequence
 from pathlib import Path
-
-from msgspec import UNSET
+from typing import Any
 
 from permafrost import layout, recording
 from permafrost.checkpoint.unchanged import stamp_of
-from permafrost.records import ImportRecord, JudgedFile, Provenance, Record, Verdict, known
+from permafrost.records import ImportRecord, JudgedFile, Provenance, Record, Verdict, is_known, known
 
 _KINDS: dict[str, type[Record]] = {
     "import_meta": ImportRecord,
@@ -36,7 +35,7 @@ class Attempts:
     def __init__(self, frozen: str, reports: str):
         self._frozen, self._reports = Path(frozen), Path(reports)
         self._found: dict[tuple[str, str], str] = {}
-        self._mended_of: dict[str, list] = {}
+        self._mended_of: dict[str, list[Any]] = {}
 
     def of(self, stage: str, model: str) -> str:
         """The token of a stage's job: empty where there is no record, or one that was made at the first attempt.
@@ -67,14 +66,14 @@ class Attempts:
             others += self._mended(model)
         return _digest(path, others) if others else known(record.attempt, "")
 
-    def _mended(self, model: str) -> list:
+    def _mended(self, model: str) -> list[Any]:
         # import_meta and freeze both ask, and a provenance is large.
         if model not in self._mended_of:
             self._mended_of[model] = _mended(Path(layout.of_frozen(self._frozen, model, layout.PROVENANCE)))
         return self._mended_of[model]
 
 
-def _digest(path: Path, others: Sequence = ()) -> str:
+def _digest(path: Path, others: Sequence[Any] = ()) -> str:
     """A digest, in hexadecimal, of a record's content and of what else there is beside it now."""
     try:
         content = path.read_bytes()
@@ -83,12 +82,12 @@ def _digest(path: Path, others: Sequence = ()) -> str:
     return hashlib.sha256(content + repr(others).encode(errors="surrogateescape")).hexdigest()[:16]
 
 
-def _other_graph(frozen_graph: Path, provenance: Provenance) -> list:
+def _other_graph(frozen_graph: Path, provenance: Provenance) -> list[Any]:
     """What is there instead of the frozen graph that its provenance describes; nothing where it is that one.
 
     It is known by its size and the time of its last change: to read the graphs of a zoo takes longer than all else.
     """
-    if provenance.frozen_bytes is UNSET:
+    if not is_known(provenance.frozen_bytes):
         return []
     try:
         found = os.stat(frozen_graph)
@@ -99,7 +98,7 @@ def _other_graph(frozen_graph: Path, provenance: Provenance) -> list:
     return [] if is_it else [found.st_size, found.st_mtime_ns]
 
 
-def _mended(provenance: Path) -> list:
+def _mended(provenance: Path) -> list[Any]:
     """The stamps of files in which the freezer found what their checksums do not match, once these are other ones.
 
     Their content is in no fingerprint of the model, as that of an index or a meta graph is.

@@ -225,7 +225,7 @@ def run_stage(connection: socket.socket, streams: bytes, descriptors: list[int])
 
     def receive() -> bytes:
         try:
-            waited_for: list = [connection, numbers]
+            waited_for: list[socket.socket | int] = [connection, numbers]
             while connection not in select.select(waited_for, [], [])[0]:
                 connection.send(os.read(numbers, 16))
             return connection.recv(64)

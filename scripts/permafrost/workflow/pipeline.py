@@ -54,7 +54,7 @@ class Pipeline:
     Raises Problem (bad_setting, unreadable, io_error) for what the user has to mend before anything can run.
     """
 
-    def __init__(self, config: dict, scans: bool, taken: list[str]):
+    def __init__(self, config: settings.Config, scans: bool, taken: list[str]):
         self.config = settings.validate(dict(config))
         self.frozen, self.reports = (os.path.normpath(self.config[key]) for key in ("frozen", "reports"))
         _refuse_shared(self.frozen, self.reports, taken)
@@ -64,7 +64,7 @@ class Pipeline:
         self._held = contextlib.ExitStack()  # what stays open as long as the pipeline is there
         self._settings = settings.ModelSettings(self.config)
         self._attempts = Attempts(self.frozen, self.reports)
-        self._passed: dict[tuple, str] = {}
+        self._passed: dict[tuple[Any, ...], str] = {}
         self.zoos = settings.zoos(self.config)
         state = self._scan() if scans else state_file.read(self.state_file)
         self.models = {model.id: model for model in state.models}
@@ -195,7 +195,8 @@ class Pipeline:
         return "models" if self.mem_mb(wildcards) <= resources.DEFAULT_MB else "large"
 
     def _own_limit(self, model: Model, key: str) -> int | None:
-        return self._settings.said(self._patterns_of(model), key)
+        said: int | None = self._settings.said(self._patterns_of(model), key)
+        return said
 
     def attempt(self, stage: str) -> Any:
         """A function of the wildcards that gives the token of a model's job (workflow.attempts)."""
@@ -268,5 +269,5 @@ def _unwritable(path: str, why: str) -> Problem:
     )
 
 
-def _files(inputs: dict) -> list[dict]:
+def _files(inputs: dict[str, Any]) -> list[dict[str, Any]]:
     return [spec for _, spec in sorted(inputs.items()) if isinstance(spec, dict) and "file" in spec]

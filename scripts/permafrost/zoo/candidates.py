@@ -326,10 +326,10 @@ class _Directory:
         return Problem("no_meta_graph", f"{missing} is missing, and so is that of any other step")
 
 
-def _height(name: str) -> tuple:
+def _height(name: str) -> tuple[bool, int, str]:
     step = split_step(name)[1]
     return step is not None, step or 0, name
 
 
-def _digest(content: list) -> str:
+def _digest(content: list[Any]) -> str:
     return hashlib.sha256(json.dumps(content).encode("ascii")).hexdigest()[:32]

@@ -9,12 +9,12 @@ from collections.abc import Callable
 from permafrost.outcome import Problem
 from permafrost.records import Model
 from permafrost.zoo.candidates import Candidate, candidates_in
-from permafrost.zoo.files import Facts
+from permafrost.zoo.files import Cache, Facts
 from permafrost.zoo.listing import walk
 from permafrost.zoo.names import printable, step_id
 
 
-def scan(zoos: list[str], skip: list[str], cache: dict, follow_links: bool = False) -> list[Candidate]:
+def scan(zoos: list[str], skip: list[str], cache: Cache, follow_links: bool = False) -> list[Candidate]:
     """Every candidate below the directories `zoos`, at any depth, in a fixed order.
 
     Each real directory is read once, and through a symbolic link only where nothing else leads to it. Directories

@@ -46,15 +46,18 @@ _NO_TABLE = {
 }
 
 
+Cache = dict[str, list[Any]]  # path -> [stamp, {fact: value}], all of it JSON
+
+
 class Facts:
     """What was learnt by opening files, kept for as long as their stamps are the same.
 
-    {path: [stamp, {fact: value}]}, all of it JSON; `known` is what to_keep gave.
+    `known` is what to_keep gave.
     """
 
-    def __init__(self, known: dict):
+    def __init__(self, known: Cache):
         self._known = dict(known)
-        self._current: dict[str, Any] = {}
+        self._current: Cache = {}
         self._started_ns = time.time_ns()
 
     def of(self, path: str, information: os.stat_result, fact: str, find_out: Callable[[], object]) -> Any:
@@ -68,7 +71,7 @@ class Facts:
         """Keeps the value of `fact`, in the place of what was known."""
         self._entry(path, information)[1][fact] = value
 
-    def _entry(self, path: str, information: os.stat_result) -> list:
+    def _entry(self, path: str, information: os.stat_result) -> list[Any]:
         if path not in self._current:
             seen, facts = self._known.get(path, (None, {}))
             now = stamp(information)
@@ -79,13 +82,13 @@ class Facts:
         """Whether a file that was known before is not the same now."""
         return path in self._known and self._known[path][0] != stamp(information)
 
-    def to_keep(self) -> dict:
+    def to_keep(self) -> Cache:
         """What to give to the next Facts: all that was asked for; of files that were written just now, what is dear.
 
         A file that changes twice within a tick of the clock keeps its times, so that a fresh one is read again; but not
         a large one.
         """
-        kept = {}
+        kept: Cache = {}
         for path, (seen, facts) in self._current.items():
             is_settled = seen[2] < self._started_ns - _SETTLED_NS
             kept[path] = [seen, facts if is_settled else {fact: facts[fact] for fact in facts if fact == _DAMAGE}]
@@ -128,7 +131,7 @@ class Files:
         if not self.size(name):
             return "empty"
         try:
-            return self._fact(name, "kind", lambda: _kind(self.path(name), self.size(name)))
+            return str(self._fact(name, "kind", lambda: _kind(self.path(name), self.size(name))))
         except FileNotFoundError:
             return "deleted"
         except OSError:
@@ -173,7 +176,7 @@ class Files:
         if information is None or name in self._listing.outside:
             return ""
         try:
-            return self._fact(name, "sha256", lambda: _sha256(self.path(name), information))
+            return str(self._fact(name, "sha256", lambda: _sha256(self.path(name), information)))
         except OSError:
             return ""
 
@@ -193,7 +196,7 @@ class Files:
         Raises Problem as checkpoint.reader.read_index_header does.
         """
 
-        def read() -> list | dict:
+        def read() -> list[Any] | dict[str, Any]:
             from permafrost.checkpoint.reader import read_index_header  # only now: it is slow to import
 
             try:
@@ -252,7 +255,7 @@ def _kind(path: str, size: int) -> str:
     return next((kind for start, kind in starts.items() if head.startswith(start)), "other")
 
 
-def _damage(prefix: str) -> dict | None:
+def _damage(prefix: str) -> dict[str, Any] | None:
     """The fields of the Problem with the content of a checkpoint, or None. Raises Problem where it cannot be read."""
     from permafrost.checkpoint.reader import open_checkpoint  # only now: it is slow to import
 
@@ -277,6 +280,6 @@ def _sha256(path: str, information: os.stat_result) -> str:
         return digest.hexdigest()
 
 
-def _named_prefixes(path: str) -> list:
+def _named_prefixes(path: str) -> list[Any]:
     with Path(path).open("rb") as file:
         return list(named_prefixes(file.read(_LONGEST_CHECKPOINT_FILE)))

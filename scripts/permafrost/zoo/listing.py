@@ -63,7 +63,7 @@ def walk(zoos: list[str], skip: list[str], follow_links: bool = False) -> Iterat
 
 
 def _walk_real(
-    pending: deque[Listing], seen: set, links: deque[Listing], within: list[str] | None
+    pending: deque[Listing], seen: set[tuple[int, int]], links: deque[Listing], within: list[str] | None
 ) -> Iterator[Listing]:
     while pending:
         listing = pending.popleft()
@@ -101,7 +101,7 @@ def _fill(listing: Listing, within: list[str] | None) -> None:
             listing.variables.error = error.strerror or str(error)
 
 
-def _take(listing: Listing, entry: os.DirEntry, within: list[str] | None) -> None:
+def _take(listing: Listing, entry: os.DirEntry[str], within: list[str] | None) -> None:
     """Adds an entry of the directory to its listing. Raises OSError for a link that leads nowhere."""
     is_directory = entry.is_dir()
     information = None if is_directory else entry.stat()

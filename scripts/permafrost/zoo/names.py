@@ -94,7 +94,7 @@ def _base_names(quoted: bytes) -> list[str]:
 
 
 def _unescaped(quoted: bytes) -> bytes:
-    def character(match: re.Match) -> bytes:
+    def character(match: re.Match[bytes]) -> bytes:
         octal, hexadecimal, letter = match.groups()
         if letter:
             return bytes([_ESCAPED.get(letter[0], letter[0])])

@@ -78,7 +78,7 @@ def _applied(model: Model, chosen: Settings) -> Model:
     return changed
 
 
-def stamp(path: str) -> list:
+def stamp(path: str) -> list[str | int]:
     """The path of a file with its stamp, which tells whether it changed; without it where it is not there."""
     try:
         return _stamp(path)
@@ -86,5 +86,5 @@ def stamp(path: str) -> list:
         return [path]
 
 
-def _stamp(path: str) -> list:
+def _stamp(path: str) -> list[str | int]:
     return [path, *unchanged.stamp(os.stat(path))]

@@ -20,6 +20,7 @@ from permafrost.records import Model
 from permafrost.whole_files import written_whole
 from permafrost.zoo import discovery
 from permafrost.zoo.candidates import Candidate
+from permafrost.zoo.files import Cache
 
 _VERSION = 1
 
@@ -30,7 +31,7 @@ class State(Struct, kw_only=True):
     version: int = _VERSION
     candidates: list[Candidate]
     models: list[Model]
-    cache: dict[str, Any]
+    cache: Cache
 
 
 def scan(
@@ -96,10 +97,10 @@ def digests(state: State) -> tuple[str, str]:
     return found, _digest({"found": found, "stamps": {path: stamp for path, (stamp, _) in state.cache.items()}})
 
 
-def _digest(content: dict) -> str:
+def _digest(content: dict[str, Any]) -> str:
     return hashlib.sha256(_text(content).encode("ascii")).hexdigest()[:32]
 
 
-def _text(content: dict) -> str:
+def _text(content: dict[str, Any]) -> str:
     # ASCII, since names that are not UTF-8 hold surrogates, which UTF-8 cannot encode.
     return json.dumps(content, ensure_ascii=True, separators=(",", ":"), sort_keys=True) + "\n"

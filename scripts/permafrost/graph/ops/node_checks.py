@@ -50,11 +50,11 @@ def output_dtype(node: NodeDef, definition: OpDef, output: int) -> int:
     for argument in definition.output_arg:
         width = _width(node, argument, definition)
         if output < width and argument.type_list_attr:
-            return _attribute(node, argument.type_list_attr, definition).list.type[output]
+            return int(_attribute(node, argument.type_list_attr, definition).list.type[output])
         if output < width:
-            return argument.type or _attribute(node, argument.type_attr, definition).type
+            return int(argument.type or _attribute(node, argument.type_attr, definition).type)
         output -= width
-    return types_pb2.DT_INVALID
+    return int(types_pb2.DT_INVALID)
 
 
 def _attribute(node: NodeDef, name: str, definition: OpDef) -> AttrValue:
@@ -66,7 +66,7 @@ def _attribute(node: NodeDef, name: str, definition: OpDef) -> AttrValue:
 def _width(node: NodeDef, argument: Any, definition: OpDef) -> int:
     """The number of tensors that an argument of an op stands for."""
     if argument.number_attr:
-        return max(0, _attribute(node, argument.number_attr, definition).i)
+        return max(0, int(_attribute(node, argument.number_attr, definition).i))
     if argument.type_list_attr:
         return len(_attribute(node, argument.type_list_attr, definition).list.type)
     return 1

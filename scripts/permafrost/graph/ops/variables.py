@@ -9,7 +9,10 @@ REF_WRITES = {"Assign": "Identity", "AssignAdd": "Add", "AssignSub": "Sub"}
 RESOURCE_WRITES = {"AssignVariableOp": "Identity", "AssignAddVariableOp": "Add", "AssignSubVariableOp": "Sub"}
 
 
-def resource_name(variable: NodeDef) -> tuple[bool, str, str]:
+Resource = tuple[bool, str, str]  # whether it goes by a handle, its container, its name
+
+
+def resource_name(variable: NodeDef) -> Resource:
     """What tells the memory of a variable's NodeDef: two nodes for which it is the same are one variable.
 
     Source: VariableV2's kernel takes its node's name where it has no shared_name, VarHandleOp's the shared_name alone

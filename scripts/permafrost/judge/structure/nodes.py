@@ -14,7 +14,7 @@ from permafrost.flow.branches import Branches
 from permafrost.graph import pruning
 from permafrost.graph.ops import effects, registry
 from permafrost.graph.ops.variables import VARIABLE_OPS, resource_name
-from permafrost.graph.protos import FunctionDefLibrary, MetaGraphDef, NodeDef, types_pb2
+from permafrost.graph.protos import FunctionDef, FunctionDefLibrary, MetaGraphDef, NodeDef, types_pb2
 from permafrost.judge.structure import permitted
 from permafrost.judge.structure.written_reads import HANDLE_WRITES, REFERENCE_WRITES, WrittenReads
 from permafrost.outcome import Problem
@@ -165,7 +165,7 @@ class _Comparison:
     def _same_input(self, node: NodeDef, wanted: str, found: str) -> bool:
         return self._reads.expected.get((node.name, wanted), self._renamed(wanted)) == found
 
-    def check_results(self, before: dict, after: dict) -> None:
+    def check_results(self, before: dict[str, str], after: dict[str, str]) -> None:
         """Compares what a function returns: result -> the node's output that it is."""
         if set(before) != set(after) or not all(self._renamed(before[name]) == after[name] for name in before):
             function = self._after.function.signature.name if self._after.function is not None else ""
@@ -279,11 +279,17 @@ def _executed(before: Body, after: Body, outputs: list[str]) -> Body:
 class _Functions:
     """The library's functions before and after, compared when a call says that one stands for the other."""
 
-    def __init__(self, originals: dict, copies: dict, library: FunctionDefLibrary, filled: set[str]):
+    def __init__(
+        self,
+        originals: dict[str, FunctionDef],
+        copies: dict[str, FunctionDef],
+        library: FunctionDefLibrary,
+        filled: set[str],
+    ):
         self.filled = filled
         self.originals, self._copies = originals, copies
         self.acts = effects.acting(library, _is_stateful)
-        self._checked: set[tuple] = set()
+        self._checked: set[tuple[Any, ...]] = set()
 
     def check(self, name: str, copy_name: str, converted: dict[int, int], is_loop: bool) -> None:
         """Raises Problem (structure_differs) where `copy_name` is not function `name` with values for variables.

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from permafrost.flow.body import Body
-from permafrost.flow.branches import Branches
+from permafrost.flow.branches import Branches, Conditions
 from permafrost.graph.protos import NodeDef, node_def_pb2, types_pb2
 
 REFERENCE_TWINS = ("Identity", "Switch", "Merge", "Enter", "Exit", "NextIteration")
@@ -43,9 +43,9 @@ class Place:
         """Whether what waits for the inputs `part` alone runs just where what waits for all of `whole` does."""
         return self.branches.of(*whole) == self.branches.of(*part)
 
-    def loops_of(self, text: str) -> frozenset:
+    def loops_of(self, text: str) -> Conditions:
         """The while loops in which an input arrives."""
-        return frozenset(each for each in self.branches.of(text) if each[0] == "loop")
+        return frozenset(each for each in self.branches.of(text) if each.kind == "loop")
 
     def needs_controls(self, reader: NodeDef) -> bool:
         """Whether a reader has to keep its control inputs: for what is done before it, or for where its value runs."""
@@ -59,7 +59,7 @@ class Place:
             for consumer in self.body.dependents.get(reader.name, ())
         )
 
-    def _brought_by_others(self, consumer: NodeDef, reader: str) -> frozenset:
+    def _brought_by_others(self, consumer: NodeDef, reader: str) -> Conditions:
         if consumer.op in ("Merge", "RefMerge"):
             return frozenset()
         texts: list[str] = []

@@ -11,7 +11,7 @@ from tensorflow.python.framework import op_def_registry
 
 from permafrost.flow.body import PASSING, Body
 from permafrost.graph.calls import needed_functions
-from permafrost.graph.ops.variables import VARIABLE_OPS, resource_name
+from permafrost.graph.ops.variables import VARIABLE_OPS, Resource, resource_name
 from permafrost.graph.protos import FunctionDefLibrary, MetaGraphDef, NodeDef, OpDef, types_pb2
 from permafrost.graph.pruning import TABLE_INITIALIZERS, TABLES
 from permafrost.outcome import Problem
@@ -49,14 +49,14 @@ def refuse(meta_graph: MetaGraphDef, cut: Any, frozen: Any, outputs: list[str], 
     _refuse_written(part, library, outputs, initializers)
 
 
-def _refuse_changes(changing: Iterator[tuple[Body, Any]], graph: Body, seeing: list, when: str) -> None:
+def _refuse_changes(changing: Iterator[tuple[Body, NodeDef]], graph: Body, seeing: list[NodeDef], when: str) -> None:
     for body, node in changing:
         seen = _seen(node, body, seeing) if body is graph else "the state of a function"
         if seen:
             raise _differs(node, f"changes {seen!r} {when}")
 
 
-def _inside(nodes: list, library: FunctionDefLibrary) -> list:
+def _inside(nodes: list[NodeDef], library: FunctionDefLibrary) -> list[NodeDef]:
     return [node for function in needed_functions(nodes, library) for node in function.node_def]
 
 
@@ -64,7 +64,7 @@ def _differs(node: NodeDef, how: str) -> Problem:
     return Problem("structure_differs", f"node {node.name!r} ({node.op}) {how}, which the frozen graph does not have")
 
 
-def _run(body: Body, starts: Iterable[str]) -> list:
+def _run(body: Body, starts: Iterable[str]) -> list[NodeDef]:
     found, waiting = {}, [body.source(text) for text in starts]
     while waiting:
         name = waiting.pop()
@@ -82,7 +82,9 @@ def _is_restored(node: NodeDef, body: Body) -> bool:
     return variable is not None and variable.op in VARIABLE_OPS
 
 
-def _changing(running: list, body: Body, library: FunctionDefLibrary, plain: set[str]) -> Iterator[tuple[Body, Any]]:
+def _changing(
+    running: list[NodeDef], body: Body, library: FunctionDefLibrary, plain: set[str]
+) -> Iterator[tuple[Body, Any]]:
     """The nodes that change something by themselves, each with the body that it is in: the graph, or a function."""
     names = {function.signature.name for function in library.function}
     yield from ((body, node) for node in running if node.name not in plain and _is_changing(node.op, names))
@@ -107,7 +109,7 @@ def _gives_handle(definition: OpDef) -> bool:
     return bool(results) and handles and not definition.input_arg
 
 
-def _handles_above(node: NodeDef, body: Body) -> tuple[set, bool]:
+def _handles_above(node: NodeDef, body: Body) -> tuple[set[Resource], bool]:
     """The resources whose handles a node may get, and whether it may get others, too."""
     names, hidden, seen = set(), op_def_registry.get(node.op) is None, set()
     waiting = _handle_inputs(node)
@@ -138,7 +140,7 @@ def _handle_inputs(node: NodeDef) -> list[str]:
     return [texts[at] for at in handles if at < len(texts)]
 
 
-def _seen(node: NodeDef, body: Body, seeing: list) -> str:
+def _seen(node: NodeDef, body: Body, seeing: list[NodeDef]) -> str:
     """A node of `seeing` that could tell what `node` changes; "" where there is none."""
     names, hidden = _handles_above(node, body)
     if names and not hidden:
@@ -155,7 +157,7 @@ def _could_tell(op: str, hidden: bool) -> bool:
     return hidden or op not in (*VARIABLE_OPS, *TABLES, *TABLE_INITIALIZERS, *_QUIET)
 
 
-def _refuse_fillings(body: Body, kept: list, seeing: list, filling: set[str]) -> None:
+def _refuse_fillings(body: Body, kept: list[NodeDef], seeing: list[NodeDef], filling: set[str]) -> None:
     """A table that is filled by a node which the frozen graph does not have filling it."""
     filled = {body.origin(body.nodes[name].input[0]) for name in filling}
     tables = [node for node in kept if node.name not in filled] + seeing[len(kept) :]

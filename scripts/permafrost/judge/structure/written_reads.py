@@ -10,10 +10,11 @@ from collections.abc import Collection
 from typing import Literal
 
 from permafrost.flow.body import PASSING, Body
+from permafrost.flow.branches import Conditions
 from permafrost.flow.orders import Order
 from permafrost.flow.sharing import COPYING
 from permafrost.graph.calls import called_functions
-from permafrost.graph.protos import NodeDef
+from permafrost.graph.protos import FunctionDef, NodeDef
 from permafrost.judge.structure import permitted
 from permafrost.outcome import Problem
 
@@ -31,8 +32,10 @@ _KEEPS_TENSORS = (
     "MakeIterator", "TensorDataset", "TensorSliceDataset", "Accumulator",
 )  # fmt: skip
 
+Taker = tuple[NodeDef, str]  # a node, and its input that takes a value
 
-def find_writers(body: Body, functions: dict) -> dict[str, set[str]]:
+
+def find_writers(body: Body, functions: dict[str, FunctionDef]) -> dict[str, set[str]]:
     """Variable or argument -> the nodes of a body that write it, by themselves or by a function that they call.
 
     Args:
@@ -46,7 +49,7 @@ def find_writers(body: Body, functions: dict) -> dict[str, set[str]]:
     return found
 
 
-def _written(node: NodeDef, functions: dict, known: dict[str, set[int]]) -> list[str]:
+def _written(node: NodeDef, functions: dict[str, FunctionDef], known: dict[str, set[int]]) -> list[str]:
     """The inputs by which a node writes variables; `known` has the arguments that functions write, by their names."""
     data = [text for text in node.input if not text.startswith("^")]
     if node.op in (*REFERENCE_WRITES, *HANDLE_WRITES):
@@ -58,7 +61,7 @@ def _written(node: NodeDef, functions: dict, known: dict[str, set[int]]) -> list
     return [text for index, text in enumerate(data) if index - first in set().union(*inner)]
 
 
-def _written_arguments(name: str, functions: dict, known: dict[str, set[int]]) -> set[int]:
+def _written_arguments(name: str, functions: dict[str, FunctionDef], known: dict[str, set[int]]) -> set[int]:
     function = functions.get(name)
     if function is None or name in known:
         return known.get(name, set())
@@ -69,8 +72,8 @@ def _written_arguments(name: str, functions: dict, known: dict[str, set[int]]) -
     return known[name]
 
 
-def find_takers(body: Body) -> dict[str, list[tuple]]:
-    """Variable or argument -> (node, input) of each that takes its value by its handle."""
+def find_takers(body: Body) -> dict[str, list[Taker]]:
+    """Variable or argument -> each that takes its value by its handle."""
     found = defaultdict(list)
     for node in body.nodes.values():
         data = [text for text in node.input if not text.startswith("^")]
@@ -104,7 +107,7 @@ class WrittenReads:
         variables: Collection[str],
         references: Collection[str],
         place: permitted.Place,
-        functions: dict,
+        functions: dict[str, FunctionDef],
         fetched: list[str],
     ):
         self._body, self._place = before, place
@@ -125,7 +128,7 @@ class WrittenReads:
             else:
                 self._check_handle(takers[variable], every)
 
-    def _finds(self, node: NodeDef, every: int, came_by: frozenset = frozenset()) -> str | None:
+    def _finds(self, node: NodeDef, every: int, came_by: Conditions = frozenset()) -> str | None:
         """The one of the writes `every` that a node finds in the variable, None where it finds what was restored.
 
         Args:
@@ -163,7 +166,7 @@ class WrittenReads:
         self.expected[node.name, text] = self._body.reference(write, op)
         self.observed.add(write)
 
-    def _check_handle(self, takers: list[tuple], every: int) -> None:
+    def _check_handle(self, takers: list[Taker], every: int) -> None:
         for node, text in takers:
             write = self._finds(node, every)
             if write is not None:
@@ -172,8 +175,8 @@ class WrittenReads:
     def _check_reference(self, variable: str, writers: set[str], every: int, fetched: list[str]) -> None:
         """Follows the variable's memory through all that may share it; who looks at it must find what it holds."""
         branches = self._place.branches
-        predicates = {predicate for name in writers for _, _, predicate, *_ in branches.of(name)}
-        waiting: list[tuple] = []
+        predicates = {side.of for name in writers for side in branches.of(name)}
+        waiting: list[tuple[NodeDef, int, str | None, Conditions]] = []
         for node, position in self._body.consumers[variable]:
             is_place = position == 0 and node.op in REFERENCE_WRITES
             write = None
@@ -200,20 +203,20 @@ class WrittenReads:
         for name in {text.partition(":")[0] for text in fetched} & holds.keys():
             self._check_output(name, holds[name], every)
 
-    def _sides(self, text: str, predicates: set[str]) -> frozenset:
+    def _sides(self, text: str, predicates: set[str | bytes]) -> Conditions:
         """The conditions that an input brings with it and that tell which of the writers can have run."""
-        return frozenset(side for side in self._place.branches.of(text) if side[2] in predicates)
+        return frozenset(side for side in self._place.branches.of(text) if side.of in predicates)
 
     @staticmethod
     def _held_after(node: NodeDef, position: int, held: str | None, writers: set[str]) -> str | None | Literal[False]:
         """The write whose value the node's outputs hold, in the variable's memory; False where they lie elsewhere."""
         if position == 0 and node.name in writers:
-            return node.name
+            return str(node.name)
         if node.op in COPYING or (position == 1 and node.op in (*REFERENCE_WRITES, *PASSING, "RefSwitch")):
             return False
         return held
 
-    def _check_holder(self, node: NodeDef, position: int, held: str | None, every: int, came_by: frozenset) -> None:
+    def _check_holder(self, node: NodeDef, position: int, held: str | None, every: int, came_by: Conditions) -> None:
         if position == 0 and node.op == "Assign":
             return
         late = node.op.startswith(_KEEPS_TENSORS) and every & ~self._order.possible[node.name]

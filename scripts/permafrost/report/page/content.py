@@ -6,6 +6,7 @@ It reads the tables of the zoo, and the records and tables of as many models as 
 import os
 import shlex
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
@@ -75,7 +76,7 @@ def commands(zoos: list[str], frozen: str, reports: str, has_settings: bool = Fa
 
 def content(
     read: dict[str, pd.DataFrame], frozen: str, reports: str, zoos: list[str], has_settings: bool = False
-) -> dict:
+) -> dict[str, Any]:
     """All that the template shows, and `data`, all that its script shows.
 
     Args:

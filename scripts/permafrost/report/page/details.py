@@ -13,10 +13,9 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import msgspec
-from msgspec import UNSET
 
 from permafrost import layout, recording
-from permafrost.records import ImportRecord, Provenance, Record, Repair, Verdict, known
+from permafrost.records import ImportRecord, Provenance, Record, Repair, Verdict, is_known, known
 from permafrost.report import csv_files
 from permafrost.report.columns import TEXT
 from permafrost.report.reference import type_of
@@ -27,7 +26,10 @@ MOST_ROWS = 16  # of each table
 _COUNT = re.compile("[0-9]{1,19}")  # Python reads no number of any number of digits.
 
 
-def detail(frozen: str | Path, reports: str | Path, model: str, hidden: tuple[Callable, Callable]) -> dict:
+Hide = Callable[[str], str]
+
+
+def detail(frozen: str | Path, reports: str | Path, model: str, hidden: tuple[Hide, Hide]) -> dict[str, Any]:
     """The details of a model as a JSON-able dict, tables as {columns, rows, of}, where `of` counts all rows.
 
     Args:
@@ -80,7 +82,7 @@ def _listing(texts: list[str]) -> list[str]:
     return texts[:MOST_ROWS] + ([f"and {len(texts) - MOST_ROWS} more"] if len(texts) > MOST_ROWS else [])
 
 
-def _table(path: Path, largest: str = "", left_out: str = "") -> dict:
+def _table(path: Path, largest: str = "", left_out: str = "") -> dict[str, Any]:
     """The first rows of a CSV file, or those with the largest values in a column; `total` sums that column up."""
     try:
         with path.open(encoding="utf-8", newline="") as file:
@@ -115,20 +117,20 @@ def _value(column: str, cell: str) -> str | int | float:
     return number if abs(number) < 2**53 else cell  # false for NaN too
 
 
-def _inputs(imported: ImportRecord, provenance: Provenance) -> dict:
+def _inputs(imported: ImportRecord, provenance: Provenance) -> dict[str, Any]:
     fed = known(provenance.inputs, {})
     rows = []
     for name, spec in known(imported.inputs, {}).items():
-        sizes = csv_files.shape(spec["shape"]) if isinstance(spec.get("shape"), list) else ""
-        rows.append([name, str(spec.get("dtype", "")), sizes, str(spec.get("why", "")), str(fed.get(name, ""))])
+        sizes = "" if spec.shape is None else csv_files.shape(spec.shape)
+        rows.append([name, spec.dtype, sizes, spec.why, str(fed.get(name, ""))])
     header = ["input", "dtype", "shape", "why", "fed as"]
     return {"columns": header, "rows": rows[:MOST_ROWS], "of": len(rows)} if rows else {}
 
 
-def _op_types(imported: ImportRecord, provenance: Provenance) -> dict:
+def _op_types(imported: ImportRecord, provenance: Provenance) -> dict[str, Any]:
     before, after = known(imported.op_types, {}), known(provenance.op_types, {})
-    rows = [[op, before.get(op, 0 if before else ""), after.get(op, 0 if after else "")] for op in {*before, *after}]
-    rows.sort(key=lambda row: (-(row[2] or 0), -(row[1] or 0), row[0]))
+    ops = sorted({*before, *after}, key=lambda op: (-after.get(op, 0), -before.get(op, 0), op))
+    rows = [[op, before.get(op, 0 if before else ""), after.get(op, 0 if after else "")] for op in ops]
     return {"columns": ["op_type", "nodes", "frozen_nodes"], "rows": rows[:MOST_ROWS], "of": len(rows)} if rows else {}
 
 
@@ -142,13 +144,13 @@ def _provenance(provenance: Provenance, verified: Verdict) -> list[list[str]]:
     return [[name, value if isinstance(value, str) else json.dumps(value)] for name, value in facts]
 
 
-def _timings(*found: Record) -> dict:
+def _timings(*found: Record) -> dict[str, Any]:
     keys = ("stage", "seconds", "cpu_seconds", "peak_mb")
-    rows = [[getattr(record.timing, key) for key in keys] for record in found if record.timing is not UNSET]
+    rows = [[getattr(record.timing, key) for key in keys] for record in found if is_known(record.timing)]
     return {"columns": list(keys), "rows": rows, "of": len(rows)} if rows else {}
 
 
-def _shown(value: Any, hidden: Callable) -> Any:
+def _shown(value: Any, hidden: Hide) -> Any:
     """`value` with all texts in it shortened by `hidden`, and as text what JSON has no number for."""
     if isinstance(value, str):
         return hidden(value)

@@ -32,6 +32,6 @@ def hider(roots: list[str], foreign: bool = True) -> Callable[[str], str]:
     return hidden
 
 
-def _shortened(match: re.Match) -> str:
+def _shortened(match: re.Match[str]) -> str:
     parts = [part for part in re.split(r"[/\\]+", match[0]) if part and not part.endswith(":")]
     return f"…/{parts[-1]}" if len(parts) >= _FEWEST_SHOWN else "…" if len(parts) == 2 else match[0]

@@ -7,6 +7,7 @@ fit into a few megabytes, those that need somebody's attention first.
 import json
 import math
 from collections.abc import Callable, Iterable
+from typing import Any
 
 import pandas as pd
 
@@ -26,7 +27,7 @@ _MOST_NAMED = 5  # models that are named with a cause
 _GRAVE = ("mismatch", "failed", "unverifiable", "verified")
 
 
-def answer(summary: pd.DataFrame) -> list[dict]:
+def answer(summary: pd.DataFrame) -> list[dict[str, Any]]:
     """For each status how many models ended so, and how many of them were expected to."""
     expected = as_expected(summary)
     return [
@@ -48,7 +49,7 @@ def as_expected(summary: pd.DataFrame) -> pd.Series:
     return pd.Series(list(met), index=summary.index, dtype=bool)
 
 
-def next_steps(summary: pd.DataFrame) -> list[dict]:
+def next_steps(summary: pd.DataFrame) -> list[dict[str, Any]]:
     """What is not verified, by status, cause and hint: the gravest first, then what concerns the most models."""
     rows = summary.assign(as_expected=as_expected(summary))
     rows = rows[rows["status"] != VERIFIED]
@@ -66,7 +67,7 @@ def next_steps(summary: pd.DataFrame) -> list[dict]:
     return sorted(steps, key=lambda step: (step["expected"] == step["models"], _grave(step["status"]), -step["models"]))
 
 
-def warnings(findings: pd.DataFrame) -> list[dict]:
+def warnings(findings: pd.DataFrame) -> list[dict[str, Any]]:
     """The findings by kind: severity, how many models have it, and the advice of the first."""
     grouped = findings.groupby(["severity", "finding"], sort=True)
     found = [
@@ -77,7 +78,7 @@ def warnings(findings: pd.DataFrame) -> list[dict]:
     return sorted(found, key=lambda row: (order.get(row["severity"], len(order)), -row["models"]))
 
 
-def told_changes(changes: pd.DataFrame) -> list[dict]:
+def told_changes(changes: pd.DataFrame) -> list[dict[str, Any]]:
     """One row for each model in changes.csv: what became of its status, else which columns changed, and the first."""
     named = changes.groupby("model")["column"].agg(", ".join).to_dict()
     causes = changes[changes["column"] == "cause"].set_index("model")["after"].to_dict()
@@ -91,9 +92,9 @@ def told_changes(changes: pd.DataFrame) -> list[dict]:
     return told
 
 
-def packed(frame: pd.DataFrame) -> dict:
+def packed(frame: pd.DataFrame) -> dict[str, Any]:
     """The columns of a table of texts: numbers as numbers, and texts that repeat once, with a number for each row."""
-    made: dict[str, list | dict[str, list]] = {}
+    made: dict[str, list[Any] | dict[str, list[Any]]] = {}
     for name in frame.columns:
         values = frame[name].tolist()
         if type_of(name) != TEXT:
@@ -118,7 +119,7 @@ def _number(text: str) -> int | float | str | None:
     return int(text) if text.lstrip("-").isdecimal() else number
 
 
-def models_table(summary: pd.DataFrame, findings: pd.DataFrame, hide: Callable[[str], str]) -> dict:
+def models_table(summary: pd.DataFrame, findings: pd.DataFrame, hide: Callable[[str], str]) -> dict[str, Any]:
     """summary.csv as `packed` gives it, without directories, and with what the page filters by."""
     shown = summary.assign(prefix=summary["prefix"].str.replace(r"^.*[/\\]", "", regex=True))
     shown = shown.assign(as_expected=as_expected(summary).map({True: "yes", False: "no"}))
@@ -137,14 +138,15 @@ def _cut(text: str, models: int) -> str:
 def worst_first(summary: pd.DataFrame) -> list[str]:
     """The models in the order in which their details matter."""
     rows = summary.assign(as_expected=as_expected(summary), grave=summary["status"].map(_grave))
-    return rows.sort_values(["as_expected", "grave", "model"], kind="stable")["model"].tolist()
+    models: list[str] = rows.sort_values(["as_expected", "grave", "model"], kind="stable")["model"].tolist()
+    return models
 
 
 def _grave(status: str) -> int:
     return _GRAVE.index(status) if status in _GRAVE else 0
 
 
-def details(models: Iterable[str], detail: Callable[[str], dict]) -> dict[str, dict]:
+def details(models: Iterable[str], detail: Callable[[str], dict[str, Any]]) -> dict[str, dict[str, Any]]:
     """The details of the first models, as many as fit into MOST_DETAIL; those of the others are not even read."""
     found, room = {}, MOST_DETAIL
     for model in models:

@@ -5,7 +5,7 @@ Colours are the page's own CSS variables, so that the plots follow its light and
 
 import math
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 import pandas as pd
@@ -41,19 +41,24 @@ _UNMARKED = {
 _BYTES = "format(datum.value, '.2~s') + 'B'"
 
 
-def plots(summary: pd.DataFrame, timings: pd.DataFrame, op_types: pd.DataFrame) -> Iterator[dict]:
+Spec = dict[str, Any]  # of Vega-Lite
+Plot = tuple[str, Spec]  # what it shows, and how
+
+
+def plots(summary: pd.DataFrame, timings: pd.DataFrame, op_types: pd.DataFrame) -> Iterator[dict[str, str]]:
     """For each plot that there is data for: its `title`, what it shows (`caption`), and its `svg`.
 
     Args:
       summary, timings, op_types: the tables of those names, all strings.
     """
     summary, timings, op_types = (_marked(table) for table in (summary, timings, op_types))
-    for title, draw in (
+    draws: tuple[tuple[str, Callable[[], Plot | None]], ...] = (
         ("Sizes before and after", lambda: _sizes(summary)),
         ("Time by stage", lambda: _times(timings)),
         ("TensorFlow versions and formats", lambda: _versions(summary)),
         ("Op types over the zoo", lambda: _op_types(op_types, summary)),
-    ):
+    )
+    for title, draw in draws:
         if not (made := draw()):
             continue
         caption, spec = made
@@ -75,11 +80,11 @@ def _numbers(frame: pd.DataFrame, *names: str) -> pd.DataFrame:
     return frame[(frame[list(names)] > 0).all(axis=1) & (frame[list(names)] < math.inf).all(axis=1)]
 
 
-def _log_axis(field: str, title: str, **axis: Any) -> dict:
+def _log_axis(field: str, title: str, **axis: Any) -> Spec:
     return {"field": field, "type": "quantitative", "scale": {"type": "log"}, "axis": {"title": title, **axis}}
 
 
-def _sizes(summary: pd.DataFrame) -> tuple[str, dict] | None:
+def _sizes(summary: pd.DataFrame) -> Plot | None:
     rows = _numbers(summary, "checkpoint_bytes", "frozen_bytes")
     if rows.empty:
         return None
@@ -106,7 +111,7 @@ def _sizes(summary: pd.DataFrame) -> tuple[str, dict] | None:
     return caption, {"width": _WIDTH - _LABEL, "height": {"step": 18}, "layer": [lines, points]}
 
 
-def _sizes_of_many(rows: pd.DataFrame) -> tuple[str, dict]:
+def _sizes_of_many(rows: pd.DataFrame) -> Plot:
     """Models counted in cells of a third of an order of magnitude."""
     cells = rows[["checkpoint_bytes", "frozen_bytes"]].map(lambda size: 10 ** (round(math.log10(size) * 3) / 3))
     counted = cells.value_counts().rename("models").reset_index()
@@ -132,7 +137,7 @@ def _sizes_of_many(rows: pd.DataFrame) -> tuple[str, dict]:
     return caption, {"width": _WIDTH - 120, "height": 300, "layer": [same, points]}
 
 
-def _op_types(op_types: pd.DataFrame, summary: pd.DataFrame) -> tuple[str, dict] | None:
+def _op_types(op_types: pd.DataFrame, summary: pd.DataFrame) -> Plot | None:
     rows = _numbers(op_types, "frozen_nodes")
     if rows.empty:
         return None
@@ -190,7 +195,7 @@ def _oldest_first(versions: Iterable[str]) -> list[str]:
     return sorted(versions, key=lambda version: [int(part) for part in version.split(".") if part != "?"])
 
 
-def _times(timings: pd.DataFrame) -> tuple[str, dict] | None:
+def _times(timings: pd.DataFrame) -> Plot | None:
     rows = _numbers(timings, "seconds")
     if rows.empty:
         return None
@@ -200,7 +205,7 @@ def _times(timings: pd.DataFrame) -> tuple[str, dict] | None:
     values = found.reset_index().to_dict("records")
     y = {"field": "stage", "type": "nominal", "sort": stages, "axis": {"title": None, **_UNMARKED}}
 
-    def layer(mark: dict, start: str, end: str | None = None) -> dict:
+    def layer(mark: Spec, start: str, end: str | None = None) -> Spec:
         ends = {"x": _log_axis(start, "seconds", format="~g", tickCount=6)} | ({"x2": {"field": end}} if end else {})
         return {"mark": mark, "encoding": {"y": y, **ends}}
 
@@ -220,7 +225,7 @@ def _times(timings: pd.DataFrame) -> tuple[str, dict] | None:
     }  # fmt: skip
 
 
-def _versions(summary: pd.DataFrame) -> tuple[str, dict] | None:
+def _versions(summary: pd.DataFrame) -> Plot | None:
     rows = pd.DataFrame({"version": _short_versions(summary), "format": summary["format"].replace("·", "·?")})
     if rows.empty:
         return None

@@ -7,6 +7,7 @@ made into HTML (trusted types); the template escapes whatever is put into it.
 import base64
 import hashlib
 from pathlib import Path
+from typing import Any
 
 import jinja2
 from markupsafe import Markup
@@ -15,7 +16,7 @@ _STYLES = ("page.css", "model.css")
 _SCRIPTS = ("data.js", "table.js", "model.js", "main.js")
 
 
-def render(source: Path, content: dict) -> str:
+def render(source: Path, content: dict[str, Any]) -> str:
     """The page.
 
     Args:

@@ -15,6 +15,9 @@ _DULL = {"Identity", "Const", "NoOp", "Shape", "Pack", "StridedSlice", "ExpandDi
 INPUT, OUTPUT, SCOPE = "input", "output", "scope"
 
 
+Flow = tuple[int, int]  # the numbers of two boxes
+
+
 @dataclass(eq=False)
 class Box:
     """Part of a graph. `kind` is INPUT, OUTPUT or SCOPE; `cut` says that an input pipeline was cut off here.
@@ -26,7 +29,7 @@ class Box:
     kind: str = SCOPE
     cut: bool = False
     nodes: list[str] = field(default_factory=list)
-    op_types: Counter = field(default_factory=Counter)
+    op_types: Counter[str] = field(default_factory=Counter)
     weight_bytes: int = 0
     source: "Box | None" = None
 
@@ -93,7 +96,7 @@ def _static(sources: dict[str, list[str]], ops: dict[str, str], order: list[str]
     return static
 
 
-def _order(count: int, flows: Counter) -> list[int]:
+def _order(count: int, flows: Counter[Flow]) -> list[int]:
     """The numbers of the boxes in the order of the data: next is what waits for nothing, else what gives more."""
     order, left = [], set(range(count))
     while left:
@@ -192,11 +195,13 @@ def _runs(parts: list[_Scope], most: int) -> list[_Scope]:
     return runs
 
 
-def _flows(graph_def: GraphDef, made: list[Box], sources: dict, ops: dict, static: set[str]) -> Counter:
+def _flows(
+    graph_def: GraphDef, made: list[Box], sources: dict[str, list[str]], ops: dict[str, str], static: set[str]
+) -> Counter[Flow]:
     """How many tensors flow from box to box, by the boxes' numbers. Counts op types and weights into the boxes."""
     box_of = {name: number for number, box in enumerate(made) for name in box.nodes}
     size = {node.name: node.attr["value"].ByteSize() for node in graph_def.node if node.op == "Const"}
-    flows: Counter[tuple[int, int]] = Counter()
+    flows: Counter[Flow] = Counter()
     counted = set()
     for number, box in enumerate(made):
         if box.source is not None:

@@ -33,7 +33,7 @@ def layout(count: int, flows: set[tuple[int, int]]) -> tuple[list[Place], dict[t
     rows: list[list[Place]] = [[] for _ in range(max((place.row for place in places), default=-1) + 1)]
     for place in places:
         rows[place.row].append(place)
-    links: list = []
+    links: list[tuple[Place, Place]] = []
     for flow in forward:
         first, last = passes[flow]
         lanes = [Place(row, _LANE) for row in range(first.row + 1, last.row)]

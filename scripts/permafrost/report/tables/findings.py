@@ -1,9 +1,22 @@
 """findings.csv: what a careful colleague would warn about."""
 
+from msgspec import Struct
+
 from permafrost import layout
 from permafrost.report.columns import MODEL, Table, Text
 
 SEVERITIES = ERROR, WARNING, INFO = "error", "warning", "info"
+
+
+class Finding(Struct, frozen=True):
+    """What is said of a node or variable: the columns of FINDINGS; model: its id, or "" where that goes by itself."""
+
+    severity: str
+    finding: str
+    node: str
+    advice: str
+    model: str = ""
+
 
 FINDINGS = Table(
     f"reports/{layout.FINDINGS}",

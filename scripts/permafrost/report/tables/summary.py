@@ -3,11 +3,10 @@
 from dataclasses import dataclass
 from typing import Any
 
-from msgspec import UNSET
-
 from permafrost import layout
+from permafrost.input_kinds import Input, Inputs
 from permafrost.outcome import CAUSES
-from permafrost.records import ImportRecord, Model, Outcome, Provenance, Verdict, known
+from permafrost.records import ImportRecord, Model, Outcome, Provenance, Verdict, is_known, known
 from permafrost.report import csv_files
 from permafrost.report.columns import MODEL, Integer, Number, Table, Text
 
@@ -25,9 +24,10 @@ class Result:
     verified: Verdict
     ended: Outcome
 
-    def fed(self) -> dict[str, dict]:
+    def fed(self) -> Inputs:
         """The inputs of the import."""
-        return known(self.imported.inputs, {})
+        found: Inputs = known(self.imported.inputs, {})
+        return found
 
 
 def _ended(field: str) -> Any:
@@ -59,14 +59,14 @@ def _fed_how(result: Result) -> list[str]:
     return [_how_fed(name, spec) for name, spec in result.fed().items()]
 
 
-def _how_fed(name: str, spec: dict) -> str:
+def _how_fed(name: str, spec: Input) -> str:
     """What is fed to an input, with `?` for the sizes that each trial chooses."""
-    sizes = f" {csv_files.shape(spec['shape'])}" if isinstance(spec.get("shape"), list) else ""
-    return f"{name}: {spec.get('dtype')}{sizes}, {spec.get('why')}"
+    sizes = "" if spec.shape is None else f" {csv_files.shape(spec.shape)}"
+    return f"{name}: {spec.dtype}{sizes}, {spec.why}"
 
 
 def _variables(result: Result) -> int | None:
-    return None if result.imported.variables is UNSET else len(result.imported.variables)
+    return len(result.imported.variables) if is_known(result.imported.variables) else None
 
 
 def _repairs(result: Result) -> list[str]:

@@ -1,10 +1,10 @@
 """variables.csv: the variables of a model, and the checkpoint key of each."""
 
 from permafrost import layout
-from permafrost.report.columns import Integer, Table, Text
+from permafrost.report.columns import Integer, Row, Table, Text
 
 
-def _shape(variable: dict) -> str | None:
+def _shape(variable: Row) -> str | None:
     return None if variable.get("shape") is None else str(variable["shape"])
 
 

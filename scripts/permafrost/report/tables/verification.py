@@ -1,6 +1,7 @@
 """verification.csv, and the judged.csv of a model: how much the two sides differ."""
 
 from collections.abc import Sequence
+from typing import Any
 
 from permafrost import layout
 from permafrost.report.columns import Integer, Number, Table, Text
@@ -9,7 +10,7 @@ from permafrost.report.columns import Integer, Number, Table, Text
 class _Count(Number):
     """A number that is written as an integer where it is known in all rows, and as a float where it is not."""
 
-    def cells(self, values: Sequence) -> list[str]:
+    def cells(self, values: Sequence[Any]) -> list[str]:
         return super().cells(values) if None in values else list(map(str, values))
 
 

@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 
 from permafrost.graph.feed_points import feed_points
-from permafrost.graph.index import GraphIndex
+from permafrost.graph.index import GraphIndex, TensorName
 from permafrost.graph.ops.stateful import RANDOM
 from permafrost.graph.protos import MetaGraphDef
 from permafrost.signature.training.results import Results
@@ -39,7 +39,7 @@ class Survey:
 
     variables: set[str]
     index: GraphIndex
-    feeds: list[tuple[str, int]]
+    feeds: list[TensorName]
     drawing: set[str]
     losses_named: list[str]
     values: Values
@@ -54,8 +54,8 @@ class Survey:
     joins: set[str] = _none_yet()
     losses: set[str] = _none_yet()
     tail: set[str] = _none_yet()
-    labels: list[tuple[str, int]] = field(default_factory=list)
-    inputs: list[tuple[str, int]] = field(default_factory=list)
+    labels: list[TensorName] = field(default_factory=list)
+    inputs: list[TensorName] = field(default_factory=list)
     labelled: set[str] = _none_yet()
     targets: set[str] = _none_yet()
     reachable: set[str] = _none_yet()

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Callable, Collection, Iterable
 
-from permafrost.graph.index import GraphIndex
+from permafrost.graph.index import GraphIndex, TensorName
 from permafrost.signature.training.marks import SHAPE_OPS
 
 
@@ -36,11 +36,11 @@ class Values:
                 waiting += [consumer for consumer in consumers.get(name, ()) if ops[consumer] not in SHAPE_OPS]
         return reached
 
-    def after(self, points: Iterable[tuple[str, int]]) -> set[str]:
+    def after(self, points: Iterable[TensorName]) -> set[str]:
         """What depends on the values of the tensors `points`; other outputs of their nodes do not count."""
         return self.onward(user for point in points for user in self._users(*point))
 
-    def are_used_by(self, names: set[str], point: tuple[str, int]) -> bool:
+    def are_used_by(self, names: set[str], point: TensorName) -> bool:
         """Whether one of the nodes `names` takes the values of the tensor `point`."""
         return any(user in names for user in self._users(*point))
 
@@ -91,7 +91,7 @@ def onward_anywhere(index: GraphIndex, names: Iterable[str], within: Callable[[s
     return found
 
 
-def of_ops(index: GraphIndex, pattern: re.Pattern) -> set[str]:
+def of_ops(index: GraphIndex, pattern: re.Pattern[str]) -> set[str]:
     """The nodes whose op a pattern matches."""
     ops = {op for op in set(index.ops.values()) if pattern.match(op)}
     return {name for name, op in index.ops.items() if op in ops}
