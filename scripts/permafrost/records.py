@@ -11,6 +11,8 @@ from msgspec import UNSET, Struct
 from permafrost.input_kinds import Inputs
 from permafrost.outcome import FAILED, OK, TRANSIENT, VERIFIED, Problem
 
+FEW_WEIGHTS = 0.5  # the share of the trained weights below which outputs reach few of them
+
 # Typed as what it stands in for: who reads a field knows, from the record's status, that it was found.
 _LACKING: Any = UNSET
 
@@ -217,9 +219,12 @@ class ImportRecord(Record, kw_only=True):
 
     prefix, files, format, checkpoint_bytes: of the checkpoint; step: None where its name has none. meta: the path of
     the meta graph that discovery found. findings: sentences. weights: raw or ema. op_types: with the number of nodes.
-    outputs: node names, or `name:1` for a further output. inputs: what is fed, by the tensor's name.
-    op_definitions: op type -> definition. batches: the sizes of the batch on which the graph ran. stale_shapes: the
-    first node whose `_output_shapes` TensorFlow refuses, or "". rehearsal: why the graph did not run, or "".
+    outputs: node names, or `name:1` for a further output. outputs_confidence: how likely these are all that a user
+    wants, from 0 to 1. weights_reached: the share of the trained weights on which they depend, from 0 to 1; None where
+    they are named. reaches_more: where that is not most of them, a candidate that depends on more, or "".
+    inputs: tensor -> what is fed (signature.inputs). op_definitions: op type -> definition. batches: the sizes of the
+    batch on which the graph ran. stale_shapes: the first node whose `_output_shapes` TensorFlow refuses, or "".
+    rehearsal: why the graph did not run, or "".
     """
 
     whole: ClassVar[frozenset[str]] = frozenset({
@@ -245,6 +250,9 @@ class ImportRecord(Record, kw_only=True):
     outputs: list[str] = _LACKING
     outputs_why: str = _LACKING
     outputs_ranking: list[Ranked] = _LACKING
+    outputs_confidence: float = _LACKING
+    weights_reached: float | None = _LACKING
+    reaches_more: str = _LACKING
     inputs: Inputs = _LACKING
     op_definitions: dict[str, OpDefinition] = _LACKING
     batches: list[int] = _LACKING

@@ -204,6 +204,19 @@ def test_a_variable_that_the_checkpoint_lacks(tmp_path):
     assert found(build, tmp_path, outputs=["out"])["variable_not_saved"] == [("info", "local")]
 
 
+@pytest.mark.parametrize(("reached", "more"), [(0.1, "logits"), (0.4, ""), (0.5, ""), (None, "")])
+def test_outputs_that_depend_on_few_weights(tmp_path, reached, more):
+    record = imported(saved(kinds.plain(False), tmp_path))
+    record.weights_reached, record.reaches_more = reached, more
+    rows = [row for row in graph_findings.of_record(record) if row.finding == "few_weights"]
+    if reached is None or reached >= 0.5:
+        assert rows == []
+    else:
+        (row,) = rows
+        assert (row.severity, row.node) == ("warning", more or record.outputs[0])
+        assert f"{reached:.0%}" in row.advice and (more or "outputs.csv") in row.advice
+
+
 def test_what_the_trial_run_found(tmp_path):
     record = imported(saved(kinds.plain(False), tmp_path), outputs=["out"])
     record.batches, record.rehearsal = [64], ""

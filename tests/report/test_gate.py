@@ -14,12 +14,13 @@ from permafrost.report.tables.summary import SUMMARY
 
 def write(path: Path, *rows: dict) -> Path:
     """A summary.csv of rows with `model`, `status`, and what else they say."""
-    rows = [{"expect": "verified", **row} for row in rows]
+    rows = [{"expect": "verified", "weights_reached": "", **row} for row in rows]
     cells = [[csv_files.text(row.get(column)) for column in SUMMARY.header] for row in rows]
     csv_files.write(path, SUMMARY.header, cells)
     return path
 
 
+NEEDED = b"model,status,cause,message,hint,expect,weights_reached\n"
 GOOD = {"model": "linear/model.ckpt", "status": "verified"}
 BROKEN = {
     "model": "broken/model.ckpt",
@@ -76,6 +77,15 @@ def test_report_lists_and_succeeds(tmp_path, capsys):
     assert "broken" not in (tmp_path / "gate.txt").read_text()
 
 
+def test_models_that_are_verified_on_little_are_counted(tmp_path, capsys):
+    few = {**GOOD, "weights_reached": "0.25"}
+    rows = [few, {**few, "weights_reached": "0.5"}, {**few, "status": "failed", "expect": "failed"}]
+    assert run(tmp_path, *rows) == (0, True)
+    assert "1 verified model depends on less than half of the trained weights" in capsys.readouterr().out
+    assert run(tmp_path, GOOD) == (0, True)
+    assert "few_weights" not in capsys.readouterr().out
+
+
 @pytest.mark.parametrize("expect", ["failed", "failed/corrupt", "mismatch; failed"])
 def test_an_unexpected_verified_is_bad(tmp_path, capsys, expect):
     assert run(tmp_path, {**GOOD, "expect": expect}) == (1, False)
@@ -120,8 +130,15 @@ def test_it_fits_in_100_columns_and_nothing_is_lost(tmp_path, capsys):
     ["\x1b[2J\x1b]0;owned\x07", "a\nb\rc", "\x9b31m", "\u202eright to left", 'say "hi", =cmd', "\u2028", "\t"],
 )
 def test_names_cannot_command_the_terminal(tmp_path, capsys, hostile):
-    row = {**BROKEN, "expect": "verified", "model": f"x{hostile}y", "message": hostile, "hint": hostile}
-    lines = ["model,status,cause,message,hint,expect"]
+    row = {
+        **BROKEN,
+        "expect": "verified",
+        "weights_reached": "",
+        "model": f"x{hostile}y",
+        "message": hostile,
+        "hint": hostile,
+    }
+    lines = ["model,status,cause,message,hint,expect,weights_reached"]
     lines.append(",".join('"' + row[key].replace('"', '""') + '"' for key in lines[0].split(",")))
     (tmp_path / "summary.csv").write_bytes("\n".join(lines).encode() + b"\n")
     assert gate.main([str(tmp_path / "summary.csv"), str(tmp_path / "gate.txt")]) == 1
@@ -138,7 +155,14 @@ def test_names_stay_text(tmp_path, capsys, model):
 
 @pytest.mark.parametrize(
     "content",
-    [b"", b"model,status\na,verified\n", b"\xff\xfe\x00", b'"', b"model,status,cause,message,hint,expect\na,ok,,,,\n"],
+    [
+        b"",
+        b"model,status\na,verified\n",
+        b"\xff\xfe\x00",
+        b'"',
+        NEEDED + b"a,ok,,,,,\n",
+        NEEDED + b"a,verified,,,,verified,most\n",
+    ],
 )
 def test_what_is_no_summary_is_said(tmp_path, capsys, content):
     (tmp_path / "summary.csv").write_bytes(content)

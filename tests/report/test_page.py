@@ -169,6 +169,17 @@ def test_the_verdict(statuses, said):
     assert content.verdict(summary_of(*rows)) == said
 
 
+def test_the_least_sure_of_the_verified_come_first():
+    rows = [
+        ("a", "verified", "0.95", "1"), ("b", "verified", "0.6", ""), ("c", "verified", "0.99", "0.2"),
+        ("d", "failed", "0.1", ""), ("e", "verified", "0.3", "0.9"), ("f", "verified", "1", ""),
+    ]  # fmt: skip
+    columns = ["model", "status", "outputs_confidence", "weights_reached"]
+    found = overview.unsure(pd.DataFrame(rows, columns=columns).assign(outputs="out"))
+    assert [(row["model"], row["few"]) for row in found["named"]] == [("e", False), ("b", False), ("c", True)]
+    assert (found["models"], found["few"]) == (3, 1)
+
+
 def test_texts_that_repeat_are_there_once():
     table = frame(
         [{"model": f"m{n}", "status": "verified", "nodes": str(n), "max_abs_diff": "inf"} for n in range(9)],

@@ -55,6 +55,8 @@ def test_a_verified_model(tmp_path):
         "inputs_why": "x: float32 [?, 3], floats; y: bool, a flag: false",
         "outputs": "predictions; loss:1",
         "outputs_why": "the only end",
+        "outputs_confidence": 0.75,
+        "weights_reached": 0.4,
         "nodes": 28,
         "frozen_nodes": 9,
         "variables": 2,

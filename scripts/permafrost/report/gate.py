@@ -10,11 +10,12 @@ from pathlib import Path
 
 from permafrost import settings
 from permafrost.outcome import STATUSES, VERIFIED, Problem, harmless
+from permafrost.records import FEW_WEIGHTS
 from permafrost.report import csv_files
 
 _WIDTH = 100
 _MOST_SHOWN = 50
-_NEEDED = ("model", "status", "cause", "message", "hint", "expect")
+_NEEDED = ("model", "status", "cause", "message", "hint", "expect", "weights_reached")
 
 
 @dataclass(frozen=True)
@@ -27,6 +28,12 @@ class Row:
     message: str
     hint: str
     expect: str
+    weights_reached: str
+
+    @property
+    def reaches_few(self) -> bool:
+        """Whether the model is verified on outputs that depend on few of its trained weights."""
+        return self.status == VERIFIED and bool(self.weights_reached) and float(self.weights_reached) < FEW_WEIGHTS
 
     @property
     def is_as_expected(self) -> bool:
@@ -43,7 +50,17 @@ def read(summary: str | Path) -> list[Row]:
     strange = next((row for row in rows if row.status not in STATUSES), None)
     if strange:
         raise Problem("internal", f"{summary} gives {strange.model!r} the status {strange.status!r}, which is none")
+    strange = next((row for row in rows if row.weights_reached and not _is_share(row.weights_reached)), None)
+    if strange:
+        raise Problem("internal", f"{summary}: weights_reached of {strange.model!r} is no number from 0 to 1")
     return rows
+
+
+def _is_share(text: str) -> bool:
+    try:
+        return 0 <= float(text) <= 1
+    except ValueError:
+        return False
 
 
 def counts(rows: list[Row]) -> str:
@@ -54,7 +71,15 @@ def counts(rows: list[Row]) -> str:
     for status in STATUSES:
         expected = [row.is_as_expected for row in rows if row.status == status]
         lines.append(f"{status:12} {len(expected):7} {sum(expected):9}")
-    return "\n".join(lines) + "\n"
+    return "\n".join([*lines, *_few(sum(row.reaches_few for row in rows))]) + "\n"
+
+
+def _few(count: int) -> list[str]:
+    """How many verified models were verified on little of what was trained."""
+    if not count:
+        return []
+    told = f"{count} verified {'model depends' if count == 1 else 'models depend'}"
+    return [f"{told} on less than half of the trained weights: see few_weights in findings.csv"]
 
 
 def unexpected(rows: list[Row], summary: str | Path) -> str:

@@ -9,7 +9,7 @@ from permafrost.graph.ops.registry import registered
 from permafrost.graph.ops.stateful import RANDOM
 from permafrost.graph.protos import GraphDef, NodeDef
 from permafrost.graph.static import constant
-from permafrost.records import ImportRecord, Provenance, known
+from permafrost.records import FEW_WEIGHTS, ImportRecord, Provenance, known
 from permafrost.report.tables.findings import INFO, SEVERITIES, WARNING, Finding
 from permafrost.signature import feeds
 
@@ -54,6 +54,7 @@ def of_record(imported: ImportRecord) -> Iterator[Finding]:
     if unsaved:
         advice = f"the checkpoint has no value for {len(unsaved)} variables; outputs that need them cannot be frozen"
         yield Finding(INFO, "variable_not_saved", unsaved[0], advice)
+    yield from _of_outputs(imported)
     open_batch = feeds.has_batch(known(imported.inputs, {}))
     if open_batch and len(known(imported.batches, ())) == 1:
         size = imported.batches[0]
@@ -61,6 +62,18 @@ def of_record(imported: ImportRecord) -> Iterator[Finding]:
         yield Finding(WARNING, "fixed_batch", "", advice)
     if rehearsal := known(imported.rehearsal, ""):
         yield Finding(WARNING, "did_not_run", "", rehearsal)
+
+
+def _of_outputs(imported: ImportRecord) -> Iterator[Finding]:
+    """Whether outputs that were found in the graph depend on few of the weights that it trains."""
+    reached, more = known(imported.weights_reached, None), known(imported.reaches_more, "")
+    if reached is not None and reached < FEW_WEIGHTS:
+        told = f"{more!r} depends on more of them" if more else "outputs.csv lists what else could be one"
+        advice = (
+            f"the outputs that were found depend on {reached:.0%} of the trained weights; {told}: "
+            "name the outputs in the model's settings"
+        )
+        yield Finding(WARNING, "few_weights", more or known(imported.outputs, [""])[0], advice)
 
 
 def of_repairs(provenance: Provenance) -> Iterator[Finding]:

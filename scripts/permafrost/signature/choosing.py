@@ -16,6 +16,7 @@ from permafrost.input_kinds import Inputs
 from permafrost.outcome import Problem
 from permafrost.records import ImportRecord, OpDefinition, Settings, Variable
 from permafrost.signature import inputs, outputs
+from permafrost.signature.ranking import tables
 
 Freezing = Callable[[list[str], Inputs, dict[str, OpDefinition]], None]
 _LONGEST_NAME = 100  # characters of one that a message shows
@@ -32,7 +33,7 @@ def choose(
 ) -> None:
     """Says in `record` the outputs and inputs of a model, of its settings or of its graph, and the ops between them.
 
-    These are `outputs`, `outputs_why`, `outputs_ranking`, `inputs` and `op_definitions`, all of them or none.
+    These are `outputs`, what is said of them, `inputs` and `op_definitions`, all of them or none.
     `op_definitions` also has the ops inside the library functions that the outputs need, and those that a saver runs.
 
     Args:
@@ -58,6 +59,8 @@ def choose(
             raise
         fed, definitions = between.describe(choice.outputs)
     record.outputs, record.outputs_why, record.outputs_ranking = choice.outputs, choice.why, choice.ranking
+    record.outputs_confidence = choice.confidence
+    record.weights_reached, record.reaches_more = choice.reach, choice.further
     record.inputs, record.op_definitions = fed, definitions
 
 
@@ -66,7 +69,8 @@ def leave_out(choice: outputs.Choice, reasons: dict[str, str]) -> bool:
 
     Args:
       reasons: output -> the sentence that says why it cannot be one.
-    Returns whether any output is left; nothing is changed where none is, or where `reasons` is empty.
+    Returns whether any output is left; nothing is changed where none is, or where `reasons` is empty. What is left has
+    all outputs only if none was left out that is wanted, so that the confidence is no higher than that is likely.
     """
     left = [name for name in choice.outputs if name not in reasons]
     if not left or not reasons:
@@ -74,6 +78,7 @@ def leave_out(choice: outputs.Choice, reasons: dict[str, str]) -> bool:
     for entry in choice.ranking:
         if entry.name in reasons:
             entry.chosen = False
+            choice.confidence = min(choice.confidence, round(1 - tables.probability(entry.score), 3))
             entry.reasons.append(f"left out: {reasons[entry.name]}")
     choice.outputs = left
     if choice.ranking:

@@ -1,11 +1,9 @@
-"""Chooses a model's outputs: those its settings name, else its signatures', else the ends of its forward graph.
+"""Chooses a model's outputs: those its settings name, else its signatures', else a likely set of what its graph has.
 
-The ends of the forward graph that depend on weights and on inputs, but not on labels, are what a user of the model
-would fetch. They are ranked by what speaks for each of them.
+What speaks for a candidate, for a set and for its being complete is fitted on graphs whose outputs are known
+(signature.ranking; benchmarks/fit_outputs.py).
 """
 
-import re
-from collections import deque
 from dataclasses import dataclass, field
 
 from permafrost.graph.dtypes import dtype_name
@@ -15,28 +13,32 @@ from permafrost.graph.ops.registry import registered
 from permafrost.graph.ops.variables import VARIABLE_OPS
 from permafrost.graph.protos import MetaGraphDef, NodeDef, types_pb2
 from permafrost.outcome import Problem, maybe_meant
-from permafrost.records import Ranked
-from permafrost.signature import subnetworks
-from permafrost.signature.training.forward import Forward
-from permafrost.signature.training.marks import HEADS, INTERNAL, STRUCTURAL
+from permafrost.records import FEW_WEIGHTS, Ranked
+from permafrost.signature.ranking import confidence, tables
+from permafrost.signature.ranking.anatomy import Anatomy
+from permafrost.signature.ranking.candidates import candidates
+from permafrost.signature.ranking.features import Features, features
+from permafrost.signature.ranking.sets import Pool
+from permafrost.signature.training.forward import survey
 
-_TOLD = re.compile(
-    r"(^|[/_])(predict\w*|outputs?|logits?|prob\w*|scores?|softmax|sigmoid|action|value\w*|classes|embeddings?|y_pred)"
-    r"(_\d+)?$",
-    re.IGNORECASE,
-)
-
-_MOST_OUTPUTS = 256  # that are chosen without being asked for
 _MOST_PATHS = 100  # of a beam search; a damaged graph can ask for any number
+_LISTED = 50  # candidates, the best, and besides these all ends of the graph
 
 
 @dataclass
 class Choice:
-    """Chosen outputs as node names (or `name:1` for a further output), the reason, and all candidates, best first."""
+    """Chosen outputs as node names (or `name:1` for a further output), the reason, and candidates, best first.
+
+    confidence: how likely these are all outputs, from 0 to 1; 1 where they are named. reach: the share of the trained
+    weights that they depend on, None where they are named. further: a candidate that depends on more of them, or "".
+    """
 
     outputs: list[str]
     why: str
     ranking: list[Ranked] = field(default_factory=list)
+    confidence: float = 1.0
+    reach: float | None = None
+    further: str = ""
 
 
 def choose(meta_graph: MetaGraphDef, index: GraphIndex, variables: set[str], configured: list[str] | None) -> Choice:
@@ -50,14 +52,7 @@ def choose(meta_graph: MetaGraphDef, index: GraphIndex, variables: set[str], con
     """
     if configured:
         return Choice(list(dict.fromkeys(_known(name, index) for name in configured)), "named in the settings")
-    if signed := _signature_outputs(meta_graph, index):
-        return signed
-    forward = Forward(meta_graph, index, variables)
-    ranking = _rank(forward)
-    chosen = [entry.name for entry in ranking if entry.chosen]
-    if not chosen:
-        raise Problem("no_output", "no node of the graph depends on a variable and looks like an output")
-    return Choice(chosen, sentence(ranking), ranking)
+    return _signature_outputs(meta_graph, index) or _likely_outputs(Anatomy(survey(meta_graph, index, variables)))
 
 
 def sentence(ranking: list[Ranked]) -> str:
@@ -105,200 +100,50 @@ def _signature_outputs(meta_graph: MetaGraphDef, index: GraphIndex) -> Choice | 
     return Choice(list(dict.fromkeys(outputs)), f"signature {', '.join(keys)}") if outputs else None
 
 
-def _rank(forward: Forward) -> list[Ranked]:
-    """All candidates, best first; `chosen` ones are strong, or reach weights that no strong one reaches."""
-    index = forward.index
-    ends = {name for name in forward.live if forward.is_end(name)}
-    told = {name for name in forward.live if index.ops[name] == "Identity" and _TOLD.search(name)}
-    own_heads = {name for name in forward.live if index.ops[name] in HEADS and _has_own_name(index.nodes[name])}
-    names = ends | forward.compared | told | own_heads
-    for name in list(names):
-        names |= _before_head(forward, name) | _reshaped_for_loss(forward, name) | _taken_apart(forward, name, ends)
-    borders = _borders(forward, names)
-    entries = []
-    for name in sorted(names | set(borders) | forward.transitions):
-        before = index.reach([name])
-        weights = before & (forward.variables | forward.transitions)
-        entry = _Candidate(
-            name=name,
-            weights=weights,
-            forced=bool(before & forward.targets) and name not in told,
-            random=not forward.drawing.isdisjoint(before),
-        )
-        _score(forward, entry, ends, names, borders)
-        entries.append(entry)
-    most = max((len(entry.weights) for entry in entries), default=0)
-    for entry in entries:
-        share = len(entry.weights) / most if most else 0
-        entry.score = round(entry.score + 2 * share, 2)
-        entry.reasons.append(f"depends on {len(entry.weights)} of {len(forward.variables)} variables")
-    entries.sort(key=lambda entry: (-entry.score, entry.name))
-    _decide(index, entries)
-    for entry in [entry for entry in entries if entry.chosen][_MOST_OUTPUTS:]:
-        entry.chosen = False
-        entry.reasons.append(f"{_MOST_OUTPUTS} others rank before it")
+def _likely_outputs(anatomy: Anatomy) -> Choice:
+    """The likeliest set of candidates; raises Problem (no_output) where there are none."""
+    nodes = anatomy.index.nodes
+    names = [name for name in candidates(anatomy) if not _not_fetchable(nodes[name], 0)]
+    if not names:
+        raise Problem("no_output", "no node of the graph depends on a variable and looks like an output")
+    known, table = features(anatomy, names), tables.candidates()
+    log_odds = {name: table.log_odds(known[name]) for name in names}
+    pool = Pool(anatomy, known, log_odds)
+    chosen = pool.choose(tables.sets(), tables.probability(max(log_odds.values())))
+    ranking = _ranking(anatomy, known, log_odds, [each.name for each in chosen])
+    described = confidence.described(pool, chosen, tables.sets())
+    reach, further = _reach(anatomy, pool, [each.name for each in chosen])
+    return Choice(
+        [entry.name for entry in ranking if entry.chosen],
+        sentence(ranking),
+        ranking,
+        round(tables.confidence().probability(described), 3),
+        reach,
+        further,
+    )
+
+
+def _ranking(
+    anatomy: Anatomy, known: dict[str, Features], log_odds: dict[str, float], chosen: list[str]
+) -> list[Ranked]:
+    """The chosen candidates in the order in which they were chosen, the best of the others, and all ends."""
+    best = sorted((name for name in log_odds if name not in chosen), key=lambda name: (-log_odds[name], name))
+    listed = [name for place, name in enumerate(best) if place < _LISTED or not anatomy.taken_by(name)]
     return [
-        Ranked(name, entry.score, entry.chosen, entry.reasons)
-        for entry in entries
-        for name in _tensors(index.nodes[entry.name])
+        Ranked(tensor, round(log_odds[name], 2), name in chosen, tables.candidates().reasons(known[name]))
+        for name in [*chosen, *listed]
+        for tensor in _tensors(anatomy.index.nodes[name])
     ]
 
 
-@dataclass
-class _Candidate:
-    """A node that could be an output: the variables that it depends on, and what speaks for it.
-
-    forced: whether it depends on what a loss compares outputs with. random: whether random numbers are drawn for it.
-    """
-
-    name: str
-    weights: set[str]
-    forced: bool
-    random: bool
-    score: int | float = 0
-    chosen: bool = False
-    reasons: list[str] = field(default_factory=list)
-
-
-def _before_head(forward: Forward, name: str) -> set[str]:
-    """The logits and probabilities before a head such as ArgMax: each head's input, as far as heads follow on heads."""
-    found, seen, waiting = set(), set(), deque([(name, False)])
-    while waiting:
-        name, after_head = waiting.popleft()
-        if name in seen:
-            continue
-        seen.add(name)
-        op, sources = forward.index.ops[name], forward.live_sources(name)
-        if op in HEADS or (after_head and (op not in STRUCTURAL or _is_told(name))):
-            found.add(name)
-        gathers_steps = op == "Pack" and len(sources) > 1  # of a sequence, of which each goes on into the next
-        if op in HEADS or (op in STRUCTURAL and not gathers_steps):
-            waiting.extend((source, after_head or op in HEADS) for source in sources)
-    return found
-
-
-def _is_told(name: str) -> bool:
-    return bool(_TOLD.search(name)) and not INTERNAL.search(name)
-
-
-def _reshaped_for_loss(forward: Forward, name: str) -> set[str]:
-    """What a node that a loss uses reshapes, where it comes from another name scope: the network's own result."""
-    node = forward.index.nodes[name]
-    if name not in forward.compared or node.op not in STRUCTURAL or not forward.index.inputs_of(node):
-        return set()
-    source = forward.index.inputs_of(node)[0][0]
-    unnamed = node.op.lower() == re.sub(r"_\d+$", "", name.rpartition("/")[2]).lower()
-    moved = source.split("/")[:-1][:1] != name.split("/")[:-1][:1]
-    return {source} if source in forward.live and unnamed and moved else set()
-
-
-def _taken_apart(forward: Forward, name: str, ends: set[str]) -> set[str]:
-    """What an end of the graph was before a loss took it apart, as it does with the rows of a batch of triplets."""
-    node = forward.index.nodes[name]
-    if name not in ends or node.op not in ("Unpack", "Split", "SplitV"):
-        return set()
-    while node.op in STRUCTURAL and forward.index.inputs_of(node):
-        source = forward.index.inputs_of(node)[node.op == "Split"][0]
-        if source not in forward.live:
-            return set()
-        node = forward.index.nodes[source]
-    return {node.name}
-
-
-def _has_own_name(node: NodeDef) -> bool:
-    """Whether the program named a node, so that its name is not that of its op."""
-    leaf = re.sub(r"_\d+$", "", node.name.rpartition("/")[2]).lower()
-    return leaf != node.op.lower() and not INTERNAL.search(node.name) and not re.search(r"softmax|sigmoid|max$", leaf)
-
-
-def _borders(forward: Forward, names: set[str]) -> dict[str, str]:
-    """Node -> why, for what one of several networks hands to the next, as a generator does to its critic."""
-    used = forward.index.reach(names) & forward.variables
-    membership = subnetworks.networks(forward.index, used)
-    found = subnetworks.seams(forward.index, membership, forward.live, forward.data_consumers) if membership else {}
-    borders = {}
-    for name, (own, further) in found.items():
-        for result in _without_sampling(forward, name):
-            if result not in forward.reduced:
-                borders[result] = f"{own} hands it to {further}"
-    return borders
-
-
-def _without_sampling(forward: Forward, name: str) -> set[str]:
-    """The node itself; or, where it was drawn at random, the results of layers that say from what."""
-    if name not in forward.random:
-        return {name}
-    results, seen, waiting = set(), set(), deque([name])
-    while waiting:
-        name = waiting.popleft()
-        if name in seen or name not in forward.live:
-            continue
-        seen.add(name)
-        if name not in forward.random and forward.is_result(name):
-            results.add(name)
-            continue
-        waiting.extend(source for source, _ in forward.index.inputs[name])
-    return results
-
-
-def _score(forward: Forward, entry: _Candidate, ends: set[str], names: set[str], borders: dict[str, str]) -> None:
-    name, node = entry.name, forward.index.nodes[entry.name]
-
-    def add(points: float, reason: str) -> None:
-        entry.score += points
-        entry.reasons.append(reason)
-
-    if name in borders:
-        add(3, borders[name])
-    if name in forward.transitions:
-        add(5, "decoding needs these scores from one label to the next")
-    if node.op in HEADS and _has_own_name(node):
-        add(1, "the program gave it a name of its own")
-    if name in forward.compared:
-        add(3, "a loss compares it with labels")
-    if node.op in HEADS:
-        add(2, f"is a {HEADS[node.op]} head")
-    elif any(forward.index.ops[n] in HEADS and n in names for n in forward.data_consumers(name)):
-        add(2, "goes into a head")
-    if name in ends:
-        add(1, "end of the forward graph")
-    if forward.is_result(name):
-        add(1, "result of a layer")
-    if name in forward.trained:
-        add(1, "is trained")
-    if _TOLD.search(name):
-        add(1, "named as an output")
-        if node.op == "Identity":
-            add(2, "the program gave it a name of its own")
-    if node.op in ("Exit", "RefExit", "TensorArrayGatherV3", "TensorArrayReadV3", "TensorArraySizeV3"):
-        add(-3, "left over from a loop")
-    if name in forward.reduced and name not in forward.joins:
-        add(-3, "a single number")
-
-
-def _decide(index: GraphIndex, entries: list[_Candidate]) -> None:
-    strong = [entry for entry in entries if entry.score >= 3]
-    covered = set().union(*(entry.weights for entry in strong)) if strong else set()
-    for entry in entries:
-        further = not entry.weights <= covered
-        entry.chosen = bool(entry.weights) and (entry.score >= 3 or further)
-        if entry.chosen:
-            covered |= entry.weights
-    unforced = {frozenset(entry.weights) for entry in entries if entry.chosen and not entry.forced}
-    for entry in entries:
-        if entry.forced and any(weights >= entry.weights for weights in unforced):
-            entry.chosen = False
-            entry.reasons.append("the same weights are there without a label that is fed as an input")
-
-    def layer(entry: _Candidate) -> tuple[str, frozenset[str]]:
-        return index.nodes[entry.name].op, frozenset(entry.weights)
-
-    steady = {layer(entry) for entry in entries if entry.chosen and not entry.random}
-    for entry in entries:
-        # The same layer without dropout or sampling is the copy of the network that is there for inference.
-        if entry.random and layer(entry) in steady:
-            entry.chosen = False
-            entry.reasons.append("the same is there without random ops")
+def _reach(anatomy: Anatomy, pool: Pool, chosen: list[str]) -> tuple[float, str]:
+    """The share of the trained weights that outputs depend on; where it is small, the best candidate with more."""
+    reach = confidence.reached(anatomy, chosen)
+    if reach >= FEW_WEIGHTS:
+        return round(reach, 3), ""
+    shares = {name: confidence.reached(anatomy, [*chosen, name]) for name in pool.left(chosen)}
+    more = [name for name in shares if shares[name] > reach]
+    return round(reach, 3), next((name for name in more if shares[name] >= FEW_WEIGHTS), next(iter(more), ""))
 
 
 def _tensors(node: NodeDef) -> list[str]:

@@ -89,9 +89,9 @@ def rehearse(settings: Settings, record: ImportRecord) -> None:
     except Problem as problem:
         found = Found(inputs=record.inputs, failure=problem.message)
         record.transient = record.transient or problem.cause in TRANSIENT
-    choice = Choice(record.outputs, record.outputs_why, record.outputs_ranking)
+    choice = Choice(record.outputs, record.outputs_why, record.outputs_ranking, record.outputs_confidence)
     choosing.leave_out(choice, found.left_out)
-    record.outputs, record.outputs_why = choice.outputs, choice.why
+    record.outputs, record.outputs_why, record.outputs_confidence = choice.outputs, choice.why, choice.confidence
     record.inputs, record.batches, record.stale_shapes = found.inputs, found.batches, found.stale_shapes
     record.rehearsal = found.failure
 

@@ -107,6 +107,7 @@ def content(
         "answer": overview.answer(summary),
         "meanings": _MEANINGS,
         "steps": [step | {"hint": of_all(step["hint"])} for step in overview.next_steps(summary)],
+        "unsure": overview.unsure(summary),
         "warnings": [row | {"advice": of_findings(row["advice"])} for row in overview.warnings(read[layout.FINDINGS])],
         "changes": [
             row | {"before": of_all(row["before"]), "after": of_all(row["after"])}

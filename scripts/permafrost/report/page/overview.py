@@ -13,6 +13,7 @@ import pandas as pd
 
 from permafrost import settings
 from permafrost.outcome import STATUSES, VERIFIED
+from permafrost.records import FEW_WEIGHTS
 from permafrost.report.columns import TEXT
 from permafrost.report.reference import type_of
 from permafrost.report.tables.findings import SEVERITIES
@@ -22,6 +23,8 @@ MOST_CHANGES = 500  # rows
 _MANY = 1_000  # models, above which long texts are cut
 _LONGEST = 200  # characters of such a text
 _MOST_NAMED = 5  # models that are named with a cause
+_SURE = 0.9  # outputs of which one need not look at
+_MOST_UNSURE = 10
 
 # How grave a status is: what must not be used first.
 _GRAVE = ("mismatch", "failed", "unverifiable", "verified")
@@ -76,6 +79,19 @@ def warnings(findings: pd.DataFrame) -> list[dict[str, Any]]:
     ]
     order = {severity: rank for rank, severity in enumerate(SEVERITIES)}
     return sorted(found, key=lambda row: (order.get(row["severity"], len(order)), -row["models"]))
+
+
+def unsure(summary: pd.DataFrame) -> dict[str, Any]:
+    """The verified models whose outputs are the least sure to be all, and how many there are of whom one should look.
+
+    `few` counts those that depend on few of the trained weights.
+    """
+    rows = summary[summary["status"] == VERIFIED]
+    rows = rows.assign(sure=pd.to_numeric(rows["outputs_confidence"]), reached=pd.to_numeric(rows["weights_reached"]))
+    few = rows["reached"] < FEW_WEIGHTS
+    looked = rows[(rows["sure"] < _SURE) | few].assign(few=few).sort_values(["sure", "model"], kind="stable")
+    shown = looked[["model", "sure", "few", "outputs"]].head(_MOST_UNSURE)
+    return {"models": len(looked), "few": int(few.sum()), "named": shown.to_dict("records")}
 
 
 def told_changes(changes: pd.DataFrame) -> list[dict[str, Any]]:

@@ -114,6 +114,16 @@ SUMMARY = Table(
         ),
         Text("outputs", "the tensors that are fetched, joined by `; `", _imported("outputs")),
         Text("outputs_why", "how the outputs were chosen", _imported("outputs_why")),
+        Number(
+            "outputs_confidence",
+            "how likely the outputs are all that a user wants, from 0 to 1; 1 where settings or a signature name them",
+            _imported("outputs_confidence"),
+        ),
+        Number(
+            "weights_reached",
+            "the share of the trained weights on which the outputs depend, from 0 to 1; empty where they are named",
+            _imported("weights_reached"),
+        ),
         Integer("nodes", "nodes of the meta graph", _imported("nodes")),
         Integer("frozen_nodes", "nodes of the frozen graph", _frozen("frozen_nodes")),
         Integer("variables", "variables of the meta graph", _variables),

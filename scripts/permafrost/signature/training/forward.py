@@ -44,44 +44,14 @@ STEPS: tuple[Callable[[Survey], None], ...] = (
 )
 
 
-class Forward:
-    """The forward graph of a training graph, as sets of node names.
-
-    variables: the weights, without counters of steps. transitions: those of a conditional random field. trained: on the
-    way of the gradient, where there is one. drawing: the random ops. random: depends on one. reduced: single numbers
-    made of larger tensors. joins: where weights meet data. targets: feed points that a loss takes as labels, and the
-    network as inputs. live: the candidates for outputs, i.e. weighted, depending on an input but on no label, and
-    nothing after which only losses and metrics come. compared: live nodes that a loss compares with a label.
+def survey(meta_graph: MetaGraphDef, index: GraphIndex, variables: set[str]) -> Survey:
+    """What the steps find of a training graph.
 
     Args:
-      meta_graph: a MetaGraphDef, of which only the collection `losses` is read.
+      meta_graph: a MetaGraphDef, of which only the collections are read.
       variables: names of the variable nodes; those that the graph lacks are passed over.
     """
-
-    def __init__(self, meta_graph: MetaGraphDef, index: GraphIndex, variables: set[str]):
-        survey = Survey.of(meta_graph, index, variables)
-        for step in STEPS:
-            step(survey)
-        self.index = index
-        self.variables, self.transitions, self.trained = survey.variables, survey.transitions, survey.trained
-        self.drawing, self.random = survey.drawing, survey.random
-        self.reduced, self.joins, self.targets = survey.reduced, survey.joins, survey.targets
-        self.live, self.compared = survey.live, survey.compared
-        self._values, self._results, self._closing = survey.values, survey.results, survey.closing
-
-    def is_end(self, name: str) -> bool:
-        """Whether only losses and metrics use a node's values."""
-        consumers = self.index.consumers.get(name, ())
-        return all(n in self._closing and n not in self.live for n in consumers if self._values.are_taken_by(n))
-
-    def data_consumers(self, name: str) -> list[str]:
-        """The nodes that consume a node's values and are part of the forward graph."""
-        return self._values.consumers(name)
-
-    def live_sources(self, name: str) -> list[str]:
-        """The live nodes whose values a node takes, in the order of its inputs."""
-        return [source for source, _ in self.index.inputs[name] if source in self.live]
-
-    def is_result(self, name: str) -> bool:
-        """Whether a node is a layer or a head of the network, or reshapes one where the loss does not."""
-        return self._results.has(name)
+    found = Survey.of(meta_graph, index, variables)
+    for step in STEPS:
+        step(found)
+    return found

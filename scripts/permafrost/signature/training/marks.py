@@ -5,10 +5,12 @@ import re
 # Values end here: what these ops write, save, show or check is no output of a network.
 SINKS = re.compile(
     r"^(Resource(Sparse)?Apply.*|(Sparse)?Apply.*|Scatter(Nd)?(Update|Add|Sub|Mul|Div|Min|Max)|ResourceScatter.*"
-    r"|Save(V2|Slices)?|.*Summary(V2)?|Queue(Enqueue|Close|Size).*|PyFunc(Stateless)?|EagerPyFunc|Print(V2)?|Assert"
-    r"|NoOp|AsString|(Var)?IsVariableInitialized(Op)?|VarIsInitializedOp|Write.*|.*Barrier.*|Accumulator.*|Stage)$"
+    r"|Save(V2|Slices)?|.*Summary(V2)?|Queue(Enqueue|Close|Size).*|PyFunc(Stateless)?|EagerPyFunc|PrintV2|Assert"
+    r"|NoOp|(Var)?IsVariableInitialized(Op)?|VarIsInitializedOp|Write.*|.*Barrier.*|Accumulator.*|Stage)$"
 )
 UPDATES = re.compile(r"^(Assign(Add|Sub)?(VariableOp)?|(Resource)?Scatter(Nd)?(Update|Add|Sub|Mul|Div|Min|Max))$")
+# These hand on a value, or end one where nothing takes it.
+ENDING = re.compile(rf"{UPDATES.pattern}|^Print$")
 STATISTICS = ("AssignAdd", "AssignSub", "AssignAddVariableOp", "AssignSubVariableOp")
 # What comes out depends on the shape of what goes in, not on its values.
 SHAPE_OPS = {"Shape", "ShapeN", "Size", "Rank", "ZerosLike", "OnesLike"}

@@ -39,15 +39,19 @@ def find_trained(survey: Survey) -> None:
 
 
 def leave_out_learning(survey: Survey) -> None:
-    """Takes away the gradients, and their clipping and scaling, up to the ops that apply them."""
+    """Takes away the gradients, and their clipping and scaling, up to the ops that apply them.
+
+    A While op of the forward graph takes tensors that its gradient has made room with, and is none of them.
+    """
     gradients = {name for name in survey.index.nodes if marks.GRADIENTS.search(name)}
-    survey.learning = onward_anywhere(survey.index, gradients, lambda name: True)
+    survey.learning = onward_anywhere(survey.index, gradients, lambda name: name not in survey.trained)
     _leave_out(survey, survey.learning)
 
 
 def leave_out_sinks(survey: Survey) -> None:
-    """Takes away savers, summaries, checks and queues, and the updates of variables that nothing takes."""
-    unused = {name for name in of_ops(survey.index, marks.UPDATES) if not survey.index.consumers.get(name)}
+    """Takes away savers, summaries, checks and queues, and the updates and prints that nothing takes."""
+    ending = of_ops(survey.index, marks.ENDING)
+    unused = {name for name in ending if not survey.index.consumers.get(name)}
     _leave_out(survey, of_ops(survey.index, marks.SINKS) | unused)
 
 
@@ -151,13 +155,13 @@ def find_targets(survey: Survey) -> None:
 
 def find_reachable(survey: Survey) -> None:
     """Finds what could be fetched as a result: it depends on weights, on inputs if anything does, and on no label."""
-    values, loops, branches = survey.values, *_in_frames(survey.index)
+    values, loops, branches = survey.values, *in_frames(survey.index)
     usable = survey.weighted - values.side - survey.labelled - survey.losses - loops - branches
     usable -= survey.variables | survey.parameters | _scored_by_transitions(survey)
     survey.reachable = usable & (values.after(survey.inputs) | survey.random) or usable
 
 
-def _in_frames(index: GraphIndex) -> tuple[set[str], set[str]]:
+def in_frames(index: GraphIndex) -> tuple[set[str], set[str]]:
     """The nodes inside while loops, which cannot be fetched, and in conditional branches, which may not run."""
 
     def between(first: tuple[str, ...], last: tuple[str, ...], outside: set[str]) -> set[str]:

@@ -19,8 +19,9 @@ def _none_yet() -> set[str]:
 class Survey:
     """What a step takes and changes. Sets are of node names, and empty before the step that finds them.
 
-    variables: the weights; at first the names of all variables, of which some may not be in the graph.
-    index: that of the training graph. feeds: its feed points, which are tensors. drawing: its random ops.
+    meta_graph: the training graph. variables: the weights; at first the names of all variables, of which some may not
+    be in the graph. index: that of the training graph. feeds: its feed points, which are tensors. drawing: its random
+    ops.
     losses_named: the tensors of the collection `losses`.
     values: the ways of values, around what has been taken away so far.
     transitions: the weights of a conditional random field.
@@ -37,6 +38,7 @@ class Survey:
     live: the candidates for outputs. closing: what uses the values of an end of the forward graph.
     """
 
+    meta_graph: MetaGraphDef
     variables: set[str]
     index: GraphIndex
     feeds: list[TensorName]
@@ -65,9 +67,11 @@ class Survey:
 
     @classmethod
     def of(cls, meta_graph: MetaGraphDef, index: GraphIndex, variables: set[str]) -> "Survey":
-        """The survey before the first step, for the arguments of Forward."""
+        """The survey before the first step, for the arguments of forward.survey."""
         named = meta_graph.collection_def["losses"].node_list.value if "losses" in meta_graph.collection_def else []
-        return cls(variables, index, feed_points(index), of_ops(index, RANDOM), list(named), Values(index, set()))
+        return cls(
+            meta_graph, variables, index, feed_points(index), of_ops(index, RANDOM), list(named), Values(index, set())
+        )
 
     @cached_property
     def results(self) -> Results:

@@ -44,9 +44,18 @@ function inputsAndOutputs(model, detail) {
     make("p", { class: "soft" }, isolated(model.outputs_why)));
   if (detail.ranking) {
     parts.push(make("h4", {}, "What could be an output"), make("p", { class: "soft" }, ofAll(detail.ranking)),
-      tableOf("What could be an output", detail.ranking));
+      tableOf("What could be an output", detail.ranking),
+      make("h4", {}, "As settings"), make("p", { class: "soft" }, "Lines to paste into a config file; take the # from those that you want."),
+      make("pre", { class: "settings" }, settingLines(model.model, detail.ranking)));
   }
   return section("Inputs and outputs", "", parts);
+}
+
+/** The outputs as a config file names them: a line for each candidate, commented where it was not chosen. */
+function settingLines(model, ranking) {
+  const [output, chosen] = ["output", "chosen"].map((name) => ranking.columns.indexOf(name));
+  const lines = ranking.rows.map((row) => `      ${row[chosen] === "yes" ? "" : "# "}- ${JSON.stringify(row[output])}`);
+  return ["models:", `  ${JSON.stringify(model)}:`, "    outputs:", ...lines].join("\n");
 }
 
 /** Two bars: a number before and after. */
