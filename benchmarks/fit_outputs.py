@@ -64,7 +64,7 @@ def fit_candidates(graphs: list[Labelled]) -> Table:
             op = graph.anatomy.ops[name]
             rare = "" if op in known else f"op {op}"
             rows.append({feature: value for feature, value in features.items() if feature != rare})
-            answers.append(value_of(graph.anatomy, name) in graph.wanted)
+            answers.append(value_of(graph.anatomy.index, name) in graph.wanted)
             weights.append(weight)
     return regression(rows, answers, weights, 0.1)
 
@@ -89,7 +89,7 @@ def halves(graphs: list[Labelled], folds: int, seed: int):
 
 
 def is_wanted(graph: Labelled, name: str) -> bool:
-    return value_of(graph.anatomy, name) in graph.wanted
+    return value_of(graph.anatomy.index, name) in graph.wanted
 
 
 def fit_sets(graphs: list[Labelled], pools: list[Pool]) -> Table:
@@ -126,7 +126,7 @@ def chosen_in(pool: Pool, table: Table, **options):
 
 
 def has_all(graph: Labelled, names: list[str]) -> bool:
-    return graph.wanted <= {value_of(graph.anatomy, name) for name in names}
+    return graph.wanted <= {value_of(graph.anatomy.index, name) for name in names}
 
 
 def fit(graphs: list[Labelled], seed: int) -> Fitted:
@@ -140,7 +140,7 @@ def measure(graph: Labelled, fitted: Fitted) -> dict:
     chosen = chosen_in(pool, fitted.sets)
     first = chosen_in(pool, fitted.sets, least=0.0, most=max(5, len(graph.wanted)))
     sure = fitted.confidence.probability(confidence.described(pool, chosen, fitted.sets))
-    values = {value_of(graph.anatomy, each.name) for each in chosen}
+    values = {value_of(graph.anatomy.index, each.name) for each in chosen}
     of_training = [each for each in chosen if is_of_training(graph, each.name)]
     return {
         "graph": graph.name,

@@ -47,7 +47,7 @@ class Labelled:
     @property
     def are_candidates(self) -> bool:
         """Whether all wanted outputs are among the candidates."""
-        return self.wanted <= {value_of(self.anatomy, name) for name in self.features}
+        return self.wanted <= {value_of(self.anatomy.index, name) for name in self.features}
 
 
 def of_zoo(zoo: Path) -> Iterator[Labelled]:
@@ -99,4 +99,4 @@ def labelled(name: str, owner: str, meta_graph: MetaGraphDef, wanted: list[str])
     variables = {node for node, op in index.ops.items() if op in VARIABLE_OPS}
     anatomy = Anatomy(survey(meta_graph, index, variables))
     found = features(anatomy, candidates(anatomy))
-    return Labelled(name, owner, anatomy, found, {value_of(anatomy, tensor_name(node)[0]) for node in wanted})
+    return Labelled(name, owner, anatomy, found, {value_of(anatomy.index, tensor_name(node)[0]) for node in wanted})

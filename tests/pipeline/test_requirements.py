@@ -63,7 +63,8 @@ def imported(*directories: str) -> set[str]:
 def own_modules() -> set[str]:
     """The names of the repository's own modules and packages."""
     directories = ("scripts", "tests", "benchmarks", "models", "docs")
-    return {path.stem for name in directories for path in (HOME / name).rglob("*.py")} | {"permafrost"}
+    paths = [path for name in directories for path in (HOME / name).rglob("*.py")]
+    return {path.parent.name if path.stem == "__init__" else path.stem for path in paths}
 
 
 def test_all_are_pinned_and_stand_in_one_list():

@@ -46,10 +46,15 @@ def absolute(imported: ImportRecord) -> ImportRecord:
     paths = {key: os.path.abspath(path) for key in ("path", "saver") if (path := getattr(imported.graph, key))}
     return msgspec.structs.replace(
         imported,
-        prefix=os.path.abspath(imported.prefix),
+        prefix=_absolute_prefix(imported.prefix),
         files=[os.path.abspath(path) for path in imported.files],
         graph=msgspec.structs.replace(imported.graph, **paths),
     )
+
+
+def _absolute_prefix(prefix: str) -> str:
+    # A checkpoint whose files have nothing before their endings has a prefix that ends in a slash.
+    return os.path.join(os.path.abspath(os.path.dirname(prefix)), os.path.basename(prefix))
 
 
 def read(graph: Graph) -> Any:

@@ -21,6 +21,9 @@ _IMAGE_SIZES = (28, 32, 64, 128, 224, 256, 299, 512)
 _RANKS: tuple[Shape, ...] = ([None], [None, 28, 28, 1], [None, 32, 32, 3], [None, 224, 224, 3])
 _NUMBER = re.compile(r"(?<![\w/.'-])\d{1,5}(?![\w/.'])")
 _CHANGED = "; changed until it ran"
+# What says that a number has to be more than nothing: a length, of which the last entry is taken.
+_POSITIVE = re.compile(r"> 0 did not hold|greater than zero|must be positive|= -\d+ is not in")
+_OUT_OF_BOUNDS = re.compile(r"index (\d+) of dimension \d+ out of bounds")
 _LARGEST_BATCH = 4096
 _LARGEST = 1 << 24  # elements of an input that is made larger
 _NODE = re.compile(r"^node '([^']*)': ")
@@ -47,10 +50,12 @@ def alternatives(specs: Inputs, batch: int, message: str, suspects: set[str]) ->
       suspects: the names in `specs` on which the failing node depends.
     """
     text = _NODE.sub("", message)
-    numbers = sorted({int(number) for number in _NUMBER.findall(text)} - {0})
+    beyond = {int(index) + 1 for index in _OUT_OF_BOUNDS.findall(text)}
+    beyond |= {2 * size for size in beyond}
+    numbers = sorted({int(number) for number in _NUMBER.findall(text)} - {0} | beyond)
     for name in sorted(suspects):
-        for high in _other_ends(specs[name], text):
-            yield _with(specs, name, high=high), batch
+        for low, high in _other_ranges(specs[name], text):
+            yield _with(specs, name, low=low, high=high), batch
     for name in sorted(suspects):
         for shape in _other_shapes(specs[name], batch, numbers):
             count = element_count(batch if size is None else size for size in shape)
@@ -63,7 +68,7 @@ def alternatives(specs: Inputs, batch: int, message: str, suspects: set[str]) ->
             yield _with(specs, name, shape=shape), batch
 
 
-def _with(specs: Inputs, name: str, **changed: int | Shape) -> Inputs:
+def _with(specs: Inputs, name: str, **changed: int | Shape | None) -> Inputs:
     why = specs[name].why.removesuffix(_CHANGED) + _CHANGED
     return specs | {name: replace(specs[name], why=why, **changed)}
 
@@ -74,17 +79,21 @@ def _other_batches(numbers: list[int], batch: int) -> list[int]:
     return sorted(size for size in {*numbers, *scaled} if 0 < size <= _LARGEST_BATCH and size != batch)
 
 
-def _other_ends(spec: Input, text: str) -> Iterator[int]:
-    """Where integers could end that the settings do not give."""
+def _other_ranges(spec: Input, text: str) -> Iterator[tuple[int, int | None]]:
+    """From where to where integers could go that the settings do not give."""
     if not isinstance(spec, Integers) or spec.open is UNSET:
         return
+    if _POSITIVE.search(text) and spec.low < 1:
+        yield 1, spec.high if spec.high is None else max(spec.high, 2)
     for pattern, beyond in _BOUNDS:
         for found in pattern.findall(text):
             high = int(found) + beyond
             if spec.low < high and (spec.high is None or high < spec.high):
-                yield high
+                yield spec.low, high
     if spec.high is None or spec.high > spec.low + 1:
-        yield spec.low + 1
+        yield spec.low, spec.low + 1
+    if (spec.low, spec.high) != (1, 2):
+        yield 1, 2
 
 
 def _other_shapes(spec: Input, batch: int, numbers: list[int]) -> Iterator[Shape]:

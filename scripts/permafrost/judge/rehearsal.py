@@ -88,12 +88,20 @@ def rehearse(imported: ImportRecord, settings: Settings, directory: str, is_name
     return found
 
 
-def _largest(specs: Inputs) -> Inputs:
-    """The same inputs, with each integer as large as it can be."""
-    return {
-        name: replace(spec, low=spec.high - 1) if isinstance(spec, Integers) and spec.high is not None else spec
-        for name, spec in specs.items()
-    }
+def _extreme(specs: Inputs) -> list[Inputs]:
+    """The same inputs with each integer as large, and as small, as it can be; not where that changes nothing."""
+
+    def largest(spec: Integers) -> Integers:
+        return spec if spec.high is None else replace(spec, low=spec.high - 1)
+
+    def smallest(spec: Integers) -> Integers:
+        return replace(spec, high=spec.low + 1)
+
+    changed = [
+        {name: end(spec) if isinstance(spec, Integers) else spec for name, spec in specs.items()}
+        for end in (largest, smallest)
+    ]
+    return [other for place, other in enumerate(changed) if other not in (specs, *changed[:place])]
 
 
 class _Model:
@@ -168,8 +176,8 @@ class _Stage:
         try:
             self._run(specs, batch, outputs)
             # Whether a graph runs depends on the values of integers, which index and count.
-            if (largest := _largest(specs)) != specs:
-                self._run(largest, batch, outputs)
+            for extreme in _extreme(specs):
+                self._run(extreme, batch, outputs)
         except RunFailed as failed:
             return str(failed) or failed.cause
         return ""

@@ -64,7 +64,7 @@ def _make(name: str, spec: kinds.Fed, seed: int, batch: int, directory: Path) ->
         case kinds.Value():
             return _from_value(name, spec, dtype, shape)
         case kinds.Sizes():
-            return np.asarray(_filled(spec.size, batch)).astype(dtype)
+            return np.asarray(_filled(spec.size, batch)).astype(dtype).reshape(shape)
         case kinds.Strings():
             return string_feeds.make(spec.content, _generator(name, seed), shape)
         case kinds.Indices():

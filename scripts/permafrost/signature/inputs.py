@@ -33,6 +33,7 @@ _SHAPE_KEEPING = {"Identity", "Cast", "CheckNumerics", "StopGradient", "Enter", 
 _SHAPE_KEEPING_PAIRS = {"Add", "AddV2", "Sub", "Mul", "RealDiv", "Div", "BiasAdd", "Maximum", "Minimum"}
 _SHAPED = {"RandomUniform", "RandomStandardNormal", "TruncatedNormal", "Fill"}  # by their first input
 _IMAGE_SIZE = 32
+_DROPOUT = {"Add", "AddV2", "Sub", "GreaterEqual", "Less"}  # by which dropout decides on what it draws
 
 _KEEP = re.compile(r"keep|(?<!no)dropout_(input|output|prob)|(^|_)kp(_|$)", re.IGNORECASE)
 _RATE = re.compile(r"rate|drop", re.IGNORECASE)
@@ -179,9 +180,9 @@ class _Uses:
     def _switch(self, point: _Point) -> tuple[float, str] | None:
         """The value, and why, of a scalar that says how much a training drops or learns; None for another."""
         keeps, rates = _KEEP.search(point.leaf), _RATE.search(point.leaf)
-        if keeps or self._drops_out(point.name, point.output):
-            rate = rates and not keeps and not self._divides(point.name, point.output)
-            return 0.0 if rate else 1.0, "dropout: nothing is dropped"
+        used_as = self._in_dropout(point.name, point.output)
+        if used_as is not None or keeps:
+            return 0.0 if used_as == "rate" else 1.0, "dropout: nothing is dropped"
         return (0.0, "a rate: 0") if rates else None
 
     def _open(self, node: NodeDef, output: int) -> list[int] | Literal["rank"]:
@@ -218,7 +219,8 @@ class _Uses:
             if (bound := self._bound(node, position)) is not None:
                 bounds.append(bound)
             if node.op in _SHAPED and position == 0 and not point.shape:
-                return kinds.Sizes(point.dtype, [1], f"the shape of {node.name}", [], size=[None])
+                shape: kinds.Shape = [1] if point.shape is None else []
+                return kinds.Sizes(point.dtype, shape, f"the shape of {node.name}", [], size=[None])
             length = length or _takes_lengths(node, position)
         if bounds:
             return _integers(point, 0, min(bounds), f"indexes {min(bounds)} rows{point.because}")
@@ -320,14 +322,24 @@ class _Uses:
                 return [None, other[0]]
         return None
 
-    def _drops_out(self, name: str, output: int) -> bool:
-        """Whether a scalar goes into dropout's floor(keep_prob + uniform), or into what decides on it."""
-        for node, _ in self._consumers(name, output):
-            if node.op in ("Add", "AddV2", "Sub", "GreaterEqual", "Less") and any(
-                self._comes_from_uniform(source) for source, _ in self.index.inputs_of(node)
-            ):
-                return True
-        return False
+    def _in_dropout(self, name: str, output: int, is_rest: bool = False) -> Literal["keep", "rate"] | None:
+        """Whether a scalar is the share that a dropout keeps, or that which it drops; None where it goes into none.
+
+        Dropout takes floor(keep + uniform) or uniform < keep, and uniform >= rate (nn_ops.py in tensorflow/python/ops).
+        is_rest: whether it is what the scalar leaves of 1.
+        """
+        for node, position in self._consumers(name, output):
+            sources = [source for source, _ in self.index.inputs_of(node)]
+            others = [source for at, source in enumerate(sources) if at != position]
+            if node.op in _DROPOUT and any(self._comes_from_uniform(source) for source in others):
+                is_rate = (node.op, position) in (("GreaterEqual", 1), ("Less", 0))
+                return "rate" if is_rate != is_rest else "keep"
+            one = constant(self.index.nodes.get(others[0])) if node.op == "Sub" and position == 1 else None
+            if one is not None and one.size == 1 and one.item() == 1 and not is_rest:
+                used_as = self._in_dropout(node.name, 0, is_rest=True)
+                if used_as is not None:
+                    return used_as
+        return None
 
     def _comes_from_uniform(self, name: str, depth: int = 5) -> bool:
         node = self.index.nodes.get(name)
@@ -336,9 +348,6 @@ class _Uses:
         return node.op == "RandomUniform" or any(
             self._comes_from_uniform(source, depth - 1) for source, _ in self.index.inputs_of(node)
         )
-
-    def _divides(self, name: str, output: int) -> bool:
-        return any(node.op in ("RealDiv", "Div") and position == 1 for node, position in self._consumers(name, output))
 
 
 def _takes_lengths(node: NodeDef, position: int) -> bool:

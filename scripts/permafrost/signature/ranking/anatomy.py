@@ -38,6 +38,8 @@ class Anatomy:
         self.weight_bit = {name: 1 << place for place, name in enumerate(self.weights)}
         self.feed_bit = {point: 1 << place for place, point in enumerate(survey.feeds)}
         self.labels = set(survey.labels)
+        self._takers: dict[str, list[str]] = {}
+        self._shapes: dict[str, tuple[int, ...] | None] = {}
 
     @cached_property
     def order(self) -> list[str]:
@@ -152,10 +154,17 @@ class Anatomy:
 
     def shape(self, name: str) -> tuple[int, ...] | None:
         """The shape of a node's first output as the meta graph tells it; None where it tells none."""
-        return output_shape(self.index.nodes[name])
+        if name not in self._shapes:
+            self._shapes[name] = output_shape(self.index.nodes[name])
+        return self._shapes[name]
 
     def takers(self, name: str) -> list[str]:
         """The nodes of the forward graph that take a node's values, as they are or in another shape."""
+        if name not in self._takers:
+            self._takers[name] = self._found_takers(name)
+        return self._takers[name]
+
+    def _found_takers(self, name: str) -> list[str]:
         found, seen, waiting = [], {name}, [name]
         while waiting and len(seen) < _MOST_TAKERS:
             for taker in self.index.consumers.get(waiting.pop(), ()):

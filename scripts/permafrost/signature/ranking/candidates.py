@@ -15,14 +15,13 @@ _ARRAY_READS = {
     "TensorArrayGather", "TensorArrayRead",
 }  # fmt: skip
 _LOOKUPS = {"Gather", "GatherV2", "ResourceGather"}
-_FEW = 2  # weights: where a graph has no more, each may be what it is there for
 
 
 def candidates(anatomy: Anatomy) -> list[str]:
     """The nodes that could be outputs, in graph order.
 
     These are what depends on weights, on something fed or on random numbers, apart from gradients, savers and
-    summaries; and weights themselves that are looked up in, or are all that there is.
+    summaries; and weights themselves that are looked up in, or that no layer takes.
     """
     survey = anatomy.survey
     loops, branches = in_frames(anatomy.index)
@@ -49,8 +48,8 @@ def _is_result(anatomy: Anatomy, name: str, op: str) -> bool:
 
 
 def _is_product(anatomy: Anatomy, variable: str) -> bool:
-    """Whether a weight may be what a graph is there for: a table of embeddings, or one of very few weights."""
+    """Whether a weight may be what a graph is there for: a table of embeddings, or one of a graph without layers."""
     consumers, ops = anatomy.index.consumers, anatomy.ops
     reads = consumers.get(variable, [])
     behind = [taker for read in reads for taker in consumers.get(read, ())]
-    return len(anatomy.survey.variables) <= _FEW or any(ops[taker] in _LOOKUPS for taker in [*reads, *behind])
+    return not anatomy.joins or any(ops[taker] in _LOOKUPS for taker in [*reads, *behind])

@@ -7,6 +7,7 @@ output behind it. How much each such relation tells is fitted (signature.ranking
 import re
 from dataclasses import dataclass
 
+from permafrost.graph.index import GraphIndex
 from permafrost.signature.ranking.anatomy import Anatomy
 from permafrost.signature.ranking.features import Features
 from permafrost.signature.ranking.features.names import leaf
@@ -56,7 +57,7 @@ class Pool:
         self._anatomy, self._features, self.log_odds = anatomy, features, log_odds
         best: dict[str, str] = {}
         for name, own in log_odds.items():
-            value = value_of(anatomy, name)
+            value = value_of(anatomy.index, name)
             if value not in best or own > log_odds[best[value]]:
                 best[value] = name
         self.best = sorted(best.values(), key=lambda name: (-log_odds[name], name))[:_COMPARED]
@@ -142,12 +143,12 @@ class Pool:
         return self._before[name]
 
 
-def value_of(anatomy: Anatomy, name: str) -> str:
+def value_of(index: GraphIndex, name: str) -> str:
     """The node whose value a node hands on as it is; itself where it hands on none."""
     for _ in range(_LONGEST_CHAIN):
-        if anatomy.ops.get(name) not in _SAME_VALUE or not anatomy.inputs[name]:
+        if index.ops.get(name) not in _SAME_VALUE or not index.inputs[name]:
             break
-        name = anatomy.inputs[name][0][0]
+        name = index.inputs[name][0][0]
     return name
 
 

@@ -38,6 +38,7 @@ class Networks:
             if border.is_one
         ]
         self._fed_shapes = _fed_shapes(anatomy)
+        self._deepest = max(anatomy.layers.values(), default=0)
         self._narrowest_before, self._narrowest_after = _narrowest(anatomy)
         self._chains: dict[tuple[str, str], list[str]] = defaultdict(list)
         for name in names:
@@ -47,9 +48,9 @@ class Networks:
         ) and bool(survey.feeds)
 
     def _is_large_result(self, name: str) -> bool:
-        layers, deepest = self._anatomy.layers, max(self._anatomy.layers.values(), default=0)
+        layers = self._anatomy.layers
         is_kind = name in self._anatomy.joins or self._anatomy.ops[name] in _BOUNDED
-        return is_kind and layers.get(name, 0) > 1 and layers[name] >= deepest / 2
+        return is_kind and layers.get(name, 0) > 1 and layers[name] >= self._deepest / 2
 
     def _inputs_like(self, name: str, needed: bool) -> bool:
         """Whether an input has the shape of a node, and that needs its values, or needs them not."""

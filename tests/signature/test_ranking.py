@@ -1,0 +1,143 @@
+"""What could be an output: candidates, their features, the fitted tables, and the set that is chosen."""
+
+import random
+
+import pytest
+import tensorflow as tf
+
+import training_graphs
+from fuzzing import EXAMPLES
+from permafrost.graph.index import GraphIndex
+from permafrost.graph.ops.variables import VARIABLE_OPS
+from permafrost.outcome import Problem
+from permafrost.records import FEW_WEIGHTS
+from permafrost.signature import outputs
+from permafrost.signature.ranking import confidence, tables
+from permafrost.signature.ranking.anatomy import Anatomy
+from permafrost.signature.ranking.candidates import candidates
+from permafrost.signature.ranking.features import features
+from permafrost.signature.ranking.sets import Pool, value_of
+from permafrost.signature.ranking.tables import Table
+from permafrost.signature.training.forward import survey
+
+v1 = tf.compat.v1
+GRAPHS = {build.__name__: build for build in training_graphs.WANTED}
+SHOWING = (
+    "variational_autoencoder_by_hand", "deterministic_policy_gradient", "twin_critics", "convolutional_gan",
+    "dynamic_rnn", "language_model_in_two_copies", "estimator_classifier", "words_of_their_neighbours", "siamese",
+    "layers_with_summaries", "network_that_prints", "asynchronous_actor_with_a_memory", "segmentation",
+    "speech_with_ctc", "clipped", "acting_and_learning_models", "bottleneck_that_is_flattened", "text_cnn",
+    "accuracy_built_in_every_epoch", "self_organising_map", "intent_and_slots",
+)  # fmt: skip
+
+
+def meta_graph_of(build):
+    with tf.Graph().as_default():
+        build()
+        saver = v1.train.Saver() if v1.global_variables() else None
+        return v1.train.export_meta_graph(saver_def=saver.as_saver_def() if saver else None)
+
+
+def anatomy_of(meta_graph) -> Anatomy:
+    index = GraphIndex(meta_graph.graph_def)
+    return Anatomy(survey(meta_graph, index, {name for name, op in index.ops.items() if op in VARIABLE_OPS}))
+
+
+def choose(meta_graph):
+    index = GraphIndex(meta_graph.graph_def)
+    return outputs.choose(meta_graph, index, {name for name, op in index.ops.items() if op in VARIABLE_OPS}, None)
+
+
+@pytest.fixture(scope="module")
+def anatomies() -> dict[str, Anatomy]:
+    return {name: anatomy_of(meta_graph_of(GRAPHS[name])) for name in SHOWING}
+
+
+def test_the_lines_of_the_tables_are_features_that_graphs_show(anatomies):
+    shown, beside = set(), set()
+    for anatomy in anatomies.values():
+        found = features(anatomy, candidates(anatomy))
+        shown |= {feature for held in found.values() for feature in held}
+        log_odds = {name: tables.candidates().log_odds(held) for name, held in found.items()}
+        pool = Pool(anatomy, found, log_odds)
+        for count in (1, 2, 3, 5):
+            beside |= {
+                feature for name in pool.left(pool.best[:count]) for feature in pool.beside(name, pool.best[:count])
+            }
+    of_ops = {feature for feature in tables.candidates().weights if feature.startswith("op ")}
+    unseen = tables.candidates().weights.keys() - of_ops - shown
+    assert len(unseen) <= 0.05 * len(shown), unseen
+    assert len(tables.sets().weights.keys() - beside) <= 0.2 * len(beside), tables.sets().weights.keys() - beside
+
+
+def test_features_are_shares(anatomies):
+    for anatomy in anatomies.values():
+        for held in features(anatomy, candidates(anatomy)).values():
+            assert all(0 < value <= 2 for value in held.values())
+
+
+def test_all_wanted_outputs_are_candidates(anatomies):
+    for name, anatomy in anatomies.items():
+        values = {value_of(anatomy.index, candidate) for candidate in candidates(anatomy)}
+        assert {value_of(anatomy.index, wanted) for wanted in training_graphs.WANTED[GRAPHS[name]][0]} <= values, name
+
+
+def test_a_table_is_read_as_it_was_written(tmp_path):
+    table = Table(-1.5, {"a, b": 0.25, 'say "c"': -2.0})
+    tables.write(tmp_path / "table.csv", table)
+    assert tables.read(tmp_path / "table.csv") == table
+    assert table.log_odds({"a, b": 2.0, "unknown": 9.0}) == -1.0
+    assert table.reasons({"a, b": 1.0, 'say "c"': 1.0, "unknown": 1.0}) == ['say "c" (-2.0)', "a, b (+0.2)"]
+
+
+def test_a_set_grows_while_one_is_likely(anatomies):
+    anatomy = anatomies["siamese"]
+    found = features(anatomy, candidates(anatomy))
+    log_odds = {name: -float(place) for place, name in enumerate(found)}
+    pool = Pool(anatomy, found, log_odds)
+    never, always = Table(-9.0, {}), Table(9.0, {})
+    assert [each.name for each in pool.choose(never, 0.5)] == [pool.best[0]]
+    assert len(pool.choose(always, 0.5)) == min(8, len(pool.best))
+    named = Table(-9.0, {"by itself": -1.0})  # the worst by itself is the likeliest
+    assert [each.name for each in pool.choose(named, 0.5)][1] == pool.left(pool.best[:1])[-1]
+
+
+def test_the_first_five_and_all_ends_are_listed(anatomies):
+    choice = choose(meta_graph_of(GRAPHS["accuracy_built_in_every_epoch"]))
+    anatomy = anatomies["accuracy_built_in_every_epoch"]
+    listed = [entry.name for entry in choice.ranking]
+    assert listed[: len(choice.outputs)] == choice.outputs and len(set(listed)) == len(listed)
+    assert {name for name in candidates(anatomy) if not anatomy.taken_by(name)} <= set(listed)
+    assert len(choice.outputs) <= 8
+
+
+def test_an_output_that_reaches_few_weights_names_one_that_reaches_more(monkeypatch):
+    monkeypatch.setattr(tables, "sets", lambda: Table(-9.0, {}))
+    monkeypatch.setattr(tables, "candidates", lambda: Table(0.0, {"layers before it, of the most": -9.0}))
+    choice = choose(meta_graph_of(GRAPHS["mnist_for_beginners"]))
+    assert choice.reach < FEW_WEIGHTS
+    anatomy = anatomy_of(meta_graph_of(GRAPHS["mnist_for_beginners"]))
+    assert confidence.reached(anatomy, [*choice.outputs, choice.further]) > choice.reach
+
+
+@pytest.mark.parametrize("seed", range(EXAMPLES // 4))
+def test_a_damaged_graph_has_outputs_or_a_problem(seed):
+    """Nodes are lost, take from elsewhere, or are of another op; names and attributes stay as they are."""
+    generator = random.Random(seed)
+    meta_graph = meta_graph_of(GRAPHS[generator.choice(SHOWING[:8])])
+    nodes = meta_graph.graph_def.node
+    for _ in range(generator.randrange(1, 30)):
+        node = generator.choice(nodes)
+        damage = generator.randrange(3)
+        if damage == 0:
+            nodes.remove(node)
+        elif damage == 1 and node.input:
+            node.input[generator.randrange(len(node.input))] = generator.choice(nodes).name
+        else:
+            node.op = generator.choice(nodes).op
+    try:
+        choice = choose(meta_graph)
+    except Problem as problem:
+        assert problem.cause == "no_output"
+    else:
+        assert choice.outputs and 0 < choice.confidence < 1
