@@ -23,7 +23,7 @@ from sklearn.model_selection import GroupKFold
 import labelled_graphs
 from labelled_graphs import Labelled
 from permafrost.signature.ranking import confidence, tables
-from permafrost.signature.ranking.sets import Pool, value_of
+from permafrost.signature.ranking.selection import Pool, value_of
 from permafrost.signature.ranking.tables import Table, probability
 
 ASSETS = Path(tables.__file__).parent / "assets"
@@ -157,8 +157,8 @@ def measure(graph: Labelled, fitted: Fitted) -> dict:
 def is_of_training(graph: Labelled, name: str) -> bool:
     """Whether a node that nobody wants is a loss, a metric or an optimizer's value."""
     found = graph.features[name].keys() & {
-        "is part of a loss", "is a single number", "in a scope of loss", "in a scope of metric", "is a comparison",
-        "is a cross entropy", "in a scope of training",
+        "is part of a loss", "is a single number", "is a comparison", "is a cross entropy", "its name speaks of loss",
+        "its name speaks of metric", "its name speaks of training",
     }  # fmt: skip
     return bool(found & {"is part of a loss", "is a comparison", "is a cross entropy"} or len(found) > 1) and not (
         is_wanted(graph, name)

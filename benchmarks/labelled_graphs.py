@@ -22,11 +22,11 @@ from permafrost.graph.ops import registry
 from permafrost.graph.ops.variables import VARIABLE_OPS
 from permafrost.graph.protos import MetaGraphDef
 from permafrost.outcome import Problem
+from permafrost.signature.forward.surveying import surveyed
 from permafrost.signature.ranking.anatomy import Anatomy
 from permafrost.signature.ranking.candidates import candidates
 from permafrost.signature.ranking.features import Features, features
-from permafrost.signature.ranking.sets import value_of
-from permafrost.signature.training.forward import survey
+from permafrost.signature.ranking.selection import value_of
 
 csv.field_size_limit(1 << 30)
 
@@ -97,6 +97,6 @@ def labelled(name: str, owner: str, meta_graph: MetaGraphDef, wanted: list[str])
     """A meta graph with the features of its candidates."""
     index = GraphIndex(meta_graph.graph_def)
     variables = {node for node, op in index.ops.items() if op in VARIABLE_OPS}
-    anatomy = Anatomy(survey(meta_graph, index, variables))
+    anatomy = Anatomy(surveyed(meta_graph, index, variables))
     found = features(anatomy, candidates(anatomy))
     return Labelled(name, owner, anatomy, found, {value_of(anatomy.index, tensor_name(node)[0]) for node in wanted})

@@ -221,7 +221,8 @@ class ImportRecord(Record, kw_only=True):
     the meta graph that discovery found. findings: sentences. weights: raw or ema. op_types: with the number of nodes.
     outputs: node names, or `name:1` for a further output. outputs_confidence: how likely these are all that a user
     wants, from 0 to 1. weights_reached: the share of the trained weights on which they depend, from 0 to 1; None where
-    they are named. reaches_more: where that is not most of them, a candidate that depends on more, or "".
+    they are named, or some were left out. reaches_more: where that is not most of them, a candidate that depends on
+    more, or "".
     inputs: tensor -> what is fed (signature.inputs). op_definitions: op type -> definition. batches: the sizes of the
     batch on which the graph ran. stale_shapes: the first node whose `_output_shapes` TensorFlow refuses, or "".
     rehearsal: why the graph did not run, or "".

@@ -12,13 +12,13 @@ from permafrost.graph.ops.variables import VARIABLE_OPS
 from permafrost.outcome import Problem
 from permafrost.records import FEW_WEIGHTS
 from permafrost.signature import outputs
+from permafrost.signature.forward.surveying import surveyed
 from permafrost.signature.ranking import confidence, tables
 from permafrost.signature.ranking.anatomy import Anatomy
 from permafrost.signature.ranking.candidates import candidates
 from permafrost.signature.ranking.features import features
-from permafrost.signature.ranking.sets import Pool, value_of
+from permafrost.signature.ranking.selection import Pool, value_of
 from permafrost.signature.ranking.tables import Table
-from permafrost.signature.training.forward import survey
 
 v1 = tf.compat.v1
 GRAPHS = {build.__name__: build for build in training_graphs.WANTED}
@@ -40,7 +40,7 @@ def meta_graph_of(build):
 
 def anatomy_of(meta_graph) -> Anatomy:
     index = GraphIndex(meta_graph.graph_def)
-    return Anatomy(survey(meta_graph, index, {name for name, op in index.ops.items() if op in VARIABLE_OPS}))
+    return Anatomy(surveyed(meta_graph, index, {name for name, op in index.ops.items() if op in VARIABLE_OPS}))
 
 
 def choose(meta_graph):

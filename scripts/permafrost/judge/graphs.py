@@ -8,7 +8,7 @@ from permafrost.judge.sessions import Feed
 from permafrost.judge.sides import FrozenFile
 from permafrost.records import ForeignProvenance, ImportRecord, Provenance
 from permafrost.signature import feeds
-from permafrost.signature.training.marks import HEADS, STRUCTURAL
+from permafrost.signature.forward.marks import HEADS, STRUCTURAL
 
 
 class Graphs:

@@ -47,7 +47,7 @@ def choose(
     named = None if isinstance(settings.outputs, str) else settings.outputs
     names = {variable.variable for variable in variables}
     choice = outputs.choose(meta_graph, index, names, named)
-    between = _Candidates(meta_graph, index, variables, settings.inputs, run_before)
+    between = _Descriptions(meta_graph, index, variables, settings.inputs, run_before)
     try:
         fed, definitions = between.describe(choice.outputs)
         if named is None:
@@ -70,7 +70,8 @@ def leave_out(choice: outputs.Choice, reasons: dict[str, str]) -> bool:
     Args:
       reasons: output -> the sentence that says why it cannot be one.
     Returns whether any output is left; nothing is changed where none is, or where `reasons` is empty. What is left has
-    all outputs only if none was left out that is wanted, so that the confidence is no higher than that is likely.
+    all outputs only if none was left out that is wanted, so that the confidence is no higher than that is likely; and
+    what it reaches of the weights is not known any more.
     """
     left = [name for name in choice.outputs if name not in reasons]
     if not left or not reasons:
@@ -80,13 +81,13 @@ def leave_out(choice: outputs.Choice, reasons: dict[str, str]) -> bool:
             entry.chosen = False
             choice.confidence = min(choice.confidence, round(1 - tables.probability(entry.score), 3))
             entry.reasons.append(f"left out: {reasons[entry.name]}")
-    choice.outputs = left
+    choice.outputs, choice.reach, choice.further = left, None, ""
     if choice.ranking:
         choice.why = outputs.sentence(choice.ranking)
     return True
 
 
-class _Candidates:
+class _Descriptions:
     """A graph with the inputs that the settings describe, and what lies between them and any outputs."""
 
     def __init__(

@@ -14,12 +14,12 @@ from permafrost.graph.ops.variables import VARIABLE_OPS
 from permafrost.graph.protos import MetaGraphDef, NodeDef, types_pb2
 from permafrost.outcome import Problem, maybe_meant
 from permafrost.records import FEW_WEIGHTS, Ranked
+from permafrost.signature.forward.surveying import surveyed
 from permafrost.signature.ranking import confidence, tables
 from permafrost.signature.ranking.anatomy import Anatomy
 from permafrost.signature.ranking.candidates import candidates
 from permafrost.signature.ranking.features import Features, features
-from permafrost.signature.ranking.sets import Pool
-from permafrost.signature.training.forward import survey
+from permafrost.signature.ranking.selection import Pool
 
 _MOST_PATHS = 100  # of a beam search; a damaged graph can ask for any number
 _LISTED = 50  # candidates, the best, and besides these all ends of the graph
@@ -29,8 +29,8 @@ _LISTED = 50  # candidates, the best, and besides these all ends of the graph
 class Choice:
     """Chosen outputs as node names (or `name:1` for a further output), the reason, and candidates, best first.
 
-    confidence: how likely these are all outputs, from 0 to 1; 1 where they are named. reach: the share of the trained
-    weights that they depend on, None where they are named. further: a candidate that depends on more of them, or "".
+    confidence: how likely no output is missing, from 0 to 1; 1 where they are named. reach: the share of the trained
+    weights that they depend on, None where nobody knows it. further: a candidate that depends on more of them, or "".
     """
 
     outputs: list[str]
@@ -52,7 +52,7 @@ def choose(meta_graph: MetaGraphDef, index: GraphIndex, variables: set[str], con
     """
     if configured:
         return Choice(list(dict.fromkeys(_known(name, index) for name in configured)), "named in the settings")
-    return _signature_outputs(meta_graph, index) or _likely_outputs(Anatomy(survey(meta_graph, index, variables)))
+    return _signature_outputs(meta_graph, index) or _likely_outputs(Anatomy(surveyed(meta_graph, index, variables)))
 
 
 def sentence(ranking: list[Ranked]) -> str:

@@ -92,6 +92,8 @@ def rehearse(settings: Settings, record: ImportRecord) -> None:
     choice = Choice(record.outputs, record.outputs_why, record.outputs_ranking, record.outputs_confidence)
     choosing.leave_out(choice, found.left_out)
     record.outputs, record.outputs_why, record.outputs_confidence = choice.outputs, choice.why, choice.confidence
+    if found.left_out:
+        record.weights_reached, record.reaches_more = choice.reach, choice.further
     record.inputs, record.batches, record.stale_shapes = found.inputs, found.batches, found.stale_shapes
     record.rehearsal = found.failure
 

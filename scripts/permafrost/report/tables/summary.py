@@ -121,7 +121,8 @@ SUMMARY = Table(
         ),
         Number(
             "weights_reached",
-            "the share of the trained weights on which the outputs depend, from 0 to 1; empty where they are named",
+            "the share of the trained weights on which the outputs depend, from 0 to 1; empty where they are named, or "
+            "one was left out",
             _imported("weights_reached"),
         ),
         Integer("nodes", "nodes of the meta graph", _imported("nodes")),

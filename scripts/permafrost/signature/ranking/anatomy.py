@@ -1,4 +1,4 @@
-"""What is asked of the nodes of a training graph again and again, each computed for all of them in one pass."""
+"""What the nodes of a training graph depend on and lead to: most of it for all of them, in one pass over the graph."""
 
 import math
 from collections import deque
@@ -7,8 +7,8 @@ from functools import cached_property
 
 from permafrost.graph.index import GraphIndex
 from permafrost.graph.static import output_shape
-from permafrost.signature.training import marks
-from permafrost.signature.training.survey import Survey
+from permafrost.signature.forward import marks
+from permafrost.signature.forward.survey import Survey
 
 # Ops that hand on a value as it is, or in another shape, order or dtype.
 PASSING = {"Identity", "StopGradient", "CheckNumerics", "Print", "Snapshot", "PlaceholderWithDefault", "ReadVariableOp"}
@@ -26,7 +26,7 @@ class Anatomy:
     Bits: an int in which bit i stands for the i-th of `weights`, or of the feed points `survey.feeds`.
 
     Args:
-      survey: after all steps of signature.training.forward.
+      survey: after all steps of signature.forward.surveying.
     """
 
     def __init__(self, survey: Survey):
@@ -81,7 +81,7 @@ class Anatomy:
         return found
 
     def collected(self, own: dict[str, int]) -> dict[str, int]:
-        """Node -> the bits `own` of all nodes whose values it depends on, itself included; 0 among the gradients."""
+        """Node -> the bits `own` of all nodes whose values it depends on, itself included; not of gradients."""
         found: dict[str, int] = {}
         for _ in self._rounds:
             for name in self.order:
@@ -158,8 +158,8 @@ class Anatomy:
             self._shapes[name] = output_shape(self.index.nodes[name])
         return self._shapes[name]
 
-    def takers(self, name: str) -> list[str]:
-        """The nodes of the forward graph that take a node's values, as they are or in another shape."""
+    def takers_of_value(self, name: str) -> list[str]:
+        """The nodes of the forward graph that take a node's values, as they are or in another shape; the first 60."""
         if name not in self._takers:
             self._takers[name] = self._found_takers(name)
         return self._takers[name]

@@ -1,9 +1,9 @@
 """The candidates for outputs: what of a training graph a person could fetch as a result."""
 
 from permafrost.graph.ops.variables import VARIABLE_OPS
+from permafrost.signature.forward import marks
+from permafrost.signature.forward.steps import in_frames
 from permafrost.signature.ranking.anatomy import Anatomy
-from permafrost.signature.training import marks
-from permafrost.signature.training.steps import in_frames
 
 # What has no value of its own: shapes, constants, and the ways in and out of loops and branches.
 _NO_RESULT = marks.SHAPE_OPS | {
@@ -21,7 +21,8 @@ def candidates(anatomy: Anatomy) -> list[str]:
     """The nodes that could be outputs, in graph order.
 
     These are what depends on weights, on something fed or on random numbers, apart from gradients, savers and
-    summaries; and weights themselves that are looked up in, or that no layer takes.
+    summaries; and weights that are looked up in, or are those of a graph without layers. What is inside of a loop, or
+    of a branch before it comes together, has no value that could be fetched.
     """
     survey = anatomy.survey
     loops, branches = in_frames(anatomy.index)

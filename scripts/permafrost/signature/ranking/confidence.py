@@ -4,13 +4,12 @@ from math import log
 
 from permafrost.signature.ranking.anatomy import Anatomy
 from permafrost.signature.ranking.features.weights import applied_by
-from permafrost.signature.ranking.sets import Chosen, Pool
+from permafrost.signature.ranking.selection import Chosen, Pool
 from permafrost.signature.ranking.tables import Table
 
 _NEXT = 5  # of the candidates that are left, those that are looked at
-_PLAUSIBLE = -4.0  # log-odds
 # What makes about 1 of the largest values that are met.
-_MOST_EXPECTED, _MOST_PLAUSIBLE, _MOST_CANDIDATES = 0.2, 20, 3000
+_MOST_EXPECTED, _MOST_CANDIDATES = 0.2, 3000
 
 
 def described(pool: Pool, chosen: list[Chosen], table: Table) -> dict[str, float]:
@@ -21,10 +20,8 @@ def described(pool: Pool, chosen: list[Chosen], table: Table) -> dict[str, float
     """
     names = [each.name for each in chosen]
     left = sorted((table.probability(pool.beside(name, names)) for name in pool.left(names)), reverse=True)
-    plausible = sum(log_odds > _PLAUSIBLE for log_odds in (pool.log_odds[name] for name in pool.best))
     return {
         "outputs that are expected to be left": min(1.0, sum(left[:_NEXT]) / _MOST_EXPECTED),
-        "plausible candidates": min(1.0, plausible / _MOST_PLAUSIBLE),
         "candidates": min(1.0, log(len(pool.log_odds)) / log(_MOST_CANDIDATES)),
     }
 

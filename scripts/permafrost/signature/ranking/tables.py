@@ -69,7 +69,7 @@ def candidates() -> Table:
 
 @cache
 def sets() -> Table:
-    """How likely a candidate is to be an output, beside those that are chosen (signature.ranking.sets)."""
+    """How likely a candidate is to be an output, beside those that are chosen (signature.ranking.selection)."""
     return read(_DIRECTORY / "sets.csv")
 
 

@@ -1,6 +1,7 @@
 """What is known of a candidate, as features: what a person looks at who searches a graph for its outputs.
 
 Each module has a class that is made for the candidates of one graph, and whose `of` gives what holds of one of them.
+Networks come last: at the border of two networks they take away what only matters at the end of one.
 """
 
 from collections.abc import Iterator
@@ -10,20 +11,22 @@ from permafrost.signature.ranking.anatomy import Anatomy
 from permafrost.signature.ranking.features.names import Names
 from permafrost.signature.ranking.features.neighbours import Neighbours
 from permafrost.signature.ranking.features.networks import Networks
+from permafrost.signature.ranking.features.position import Position
 from permafrost.signature.ranking.features.twins import Twins
-from permafrost.signature.ranking.features.ways import Ways
 from permafrost.signature.ranking.features.weights import Weights
 
 Features = dict[str, float]
 
 
 def features(anatomy: Anatomy, names: list[str]) -> dict[str, Features]:
-    """Candidate -> feature -> value, from 0 to 1, without those that are 0.
+    """Candidate -> feature -> value, 1 where it holds; shares are from 0 to 1, logarithms of counts may be more.
+
+    What is 0 is left out.
 
     Args:
       names: the candidates, in graph order.
     """
-    topics: list[Topic] = [topic(anatomy, names) for topic in (Ways, Neighbours, Names, Weights, Twins)]
+    topics: list[Topic] = [topic(anatomy, names) for topic in (Position, Neighbours, Names, Weights, Twins)]
     networks = Networks(anatomy, names)
     found = {}
     for name in names:

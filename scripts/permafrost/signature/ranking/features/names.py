@@ -8,8 +8,8 @@ from math import log
 
 from permafrost.graph.index import tensor_name
 from permafrost.graph.protos import MetaGraphDef
+from permafrost.signature.forward.marks import INTERNAL
 from permafrost.signature.ranking.anatomy import Anatomy
-from permafrost.signature.training.marks import INTERNAL
 
 _AS_OUTPUT = re.compile(
     r"(^|[/_])(predict\w*|outputs?|logits?|prob\w*|scores?|softmax|sigmoid|action|value\w*|classes|embeddings?|y_pred)"
@@ -92,7 +92,7 @@ class Names:
         yield "scopes around it", min(name.count("/"), _MOST_SCOPES) / _MOST_SCOPES
         yield "is numbered", leaf(name) != name.rpartition("/")[2]
         for word in words(name):
-            yield f"in a scope of {word}", True
+            yield f"its name speaks of {word}", True
         takers = self._anatomy.taken_by(name)
         outside = [taker for taker in takers if not taker.startswith(f"{scope}/")] if scope else []
         yield "leaves its scope", bool(outside)

@@ -2,8 +2,8 @@
 
 from collections.abc import Iterator
 
+from permafrost.signature.forward.marks import ACTIVATIONS
 from permafrost.signature.ranking.anatomy import PASSING, RESHAPING, Anatomy
-from permafrost.signature.training.marks import ACTIVATIONS
 
 _SUMS = {"Add", "AddV2", "BiasAdd"}
 _PRODUCTS = {
@@ -69,7 +69,7 @@ class Neighbours:
 
     def _of_takers(self, name: str, op: str) -> Iterator[tuple[str, float | bool]]:
         ops, joins = self._ops, self._anatomy.joins
-        next_, soon = self._anatomy.taken_by(name), self._anatomy.takers(name)
+        next_, soon = self._anatomy.taken_by(name), self._anatomy.takers_of_value(name)
         next_ops, soon_ops = {ops[taker] for taker in next_}, {ops[taker] for taker in soon}
         for kind, members in _TAKERS.items():
             yield f"goes into {kind}", not members.isdisjoint(soon_ops)

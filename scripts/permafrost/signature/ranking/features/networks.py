@@ -5,9 +5,9 @@ from collections import defaultdict
 
 from permafrost.graph.ops.variables import static_shape
 from permafrost.graph.static import constant
+from permafrost.signature.forward.marks import ACTIVATIONS
 from permafrost.signature.ranking.anatomy import Anatomy
 from permafrost.signature.ranking.features.weights import applied_by
-from permafrost.signature.training.marks import ACTIVATIONS
 
 _SUMS = {"Add", "AddV2", "BiasAdd"}
 _SCALING = {"Mul", "Sub", "Neg", "RealDiv", "Div", "Pow", "Maximum", "Minimum"}
@@ -65,7 +65,7 @@ class Networks:
         for border in self._borders:
             found |= border.facts(name)
         joins, layers = self._anatomy.joins, self._anatomy.layers.get(name, 0)
-        into_layer = any(taker in joins for taker in self._anatomy.takers(name))
+        into_layer = any(taker in joins for taker in self._anatomy.takers_of_value(name))
         is_code = into_layer and "narrowest before the graph gives its input back" in found
         is_handed = bool(handed) and into_layer and layers > 0
         into_noise = "noise is added to it" in found and layers > 0
@@ -101,8 +101,9 @@ class Networks:
         needed, unneeded = self._inputs_like(name, needed=True), self._inputs_like(name, needed=False)
         scaled = op in _SCALING | _SUMS and name not in anatomy.joins and self._takes_constant(name)
         sources = [anatomy.ops.get(source, "") for source, _ in anatomy.inputs[name]]
-        noise = [taker for taker in anatomy.takers(name) if anatomy.ops[taker] in _SUMS | {"Mul"}]
+        noise = [taker for taker in anatomy.takers_of_value(name) if anatomy.ops[taker] in _SUMS | {"Mul"}]
         last = self._chains[op, re.sub(r"_\d+$", "", name)]
+        begins = self._begins(name) if op in _EXITS and self._is_row_of_numbers(name) else []
         in_cell = op in ("Exit", "Merge") or bool(_RECURRENT.search(name))
         return [
             ("has the shape of an input that it needs", needed),
@@ -114,8 +115,9 @@ class Networks:
             ("is a clipped value", op == "Maximum" and sources[:1] == ["Minimum"]),
             ("depends on no weight, and nothing takes it", self._is_weightless_end(name)),
             ("is a final state that nothing takes", in_cell and bool(shape) and self._is_end_with_rank_2(name)),
-            ("is a state that comes back as an input", (op == "Exit" or self._ends_chain(name, last)) and needed),
-            ("is a loop's state, and no weight begins it", op in _EXITS and self._is_begun_without_weights(name)),
+            ("is a state that comes back as an input", self._comes_back(name, last)),
+            ("is a loop's state, and no weight begins it", bool(begins) and not self._depend_on_weights(begins)),
+            ("is a loop's state, and an input begins it", any(anatomy.feed_bits.get(begin) for begin in begins)),
             *self._of_width(name),
         ]
 
@@ -125,16 +127,28 @@ class Networks:
     def _ends_chain(self, name: str, chain: list[str]) -> bool:
         return len(chain) >= _CROWD and chain[-1] == name
 
-    def _is_begun_without_weights(self, name: str) -> bool:
-        """Whether a loop carries a value that began as zeros or as an input, as the state of a recurrent network."""
-        anatomy, inputs = self._anatomy, self._anatomy.inputs
+    def _comes_back(self, name: str, chain: list[str]) -> bool:
+        """Whether the last step of a loop, or of one that was unrolled, is as wide as an input that begins it."""
+        shape, bits = self._anatomy.shape(name), self._anatomy.feed_bits.get(name, 0)
+        if not shape or len(shape) != 2 or not (self._anatomy.ops[name] in _EXITS or self._ends_chain(name, chain)):
+            return False
+        alike = [points for fed, points in self._fed_shapes.items() if len(fed) == 2 and fed[1] == shape[1] > 1]
+        return any(bits & self._anatomy.feed_bit[point] for points in alike for point in points)
+
+    def _begins(self, name: str) -> list[str]:
+        """What the value of an Exit was before its loop began: the sources of the Enter behind its Switch and Merge."""
+        inputs, ops = self._anatomy.inputs, self._anatomy.ops
         merge = name
-        for _ in range(2):  # Exit takes a Switch, and that a Merge.
+        for _ in range(2):
             merge = inputs[merge][0][0] if inputs.get(merge) else ""
-        begun = [source for source, _ in inputs.get(merge, ()) if anatomy.ops.get(source) in _ENTERS]
-        shape = anatomy.shape(name)
-        is_state = bool(anatomy.weight_bits.get(name)) and shape is not None and len(shape) == 2
-        return is_state and any(not anatomy.weight_bits.get(source) for source in begun)
+        enters = [source for source, _ in inputs.get(merge, ()) if ops.get(source) in _ENTERS]
+        return [source for enter in enters for source, _ in inputs[enter]]
+
+    def _depend_on_weights(self, names: list[str]) -> bool:
+        return any(self._anatomy.weight_bits.get(name) for name in names)
+
+    def _is_row_of_numbers(self, name: str) -> bool:
+        return bool(self._anatomy.weight_bits.get(name)) and len(self._anatomy.shape(name) or ()) == 2
 
     def _is_weightless_end(self, name: str) -> bool:
         fed = self._anatomy.feed_bits.get(name) and not self._anatomy.weight_bits.get(name)

@@ -25,6 +25,7 @@ class Weights:
         self._trained = self._bits_of(applied_by(anatomy))
         self._copied = self._bits_of(_copied(anatomy)) & ~self._trained
         self._placeholders = [point for point in self._feeds if anatomy.ops[point[0]] in PLACEHOLDERS]
+        self._targets = [point for point in self._feeds if point[0] in anatomy.survey.targets]
         self._label_like = [point for point in self._feeds if LABEL.search(point[0])]
 
     def _bits_of(self, variables: Iterable[str]) -> int:
@@ -57,6 +58,7 @@ class Weights:
         yield "depends on all inputs", bool(fed) and fed.bit_count() == len(self._feeds)
         yield "depends on no placeholder", not self._anatomy.needs(name, self._placeholders)
         yield "depends on an input named as a label", self._anatomy.needs(name, self._label_like)
+        yield "depends on an input that a loss takes as well", self._anatomy.needs(name, self._targets)
 
 
 def applied_by(anatomy: Anatomy) -> dict[str, str]:

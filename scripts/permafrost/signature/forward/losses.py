@@ -2,9 +2,9 @@
 
 from collections import deque
 
-from permafrost.signature.training.marks import INTERNAL, MASKS, PASSED
-from permafrost.signature.training.survey import Survey
-from permafrost.signature.training.values import onward_anywhere
+from permafrost.signature.forward.marks import INTERNAL, MASKS, PASSED
+from permafrost.signature.forward.survey import Survey
+from permafrost.signature.forward.values import onward_anywhere
 
 
 def compared(survey: Survey) -> set[str]:

@@ -7,8 +7,8 @@ from permafrost.graph.feed_points import feed_points
 from permafrost.graph.index import GraphIndex, TensorName
 from permafrost.graph.ops.stateful import RANDOM
 from permafrost.graph.protos import MetaGraphDef
-from permafrost.signature.training.results import Results
-from permafrost.signature.training.values import Values, of_ops
+from permafrost.signature.forward.results import Results
+from permafrost.signature.forward.values import Values, of_ops
 
 
 def _none_yet() -> set[str]:
@@ -35,7 +35,7 @@ class Survey:
     targets: feed points (nodes) that a loss takes as labels, and the network as inputs.
     reachable: could be fetched as a result of the network, as far as losses do not matter.
     compared: reachable nodes that a loss compares with a label.
-    live: the candidates for outputs. closing: what uses the values of an end of the forward graph.
+    live: reachable and no tail, or compared. closing: what uses the values of an end of the forward graph.
     """
 
     meta_graph: MetaGraphDef
@@ -67,7 +67,7 @@ class Survey:
 
     @classmethod
     def of(cls, meta_graph: MetaGraphDef, index: GraphIndex, variables: set[str]) -> "Survey":
-        """The survey before the first step, for the arguments of forward.survey."""
+        """The survey before the first step, for the arguments of surveying.surveyed."""
         named = meta_graph.collection_def["losses"].node_list.value if "losses" in meta_graph.collection_def else []
         return cls(
             meta_graph, variables, index, feed_points(index), of_ops(index, RANDOM), list(named), Values(index, set())

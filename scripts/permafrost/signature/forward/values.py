@@ -4,7 +4,7 @@ import re
 from collections.abc import Callable, Collection, Iterable
 
 from permafrost.graph.index import GraphIndex, TensorName
-from permafrost.signature.training.marks import SHAPE_OPS
+from permafrost.signature.forward.marks import SHAPE_OPS
 
 
 class Values:

@@ -27,12 +27,14 @@ _OWN = (
     "is no tail of a loss", "named as an output", "the program gave it a name of its own", "goes into a selection",
     "goes into a cross entropy", "is the result of a layer", "is a reshaping", "is arithmetic", "is a selection",
     "is probabilities", "depends on random numbers", "is handed to another network",
-    "no layer of its own network comes after", "is a single number", "in a scope of loss", "in a scope of metric",
-    "in a scope of a target network", "in a scope of a discriminator or a critic", "depends on a label",
+    "no layer of its own network comes after", "is a single number", "its name speaks of loss",
+    "its name speaks of metric",
+    "its name speaks of a target network", "its name speaks of a discriminator or a critic", "depends on a label",
     "has the shape of an input that it needs", "noise is added to it", "is a final state that nothing takes",
     "comes from a loop", "adds a bias in a layer", "is in a collection of the program's",
     "was only made to have a name", "nothing takes it", "is off the gradient's way", "is a sum",
     "goes into probabilities", "is a weight itself", "is a state that comes back as an input",
+    "is a loop's state, and no weight begins it", "is a loop's state, and an input begins it",
     "between networks: a code", "between networks: handed on", "between networks: before noise", "is in a canned head",
 )  # fmt: skip
 
@@ -62,6 +64,7 @@ class Pool:
                 best[value] = name
         self.best = sorted(best.values(), key=lambda name: (-log_odds[name], name))[:_COMPARED]
         self._before: dict[str, set[str]] = {}
+        self._labels = sum(anatomy.feed_bit[point] for point in anatomy.labels)
 
     def choose(self, table: Table, first: float, least: float = _LEAST, most: int = _MOST_OUTPUTS) -> list[Chosen]:
         """The best candidate, and further ones as long as one has at least the probability `least`.
@@ -92,15 +95,18 @@ class Pool:
             "the first": best,
             f"{min(len(chosen), 4)} chosen": 1.0,
         }
-        covered = 0
+        covered = fed = 0
         for place, other in enumerate(chosen):
             covered |= self._anatomy.weight_bits.get(other, 0)
+            fed |= self._anatomy.feed_bits.get(other, 0)
             for relation in self._relations(name, other):
                 found[f"to one: {relation}"] = 1.0
                 if not place:
                     found[f"to the first: {relation}"] = 1.0
         if self._anatomy.weight_bits.get(name, 0) & ~covered:
             found["depends on weights that no chosen one does"] = 1.0
+        if self._anatomy.feed_bits.get(name, 0) & ~fed & ~self._labels:
+            found["depends on inputs that no chosen one does"] = 1.0
         own = self._features[name]
         return found | {feature: own[feature] for feature in _OWN if feature in own}
 

@@ -1,4 +1,4 @@
-"""The steps by which a forward graph is found; their order, and why, stands in signature.training.forward.
+"""The steps by which a forward graph is found; their order, and why, stands in signature.forward.surveying.
 
 Each takes a Survey, and changes it.
 """
@@ -6,9 +6,9 @@ Each takes a Survey, and changes it.
 from permafrost.graph.index import GraphIndex, tensor_name
 from permafrost.graph.ops.variables import static_shape
 from permafrost.graph.protos import NodeDef
-from permafrost.signature.training import losses, marks, reductions
-from permafrost.signature.training.survey import Survey
-from permafrost.signature.training.values import Values, of_ops, onward_anywhere, used_only_by
+from permafrost.signature.forward import losses, marks, reductions
+from permafrost.signature.forward.survey import Survey
+from permafrost.signature.forward.values import Values, of_ops, onward_anywhere, used_only_by
 
 
 def leave_out_counters(survey: Survey) -> None:
@@ -184,6 +184,6 @@ def find_compared(survey: Survey) -> None:
 
 
 def find_live(survey: Survey) -> None:
-    """Finds the candidates for outputs: what is reachable and no tail, or compared."""
+    """Finds what of the forward graph is no tail of a loss, and what a loss compares."""
     survey.live = (survey.reachable - survey.tail) | survey.compared or survey.reachable
     survey.closing = survey.tail | survey.labelled | survey.losses

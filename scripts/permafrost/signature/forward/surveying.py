@@ -8,8 +8,8 @@ from collections.abc import Callable
 
 from permafrost.graph.index import GraphIndex
 from permafrost.graph.protos import MetaGraphDef
-from permafrost.signature.training import steps
-from permafrost.signature.training.survey import Survey
+from permafrost.signature.forward import steps
+from permafrost.signature.forward.survey import Survey
 
 STEPS: tuple[Callable[[Survey], None], ...] = (
     # First: what depends on weights alone is followed below, and a counter of steps is none.
@@ -39,12 +39,12 @@ STEPS: tuple[Callable[[Survey], None], ...] = (
     steps.find_reachable,
     # Of what is reachable, the nodes next to what depends on labels, which tails may be.
     steps.find_compared,
-    # What is compared is a candidate though it is a tail.
+    # What is compared is live though it is a tail.
     steps.find_live,
 )
 
 
-def survey(meta_graph: MetaGraphDef, index: GraphIndex, variables: set[str]) -> Survey:
+def surveyed(meta_graph: MetaGraphDef, index: GraphIndex, variables: set[str]) -> Survey:
     """What the steps find of a training graph.
 
     Args:

@@ -7,7 +7,7 @@ from permafrost.signature.ranking.anatomy import Anatomy
 _MOST_LAYERS = 4
 
 
-class Ways:
+class Position:
     """Where candidates stand between inputs, layers, ends and losses."""
 
     def __init__(self, anatomy: Anatomy, names: list[str]):
@@ -56,7 +56,7 @@ class Ways:
         yield "the end is two steps away", steps == 2
         yield "the end is further away", steps > 2
         yield "a label meets it next", any(taker in survey.labelled or taker in survey.losses for taker in takers)
-        soon = anatomy.takers(name)
+        soon = anatomy.takers_of_value(name)
         yield "a label meets it soon", any(taker in survey.labelled or taker in survey.losses for taker in soon)
         yield "takers", min(len(takers), 5) / 5
         yield "one takes it", len(takers) == 1

@@ -2,8 +2,8 @@
 
 import os
 
-from permafrost.signature.training.marks import FOLLOWING, HEADS, INTERNAL, LOSS_SIDE, OF_NORMS, REDUCTIONS, STRUCTURAL
-from permafrost.signature.training.values import Values
+from permafrost.signature.forward.marks import FOLLOWING, HEADS, INTERNAL, LOSS_SIDE, OF_NORMS, REDUCTIONS, STRUCTURAL
+from permafrost.signature.forward.values import Values
 
 _LONGEST_NORM = 8  # ops from a tensor to its norm
 

@@ -3,7 +3,7 @@
 from permafrost.graph.index import GraphIndex
 from permafrost.graph.protos import NodeDef
 from permafrost.graph.static import constant, element_count, output_shape
-from permafrost.signature.training.marks import REDUCTIONS
+from permafrost.signature.forward.marks import REDUCTIONS
 
 
 def single_numbers(index: GraphIndex) -> set[str]:
