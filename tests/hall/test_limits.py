@@ -166,7 +166,7 @@ def test_ten_thousand_inputs_are_described_one_by_one(model, tmp_path):
     nodes.add(name="end", op="Add", input=[end.name, "total"]).attr["T"].type = types_pb2.DT_FLOAT
     (tmp_path / "many.meta").write_bytes(meta_graph.SerializeToString())
     found = limits.held(Limits(timeout=240), imported, replace(source, meta=str(tmp_path / "many.meta")))
-    assert found.outputs == ["end"] and set(found.inputs) >= {f"{name}:0" for name in names}
+    assert "end" in found.outputs and set(found.inputs) >= {f"{name}:0" for name in names}
 
 
 def listed(directory, tmp_path, chosen):

@@ -15,12 +15,12 @@ from permafrost.report import csv_files
 
 _WIDTH = 100
 _MOST_SHOWN = 50
-_NEEDED = ("model", "status", "cause", "message", "hint", "expect", "weights_reached")
+_NEEDED = ("model", "status", "cause", "message", "hint", "expect")
 
 
 @dataclass(frozen=True)
 class Row:
-    """What the gate looks at in a row of summary.csv."""
+    """What the gate looks at in a row of summary.csv, or of judged.csv, which has no `weights_reached`."""
 
     model: str
     status: str
@@ -28,7 +28,7 @@ class Row:
     message: str
     hint: str
     expect: str
-    weights_reached: str
+    weights_reached: str = ""
 
     @property
     def reaches_few(self) -> bool:
@@ -46,7 +46,8 @@ def read(summary: str | Path) -> list[Row]:
 
     Raises Problem: io_error where the file cannot be read, internal where it is no summary.
     """
-    rows = [Row(*(row[column] for column in _NEEDED)) for row in csv_files.read_rows(summary, _NEEDED)]
+    read = csv_files.read_rows(summary, _NEEDED)
+    rows = [Row(*(row.get(column, "") for column in (*_NEEDED, "weights_reached"))) for row in read]
     strange = next((row for row in rows if row.status not in STATUSES), None)
     if strange:
         raise Problem("internal", f"{summary} gives {strange.model!r} the status {strange.status!r}, which is none")

@@ -7,7 +7,7 @@ What speaks for a candidate, for a set and for its being complete is fitted on g
 from dataclasses import dataclass, field
 
 from permafrost.graph.dtypes import dtype_name
-from permafrost.graph.index import GraphIndex, tensor_name
+from permafrost.graph.index import GraphIndex, node_in_cycle, tensor_name
 from permafrost.graph.ops import node_checks
 from permafrost.graph.ops.registry import registered
 from permafrost.graph.ops.variables import VARIABLE_OPS
@@ -48,7 +48,7 @@ def choose(meta_graph: MetaGraphDef, index: GraphIndex, variables: set[str], con
       variables: names of the variable nodes.
       configured: node or tensor names from the model's settings, or None.
     Raises Problem: unknown_output for a configured name that the graph lacks or that has no value to fetch,
-      no_output where none is found.
+      no_output where none is found, bad_meta_graph where a node depends on itself.
     """
     if configured:
         return Choice(list(dict.fromkeys(_known(name, index) for name in configured)), "named in the settings")
@@ -101,8 +101,13 @@ def _signature_outputs(meta_graph: MetaGraphDef, index: GraphIndex) -> Choice | 
 
 
 def _likely_outputs(anatomy: Anatomy) -> Choice:
-    """The likeliest set of candidates; raises Problem (no_output) where there are none."""
+    """The likeliest set of candidates.
+
+    Raises Problem: no_output where there are none, bad_meta_graph where a node depends on itself.
+    """
     nodes = anatomy.index.nodes
+    if cyclic := node_in_cycle(anatomy.index, nodes.keys() - set(anatomy.order)):
+        raise Problem("bad_meta_graph", f"node {cyclic!r} depends on itself, and no while loop is around it")
     names = [name for name in candidates(anatomy) if not _not_fetchable(nodes[name], 0)]
     if not names:
         raise Problem("no_output", "no node of the graph depends on a variable and looks like an output")
