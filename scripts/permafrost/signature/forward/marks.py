@@ -24,6 +24,7 @@ HEADS = {
     "TopK": "top k", "TopKV2": "top k", "Round": "rounding", "Multinomial": "sampling",
     "CTCGreedyDecoder": "CTC decoder", "CTCBeamSearchDecoder": "CTC decoder",
 }  # fmt: skip
+SUMS = {"Add", "AddV2", "BiasAdd"}  # by which a bias is added, and much else
 ACTIVATIONS = {"Relu", "Relu6", "Elu", "Selu", "LeakyRelu", "Tanh", "Softsign"}
 _POOLS = {
     "MaxPool", "AvgPool", "MaxPool3D", "AvgPool3D", "LRN", "Pad", "PadV2", "MirrorPad", "ResizeBilinear",

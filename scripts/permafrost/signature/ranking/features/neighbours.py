@@ -2,10 +2,9 @@
 
 from collections.abc import Iterator
 
-from permafrost.signature.forward.marks import ACTIVATIONS
+from permafrost.signature.forward.marks import ACTIVATIONS, SUMS
 from permafrost.signature.ranking.anatomy import PASSING, RESHAPING, Anatomy
 
-_SUMS = {"Add", "AddV2", "BiasAdd"}
 _PRODUCTS = {
     "MatMul", "BatchMatMul", "BatchMatMulV2", "Conv2D", "Conv3D", "Conv2DBackpropInput", "Conv3DBackpropInputV2",
     "DepthwiseConv2dNative", "SparseTensorDenseMatMul", "SparseMatMul",
@@ -25,7 +24,7 @@ _COMPARISONS = {
 }  # fmt: skip
 _CROSS_ENTROPIES = {"SoftmaxCrossEntropyWithLogits", "SparseSoftmaxCrossEntropyWithLogits", "CTCLoss"}
 _KINDS = {
-    "a product": _PRODUCTS, "a sum": _SUMS, "an activation": _ACTIVATIONS, "probabilities": _PROBABILITIES,
+    "a product": _PRODUCTS, "a sum": SUMS, "an activation": _ACTIVATIONS, "probabilities": _PROBABILITIES,
     "a reshaping": RESHAPING, "a loop": {"Exit", "TensorArrayGatherV3", "TensorArrayPack", "TensorArrayReadV3"},
     "a reduction": _REDUCTIONS, "arithmetic": _ARITHMETIC, "a branch": {"Merge"}, "a selection": _SELECTIONS,
 }  # fmt: skip
@@ -61,7 +60,7 @@ class Neighbours:
         for kind, members in _FURTHER_KINDS.items():
             yield f"is {kind}", op in members
         yield f"op {op}", True
-        weighted = op in _SUMS and any(source in _PRODUCTS for source in sources)
+        weighted = op in SUMS and any(source in _PRODUCTS for source in sources)
         yield "adds a bias to a product", weighted
         yield "adds a bias in a layer", weighted and name in self._anatomy.joins
         yield from self._of_takers(name, op)
@@ -74,8 +73,8 @@ class Neighbours:
         for kind, members in _TAKERS.items():
             yield f"goes into {kind}", not members.isdisjoint(soon_ops)
         yield "goes into a layer", any(taker in joins for taker in soon)
-        yield "goes into a sum with a weight", any(taker in joins and ops[taker] in _SUMS for taker in soon)
-        yield "is a product without a bias", op in _PRODUCTS and _SUMS.isdisjoint(next_ops)
+        yield "goes into a sum with a weight", any(taker in joins and ops[taker] in SUMS for taker in soon)
+        yield "is a product without a bias", op in _PRODUCTS and SUMS.isdisjoint(next_ops)
         yield "is only reshaped", bool(next_) and next_ops <= RESHAPING | PASSING
         yield "goes into a branch", not next_ops.isdisjoint({"Switch", "RefSwitch"})
         yield "goes into a loop", not next_ops.isdisjoint({"Enter", "RefEnter"})

@@ -5,11 +5,10 @@ from collections import defaultdict
 
 from permafrost.graph.ops.variables import static_shape
 from permafrost.graph.static import constant
-from permafrost.signature.forward.marks import ACTIVATIONS
+from permafrost.signature.forward.marks import ACTIVATIONS, SUMS
 from permafrost.signature.ranking.anatomy import Anatomy
 from permafrost.signature.ranking.features.weights import applied_by
 
-_SUMS = {"Add", "AddV2", "BiasAdd"}
 _SCALING = {"Mul", "Sub", "Neg", "RealDiv", "Div", "Pow", "Maximum", "Minimum"}
 _BOUNDED = ACTIVATIONS | {"Softplus", "Softmax", "Sigmoid", "LogSoftmax"}
 _EXITS, _ENTERS = ("Exit", "RefExit"), ("Enter", "RefEnter")
@@ -99,9 +98,9 @@ class Networks:
         anatomy, survey = self._anatomy, self._anatomy.survey
         op, shape = anatomy.ops[name], anatomy.shape(name)
         needed, unneeded = self._inputs_like(name, needed=True), self._inputs_like(name, needed=False)
-        scaled = op in _SCALING | _SUMS and name not in anatomy.joins and self._takes_constant(name)
+        scaled = op in _SCALING | SUMS and name not in anatomy.joins and self._takes_constant(name)
         sources = [anatomy.ops.get(source, "") for source, _ in anatomy.inputs[name]]
-        noise = [taker for taker in anatomy.takers_of_value(name) if anatomy.ops[taker] in _SUMS | {"Mul"}]
+        noise = [taker for taker in anatomy.takers_of_value(name) if anatomy.ops[taker] in SUMS | {"Mul"}]
         last = self._chains[op, re.sub(r"_\d+$", "", name)]
         begins = self._begins(name) if op in _EXITS and self._is_row_of_numbers(name) else []
         in_cell = op in ("Exit", "Merge") or bool(_RECURRENT.search(name))
