@@ -24,9 +24,8 @@ import labelled_graphs
 from labelled_graphs import Labelled
 from permafrost.signature.ranking import confidence, tables
 from permafrost.signature.ranking.selection import Pool, value_of
-from permafrost.signature.ranking.tables import Table, probability
+from permafrost.signature.ranking.tables import Table
 
-ASSETS = Path(tables.__file__).parent / "assets"
 FOLDS = 10
 INNER = 8
 REPEATS = 3
@@ -38,7 +37,7 @@ BINS = [0.0, 0.3, 0.5, 0.7, 0.8, 0.9, 1.0]
 
 @dataclass
 class Fitted:
-    """The three tables."""
+    """The three tables, by the names of their files."""
 
     candidates: Table
     sets: Table
@@ -64,7 +63,7 @@ def fit_candidates(graphs: list[Labelled]) -> Table:
             op = graph.anatomy.ops[name]
             rare = "" if op in known else f"op {op}"
             rows.append({feature: value for feature, value in features.items() if feature != rare})
-            answers.append(value_of(graph.anatomy.index, name) in graph.wanted)
+            answers.append(is_wanted(graph, name))
             weights.append(weight)
     return regression(rows, answers, weights, 0.1)
 
@@ -115,14 +114,10 @@ def fit_confidence(graphs: list[Labelled], pools: list[Pool], seed: int) -> Tabl
     for rest, left_out in halves(graphs, INNER, seed):
         table = fit_sets([graphs[place] for place in rest], [pools[place] for place in rest])
         for graph, pool in ((graphs[place], pools[place]) for place in left_out if graphs[place].owner):
-            chosen = chosen_in(pool, table)
+            chosen = pool.choose(table)
             rows.append(confidence.described(pool, chosen, table))
-            answers.append(has_all(graph, [each.name for each in chosen]))
+            answers.append(has_all(graph, chosen))
     return regression(rows, answers, [1.0] * len(rows), 3.0)
-
-
-def chosen_in(pool: Pool, table: Table, **options):
-    return pool.choose(table, probability(pool.log_odds[pool.best[0]]), **options)
 
 
 def has_all(graph: Labelled, names: list[str]) -> bool:
@@ -137,17 +132,17 @@ def fit(graphs: list[Labelled], seed: int) -> Fitted:
 def measure(graph: Labelled, fitted: Fitted) -> dict:
     """What is chosen in a graph, beside what is wanted."""
     pool = pool_of(graph, fitted.candidates)
-    chosen = chosen_in(pool, fitted.sets)
-    first = chosen_in(pool, fitted.sets, least=0.0, most=max(5, len(graph.wanted)))
+    chosen = pool.choose(fitted.sets)
+    first = pool.choose(fitted.sets, least=0.0, most=max(5, len(graph.wanted)))
     sure = fitted.confidence.probability(confidence.described(pool, chosen, fitted.sets))
-    values = {value_of(graph.anatomy.index, each.name) for each in chosen}
-    of_training = [each for each in chosen if is_of_training(graph, each.name)]
+    values = {value_of(graph.anatomy.index, name) for name in chosen}
+    of_training = [name for name in chosen if is_of_training(graph, name)]
     return {
         "graph": graph.name,
         "all": graph.wanted <= values,
         "none": graph.wanted.isdisjoint(values),
         "ratio": len(chosen) / len(graph.wanted),
-        "first five": has_all(graph, [each.name for each in first]),
+        "first five": has_all(graph, first),
         "of training": len(of_training),
         "chosen": len(chosen),
         "confidence": sure,
@@ -209,8 +204,8 @@ def main() -> int:
     print(f"all wanted outputs are candidates in {covered} ({covered / len(graphs):.1%})", flush=True)
     if args.write:
         fitted = fit([*graphs, *made], 0)
-        for name, table in zip(tables.names(), (fitted.candidates, fitted.sets, fitted.confidence), strict=True):
-            tables.write(ASSETS / name, table)
+        for name, table in vars(fitted).items():
+            tables.write(tables.DIRECTORY / f"{name}.csv", table)
     cross_validate(graphs, made)
     return 0
 

@@ -79,18 +79,12 @@ def meta_file(directory: Path, prefix: str) -> Path | None:
 
 def of_tests() -> Iterator[Labelled]:
     """The graphs of tests/support/training_graphs."""
-    import tensorflow as tf
-
     import training_graphs
+    from exported import meta_graph_of
 
     registry.load()
     for build, (outputs, _inputs) in training_graphs.WANTED.items():
-        graph = tf.Graph()
-        with graph.as_default():
-            build()
-            saver = tf.compat.v1.train.Saver() if tf.compat.v1.global_variables() else None
-            meta_graph = tf.compat.v1.train.export_meta_graph(saver_def=saver.as_saver_def() if saver else None)
-        yield labelled(build.__name__, "", meta_graph, sorted(outputs))
+        yield labelled(build.__name__, "", meta_graph_of(build), sorted(outputs))
 
 
 def labelled(name: str, owner: str, meta_graph: MetaGraphDef, wanted: list[str]) -> Labelled:

@@ -13,6 +13,7 @@ import numpy as np
 import tensorflow as tf
 from msgspec.structs import replace
 
+from exported import meta_graph_of
 from permafrost.graph import pruning, static
 from permafrost.graph.index import GraphIndex, tensor_name
 from permafrost.graph.metagraph import read_meta_graph
@@ -42,11 +43,7 @@ class Found:
     """What is found in the graph that `build` makes, saved and read as a meta graph."""
 
     def __init__(self, build, configured_outputs=None, configured_inputs=None):
-        graph = tf.Graph()
-        with graph.as_default():
-            build()
-            saver = v1.train.Saver() if v1.global_variables() else None
-            self.meta_graph = v1.train.export_meta_graph(saver_def=saver.as_saver_def() if saver else None)
+        self.meta_graph = meta_graph_of(build)
         graph_def = self.meta_graph.graph_def
         self.index = GraphIndex(graph_def)
         self.variables = {node.name for node in graph_def.node if node.op in VARIABLE_OPS}

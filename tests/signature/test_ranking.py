@@ -1,11 +1,13 @@
 """What could be an output: candidates, their features, the fitted tables, and the set that is chosen."""
 
 import random
+from functools import cache
 
 import pytest
 import tensorflow as tf
 
 import training_graphs
+from exported import meta_graph_of
 from fuzzing import EXAMPLES
 from permafrost.graph.index import GraphIndex
 from permafrost.graph.ops.variables import VARIABLE_OPS
@@ -31,11 +33,10 @@ SHOWING = (
 )  # fmt: skip
 
 
-def meta_graph_of(build):
-    with tf.Graph().as_default():
-        build()
-        saver = v1.train.Saver() if v1.global_variables() else None
-        return v1.train.export_meta_graph(saver_def=saver.as_saver_def() if saver else None)
+@cache
+def named(name):
+    """The meta graph of one of the training graphs; not to be changed."""
+    return meta_graph_of(GRAPHS[name])
 
 
 def anatomy_of(meta_graph) -> Anatomy:
@@ -50,7 +51,7 @@ def choose(meta_graph):
 
 @pytest.fixture(scope="module")
 def anatomies() -> dict[str, Anatomy]:
-    return {name: anatomy_of(meta_graph_of(GRAPHS[name])) for name in SHOWING}
+    return {name: anatomy_of(named(name)) for name in SHOWING}
 
 
 def test_the_lines_of_the_tables_are_features_that_graphs_show(anatomies):
@@ -96,14 +97,14 @@ def test_a_set_grows_while_one_is_likely(anatomies):
     log_odds = {name: -float(place) for place, name in enumerate(found)}
     pool = Pool(anatomy, found, log_odds)
     never, always = Table(-9.0, {}), Table(9.0, {})
-    assert [each.name for each in pool.choose(never, 0.5)] == [pool.best[0]]
-    assert len(pool.choose(always, 0.5)) == min(8, len(pool.best))
-    named = Table(-9.0, {"by itself": -1.0})  # the worst by itself is the likeliest
-    assert [each.name for each in pool.choose(named, 0.5)][1] == pool.left(pool.best[:1])[-1]
+    assert pool.choose(never) == [pool.best[0]]
+    assert len(pool.choose(always)) == min(8, len(pool.best))
+    reverse = Table(-9.0, {"by itself": -1.0})  # the worst by itself is the likeliest
+    assert pool.choose(reverse)[1] == pool.left(pool.best[:1])[-1]
 
 
 def test_the_first_five_and_all_ends_are_listed(anatomies):
-    choice = choose(meta_graph_of(GRAPHS["accuracy_built_in_every_epoch"]))
+    choice = choose(named("accuracy_built_in_every_epoch"))
     anatomy = anatomies["accuracy_built_in_every_epoch"]
     listed = [entry.name for entry in choice.ranking]
     assert listed[: len(choice.outputs)] == choice.outputs and len(set(listed)) == len(listed)
@@ -114,17 +115,18 @@ def test_the_first_five_and_all_ends_are_listed(anatomies):
 def test_an_output_that_reaches_few_weights_names_one_that_reaches_more(monkeypatch):
     monkeypatch.setattr(tables, "sets", lambda: Table(-9.0, {}))
     monkeypatch.setattr(tables, "candidates", lambda: Table(0.0, {"layers before it, of the most": -9.0}))
-    choice = choose(meta_graph_of(GRAPHS["mnist_for_beginners"]))
+    choice = choose(named("mnist_for_beginners"))
     assert choice.reach < FEW_WEIGHTS
-    anatomy = anatomy_of(meta_graph_of(GRAPHS["mnist_for_beginners"]))
-    assert confidence.reached(anatomy, [*choice.outputs, choice.further]) > choice.reach
+    anatomy = anatomy_of(named("mnist_for_beginners"))
+    assert confidence.Reach(anatomy).share([*choice.outputs, choice.further]) > choice.reach
 
 
 @pytest.mark.parametrize("seed", range(EXAMPLES // 4))
 def test_a_damaged_graph_has_outputs_or_a_problem(seed):
     """Nodes are lost, take from elsewhere, or are of another op; names and attributes stay as they are."""
     generator = random.Random(seed)
-    meta_graph = meta_graph_of(GRAPHS[generator.choice(SHOWING[:8])])
+    meta_graph = v1.MetaGraphDef()
+    meta_graph.CopyFrom(named(generator.choice(SHOWING[:8])))
     nodes = meta_graph.graph_def.node
     for _ in range(generator.randrange(1, 30)):
         node = generator.choice(nodes)

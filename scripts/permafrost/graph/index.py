@@ -139,29 +139,20 @@ def missing_input(index: GraphIndex, names: Iterable[str]) -> tuple[str, str] | 
     return None
 
 
-def node_in_cycle(index: GraphIndex, names: Iterable[str]) -> str | None:
-    """One of the nodes `names` that depends on itself, by way of others of them; None where there is none.
+def in_data_order(index: GraphIndex) -> list[str]:
+    """The nodes of a graph, each after those that it takes data from; what is on a cycle, or behind one, is left out.
 
     The way from a NextIteration to a Merge is how a while loop goes round, and does not count; see InitFromEdges in
     tensorflow/core/common_runtime/graph_constructor.cc.
     """
-    waiting: dict[str, set[str]] = {name: set() for name in names}
-    consumers = defaultdict(list)
-    for name in waiting:
-        sources = waiting.keys() & index.sources[name]
-        if index.ops[name] in _MERGES:
-            sources = {source for source in sources if index.ops[source] not in _NEXT_ITERATIONS}
-        waiting[name] = sources
-        for source in sources:
-            consumers[source].append(name)
-    ready = [name for name, sources in waiting.items() if not sources]
-    while ready:
-        name = ready.pop()
-        del waiting[name]
-        for consumer in consumers[name]:
-            waiting[consumer].discard(name)
-            if not waiting[consumer]:
-                ready.append(consumer)
+    return _in_order(index, {name: [source for source, _ in inputs] for name, inputs in index.inputs.items()})[0]
+
+
+def node_in_cycle(index: GraphIndex, names: Iterable[str]) -> str | None:
+    """One of the nodes `names` that depends on itself, by way of others of them, as in_data_order has it, or by control
+    inputs; None where there is none.
+    """
+    _, waiting = _in_order(index, {name: index.sources[name] for name in names})
     if not waiting:
         return None
     # What is left is on a cycle or behind one: following the inputs leads into it.
@@ -170,3 +161,28 @@ def node_in_cycle(index: GraphIndex, names: Iterable[str]) -> str | None:
         seen.add(name)
         name = min(waiting[name])
     return name
+
+
+def _in_order(index: GraphIndex, sources: dict[str, list[str]]) -> tuple[list[str], dict[str, set[str]]]:
+    """The nodes in an order in which each follows its sources; and, for those that have none, what they wait for.
+
+    Args:
+      sources: node -> the nodes that it takes from; those that are no key are passed over.
+    """
+    waiting: dict[str, set[str]] = {}
+    consumers = defaultdict(list)
+    for name in sources:
+        own = sources.keys() & sources[name]
+        if index.ops[name] in _MERGES:
+            own = {source for source in own if index.ops[source] not in _NEXT_ITERATIONS}
+        waiting[name] = own
+        for source in own:
+            consumers[source].append(name)
+    order = [name for name, own in waiting.items() if not own]
+    for name in order:
+        del waiting[name]
+        for consumer in consumers[name]:
+            waiting[consumer].discard(name)
+            if not waiting[consumer]:
+                order.append(consumer)
+    return order, waiting

@@ -58,10 +58,27 @@ def choose(
         if not leave_out(choice, reasons):
             raise
         fed, definitions = between.describe(choice.outputs)
+    tell(choice, record)
+    record.inputs, record.op_definitions = fed, definitions
+
+
+def tell(choice: outputs.Choice, record: ImportRecord) -> None:
+    """Says in `record` which outputs were chosen, and what is known of them."""
     record.outputs, record.outputs_why, record.outputs_ranking = choice.outputs, choice.why, choice.ranking
     record.outputs_confidence = choice.confidence
     record.weights_reached, record.reaches_more = choice.reach, choice.further
-    record.inputs, record.op_definitions = fed, definitions
+
+
+def told(record: ImportRecord) -> outputs.Choice:
+    """The choice of which `tell` has told."""
+    return outputs.Choice(
+        record.outputs,
+        record.outputs_why,
+        record.outputs_ranking,
+        record.outputs_confidence,
+        record.weights_reached,
+        record.reaches_more,
+    )
 
 
 def leave_out(choice: outputs.Choice, reasons: dict[str, str]) -> bool:

@@ -114,10 +114,10 @@ def _likely_outputs(anatomy: Anatomy) -> Choice:
     known, table = features(anatomy, names), tables.candidates()
     log_odds = {name: table.log_odds(known[name]) for name in names}
     pool = Pool(anatomy, known, log_odds)
-    chosen = pool.choose(tables.sets(), tables.probability(max(log_odds.values())))
-    ranking = _ranking(anatomy, known, log_odds, [each.name for each in chosen])
+    chosen = pool.choose(tables.sets())
+    ranking = _ranking(anatomy, known, log_odds, chosen)
     described = confidence.described(pool, chosen, tables.sets())
-    reach, further = _reach(anatomy, pool, [each.name for each in chosen])
+    reach, further = _reach(confidence.Reach(anatomy), pool, chosen)
     return Choice(
         [entry.name for entry in ranking if entry.chosen],
         sentence(ranking),
@@ -141,14 +141,14 @@ def _ranking(
     ]
 
 
-def _reach(anatomy: Anatomy, pool: Pool, chosen: list[str]) -> tuple[float, str]:
+def _reach(reach: confidence.Reach, pool: Pool, chosen: list[str]) -> tuple[float, str]:
     """The share of the trained weights that outputs depend on; where it is small, the best candidate with more."""
-    reach = confidence.reached(anatomy, chosen)
-    if reach >= FEW_WEIGHTS:
-        return round(reach, 3), ""
-    shares = {name: confidence.reached(anatomy, [*chosen, name]) for name in pool.left(chosen)}
-    more = [name for name in shares if shares[name] > reach]
-    return round(reach, 3), next((name for name in more if shares[name] >= FEW_WEIGHTS), next(iter(more), ""))
+    share = reach.share(chosen)
+    if share >= FEW_WEIGHTS:
+        return round(share, 3), ""
+    shares = {name: reach.share([*chosen, name]) for name in pool.left(chosen)}
+    more = [name for name in shares if shares[name] > share]
+    return round(share, 3), next((name for name in more if shares[name] >= FEW_WEIGHTS), next(iter(more), ""))
 
 
 def _tensors(node: NodeDef) -> list[str]:

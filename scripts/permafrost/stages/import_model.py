@@ -26,7 +26,6 @@ from permafrost.report.columns import Row
 from permafrost.report.tables.outputs import OUTPUTS
 from permafrost.sandbox import limits
 from permafrost.signature import choosing, importing
-from permafrost.signature.outputs import Choice
 
 
 def import_model(source: Source, settings: Settings, record: ImportRecord) -> None:
@@ -89,11 +88,9 @@ def rehearse(settings: Settings, record: ImportRecord) -> None:
     except Problem as problem:
         found = Found(inputs=record.inputs, failure=problem.message)
         record.transient = record.transient or problem.cause in TRANSIENT
-    choice = Choice(record.outputs, record.outputs_why, record.outputs_ranking, record.outputs_confidence)
+    choice = choosing.told(record)
     choosing.leave_out(choice, found.left_out)
-    record.outputs, record.outputs_why, record.outputs_confidence = choice.outputs, choice.why, choice.confidence
-    if found.left_out:
-        record.weights_reached, record.reaches_more = choice.reach, choice.further
+    choosing.tell(choice, record)
     record.inputs, record.batches, record.stale_shapes = found.inputs, found.batches, found.stale_shapes
     record.rehearsal = found.failure
 

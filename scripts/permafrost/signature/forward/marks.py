@@ -18,12 +18,10 @@ LOSSES = re.compile(r"^(.*CrossEntropyWithLogits|CTCLoss(V2)?|L2Loss|InTopK(V2)?
 LOSS_OPS = {"SparseSoftmaxCrossEntropyWithLogits", "SoftmaxCrossEntropyWithLogits"}
 METRIC_ENDS = re.compile(r"^(Equal|NotEqual|ApproximateEqual|SquaredDifference|LogicalAnd)$")
 REDUCTIONS = {"Mean", "Sum", "Max", "Min", "Prod", "All", "Any", "L2Loss"}
-# Ops that make the network's last result of what its last layer gives, and what people call them.
-HEADS = {
-    "Softmax": "softmax", "LogSoftmax": "log softmax", "Sigmoid": "sigmoid", "ArgMax": "arg max", "ArgMin": "arg min",
-    "TopK": "top k", "TopKV2": "top k", "Round": "rounding", "Multinomial": "sampling",
-    "CTCGreedyDecoder": "CTC decoder", "CTCBeamSearchDecoder": "CTC decoder",
-}  # fmt: skip
+# Ops that make the network's last result of what its last layer gives: probabilities, or a choice.
+PROBABILITIES = {"Softmax", "LogSoftmax", "Sigmoid"}
+CHOICES = {"ArgMax", "ArgMin", "TopK", "TopKV2", "Round", "Multinomial"}
+HEADS = PROBABILITIES | CHOICES | {"CTCGreedyDecoder", "CTCBeamSearchDecoder"}
 SUMS = {"Add", "AddV2", "BiasAdd"}  # by which a bias is added, and much else
 ACTIVATIONS = {"Relu", "Relu6", "Elu", "Selu", "LeakyRelu", "Tanh", "Softsign"}
 _POOLS = {

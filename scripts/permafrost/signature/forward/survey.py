@@ -22,7 +22,6 @@ class Survey:
     meta_graph: the training graph. variables: the weights; at first the names of all variables, of which some may not
     be in the graph. index: that of the training graph. feeds: its feed points, which are tensors. drawing: its random
     ops.
-    losses_named: the tensors of the collection `losses`.
     values: the ways of values, around what has been taken away so far.
     transitions: the weights of a conditional random field.
     trained: on the way of the gradient, where there is one.
@@ -43,7 +42,6 @@ class Survey:
     index: GraphIndex
     feeds: list[TensorName]
     drawing: set[str]
-    losses_named: list[str]
     values: Values
     transitions: set[str] = _none_yet()
     trained: set[str] = _none_yet()
@@ -68,10 +66,13 @@ class Survey:
     @classmethod
     def of(cls, meta_graph: MetaGraphDef, index: GraphIndex, variables: set[str]) -> "Survey":
         """The survey before the first step, for the arguments of surveying.surveyed."""
-        named = meta_graph.collection_def["losses"].node_list.value if "losses" in meta_graph.collection_def else []
-        return cls(
-            meta_graph, variables, index, feed_points(index), of_ops(index, RANDOM), list(named), Values(index, set())
-        )
+        return cls(meta_graph, variables, index, feed_points(index), of_ops(index, RANDOM), Values(index, set()))
+
+    @property
+    def losses_named(self) -> list[str]:
+        """The tensors of the collection `losses`."""
+        collections = self.meta_graph.collection_def
+        return list(collections["losses"].node_list.value) if "losses" in collections else []
 
     @cached_property
     def results(self) -> Results:

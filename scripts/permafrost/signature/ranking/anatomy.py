@@ -1,11 +1,12 @@
 """What the nodes of a training graph depend on and lead to: most of it for all of them, in one pass over the graph."""
 
 import math
-from collections import deque
+import re
 from collections.abc import Iterable
-from functools import cached_property
+from functools import cached_property, reduce
+from operator import or_
 
-from permafrost.graph.index import GraphIndex
+from permafrost.graph.index import TensorName, in_data_order
 from permafrost.graph.static import output_shape
 from permafrost.signature.forward import marks
 from permafrost.signature.forward.survey import Survey
@@ -16,7 +17,8 @@ RESHAPING = {
     "Reshape", "Squeeze", "ExpandDims", "Transpose", "StridedSlice", "Slice", "Pack", "Unpack", "Concat", "ConcatV2",
     "Split", "SplitV", "Cast",
 }  # fmt: skip
-_LOOPING = {"Merge", "RefMerge"}, {"NextIteration", "RefNextIteration"}
+_NEXT_ITERATIONS = {"NextIteration", "RefNextIteration"}
+_APPLIES = re.compile(r"(Resource)?(Sparse)?Apply")
 _MOST_TAKERS = 60  # that are looked at behind one node
 
 
@@ -43,8 +45,8 @@ class Anatomy:
 
     @cached_property
     def order(self) -> list[str]:
-        """The nodes, each after those that it takes data from; nodes in a cycle that is no while loop are left out."""
-        return _data_order(self.index)
+        """The nodes, each after those that it takes data from (graph.index)."""
+        return in_data_order(self.index)
 
     @cached_property
     def consumers(self) -> dict[str, list[str]]:
@@ -67,21 +69,16 @@ class Anatomy:
     @cached_property
     def feed_bits(self) -> dict[str, int]:
         """Node -> bits of the feed points whose values it depends on, of those that it is not itself."""
-        fed = {name for name, _ in self.feed_bit}
-        found: dict[str, int] = {}
-        for _ in self._rounds:
-            for name in self.order:
-                bits = found.get(name, 0)
-                if name not in self.learning and self.ops[name] not in marks.SHAPE_OPS:
-                    for tensor in self.inputs[name]:
-                        bits |= found.get(tensor[0], 0)
-                        if tensor[0] in fed:
-                            bits |= self.feed_bit.get(tensor, 0)
-                found[name] = bits
-        return found
+        return self.collected({}, self.feed_bit)
 
-    def collected(self, own: dict[str, int]) -> dict[str, int]:
-        """Node -> the bits `own` of all nodes whose values it depends on, itself included; not of gradients."""
+    def collected(self, own: dict[str, int], of_tensors: dict[TensorName, int] | None = None) -> dict[str, int]:
+        """Node -> the bits of all nodes and tensors whose values it depends on, itself included; not of gradients.
+
+        Args:
+          own, of_tensors: node -> bits, tensor -> bits.
+        """
+        taken = of_tensors or {}
+        fed = {name for name, _ in taken}
         found: dict[str, int] = {}
         for _ in self._rounds:
             for name in self.order:
@@ -89,8 +86,10 @@ class Anatomy:
                     continue
                 bits = found.get(name, 0) | own.get(name, 0)
                 if self.ops[name] not in marks.SHAPE_OPS:
-                    for source, _output in self.inputs[name]:
-                        bits |= found.get(source, 0)
+                    for tensor in self.inputs[name]:
+                        bits |= found.get(tensor[0], 0)
+                        if tensor[0] in fed:
+                            bits |= taken.get(tensor, 0)
                 found[name] = bits
         return found
 
@@ -108,7 +107,22 @@ class Anatomy:
     @property
     def _rounds(self) -> range:
         # What a loop computes comes back to its beginning, which is before it in the order.
-        return range(2 if _LOOPING[1].intersection(self.ops.values()) else 1)
+        return range(2 if _NEXT_ITERATIONS.intersection(self.ops.values()) else 1)
+
+    @cached_property
+    def optimizers(self) -> dict[str, str]:
+        """Variable -> the scope of the optimizer that trains it."""
+        found: dict[str, str] = {}
+        for name, op in self.ops.items():
+            if _APPLIES.match(op) and self.inputs[name]:
+                scope = name.partition("/update_")[0] if "/update_" in name else name.rpartition("/")[0]
+                found.setdefault(self.inputs[name][0][0], scope)
+        return found
+
+    @cached_property
+    def optimized_bits(self) -> int:
+        """Bits of the weights that an optimizer trains."""
+        return union(self.weight_bit.get(name, 0) for name in self.optimizers)
 
     @cached_property
     def layers(self) -> dict[str, int]:
@@ -120,6 +134,11 @@ class Anatomy:
                 before = max((found.get(source, 0) for source, _ in self.inputs[name]), default=0)
             found[name] = before + (name in self.joins)
         return found
+
+    @cached_property
+    def deepest(self) -> int:
+        """The largest number of layers on the way to any node."""
+        return max(self.layers.values(), default=0)
 
     @cached_property
     def layers_after(self) -> dict[str, int]:
@@ -144,7 +163,7 @@ class Anatomy:
     @cached_property
     def sizes(self) -> dict[str, int]:
         """Layer, activation or reshaping node -> the number of elements for each row of the batch, where it is told."""
-        counted = {name for name, op in self.ops.items() if op in marks.ACTIVATIONS | marks.HEADS.keys() | {"Reshape"}}
+        counted = {name for name, op in self.ops.items() if op in marks.ACTIVATIONS | marks.HEADS | {"Reshape"}}
         found = {}
         for name in (self.joins | counted) - self.side:
             shape = self.shape(name)
@@ -175,31 +194,12 @@ class Anatomy:
                         waiting.append(taker)
         return found
 
-    def needs(self, name: str, points: Iterable[tuple[str, int]]) -> bool:
+    def needs(self, name: str, points: Iterable[TensorName]) -> bool:
         """Whether a node depends on the values of one of the feed points."""
         bits = self.feed_bits.get(name, 0)
         return any(bits & self.feed_bit[point] for point in points)
 
 
-def _data_order(index: GraphIndex) -> list[str]:
-    merges, further = _LOOPING
-    left: dict[str, int] = {}
-    ready: deque[str] = deque()
-    for name, inputs in index.inputs.items():
-        sources = {source for source, _ in inputs if source in index.ops}
-        if index.ops[name] in merges:
-            sources = {source for source in sources if index.ops[source] not in further}
-        left[name] = len(sources)
-        if not sources:
-            ready.append(name)
-    order = []
-    while ready:
-        name = ready.popleft()
-        order.append(name)
-        for consumer in index.consumers.get(name, ()):
-            if index.ops[consumer] in merges and index.ops[name] in further:
-                continue
-            left[consumer] -= 1
-            if not left[consumer]:
-                ready.append(consumer)
-    return order
+def union(bits: Iterable[int]) -> int:
+    """The bits that are set in one of these."""
+    return reduce(or_, bits, 0)

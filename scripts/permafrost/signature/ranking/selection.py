@@ -5,10 +5,10 @@ output behind it. How much each such relation tells is fitted (signature.ranking
 """
 
 import re
-from dataclasses import dataclass
 
 from permafrost.graph.index import GraphIndex
-from permafrost.signature.ranking.anatomy import Anatomy
+from permafrost.signature.forward.marks import CHOICES, PROBABILITIES
+from permafrost.signature.ranking.anatomy import Anatomy, union
 from permafrost.signature.ranking.features import Features
 from permafrost.signature.ranking.features.names import leaf
 from permafrost.signature.ranking.tables import Table
@@ -17,8 +17,7 @@ _SAME_VALUE = {"Identity", "StopGradient", "CheckNumerics", "ReadVariableOp", "I
 _LONGEST_CHAIN = 30
 _COMPARED = 60  # candidates, the best by themselves
 _TRIED = 25  # of these, those that are not yet chosen, at each step
-_SELECTIONS = {"ArgMax", "ArgMin", "TopK", "TopKV2", "Round", "Multinomial"}
-_SQUASHING = {"Softmax", "Sigmoid", "LogSoftmax", "Tanh"}
+_SQUASHING = PROBABILITIES | {"Tanh"}
 _MOST_OUTPUTS = 8  # that are chosen without being asked for
 _LEAST = 0.025  # the probability at which a further output is chosen
 # What of a candidate itself matters beside its relations.
@@ -39,14 +38,6 @@ _OWN = (
 )  # fmt: skip
 
 
-@dataclass
-class Chosen:
-    """A candidate that was chosen, and its probability beside those before it; that of the first is by itself."""
-
-    name: str
-    probability: float
-
-
 class Pool:
     """The candidates of a graph, of which a set is chosen.
 
@@ -64,22 +55,17 @@ class Pool:
                 best[value] = name
         self.best = sorted(best.values(), key=lambda name: (-log_odds[name], name))[:_COMPARED]
         self._before: dict[str, set[str]] = {}
-        self._labels = sum(anatomy.feed_bit[point] for point in anatomy.labels)
+        self._labels = union(anatomy.feed_bit[point] for point in anatomy.labels)
 
-    def choose(self, table: Table, first: float, least: float = _LEAST, most: int = _MOST_OUTPUTS) -> list[Chosen]:
-        """The best candidate, and further ones as long as one has at least the probability `least`.
-
-        Args:
-          first: the probability of the best.
-        """
-        chosen = [Chosen(self.best[0], first)]
-        while len(chosen) < most and (left := self.left([each.name for each in chosen])):
-            names = [each.name for each in chosen]
-            probabilities = {name: table.probability(self.beside(name, names)) for name in left}
+    def choose(self, table: Table, least: float = _LEAST, most: int = _MOST_OUTPUTS) -> list[str]:
+        """The best candidate, and further ones as long as one has at least the probability `least`, in that order."""
+        chosen = self.best[:1]
+        while len(chosen) < most and (left := self.left(chosen)):
+            probabilities = {name: table.probability(self.beside(name, chosen)) for name in left}
             name = max(left, key=lambda each: probabilities[each])
             if probabilities[name] < least:
                 break
-            chosen.append(Chosen(name, probabilities[name]))
+            chosen.append(name)
         return chosen
 
     def left(self, chosen: list[str]) -> list[str]:
@@ -95,17 +81,15 @@ class Pool:
             "the first": best,
             f"{min(len(chosen), 4)} chosen": 1.0,
         }
-        covered = fed = 0
         for place, other in enumerate(chosen):
-            covered |= self._anatomy.weight_bits.get(other, 0)
-            fed |= self._anatomy.feed_bits.get(other, 0)
             for relation in self._relations(name, other):
                 found[f"to one: {relation}"] = 1.0
                 if not place:
                     found[f"to the first: {relation}"] = 1.0
-        if self._anatomy.weight_bits.get(name, 0) & ~covered:
+        weights, feeds = self._anatomy.weight_bits, self._anatomy.feed_bits
+        if weights.get(name, 0) & ~union(weights.get(other, 0) for other in chosen):
             found["depends on weights that no chosen one does"] = 1.0
-        if self._anatomy.feed_bits.get(name, 0) & ~fed & ~self._labels:
+        if feeds.get(name, 0) & ~union(feeds.get(other, 0) for other in chosen) & ~self._labels:
             found["depends on inputs that no chosen one does"] = 1.0
         own = self._features[name]
         return found | {feature: own[feature] for feature in _OWN if feature in own}
@@ -171,4 +155,4 @@ def _other(is_same: bool) -> str:
 
 
 def _kind(op: str) -> str:
-    return "selection" if op in _SELECTIONS else "squashing" if op in _SQUASHING else "other"
+    return "selection" if op in CHOICES else "squashing" if op in _SQUASHING else "other"

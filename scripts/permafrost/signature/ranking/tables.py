@@ -4,13 +4,12 @@ They are logistic regressions, a line a feature; benchmarks/fit_outputs.py fits 
 """
 
 import csv
-from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cache
 from math import exp
 from pathlib import Path
 
-_DIRECTORY = Path(__file__).parent / "assets"
+DIRECTORY = Path(__file__).parent / "assets"
 _REASONS = 4  # that are told of a candidate
 _TELLING = 0.15  # the least weight of a reason
 _LARGEST = 30.0  # log-odds beyond which nothing changes
@@ -64,21 +63,16 @@ def read(path: Path) -> Table:
 @cache
 def candidates() -> Table:
     """How likely a candidate is to be an output, by itself (signature.ranking.features)."""
-    return read(_DIRECTORY / "candidates.csv")
+    return read(DIRECTORY / "candidates.csv")
 
 
 @cache
 def sets() -> Table:
     """How likely a candidate is to be an output, beside those that are chosen (signature.ranking.selection)."""
-    return read(_DIRECTORY / "sets.csv")
+    return read(DIRECTORY / "sets.csv")
 
 
 @cache
 def confidence() -> Table:
     """How likely a set is to have all outputs (signature.ranking.confidence)."""
-    return read(_DIRECTORY / "confidence.csv")
-
-
-def names() -> Iterable[str]:
-    """The file names of the tables."""
-    return ("candidates.csv", "sets.csv", "confidence.csv")
+    return read(DIRECTORY / "confidence.csv")

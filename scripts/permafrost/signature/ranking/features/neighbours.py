@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from permafrost.signature.forward.marks import ACTIVATIONS, SUMS
+from permafrost.signature.forward.marks import ACTIVATIONS, CHOICES, PROBABILITIES, SUMS
 from permafrost.signature.ranking.anatomy import PASSING, RESHAPING, Anatomy
 
 _PRODUCTS = {
@@ -10,8 +10,6 @@ _PRODUCTS = {
     "DepthwiseConv2dNative", "SparseTensorDenseMatMul", "SparseMatMul",
 }  # fmt: skip
 _ACTIVATIONS = ACTIVATIONS | {"Softplus"}
-_PROBABILITIES = {"Softmax", "Sigmoid", "LogSoftmax"}
-_SELECTIONS = {"ArgMax", "ArgMin", "TopK", "TopKV2", "Round", "Multinomial"}
 _DECODERS = {"CTCGreedyDecoder", "CTCBeamSearchDecoder"}
 _ARITHMETIC = {
     "Mul", "Sub", "Neg", "RealDiv", "Div", "Pow", "Square", "Sqrt", "Exp", "Log", "Log1p", "Abs", "Maximum", "Minimum",
@@ -24,16 +22,16 @@ _COMPARISONS = {
 }  # fmt: skip
 _CROSS_ENTROPIES = {"SoftmaxCrossEntropyWithLogits", "SparseSoftmaxCrossEntropyWithLogits", "CTCLoss"}
 _KINDS = {
-    "a product": _PRODUCTS, "a sum": SUMS, "an activation": _ACTIVATIONS, "probabilities": _PROBABILITIES,
+    "a product": _PRODUCTS, "a sum": SUMS, "an activation": _ACTIVATIONS, "probabilities": PROBABILITIES,
     "a reshaping": RESHAPING, "a loop": {"Exit", "TensorArrayGatherV3", "TensorArrayPack", "TensorArrayReadV3"},
-    "a reduction": _REDUCTIONS, "arithmetic": _ARITHMETIC, "a branch": {"Merge"}, "a selection": _SELECTIONS,
+    "a reduction": _REDUCTIONS, "arithmetic": _ARITHMETIC, "a branch": {"Merge"}, "a selection": CHOICES,
 }  # fmt: skip
 _FURTHER_KINDS = {
     "a decoder": _DECODERS, "a comparison": _COMPARISONS, "a cross entropy": _CROSS_ENTROPIES,
     "a lookup": {"Gather", "GatherV2", "ResourceGather", "GatherNd"}, "an identity": PASSING,
 }  # fmt: skip
 _TAKERS = {
-    "a cross entropy": _CROSS_ENTROPIES, "probabilities": _PROBABILITIES, "a selection": _SELECTIONS,
+    "a cross entropy": _CROSS_ENTROPIES, "probabilities": PROBABILITIES, "a selection": CHOICES,
     "a decoder": _DECODERS, "a comparison": _COMPARISONS, "a logarithm": {"Log", "Log1p"},
     "a difference": {"Sub", "SquaredDifference"}, "a reduction": _REDUCTIONS, "an activation": _ACTIVATIONS,
     "arithmetic": {"Mul", "RealDiv", "Div", "Pow", "Exp", "Neg"},

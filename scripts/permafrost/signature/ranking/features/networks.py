@@ -2,17 +2,17 @@
 
 import re
 from collections import defaultdict
+from collections.abc import Callable
+from functools import partial
 
 from permafrost.graph.ops.variables import static_shape
 from permafrost.graph.static import constant
-from permafrost.signature.forward.marks import ACTIVATIONS, SUMS
-from permafrost.signature.ranking.anatomy import Anatomy
-from permafrost.signature.ranking.features.weights import applied_by
+from permafrost.signature.forward.marks import ACTIVATIONS, PROBABILITIES, SUMS
+from permafrost.signature.ranking.anatomy import Anatomy, union
 
 _SCALING = {"Mul", "Sub", "Neg", "RealDiv", "Div", "Pow", "Maximum", "Minimum"}
-_BOUNDED = ACTIVATIONS | {"Softplus", "Softmax", "Sigmoid", "LogSoftmax"}
+_BOUNDED = ACTIVATIONS | PROBABILITIES | {"Softplus"}
 _EXITS, _ENTERS = ("Exit", "RefExit"), ("Enter", "RefEnter")
-_MOST_NETWORKS, _MOST_PARTS = 8, 12
 _RECURRENT = re.compile(r"lstm|gru|rnn", re.IGNORECASE)
 _CROWD = 3
 # What would speak against an output that others go on from, and does not where it is handed to another network.
@@ -27,17 +27,9 @@ class Networks:
 
     def __init__(self, anatomy: Anatomy, names: list[str]):
         self._anatomy, survey = anatomy, anatomy.survey
-        self._borders = [
-            border
-            for border in (
-                _Border(anatomy, _scopes_of(anatomy, 1), _MOST_NETWORKS),
-                _Border(anatomy, _scopes_of(anatomy, 2), _MOST_PARTS),
-                _Border(anatomy, {v: s for v, s in applied_by(anatomy).items() if v in anatomy.weight_bit}, 1 << 30),
-            )
-            if border.is_one
-        ]
+        borders = [_Border(anatomy, parts(anatomy), most) for parts, most in _WAYS]
+        self._borders = [border for border in borders if border.is_one]
         self._fed_shapes = _fed_shapes(anatomy)
-        self._deepest = max(anatomy.layers.values(), default=0)
         self._narrowest_before, self._narrowest_after = _narrowest(anatomy)
         self._chains: dict[tuple[str, str], list[str]] = defaultdict(list)
         for name in names:
@@ -49,7 +41,7 @@ class Networks:
     def _is_large_result(self, name: str) -> bool:
         layers = self._anatomy.layers
         is_kind = name in self._anatomy.joins or self._anatomy.ops[name] in _BOUNDED
-        return is_kind and layers.get(name, 0) > 1 and layers[name] >= self._deepest / 2
+        return is_kind and layers.get(name, 0) > 1 and layers[name] >= self._anatomy.deepest / 2
 
     def _inputs_like(self, name: str, needed: bool) -> bool:
         """Whether an input has the shape of a node, and that needs its values, or needs them not."""
@@ -65,21 +57,16 @@ class Networks:
             found |= border.facts(name)
         joins, layers = self._anatomy.joins, self._anatomy.layers.get(name, 0)
         into_layer = any(taker in joins for taker in self._anatomy.takers_of_value(name))
-        is_code = into_layer and "narrowest before the graph gives its input back" in found
-        is_handed = bool(handed) and into_layer and layers > 0
-        into_noise = "noise is added to it" in found and layers > 0
+        borders = {
+            "handed on": handed > 0 and into_layer and layers > 0,
+            "a code": into_layer and "narrowest before the graph gives its input back" in found,
+            "before noise": "noise is added to it" in found and layers > 0,
+        }
         features.update(dict.fromkeys(found, 1.0))
-        if is_handed or is_code or into_noise:
+        if any(borders.values()):
             self._as_border(name, features)
-            features |= {"between networks: ways to tell": handed / 3} if is_handed and handed else {}
-            features |= dict.fromkeys(
-                [
-                    *["between networks: handed on"] * is_handed,
-                    *["between networks: a code"] * is_code,
-                    *["between networks: before noise"] * into_noise,
-                ],
-                1.0,
-            )
+            features |= {f"between networks: {kind}": 1.0 for kind, holds in borders.items() if holds}
+            features |= {"between networks: ways to tell": handed / len(_WAYS)} if borders["handed on"] else {}
         elif self._anatomy.layers_after.get(name, 0):
             features["is hidden"] = 1.0
 
@@ -113,7 +100,7 @@ class Networks:
             ("is a scaled activation", scaled and any(source in _BOUNDED for source in sources)),
             ("is a clipped value", op == "Maximum" and sources[:1] == ["Minimum"]),
             ("depends on no weight, and nothing takes it", self._is_weightless_end(name)),
-            ("is a final state that nothing takes", in_cell and bool(shape) and self._is_end_with_rank_2(name)),
+            ("is a final state that nothing takes", in_cell and self._is_end_with_rank_2(name)),
             ("is a state that comes back as an input", self._comes_back(name, last)),
             ("is a loop's state, and no weight begins it", bool(begins) and not self._depend_on_weights(begins)),
             ("is a loop's state, and an input begins it", any(anatomy.feed_bits.get(begin) for begin in begins)),
@@ -191,7 +178,7 @@ class _Border:
         own = {}
         for join in anatomy.joins:
             taken = [self._before.get(source, 0) for source, _ in anatomy.inputs[join] if source in parameters]
-            own[join] = _union(taken) or self._before.get(join, 0)
+            own[join] = union(taken) or self._before.get(join, 0)
         self._after = anatomy.ahead(own)
 
     def is_handed_on(self, name: str) -> bool:
@@ -206,13 +193,6 @@ class _Border:
         return found | ({"is handed to another network"} if self.is_handed_on(name) else set())
 
 
-def _union(bits: list[int]) -> int:
-    found = 0
-    for each in bits:
-        found |= each
-    return found
-
-
 def _scopes_of(anatomy: Anatomy, parts: int) -> dict[str, str]:
     """Weight -> its outermost `parts` scopes, without those that all weights have in common, and without numbers."""
     paths = {weight: weight.split("/") for weight in anatomy.weights}
@@ -225,6 +205,19 @@ def _scopes_of(anatomy: Anatomy, parts: int) -> dict[str, str]:
         scope = path[depth : depth + parts] if len(path) > depth + parts else []
         found[weight] = re.sub(r"_?\d+$", "", "/".join(scope)) if parts == 1 else "/".join(scope)
     return found
+
+
+def _optimizers_of(anatomy: Anatomy) -> dict[str, str]:
+    """Weight -> the scope of the optimizer that trains it."""
+    return {variable: scope for variable, scope in anatomy.optimizers.items() if variable in anatomy.weight_bit}
+
+
+# The ways of telling which weights belong together, and the most networks that each may tell: more are its layers.
+_WAYS: tuple[tuple[Callable[[Anatomy], dict[str, str]], int], ...] = (
+    (partial(_scopes_of, parts=1), 8),
+    (partial(_scopes_of, parts=2), 12),
+    (_optimizers_of, 1 << 30),
+)
 
 
 def _fed_shapes(anatomy: Anatomy) -> dict[tuple[int, ...], list[tuple[str, int]]]:

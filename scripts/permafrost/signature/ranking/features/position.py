@@ -12,7 +12,7 @@ class Position:
 
     def __init__(self, anatomy: Anatomy, names: list[str]):
         self._anatomy, self._survey = anatomy, anatomy.survey
-        self._deepest = max(anatomy.layers.values(), default=0) or 1
+        self._deepest = anatomy.deepest or 1
         self._last = max(1, len(names) - 1)
         self._places = {name: place for place, name in enumerate(names)}
         first_gradient = min((anatomy.position[name] for name in anatomy.learning), default=len(anatomy.ops))

@@ -1,13 +1,11 @@
 """Features: which weights and inputs a candidate depends on."""
 
-import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 
 from permafrost.graph.pruning import PLACEHOLDERS
-from permafrost.signature.ranking.anatomy import Anatomy
+from permafrost.signature.ranking.anatomy import Anatomy, union
 from permafrost.signature.ranking.features.names import LABEL
 
-_APPLIES = re.compile(r"(Resource)?(Sparse)?Apply")
 _WRITES = ("Assign", "AssignVariableOp")
 
 
@@ -19,17 +17,12 @@ class Weights:
         variables = anatomy.survey.variables
         counted = [name for name in names if name not in variables]
         self._most = max((self._bits.get(name, 0).bit_count() for name in counted), default=1) or 1
-        self._all = 0
-        for name in counted:
-            self._all |= self._bits.get(name, 0) if name not in anatomy.survey.parameters else 0
-        self._trained = self._bits_of(applied_by(anatomy))
-        self._copied = self._bits_of(_copied(anatomy)) & ~self._trained
+        self._all = union(self._bits.get(name, 0) for name in counted if name not in anatomy.survey.parameters)
+        self._trained = anatomy.optimized_bits
+        self._copied = union(anatomy.weight_bit[name] for name in _copied(anatomy)) & ~self._trained
         self._placeholders = [point for point in self._feeds if anatomy.ops[point[0]] in PLACEHOLDERS]
         self._targets = [point for point in self._feeds if point[0] in anatomy.survey.targets]
         self._label_like = [point for point in self._feeds if LABEL.search(point[0])]
-
-    def _bits_of(self, variables: Iterable[str]) -> int:
-        return sum(self._anatomy.weight_bit.get(name, 0) for name in set(variables))
 
     def of(self, name: str) -> Iterator[tuple[str, float | bool]]:
         """(feature, value) for each that may hold of a candidate."""
@@ -59,16 +52,6 @@ class Weights:
         yield "depends on no placeholder", not self._anatomy.needs(name, self._placeholders)
         yield "depends on an input named as a label", self._anatomy.needs(name, self._label_like)
         yield "depends on an input that a loss takes as well", self._anatomy.needs(name, self._targets)
-
-
-def applied_by(anatomy: Anatomy) -> dict[str, str]:
-    """Variable -> the scope of the optimizer that trains it."""
-    found: dict[str, str] = {}
-    for name, op in anatomy.ops.items():
-        if _APPLIES.match(op) and anatomy.inputs[name]:
-            scope = name.partition("/update_")[0] if "/update_" in name else name.rpartition("/")[0]
-            found.setdefault(anatomy.inputs[name][0][0], scope)
-    return found
 
 
 def _copied(anatomy: Anatomy) -> set[str]:
