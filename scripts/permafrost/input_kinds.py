@@ -28,6 +28,14 @@ class Uniform(_Described, frozen=True, kw_only=True, tag="uniform"):
     high: int | float
 
 
+class OneHot(_Described, frozen=True, tag="one_hot"):
+    """Floats that tell one of several: along the last dimension one of them is 1, and the others 0."""
+
+
+class State(_Described, frozen=True, tag="state"):
+    """The state of a recurrent cell: floats from -1 to 1; with an odd seed zeros, as before the first step."""
+
+
 class Integers(_Described, frozen=True, kw_only=True, tag="integers"):
     """Integers from `low` to below `high`, which is None where they go up to the dimension that the trial chooses."""
 
@@ -149,6 +157,6 @@ class Default(_Described, frozen=True, tag="default"):
     """Nothing is fed: the graph has a default."""
 
 
-Fed = Uniform | Integers | Value | File | Indices | Sizes | Strings
+Fed = Uniform | OneHot | State | Integers | Value | File | Indices | Sizes | Strings
 Input = Fed | Default
 Inputs = dict[str, Input]  # by the tensor's name, such as `x:0`

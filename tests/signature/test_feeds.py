@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from msgspec.structs import replace
 
-from permafrost.input_kinds import Default, File, Integers, Strings, Uniform, Value, Words
+from permafrost.input_kinds import Default, File, Integers, OneHot, State, Strings, Uniform, Value, Words
 from permafrost.outcome import Problem
 from permafrost.signature import feeds
 
@@ -47,6 +47,27 @@ def test_integers_stay_below_high(dtype):
 def test_open_integers_end_at_the_batch_size():
     array = one(spec(Integers, "int32", (1000,), low=1, high=None), batch=3)
     assert set(array.tolist()) == {1, 2, 3}
+
+
+@pytest.mark.parametrize("dtype", ["float16", "bfloat16", "float64", "complex64"])
+def test_one_of_each_row_is_1(dtype):
+    array = one(spec(OneHot, dtype, (None, 5, 7)), batch=30)
+    assert array.shape == (30, 5, 7) and array.dtype == feeds.numpy_dtype(dtype)
+    np.testing.assert_array_equal(array.astype(complex).sum(-1), np.ones((30, 5)))
+    assert set(np.unique(array.astype(complex)).tolist()) == {0, 1}
+    assert array.any(axis=(0, 1)).all()
+
+
+def test_a_row_without_places_has_no_1():
+    with pytest.raises(Problem, match="x:0 cannot be made: no row of shape"):
+        one(spec(OneHot, shape=(None, 0)))
+
+
+def test_a_state_is_zeros_in_every_other_trial():
+    first, second, third = (one(spec(State, shape=(None, 50)), seed=seed) for seed in (0, 1, 2))
+    assert -1 <= first.min() < -0.5 and 0.5 < first.max() <= 1 and first.dtype == np.float32
+    np.testing.assert_array_equal(second, np.zeros((4, 50)))
+    assert not np.array_equal(first, third)
 
 
 def test_scalars_have_no_dimensions():

@@ -71,6 +71,11 @@ def _make(name: str, spec: kinds.Fed, seed: int, batch: int, directory: Path) ->
             return _indices(_generator(name, seed), _filled(spec.size, batch), batch).astype(dtype)
         case kinds.Integers():
             return np.asarray(_integers(name, spec, _generator(name, seed), shape, batch)).astype(dtype)
+        case kinds.OneHot():
+            return _one_hot(_generator(name, seed), shape).astype(dtype)
+        case kinds.State():
+            numbers = _generator(name, seed).uniform(-1, 1, shape)
+            return np.zeros(shape, dtype) if seed % 2 else np.asarray(numbers).astype(dtype)
         case kinds.Uniform():
             return np.asarray(_uniform(spec, _generator(name, seed), dtype, shape)).astype(dtype)
         case _:
@@ -104,6 +109,12 @@ def _uniform(
     if dtype.kind != "c":
         return values
     return values + 1j * (low + (high - low) * generator.random(shape))
+
+
+def _one_hot(generator: np.random.Generator, shape: tuple[int, ...]) -> NDArray[Any]:
+    if not shape or not shape[-1]:
+        raise ValueError(f"no row of shape {list(shape)} has a place for a 1")
+    return np.asarray(np.arange(shape[-1]) == generator.integers(shape[-1], size=(*shape[:-1], 1)))
 
 
 def _indices(generator: np.random.Generator, sizes: tuple[int, ...], count: int) -> NDArray[Any]:

@@ -19,7 +19,7 @@ from permafrost.graph.protos import NodeDef
 from permafrost.graph.pruning import PLACEHOLDERS, declared_dtype, declared_shape
 from permafrost.graph.static import constant, element_count, output_shape
 from permafrost.outcome import Problem, maybe_meant
-from permafrost.signature import sparse_inputs, string_inputs
+from permafrost.signature import float_inputs, sparse_inputs, string_inputs
 
 # Ops that hand on a tensor's values, maybe in another shape or order.
 _VALUE_KEEPING = {
@@ -33,10 +33,7 @@ _SHAPE_KEEPING = {"Identity", "Cast", "CheckNumerics", "StopGradient", "Enter", 
 _SHAPE_KEEPING_PAIRS = {"Add", "AddV2", "Sub", "Mul", "RealDiv", "Div", "BiasAdd", "Maximum", "Minimum"}
 _SHAPED = {"RandomUniform", "RandomStandardNormal", "TruncatedNormal", "Fill"}  # by their first input
 _IMAGE_SIZE = 32
-_DROPOUT = {"Add", "AddV2", "Sub", "GreaterEqual", "Less"}  # by which dropout decides on what it draws
 
-_KEEP = re.compile(r"keep|(?<!no)dropout_(input|output|prob)|(^|_)kp(_|$)", re.IGNORECASE)
-_RATE = re.compile(r"rate|drop", re.IGNORECASE)
 _LENGTH = re.compile(
     r"(seq|sequence|source|target|sentence|word|input|x|y)\w*_?len|(^|_)lens?(gth)?s?(_|$)|seq_?len", re.I
 )
@@ -169,30 +166,28 @@ class _Uses:
             return kinds.Strings(dtype, shape, content.why + because, point.open, content=content)
         return self._integers(point) if "int" in dtype else self._floats(point)
 
-    def _floats(self, point: _Point) -> kinds.Uniform | kinds.Value:
-        switch = None if point.shape else self._switch(point)
-        if switch is not None:
-            value, why = switch
-            return kinds.Value(point.dtype, [], why, point.open, value=value)
+    def _floats(self, point: _Point) -> kinds.Uniform | kinds.Value | kinds.OneHot | kinds.State:
+        tensor, shape = (point.name, point.output), point.shape or []
+        if not shape:
+            switch = float_inputs.switch(self.index, self._takers, tensor, point.leaf)
+            if switch is not None:
+                return kinds.Value(point.dtype, [], switch[1], point.open, value=switch[0])
+        uses = list(self._along(*tensor, self._hands_on_values)) if shape else []
+        if float_inputs.is_state(self.index, uses, point.leaf, shape):
+            return kinds.State(point.dtype, shape, f"a cell's state: -1 to 1, or zeros{point.because}", point.open)
+        if float_inputs.are_one_hot(self.index, uses, self._takers, point.name, shape):
+            return kinds.OneHot(point.dtype, shape, f"one of {shape[-1]}{point.because}", point.open)
         why = "floats from 0 to 1" + point.because
-        return kinds.Uniform(point.dtype, point.shape or [], why, point.open, low=0.0, high=1.0)
-
-    def _switch(self, point: _Point) -> tuple[float, str] | None:
-        """The value, and why, of a scalar that says how much a training drops or learns; None for another."""
-        keeps, rates = _KEEP.search(point.leaf), _RATE.search(point.leaf)
-        used_as = self._in_dropout(point.name, point.output)
-        if used_as is not None or keeps:
-            return 0.0 if used_as == "rate" else 1.0, "dropout: nothing is dropped"
-        return (0.0, "a rate: 0") if rates else None
+        return kinds.Uniform(point.dtype, shape, why, point.open, low=0.0, high=1.0)
 
     def _open(self, node: NodeDef, output: int) -> list[int] | Literal["rank"]:
         """What the graph leaves open of a shape beside the batch: dimensions, or `rank` where it declares nothing."""
         declared = self._declared_here(node, output)
         return "rank" if declared is None else [at for at, size in enumerate(declared) if size < 0 and at > 0]
 
-    def _consumers(self, name: str, output: int) -> list[Use]:
+    def _takers(self, tensor: TensorName) -> list[Use]:
         """(consumer, position) for each use of a tensor on the way to the outputs."""
-        return [use for use in self.index.uses.get((name, output), ()) if use[0].name in self.own]
+        return [use for use in self.index.uses.get(tensor, ()) if use[0].name in self.own]
 
     def _along(self, name: str, output: int, hands_on: HandsOn) -> Iterator[Use]:
         """The (NodeDef, position) that take a tensor, and those that take what these hand on of it, breadth first.
@@ -205,7 +200,7 @@ class _Uses:
             if tensor in seen:
                 continue
             seen.add(tensor)
-            for node, position in self._consumers(*tensor):
+            for node, position in self._takers(tensor):
                 yield node, position
                 waiting.extend((node.name, further) for further in hands_on(node, position))
 
@@ -321,33 +316,6 @@ class _Uses:
             if other is not None and len(other) == 1 and other[0] > 1:
                 return [None, other[0]]
         return None
-
-    def _in_dropout(self, name: str, output: int, is_rest: bool = False) -> Literal["keep", "rate"] | None:
-        """Whether a scalar is the share that a dropout keeps, or that which it drops; None where it goes into none.
-
-        Dropout takes floor(keep + uniform) or uniform < keep, and uniform >= rate (nn_ops.py in tensorflow/python/ops).
-        is_rest: whether it is what the scalar leaves of 1.
-        """
-        for node, position in self._consumers(name, output):
-            sources = [source for source, _ in self.index.inputs_of(node)]
-            others = [source for at, source in enumerate(sources) if at != position]
-            if node.op in _DROPOUT and any(self._comes_from_uniform(source) for source in others):
-                is_rate = (node.op, position) in (("GreaterEqual", 1), ("Less", 0))
-                return "rate" if is_rate != is_rest else "keep"
-            one = constant(self.index.nodes.get(others[0])) if node.op == "Sub" and position == 1 else None
-            if one is not None and one.size == 1 and one.item() == 1 and not is_rest:
-                used_as = self._in_dropout(node.name, 0, is_rest=True)
-                if used_as is not None:
-                    return used_as
-        return None
-
-    def _comes_from_uniform(self, name: str, depth: int = 5) -> bool:
-        node = self.index.nodes.get(name)
-        if node is None or depth == 0 or node.op not in ("RandomUniform", "Mul", "Add", "AddV2", "Sub", "Identity"):
-            return False
-        return node.op == "RandomUniform" or any(
-            self._comes_from_uniform(source, depth - 1) for source, _ in self.index.inputs_of(node)
-        )
 
 
 def _takes_lengths(node: NodeDef, position: int) -> bool:
