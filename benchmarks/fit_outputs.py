@@ -23,7 +23,8 @@ from sklearn.model_selection import GroupKFold
 import labelled_graphs
 from labelled_graphs import Labelled
 from permafrost.signature.ranking import confidence, tables
-from permafrost.signature.ranking.selection import Pool, value_of
+from permafrost.signature.ranking.equal_nodes import value_of
+from permafrost.signature.ranking.selection import Pool
 from permafrost.signature.ranking.tables import Table
 
 FOLDS = 10
@@ -133,7 +134,7 @@ def measure(graph: Labelled, fitted: Fitted) -> dict:
     """What is chosen in a graph, beside what is wanted."""
     pool = pool_of(graph, fitted.candidates)
     chosen = pool.choose(fitted.sets)
-    first = pool.choose(fitted.sets, least=0.0, most=max(5, len(graph.wanted)))
+    first = sorted(pool.log_odds, key=lambda name: -pool.log_odds[name])[: max(5, len(graph.wanted))]
     sure = fitted.confidence.probability(confidence.described(pool, chosen, fitted.sets))
     values = {value_of(graph.anatomy.index, name) for name in chosen}
     of_training = [name for name in chosen if is_of_training(graph, name)]

@@ -25,8 +25,8 @@ from permafrost.outcome import Problem
 from permafrost.signature.forward.surveying import surveyed
 from permafrost.signature.ranking.anatomy import Anatomy
 from permafrost.signature.ranking.candidates import candidates
+from permafrost.signature.ranking.equal_nodes import value_of
 from permafrost.signature.ranking.features import Features, features
-from permafrost.signature.ranking.selection import value_of
 
 csv.field_size_limit(1 << 30)
 

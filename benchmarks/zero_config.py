@@ -24,7 +24,7 @@ from permafrost import recording
 from permafrost.graph import graph_sources
 from permafrost.graph.index import GraphIndex, tensor_name
 from permafrost.records import ImportRecord, known
-from permafrost.signature.ranking.selection import value_of
+from permafrost.signature.ranking.equal_nodes import value_of
 
 HOME = Path(__file__).parents[1]
 

@@ -18,8 +18,9 @@ from permafrost.signature.forward.surveying import surveyed
 from permafrost.signature.ranking import confidence, tables
 from permafrost.signature.ranking.anatomy import Anatomy
 from permafrost.signature.ranking.candidates import candidates
+from permafrost.signature.ranking.equal_nodes import first_equals, value_of
 from permafrost.signature.ranking.features import features
-from permafrost.signature.ranking.selection import Pool, value_of
+from permafrost.signature.ranking.selection import Pool
 from permafrost.signature.ranking.tables import Table
 
 v1 = tf.compat.v1
@@ -103,13 +104,50 @@ def test_a_set_grows_while_one_is_likely(anatomies):
     assert pool.choose(reverse)[1] == pool.left(pool.best[:1])[-1]
 
 
-def test_the_first_five_and_all_ends_are_listed(anatomies):
+def test_the_best_and_all_ends_are_listed(anatomies):
     choice = choose(named("accuracy_built_in_every_epoch"))
     anatomy = anatomies["accuracy_built_in_every_epoch"]
     listed = [entry.name for entry in choice.ranking]
-    assert listed[: len(choice.outputs)] == choice.outputs and len(set(listed)) == len(listed)
+    assert set(choice.outputs) <= set(listed) and len(set(listed)) == len(listed)
+    assert [entry.score for entry in choice.ranking] == sorted((entry.score for entry in choice.ranking), reverse=True)
     assert {name for name in candidates(anatomy) if not anatomy.taken_by(name)} <= set(listed)
     assert len(choice.outputs) <= 8
+
+
+def computed_again() -> None:
+    x, w = v1.placeholder(tf.float32, [None, 4]), v1.get_variable("w", [4, 3], use_resource=True)
+    for name in ("one", "again"):
+        with tf.name_scope(name):
+            y = tf.matmul(x, w, name="y")
+            tf.argmax(y, 1, name="class")
+    tf.matmul(x, w, name="other/y", transpose_b=False, a_is_sparse=True)
+    tf.argmax(y, 0, name="other/class")
+    for name in ("drawn", "drawn_again"):
+        tf.random.categorical(y, 1, name=name)
+        tf.add(y, tf.random.uniform([3], name=f"{name}/noise"), name=f"{name}/sum")
+
+
+def test_what_is_computed_again_is_known():
+    anatomy = anatomy_of(meta_graph_of(computed_again))
+    first = first_equals(anatomy, candidates(anatomy))
+    assert {name: other for name, other in first.items() if name != other and "/" in other} == {
+        "again/y": "one/y",
+        "again/class": "one/class",
+    }
+
+
+def side_branch() -> None:
+    x = v1.placeholder(tf.float32, [None, 4])
+    hidden = tf.add(tf.matmul(x, v1.get_variable("w", [4, 3])), 1.0, name="hidden")
+    tf.nn.relu(hidden, name="unused")
+    tf.add(tf.matmul(tf.tanh(hidden), v1.get_variable("v", [3, 2])), 1.0, name="logits")
+
+
+def test_a_layer_that_goes_on_is_known():
+    anatomy = anatomy_of(meta_graph_of(side_branch))
+    found = features(anatomy, candidates(anatomy))
+    feature = "no layer comes after, but after the layer before"
+    assert {name for name, held in found.items() if feature in held} == {"unused"}
 
 
 def test_an_output_that_reaches_few_weights_names_one_that_reaches_more(monkeypatch):

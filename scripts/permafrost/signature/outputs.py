@@ -131,12 +131,14 @@ def _likely_outputs(anatomy: Anatomy) -> Choice:
 def _ranking(
     anatomy: Anatomy, known: dict[str, Features], log_odds: dict[str, float], chosen: list[str]
 ) -> list[Ranked]:
-    """The chosen candidates in the order in which they were chosen, the best of the others, and all ends."""
-    best = sorted((name for name in log_odds if name not in chosen), key=lambda name: (-log_odds[name], name))
-    listed = [name for place, name in enumerate(best) if place < _LISTED or not anatomy.taken_by(name)]
+    """The best candidates, all that are chosen and all ends, the likeliest by itself first."""
+    best = sorted(log_odds, key=lambda name: (-log_odds[name], name))
+    listed = [
+        name for place, name in enumerate(best) if place < _LISTED or name in chosen or not anatomy.taken_by(name)
+    ]
     return [
         Ranked(tensor, round(log_odds[name], 2), name in chosen, tables.candidates().reasons(known[name]))
-        for name in [*chosen, *listed]
+        for name in listed
         for tensor in _tensors(anatomy.index.nodes[name])
     ]
 

@@ -17,6 +17,7 @@ RESHAPING = {
     "Reshape", "Squeeze", "ExpandDims", "Transpose", "StridedSlice", "Slice", "Pack", "Unpack", "Concat", "ConcatV2",
     "Split", "SplitV", "Cast",
 }  # fmt: skip
+EXITS = ("Exit", "RefExit")
 _NEXT_ITERATIONS = {"NextIteration", "RefNextIteration"}
 _APPLIES = re.compile(r"(Resource)?(Sparse)?Apply")
 _MOST_TAKERS = 60  # that are looked at behind one node
@@ -148,6 +149,21 @@ class Anatomy:
             if name not in self.side:
                 takers = self.taken_by(name)
                 found[name] = max((found.get(taker, 0) + (taker in self.joins) for taker in takers), default=0)
+        return found
+
+    @cached_property
+    def goes_on(self) -> set[str]:
+        """The nodes of which a layer right before them leads to further layers."""
+        found: set[str] = set()
+        for _ in self._rounds:
+            for name in self.order:
+                if name in self.joins:
+                    goes_on = self.layers_after.get(name, 0) > 0
+                else:
+                    taken = () if self.ops[name] in marks.SHAPE_OPS or name in self.learning else self.inputs[name]
+                    goes_on = any(source in found for source, _ in taken)
+                if goes_on:
+                    found.add(name)
         return found
 
     @cached_property

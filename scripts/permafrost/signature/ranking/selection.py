@@ -6,15 +6,13 @@ output behind it. How much each such relation tells is fitted (signature.ranking
 
 import re
 
-from permafrost.graph.index import GraphIndex
 from permafrost.signature.forward.marks import CHOICES, PROBABILITIES
 from permafrost.signature.ranking.anatomy import Anatomy, union
+from permafrost.signature.ranking.equal_nodes import value_of
 from permafrost.signature.ranking.features import Features
 from permafrost.signature.ranking.features.names import leaf
 from permafrost.signature.ranking.tables import Table
 
-_SAME_VALUE = {"Identity", "StopGradient", "CheckNumerics", "ReadVariableOp", "IdentityN"}
-_LONGEST_CHAIN = 30
 _COMPARED = 60  # candidates, the best by themselves
 _TRIED = 25  # of these, those that are not yet chosen, at each step
 _SQUASHING = PROBABILITIES | {"Tanh"}
@@ -131,15 +129,6 @@ class Pool:
                         waiting.append(source)
             self._before[name] = reached
         return self._before[name]
-
-
-def value_of(index: GraphIndex, name: str) -> str:
-    """The node whose value a node hands on as it is; itself where it hands on none."""
-    for _ in range(_LONGEST_CHAIN):
-        if index.ops.get(name) not in _SAME_VALUE or not index.inputs[name]:
-            break
-        name = index.inputs[name][0][0]
-    return name
 
 
 def _compared(weights: int, others: int) -> str:

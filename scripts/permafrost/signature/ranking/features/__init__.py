@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from typing import Protocol
 
 from permafrost.signature.ranking.anatomy import Anatomy
+from permafrost.signature.ranking.equal_nodes import first_equals
 from permafrost.signature.ranking.features.names import Names
 from permafrost.signature.ranking.features.neighbours import Neighbours
 from permafrost.signature.ranking.features.networks import Networks
@@ -26,7 +27,9 @@ def features(anatomy: Anatomy, names: list[str]) -> dict[str, Features]:
     Args:
       names: the candidates, in graph order.
     """
-    topics: list[Topic] = [topic(anatomy, names) for topic in (Position, Neighbours, Names, Weights, Twins)]
+    first = first_equals(anatomy, names)
+    topics: list[Topic] = [topic(anatomy, names) for topic in (Position, Neighbours, Weights)]
+    topics += [topic(anatomy, names, first) for topic in (Names, Twins)]
     networks = Networks(anatomy, names)
     found = {}
     for name in names:

@@ -9,7 +9,7 @@ from math import log
 from permafrost.graph.index import tensor_name
 from permafrost.graph.protos import MetaGraphDef
 from permafrost.signature.forward.marks import INTERNAL
-from permafrost.signature.ranking.anatomy import Anatomy
+from permafrost.signature.ranking.anatomy import EXITS, Anatomy
 
 _AS_OUTPUT = re.compile(
     r"(^|[/_])(predict\w*|outputs?|logits?|prob\w*|scores?|softmax|sigmoid|action|value\w*|classes|embeddings?|y_pred)"
@@ -72,12 +72,18 @@ _MOST_SCOPES = 5
 class Names:
     """The names of candidates, and the scopes and collections in which they are."""
 
-    def __init__(self, anatomy: Anatomy, names: list[str]):
+    def __init__(self, anatomy: Anatomy, names: list[str], first: dict[str, str]):
         self._anatomy = anatomy
         self._collected = _collected(anatomy.survey.meta_graph)
         self._alike: dict[tuple[str, str], list[str]] = defaultdict(list)
         for name in names:
-            self._alike[anatomy.ops[name], leaf(name)].append(name)
+            self._alike[self._key(name)].append(name)
+        self._distinct = {key: len({first[name] for name in alike}) for key, alike in self._alike.items()}
+
+    def _key(self, name: str) -> tuple[str, str]:
+        # The Exits of a loop are parts of one state.
+        op = self._anatomy.ops[name]
+        return op, name if op in EXITS else leaf(name)
 
     def of(self, name: str) -> Iterator[tuple[str, float | bool]]:
         """(feature, value) for each that may hold of a candidate."""
@@ -98,10 +104,11 @@ class Names:
         yield "leaves its scope", bool(outside)
         yield "is the last of its scope", bool(outside) and len(outside) == len(takers)
         yield "is in a canned head", "/predictions/" in f"/{name}" and self._anatomy.layers.get(name, 0) > 0
-        alike = self._alike[op, leaf(name)]
+        key = self._key(name)
+        alike = self._alike[key]
         yield "is the last of its name", len(alike) > 1 and alike[-1] == name
         yield "is the first of its name", len(alike) > 1 and alike[0] == name
-        yield "crowd of its name", log(len(alike)) / 5
+        yield "crowd of its name", log(self._distinct[key]) / 5
 
 
 def leaf(name: str) -> str:

@@ -8,17 +8,25 @@ from functools import partial
 from permafrost.graph.ops.variables import static_shape
 from permafrost.graph.static import constant
 from permafrost.signature.forward.marks import ACTIVATIONS, PROBABILITIES, SUMS
-from permafrost.signature.ranking.anatomy import Anatomy, union
+from permafrost.signature.ranking.anatomy import EXITS, Anatomy, union
 
 _SCALING = {"Mul", "Sub", "Neg", "RealDiv", "Div", "Pow", "Maximum", "Minimum"}
 _BOUNDED = ACTIVATIONS | PROBABILITIES | {"Softplus"}
-_EXITS, _ENTERS = ("Exit", "RefExit"), ("Enter", "RefEnter")
+_ENTERS = ("Enter", "RefEnter")
 _RECURRENT = re.compile(r"lstm|gru|rnn", re.IGNORECASE)
 _CROWD = 3
 # What would speak against an output that others go on from, and does not where it is handed to another network.
 _OF_ENDS = re.compile(
     r"layers? |no layer|the end is|end of|a label meets|goes into a layer|comes from|takers$|one takes|behind "
     r"|depends on (few|most) weights|depends on as many|share of the weights|is no tail|only losses|a loss compares"
+)
+
+_STATES = {"is a state that comes back as an input", "is a loop's state, and an input begins it"}
+_OF_COPIES = re.compile(
+    r"crowd of|is numbered|is in the middle|is the (first|last) of its (name|twins)|has no twin|share of its weights"
+    r"|is (on|off) the gradient's way|how late|scopes around|is the narrowest|narrowest before|op |is a loop$|behind "
+    r"|depends on (few|most) weights|depends on as many|share of the weights|is hidden|layers before|one takes"
+    r"|is an activation|is the result of a layer|takers"
 )
 
 
@@ -63,6 +71,9 @@ class Networks:
             "before noise": "noise is added to it" in found and layers > 0,
         }
         features.update(dict.fromkeys(found, 1.0))
+        if found & _STATES:
+            for feature in [feature for feature in features if _OF_COPIES.match(feature)]:
+                del features[feature]
         if any(borders.values()):
             self._as_border(name, features)
             features |= {f"between networks: {kind}": 1.0 for kind, holds in borders.items() if holds}
@@ -89,7 +100,7 @@ class Networks:
         sources = [anatomy.ops.get(source, "") for source, _ in anatomy.inputs[name]]
         noise = [taker for taker in anatomy.takers_of_value(name) if anatomy.ops[taker] in SUMS | {"Mul"}]
         last = self._chains[op, re.sub(r"_\d+$", "", name)]
-        begins = self._begins(name) if op in _EXITS and self._is_row_of_numbers(name) else []
+        begins = self._begins(name) if op in EXITS and self._is_row_of_numbers(name) else []
         in_cell = op in ("Exit", "Merge") or bool(_RECURRENT.search(name))
         return [
             ("has the shape of an input that it needs", needed),
@@ -116,7 +127,7 @@ class Networks:
     def _comes_back(self, name: str, chain: list[str]) -> bool:
         """Whether the last step of a loop, or of one that was unrolled, is as wide as an input that begins it."""
         shape, bits = self._anatomy.shape(name), self._anatomy.feed_bits.get(name, 0)
-        if not shape or len(shape) != 2 or not (self._anatomy.ops[name] in _EXITS or self._ends_chain(name, chain)):
+        if not shape or len(shape) != 2 or not (self._anatomy.ops[name] in EXITS or self._ends_chain(name, chain)):
             return False
         alike = [points for fed, points in self._fed_shapes.items() if len(fed) == 2 and fed[1] == shape[1] > 1]
         return any(bits & self._anatomy.feed_bit[point] for points in alike for point in points)

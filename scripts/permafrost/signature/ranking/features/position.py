@@ -68,6 +68,7 @@ class Position:
         yield "behind half of the layers", before > self._deepest / 2
         yield "no layer comes after", after == 0
         yield "no layer comes after, and one before", after == 0 and before > 0
+        yield "no layer comes after, but after the layer before", after == 0 and name in self._anatomy.goes_on
         yield "layers after it", min(after, _MOST_LAYERS) / _MOST_LAYERS
 
 

@@ -5,15 +5,16 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from math import log
 
-from permafrost.signature.ranking.anatomy import Anatomy
+from permafrost.signature.ranking.anatomy import EXITS, Anatomy
 from permafrost.signature.ranking.features.names import words
 
 
 @dataclass
 class _Group:
-    """Candidates with the same op and weights, in graph order, and what some of them are."""
+    """Candidates with the same op and weights, in graph order, and how many of them are or compute something else."""
 
     names: list[str]
+    distinct: int
     random: int
     trained: int
     labelled: int
@@ -25,21 +26,23 @@ class _Group:
 class Twins:
     """The copies of a network: for training and for use, with and without dropout."""
 
-    def __init__(self, anatomy: Anatomy, names: list[str]):
-        self._anatomy = anatomy
+    def __init__(self, anatomy: Anatomy, names: list[str], first: dict[str, str]):
+        self._anatomy, self._first = anatomy, first
         groups = defaultdict(list)
         for name in names:
             groups[self._key(name)].append(name)
         self._groups = {key: self._described(group) for key, group in groups.items()}
 
     def _key(self, name: str) -> tuple[str, int]:
-        return self._anatomy.ops[name], self._anatomy.weight_bits.get(name, 0)
+        op = self._anatomy.ops[name]
+        return name if op in EXITS else op, self._anatomy.weight_bits.get(name, 0)
 
     def _described(self, names: list[str]) -> _Group:
         survey = self._anatomy.survey
         inputs = [self._inputs(name) for name in names]
         return _Group(
             names,
+            distinct=len({self._first[name] for name in names}),
             random=sum(name in survey.random for name in names),
             trained=sum(name in survey.trained for name in names),
             labelled=sum(name in survey.labelled for name in names),
@@ -56,7 +59,7 @@ class Twins:
         group, survey = self._groups[self._key(name)], self._anatomy.survey
         count = len(group.names)
         yield "has no twin", count == 1
-        yield "crowd of its twins", log(count) / 5
+        yield "crowd of its twins", log(group.distinct) / 5
         if count == 1:
             return
         is_first, is_last = group.names[0] == name, group.names[-1] == name
