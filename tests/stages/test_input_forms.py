@@ -275,6 +275,13 @@ def test_the_tags_of_a_saved_model(tmp_path):
     check_verified(*frozen_graph(zoo, tmp_path / "frozen", **chosen), **chosen)
 
 
+def test_without_tags_a_saved_model_of_tf_hub_is_that_for_use(tmp_path):
+    save_saved_model(tmp_path / "zoo" / "export", [["train"], []])
+    check_verified(*frozen_graph(tmp_path / "zoo", tmp_path / "frozen"))
+    chosen = {"saved_model_tags": ["fast"]}
+    assert "choose ['train'] or [] as" in problem_of(imported, the_source(tmp_path / "zoo", **chosen)).hint
+
+
 def test_a_saved_model_from_elsewhere(plain):
     save_saved_model(plain / "export", [["serve"]])
     chosen = {"input_saved_model_dir": str(plain / "export")}

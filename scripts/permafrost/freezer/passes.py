@@ -3,6 +3,8 @@
 Each takes a Draft, and either changes it or raises Problem.
 """
 
+import re
+
 from permafrost.freezer import conversion, repairs, writer
 from permafrost.freezer.draft import Draft, Request
 from permafrost.freezer.initialization import refuse_written_by_initializers
@@ -16,6 +18,8 @@ from permafrost.graph.ops.variables import VARIABLE_OPS
 from permafrost.graph.protos import NodeDef
 from permafrost.outcome import Problem, maybe_meant
 from permafrost.records import Repair, Variable
+
+_GIVING, _TAKING = re.compile(r"QueueEnqueue(Many)?(V2)?$"), re.compile(r"QueueDequeue(Many|UpTo)?(V2)?$")
 
 
 def cut_inputs(draft: Draft) -> None:
@@ -98,6 +102,18 @@ def refuse_waiting_variables(draft: Draft) -> None:
     for node in draft.graph_def.node:
         if node.name in variables and node.input:
             raise Problem("unsupported_op", f"variable {node.name!r} waits for {node.input[0]!r}, as no constant can")
+
+
+def refuse_filled_queues(draft: Draft) -> None:
+    """Raises Problem (unsupported_op) for what hands values to a queue that nothing empties once its values are fed."""
+    emptied = {node.input[0] for node in draft.graph_def.node if _TAKING.match(node.op) and node.input}
+    for node in draft.graph_def.node:
+        if _GIVING.match(node.op) and node.input and node.input[0] not in emptied:
+            raise Problem(
+                "unsupported_op",
+                f"node {node.name!r} ({node.op}), on which an output waits, fills {node.input[0]!r}, and nothing "
+                "empties it where its values are fed: a run would wait for ever once it is full",
+            )
 
 
 def refuse_changes_before_the_first_run(draft: Draft) -> None:

@@ -30,9 +30,10 @@ PASSES: tuple[Callable[[Draft], None], ...] = (
     # After `prune`, since what was cut off cannot be frozen. Before all that refuses the graph: a wrong name in the
     # settings is more easily put right, and may be the reason for the rest.
     passes.refuse_unknown_names,
-    # The next four look at what the program wrote, of which `repair` takes away the writes and the control inputs.
+    # The next five look at what the program wrote, of which `repair` takes away the writes and the control inputs.
     # What is wrong with one node alone comes before what takes walks through the saver and the initializers.
     passes.refuse_waiting_variables,
+    passes.refuse_filled_queues,
     passes.refuse_changes_before_the_first_run,
     passes.refuse_other_fillings,
     passes.refuse_written_variables,

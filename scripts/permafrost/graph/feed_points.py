@@ -4,21 +4,33 @@ from collections.abc import Collection
 
 from permafrost.graph.fed_controls import INPUT_PIPELINES, runs_though_fed
 from permafrost.graph.index import GraphIndex, TensorName, tensor_name
+from permafrost.graph.ops.variables import VARIABLE_OPS
 from permafrost.graph.pruning import PLACEHOLDERS
+
+_PYTHON = {"PyFunc", "PyFuncStateless", "EagerPyFunc"}
 
 
 def feed_points(index: GraphIndex) -> list[TensorName]:
     """The tensors (node name, output) at which a graph can be fed, in graph order.
 
-    These are its placeholders, and those outputs of its queues, iterators and readers that something uses.
+    These are its placeholders, and those outputs of its queues, iterators, readers and of Python functions of no
+    variable that something uses.
     """
     points = []
     for name, op in index.ops.items():
         if op in PLACEHOLDERS:
             points.append((name, 0))
-        elif op in INPUT_PIPELINES:
+        elif is_input_pipeline(index, name):
             points += [(name, output) for output in sorted(index.used_outputs(name))]
     return points
+
+
+def is_input_pipeline(index: GraphIndex, name: str) -> bool:
+    """Whether a node hands in what a server would feed: an op of queues and iterators, or a loader that is Python."""
+    op = index.ops[name]
+    if op not in _PYTHON:
+        return op in INPUT_PIPELINES
+    return not any(index.ops[source] in VARIABLE_OPS for source in index.reach([name]))
 
 
 def needed(index: GraphIndex, outputs: list[str], chosen: Collection[TensorName] = ()) -> list[TensorName]:
@@ -57,7 +69,7 @@ def _walk(index: GraphIndex, outputs: list[str], chosen: Collection[TensorName])
         if name in run or name not in ops:
             continue
         reached.add(name)
-        if tensor in fed or ops[name] in INPUT_PIPELINES:
+        if tensor in fed or is_input_pipeline(index, name):
             continue
         run.add(name)
         waiting += inputs[name]

@@ -84,9 +84,9 @@ def _tagged(graph: Graph) -> MetaGraphDef:
     path = graph.path
     saved_model = _parsed(saved_model_pb2.SavedModel, content_of(path), path, not path.endswith("pbtxt"))
     sets = {tuple(sorted(m.meta_info_def.tags)): m for m in saved_model.meta_graphs}
-    wanted = tuple(sorted(graph.tags)) or (next(iter(sets)) if len(sets) == 1 else (_SERVING,))
+    wanted = tuple(sorted(graph.tags)) or _usual_tags(set(sets))
     if wanted not in sets:
-        known = " or ".join(str(list(tags)) for tags in sets) or "nothing"
+        known = " or ".join(str(list(tags)) for tags in sets if tags or (_SERVING,) not in sets) or "nothing"
         raise Problem(
             "bad_setting", f"{path} has no graph with the tags {list(wanted)}", f"choose {known} as `saved_model_tags:`"
         )
@@ -94,6 +94,13 @@ def _tagged(graph: Graph) -> MetaGraphDef:
     if meta_graph.object_graph_def.nodes:
         raise Problem("tf2_checkpoint", f"{path} is a TensorFlow 2 SavedModel, whose variables are Python objects")
     return meta_graph
+
+
+def _usual_tags(sets: set[tuple[str, ...]]) -> tuple[str, ...]:
+    """The tags that are taken where none are named: the only ones, `serve`, or none, as a TF Hub module has them."""
+    if len(sets) == 1:
+        return next(iter(sets))
+    return () if () in sets and (_SERVING,) not in sets else (_SERVING,)
 
 
 def _parsed(kind: type[Message], content: bytes, path: str, binary: bool | None) -> Message:

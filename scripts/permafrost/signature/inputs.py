@@ -302,6 +302,8 @@ class _Uses:
         weight = self.weight_shape(self.index.source_of(node, 1)) if position == 0 else None
         if node.op == "MatMul" and weight and len(weight) == 2:
             return [None, weight[1] if node.attr["transpose_b"].b else weight[0]]
+        if node.op.startswith("BatchMatMul") and weight and len(weight) == 2:
+            return [None, weight[1] if node.attr["adj_y"].b else weight[0]]
         if node.op == "Conv2D" and weight and len(weight) == 4:
             first = node.attr["data_format"].s == b"NCHW"
             return [None, weight[2], _IMAGE_SIZE, _IMAGE_SIZE] if first else [None, _IMAGE_SIZE, _IMAGE_SIZE, weight[2]]
