@@ -7,6 +7,7 @@ and convolutional ones with Adam; and of the slowest ten of the meta graphs in e
 """
 
 import argparse
+import gc
 import statistics
 import time
 from collections.abc import Callable
@@ -99,6 +100,7 @@ def main() -> int:
     parser.add_argument("--nodes", type=int, default=20_000, metavar="N")
     args = parser.parse_args()
     registry.load()
+    gc.freeze()  # as the stages' worker does
     for build in (dense, recurrent, convolutional):
         print(measured(build.__name__, made(build, args.nodes))[1], flush=True)
     for zoo in args.zoos:
