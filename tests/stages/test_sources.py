@@ -79,3 +79,12 @@ def test_a_queue_that_is_filled_and_never_emptied_is_refused(tmp_path):
     problem = problem_of(frozen, record, tmp_path / "frozen")
     assert problem.cause == "unsupported_op"
     assert "node 'push' (QueueEnqueueV2), on which an output waits, fills 'state'" in problem.message
+
+
+def steps_alone() -> None:
+    v1.train.get_or_create_global_step()
+
+
+def test_a_graph_that_computes_nothing_has_no_output(tmp_path):
+    problem = problem_of(imported, saved(steps_alone, tmp_path))
+    assert problem.cause == "no_output" and "computes nothing from a variable" in problem.message

@@ -1,5 +1,6 @@
 """What is known of a training graph while its forward graph is looked for."""
 
+import re
 from dataclasses import dataclass, field
 from functools import cached_property
 
@@ -13,6 +14,10 @@ from permafrost.signature.forward.values import Values, of_ops
 
 def _none_yet() -> set[str]:
     return field(default_factory=set)
+
+
+# Ops whose first input is the name of a checkpoint's file.
+_OF_FILES = re.compile(r"(Save|Restore)(V2|Slices?)?$|MergeV2Checkpoints$|ShardedFilename$")
 
 
 @dataclass
@@ -66,7 +71,9 @@ class Survey:
     @classmethod
     def of(cls, meta_graph: MetaGraphDef, index: GraphIndex, variables: set[str]) -> "Survey":
         """The survey before the first step, for the arguments of surveying.surveyed."""
-        return cls(meta_graph, variables, index, feed_points(index), of_ops(index, RANDOM), Values(index, set()))
+        names_of_files = _names_of_files(index)
+        feeds = [point for point in feed_points(index) if point[0] not in names_of_files]
+        return cls(meta_graph, variables, index, feeds, of_ops(index, RANDOM), Values(index, set()))
 
     @property
     def losses_named(self) -> list[str]:
@@ -78,3 +85,15 @@ class Survey:
     def results(self) -> Results:
         """The results of layers; not to be asked for before all `joins` are known, and the updates taken away."""
         return Results(self.values, self.joins, self.reduced)
+
+
+def _names_of_files(index: GraphIndex) -> set[str]:
+    """The nodes that give savers the names of their files."""
+    found: set[str] = set()
+    waiting = [index.inputs[name][0][0] for name, op in index.ops.items() if _OF_FILES.match(op) and index.inputs[name]]
+    while waiting:
+        name = waiting.pop()
+        if name not in found and name in index.ops:
+            found.add(name)
+            waiting += [source for source, _ in index.inputs[name]]
+    return found

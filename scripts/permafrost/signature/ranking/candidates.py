@@ -40,6 +40,8 @@ def _is_result(anatomy: Anatomy, name: str, op: str) -> bool:
     survey = anatomy.survey
     if op in _NO_RESULT or op in VARIABLE_OPS or marks.UPDATES.match(op):
         return name in survey.transitions
+    if op == "PlaceholderWithDefault" and not anatomy.weight_bits.get(name, 0):
+        return False
     if op.startswith("TensorArray") and op not in _ARRAY_READS:
         return False
     bits = anatomy.feed_bits.get(name, 0)
