@@ -18,11 +18,23 @@ class Kind(NamedTuple):
     what: str
     hint: str = ""
 
+    @property
+    def is_plain(self) -> bool:
+        """Whether it is text without any mark."""
+        return self.what.startswith(_TEXT)
+
+    @property
+    def is_packed(self) -> bool:
+        """Whether a file of the right kind may be inside of it."""
+        return self.hint in (_UNPACK, _ZIP_HINT)
+
 
 _UNPACK = "unpack it where it lies, so that the file has its own name, and delete the archive"
 _DOWNLOAD = "download the file itself, which may need a login or another link"
 _BINARY = "copy the file again as binary: in FTP's binary mode, or with `-text` for it in .gitattributes"
 _LOST = "copy the file again, from where it was not opened as text; its bytes are lost in this one"
+
+_TEXT = "text that begins with the words"
 
 _ARCHIVES = (
     (b"\x1f\x8b\x08", "compressed with gzip"),
@@ -32,10 +44,8 @@ _ARCHIVES = (
     (b"7z\xbc\xaf\x27\x1c", "a 7-Zip archive"),
     (b"Rar!\x1a\x07", "a RAR archive"),
 )
-_ZIP = Kind(
-    "a zip archive, such as PyTorch and Keras write",
-    "unpack it where it lies if a TensorFlow checkpoint is in it, else move it out of the zoo",
-)
+_ZIP_HINT = "unpack it where it lies if a TensorFlow checkpoint is in it, else move it out of the zoo"
+_ZIP = Kind("a zip archive, such as PyTorch and Keras write", _ZIP_HINT)
 _OTHERS = (
     (b"\x89HDF", "an HDF5 file, such as Keras writes"),
     (b"\x89PNG", "a PNG image"),
@@ -48,6 +58,7 @@ _OTHERS = (
 )
 _PICKLE = re.compile(rb"\x80[\x02-\x05]", re.DOTALL)
 _TAR = (257, b"ustar")
+_DVC = re.compile(rb"(?:md5: \S+\s+)?(?:frozen: \w+\s+)?(?:deps|outs):\s+- ")
 _PAGE = re.compile(rb"<(!doctype\s+html|html|head|body|script|!--)", re.IGNORECASE)
 _UTF8_MARK, _UTF16_MARKS = b"\xef\xbb\xbf", (b"\xff\xfe", b"\xfe\xff")
 _REPLACED = "\N{REPLACEMENT CHARACTER}".encode()
@@ -79,6 +90,8 @@ def _page(head: bytes) -> Kind | None:
         return Kind("an HTML page, such as one that asks for a login or tells of an error", _DOWNLOAD)
     if text.startswith(b"<?xml"):
         return Kind("an XML document, such as a server's answer that tells of an error", _DOWNLOAD)
+    if _DVC.match(text):
+        return Kind("a DVC pointer", "run `dvc pull` in the repository that it comes from")
     if re.match(rb'[\[{]\s*["{\[]', text) and is_text(text):
         return Kind("JSON text, such as a server's answer that tells of an error", _DOWNLOAD)
     return None
@@ -154,4 +167,4 @@ def _plain(sample: bytes) -> Kind | None:
     line = sample.strip()[:HEAD].splitlines()[:1]
     if not line or len(sample) < _SHORTEST_TEXT or not is_text(sample):
         return None
-    return Kind(f"text that begins with {line[0][:40].decode('utf-8', 'ignore')!r}", _DOWNLOAD)
+    return Kind(f"{_TEXT} {line[0][:40].decode('utf-8', 'ignore')!r}", _DOWNLOAD)

@@ -30,6 +30,7 @@ CHUNK = 1 << 20
 _OBJECT_GRAPH = b"_CHECKPOINTABLE_OBJECT_GRAPH"
 _MAX_RANK = 254
 _VERSION = 1
+_MOST_SIZES = 100_000  # shards
 _UINT32_MAX = (1 << 32) - 1
 
 
@@ -214,6 +215,26 @@ def read_index_header(path: str) -> tuple[int, bool]:
     with contextlib.closing(StoredFile(path)) as index:
         header, entries = _read_index(index)
         return header.num_shards, _OBJECT_GRAPH in entries
+
+
+class Contents(NamedTuple):
+    """What a checkpoint holds: the bytes that its index asks of each shard (none of V1), and name -> shape."""
+
+    shard_sizes: list[int]
+    shapes: dict[str, tuple[int, ...]]
+
+
+def read_index_contents(path: str) -> Contents:
+    """What the index at `path` says of its shards and tensors. Raises Problem as read_index_header does."""
+    with contextlib.closing(StoredFile(path)) as index:
+        header, entries = _read_index(index)
+    # A lying index may name any number of shards; those that no tensor lies in are empty.
+    sizes = [0] * min(header.num_shards, _MOST_SIZES)
+    for entry in entries.values():
+        if not entry.slices and 0 <= entry.shard_id < len(sizes):
+            sizes[entry.shard_id] = max(sizes[entry.shard_id], entry.offset + entry.size)
+    names = [key for key in entries if not key.startswith(b"\0")]
+    return Contents(sizes, {text(key, path): shape_of(entries[key].shape, str(key), path) for key in names})
 
 
 def _read_index(index: StoredFile) -> tuple[Any, dict[bytes, Any]]:
