@@ -37,10 +37,10 @@ _LOST = "copy the file again, from where it was not opened as text; its bytes ar
 _TEXT = "text that begins with the words"
 
 _ARCHIVES = (
-    (b"\x1f\x8b\x08", "compressed with gzip"),
-    (b"BZh", "compressed with bzip2"),
-    (b"\xfd7zXZ\0", "compressed with xz"),
-    (b"\x28\xb5\x2f\xfd", "compressed with Zstandard"),
+    (b"\x1f\x8b\x08", "a file that is compressed with gzip"),
+    (b"BZh", "a file that is compressed with bzip2"),
+    (b"\xfd7zXZ\0", "a file that is compressed with xz"),
+    (b"\x28\xb5\x2f\xfd", "a file that is compressed with Zstandard"),
     (b"7z\xbc\xaf\x27\x1c", "a 7-Zip archive"),
     (b"Rar!\x1a\x07", "a RAR archive"),
 )

@@ -79,7 +79,7 @@ def test_shards_of_a_whole_checkpoint_are_no_other_ones_though_they_have_the_siz
     ("content", "said"),
     [
         (WEIGHTS[:100], "has 100 bytes; the index asks for 400"),
-        (gzip.compress(WEIGHTS), "is compressed with gzip"),
+        (gzip.compress(WEIGHTS), "is a file that is compressed with gzip"),
         (b"<!DOCTYPE html><html>", "is an HTML page"),
         (b"outs:\n- md5: 0123\n  size: 400\n  path: m\n", "is a DVC pointer"),
     ],
