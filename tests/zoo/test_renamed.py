@@ -148,12 +148,17 @@ def test_files_that_were_compressed_one_by_one_are_one_row(tmp_path):
 
 
 @pytest.mark.parametrize(("pack", "said"), [(gzip.compress, "gzip"), (tarred, "tar archive"), (zipped, "zip archive")])
-@pytest.mark.parametrize("name", ["m.ckpt", "m.ckpt.packed", "m.ckpt-3.tar.gz", "m-3.index.gz"])
+@pytest.mark.parametrize("name", ["m.ckpt", "m.ckpt.packed", "m.ckpt-3.tar.gz", "m-3.data-00000-of-00001.gz"])
 def test_an_archive_is_named(tmp_path, name, pack, said):
     put(tmp_path, **{name: pack(WEIGHTS)})
     found = only(tmp_path)
     assert cause(found) in ("not_a_checkpoint", "missing_checkpoint")
     assert said in found.problem.message and name in found.problem.message and "unpack" in found.problem.hint
+
+
+def test_packed_files_that_are_no_checkpoint_s_are_not_rows(tmp_path):
+    put(tmp_path, **dict.fromkeys(("corpus.index.gz", "train.meta.zip", "model.data.tar.gz"), gzip.compress(b"x")))
+    assert scan(tmp_path) == []
 
 
 def test_what_is_packed_beside_a_whole_step_of_its_series_is_a_note(tmp_path):

@@ -89,6 +89,27 @@ def test_names_in_checkpoint_whose_files_are_gone_are_a_note_where_there_are_oth
     assert set(models(tmp_path)) == {"here"}, "one that cannot be used is another as well"
 
 
+@pytest.mark.parametrize("absolute", [False, True])
+def test_a_checkpoint_file_that_names_what_lies_elsewhere_in_the_zoo_is_no_model(tmp_path, absolute):
+    put_v2(tmp_path / "train", "m.ckpt-3")
+    (tmp_path / "eval").mkdir()
+    says(tmp_path / "eval", f"{tmp_path}/train/m.ckpt-3" if absolute else "../train/m.ckpt-3")
+    pointer, model = scan(tmp_path)
+    assert (pointer.series, pointer.problem, model.problem) == ("", None, None)
+    assert "train/m.ckpt-3, which is a checkpoint of its own there" in pointer.findings[0]
+    assert set(models(tmp_path)) == {"train/m.ckpt"}
+    says(tmp_path / "eval", "../train/m.ckpt-4")
+    assert models(tmp_path)["eval/m.ckpt"].problem.cause == "missing_checkpoint"
+
+
+def test_names_in_checkpoint_beside_a_saved_model_are_a_note(tmp_path):
+    put(tmp_path, **{"saved_model.pb": b"x"})
+    put_v2(tmp_path / "variables", "variables", meta=None)
+    says(tmp_path, "gone-1")
+    (found,) = models(tmp_path).values()
+    assert found.problem is None and "gone-1, of which nothing is there" in found.findings[0]
+
+
 @pytest.mark.parametrize(
     ("name", "original"),
     [

@@ -22,6 +22,7 @@ class Candidate(Struct, kw_only=True):
     Paths begin as the user gave the zoo; `name` is the prefix's base name, and `named` the one of the same series that
     the `checkpoint` file names, or "". `bytes` are those of the checkpoint's files without the meta graph.
     `network` is the name of another of its series with the same variables, where the series has several networks.
+    `elsewhere` is the path at which `checkpoint` names it where nothing of it is in the directory.
     `model` is the id under which it is reported, and `selected` says whether that model is this checkpoint.
     """
 
@@ -42,6 +43,7 @@ class Candidate(Struct, kw_only=True):
     problem: Defect | None = None
     findings: list[str] = []
     network: str = ""
+    elsewhere: str = ""
     model: str = ""
     selected: bool = False
 

@@ -83,7 +83,8 @@ class _Directory:
         self._tell_networks(found, singles.found)
         strays = self._strays(singles.strays, found)
         found += [self._unnamed_index(name) for name in singles.strays if name not in strays]
-        missing, gone = self._missing(found)
+        saved = self._saved_model()
+        missing, gone = self._missing(found, bool(saved))
         found += missing
         for candidate in found:
             candidate.findings += self._remarks()
@@ -91,7 +92,7 @@ class _Directory:
             if candidate.format == "V2" and candidate.name in singles.found:
                 ignored = ", ".join(printable(part) for part in singles.found[candidate.name])
                 candidate.findings.append(f"{ignored} of the same name is not used: V2 goes before V1")
-        found += self._saved_model()
+        found += saved
         found += self._noted(found, [name for name in strays if name not in self.renamed.used], gone)
         return found + self._unfollowed(found)
 
@@ -231,7 +232,7 @@ class _Directory:
         problem = Problem("no_index", why, "give it the name of its .data files, and .index after that")
         return self._candidate(name, "V2", [name], [], 0, "", problem, [])
 
-    def _missing(self, found: list[Candidate]) -> tuple[list[Candidate], list[str]]:
+    def _missing(self, found: list[Candidate], has_others: bool) -> tuple[list[Candidate], list[str]]:
         """Checkpoints of which only a meta graph is there, or packed files, or nothing but a name in `checkpoint`.
 
         Where there is something else, the last of these are no checkpoints, but names to be noted.
@@ -245,12 +246,17 @@ class _Directory:
         rows = [self._left(name, advice.text, advice.hint) for name, advice in parts.items()]
         rows += [self._left(name, f"{printable(meta)} is there alone") for name, meta in meta_of.items() if meta]
         gone = sorted((name for name, meta in meta_of.items() if not meta), key=lambda name: name != self.named)
-        if found or rows:
+        if found or rows or has_others:
             return rows, gone
         reasons = dict.fromkeys(gone[:_MOST_GONE], "`checkpoint` names it")
         if more := gone[_MOST_GONE:]:
             reasons[gone[_MOST_GONE - 1]] += f", and {len(more)} more models of which nothing is there"
-        return [self._left(name, why) for name, why in reasons.items()], []
+        return [self._elsewhere(self._left(name, why)) for name, why in reasons.items()], []
+
+    def _elsewhere(self, candidate: Candidate) -> Candidate:
+        paths = (path for path in self.files.named_paths() if os.path.basename(path) == candidate.name)
+        candidate.elsewhere = os.path.normpath(os.path.join(self.listing.path, next(paths, candidate.name)))
+        return candidate
 
     def _lonely(self, found: set[str], stems: set[str]) -> list[str]:
         """Of each series of which no checkpoint was found, a name that a meta graph or `checkpoint` has."""

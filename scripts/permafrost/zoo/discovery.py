@@ -34,7 +34,7 @@ def scan(zoos: list[str], skip: list[str], cache: Cache, follow_links: bool = Fa
         found += candidates_in(listing, facts)
     cache.clear()
     cache.update(facts.to_keep())
-    found = _without_targets(found)
+    found = _without_pointers(_without_targets(found))
     return sorted(found, key=lambda c: (c.series, c.step is not None, c.step or 0, c.name, c.prefix))
 
 
@@ -56,6 +56,22 @@ def _without_targets(found: list[Candidate]) -> list[Candidate]:
 def _stored(candidate: Candidate, link: str) -> Candidate:
     note = f"{printable(link)} is a link to it, and counts as the checkpoint's file"
     return replace(candidate, series="", problem=None, findings=[note])
+
+
+def _without_pointers(found: list[Candidate]) -> list[Candidate]:
+    """The candidates, of which no model is what a `checkpoint` file alone names, and lies elsewhere in the zoo.
+
+    The directories in which evaluations write their summaries have such a file.
+    """
+    if not any(c.elsewhere for c in found):
+        return found
+    there = {os.path.abspath(c.prefix) for c in found if c.files}
+    return [_pointer(c) if c.elsewhere and os.path.abspath(c.elsewhere) in there else c for c in found]
+
+
+def _pointer(candidate: Candidate) -> Candidate:
+    note = f"`checkpoint` names {printable(candidate.elsewhere)}, which is a checkpoint of its own there"
+    return replace(candidate, series="", problem=None, findings=[*candidate.findings, note])
 
 
 def select(candidates: list[Candidate], rule_for: Callable[[str, str], str | list[int]]) -> list[Model]:

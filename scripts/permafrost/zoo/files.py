@@ -20,7 +20,7 @@ from permafrost.file_kinds import Kind
 from permafrost.graph.graph_files import no_graph_of
 from permafrost.outcome import Problem
 from permafrost.zoo.listing import Listing
-from permafrost.zoo.names import named_prefixes, printable
+from permafrost.zoo.names import named_paths, named_prefixes, printable
 from permafrost.zoo.other_names import DATA_SHARD
 
 _LARGEST_POINTER = 1024  # bytes; the Git LFS specification's limit
@@ -200,13 +200,21 @@ class Files:
 
     def named_prefixes(self) -> tuple[list[str], list[list[str]]]:
         """What the file `checkpoint` names, as zoo.names.named_prefixes gives it, or two empty lists."""
-        if "checkpoint" not in self.names or self.kind("checkpoint") in _UNUSABLE:
-            return [], []
-        try:
-            newest, every = self._fact("checkpoint", "names", lambda: _named_prefixes(self.path("checkpoint")))
-        except OSError:
-            return [], []
+        newest, every = self._of_checkpoint_file("names", named_prefixes) or ([], [])
         return newest, every
+
+    def named_paths(self) -> list[str]:
+        """The paths that the file `checkpoint` names, as zoo.names.named_paths gives them, or none."""
+        return self._of_checkpoint_file("paths", named_paths) or []
+
+    def _of_checkpoint_file(self, fact: str, parse: Callable[[bytes], Any]) -> Any:
+        """What `parse` finds in the file `checkpoint`, or None where it cannot be read."""
+        if "checkpoint" not in self.names or self.kind("checkpoint") in _UNUSABLE:
+            return None
+        try:
+            return self._fact("checkpoint", fact, lambda: parse(_checkpoint_file(self.path("checkpoint"))))
+        except OSError:
+            return None
 
     def index_header(self, name: str) -> tuple[int, bool]:
         """The number of shards that an index names, and whether it is of an object-based checkpoint.
@@ -331,9 +339,10 @@ def _sha256(path: str, information: os.stat_result) -> str:
         return digest.hexdigest()
 
 
-def _named_prefixes(path: str) -> list[Any]:
+def _checkpoint_file(path: str) -> bytes:
+    """The first bytes of a `checkpoint` file, in UTF-8."""
     with Path(path).open("rb") as file:
         content = file.read(_LONGEST_CHECKPOINT_FILE)
     if content.startswith(_UTF16):
-        content = content.decode("utf-16", "replace").encode("utf-8", "surrogateescape")
-    return list(named_prefixes(content))
+        return content.decode("utf-16", "replace").encode("utf-8", "surrogateescape")
+    return content

@@ -19,6 +19,7 @@ _UNFINISHED = re.compile(
     re.DOTALL | re.IGNORECASE,
 )
 _BACKUP = re.compile(r".*(?:~|\.(?:bak|backup|old|orig|copy))\Z", re.DOTALL | re.IGNORECASE)
+_PACKED = re.compile(r".*\.(?:gz|bz2|xz|zst|zip|tar|tgz|7z|rar)(?:\.\d+)?\Z", re.DOTALL | re.IGNORECASE)
 _INTERRUPTED = re.compile(r".*\.tempstate\d+\Z", re.DOTALL)
 _CHECKPOINT = re.compile(r".*\.ckpt[^.~ ()#]*\Z", re.DOTALL)
 # Endings of files that people and programs put beside a checkpoint, whatever is in them.
@@ -72,6 +73,8 @@ def why_beside(name: str) -> str:
         return "attributes of other files, which macOS keeps"
     if _INTERRUPTED.match(name):
         return "left by a save that was interrupted"
+    if _PACKED.match(name):
+        return "packed files, which are not unpacked"
     return "downloads that have not ended" if is_unfinished(name) else "no checkpoints of their own"
 
 

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from permafrost.zoo.files import Files
 from permafrost.zoo.names import printable, split_step
-from permafrost.zoo.other_names import is_unfinished, originals, part_of
+from permafrost.zoo.other_names import DATA_SHARD, is_unfinished, originals, part_of
 
 _MAY_BE_A_PART = re.compile(r"\.(?:ckpt|index|meta|data-)")
 
@@ -63,7 +63,7 @@ class Renamed:
             prefix = part_of(name)
             if prefix and split_step(prefix)[0] not in stems and self._is_part(name):
                 found.setdefault(prefix, []).append(name)
-        return {prefix: self._parts(names) for prefix, names in found.items()}
+        return {prefix: self._parts(names) for prefix, names in found.items() if _are_of_one(prefix, names)}
 
     def _parts(self, names: list[str]) -> Advice:
         first = self._changed(names[0], "", 0)
@@ -108,3 +108,8 @@ class Renamed:
         if not size:
             return Advice(said, f"rename it to {printable(missing)} if that is what it is", name)
         return Advice(said, f"copy {printable(missing)} again, whole and under its own name", name)
+
+
+def _are_of_one(prefix: str, names: list[str]) -> bool:
+    """Whether files are a checkpoint's: others have an .index too, but none else has a shard's name."""
+    return ".ckpt" in prefix or any(DATA_SHARD.fullmatch(original) for name in names for original in originals(name))
