@@ -196,10 +196,9 @@ def test_a_named_but_broken_step_is_not_replaced(tmp_path, left, expected):
 
 
 def test_a_series_of_which_nothing_is_left_is_one_row(tmp_path):
-    put_v2(tmp_path, "here")
-    says(tmp_path, "/x/gone-3", "/x/gone-1", "/x/gone-2", "../here")
+    says(tmp_path, "/x/gone-3", "/x/gone-1", "/x/gone-2", "../lost")
     found = models(tmp_path)
-    assert set(found) == {"here", "gone"}
+    assert set(found) == {"lost", "gone"}
     assert found["gone"].step == 3 and found["gone"].problem.cause == "missing_checkpoint"
 
 
@@ -255,18 +254,30 @@ def test_a_graph_larger_than_any_protocol_buffer_is_a_row_and_is_not_read(tmp_pa
     assert f"{name} is no meta graph: it has {40 * 10**9} bytes" in wrong[0].problem.message
 
 
+def say_many(directory) -> None:
+    """Names of 20,000 models in `checkpoint`, of which that of the newest comes last."""
+    says(directory, "newest-9", *(f"gone{number}-1" for number in range(20_000)), "here-1")
+    lines = (directory / "checkpoint").read_text().splitlines(keepends=True)
+    (directory / "checkpoint").write_text("".join(lines[2:] + lines[:1]))
+
+
 def test_names_of_which_nothing_is_there_are_a_few_rows(tmp_path):
+    say_many(tmp_path)
+    found = models(tmp_path)
+    assert {model.problem.cause for model in found.values()} == {"missing_checkpoint"}
+    assert len(found) == 20 and "newest" in found
+    said = [model.problem.message for model in found.values() if "more models" in model.problem.message]
+    assert len(said) == 1 and said[0].endswith("and 19982 more models of which nothing is there")
+
+
+def test_names_of_which_nothing_is_there_are_one_note_beside_others(tmp_path):
     put_v2(tmp_path, "here-1")
     put(tmp_path, **{"alone-5.meta": b"\n\0graph"})
-    says(tmp_path, "newest-9", *(f"gone{number}-1" for number in range(20_000)), "here-1")
-    lines = (tmp_path / "checkpoint").read_text().splitlines(keepends=True)
-    (tmp_path / "checkpoint").write_text("".join(lines[2:] + lines[:1]))  # the newest one's name comes last
+    say_many(tmp_path)
     found = models(tmp_path)
-    missing = {name: model.problem for name, model in found.items() if model.problem}
-    assert {problem.cause for problem in missing.values()} == {"missing_checkpoint"}
-    assert len(missing) == 21 and {"newest", "alone"} < set(missing) and found["here"].problem is None
-    said = [problem.message for problem in missing.values() if "more models" in problem.message]
-    assert len(said) == 1 and said[0].endswith("and 19981 more models of which nothing is there")
+    assert set(found) == {"here", "alone"} and found["alone"].problem.cause == "missing_checkpoint"
+    (note,) = found["here"].findings
+    assert note.startswith("`checkpoint` names newest-9, gone0-1") and "and 19951 more, of which nothing" in note
 
 
 def test_as_many_names_as_become_rows_are_rows_and_no_more_is_said(tmp_path):

@@ -17,12 +17,20 @@ from math import prod
 from typing import Any
 
 from permafrost.checkpoint.v1 import V1Checkpoint
-from permafrost.checkpoint.v2 import CHUNK, Bundle, Slice, Tensor, read_index_header
+from permafrost.checkpoint.v2 import (
+    CHUNK,
+    Bundle,
+    Contents,
+    Slice,
+    Tensor,
+    read_index_contents,
+    read_index_header,
+)
 from permafrost.graph.dtypes import ITEM_SIZES, KNOWN, enum_name
 from permafrost.graph.protos import types_pb2
 from permafrost.outcome import Problem
 
-__all__ = ["Checkpoint", "Slice", "Tensor", "open_checkpoint", "read_index_header"]
+__all__ = ["Checkpoint", "Slice", "Tensor", "open_checkpoint", "read_contents", "read_index_header"]
 
 _SHARD = re.compile(r"(.*)-(\d{5})-of-(\d{5})", re.DOTALL)
 _SHARD_PATTERN = re.compile(r"(.*)-\?{5}-of-(\d{5}|\?{5})", re.DOTALL)
@@ -273,6 +281,17 @@ def open_checkpoint(prefix: str) -> Checkpoint:
         return Checkpoint(prefix, V1Checkpoint([prefix]))
     stem, total = (pattern[1], pattern[2]) if pattern else (prefix, "?????")
     return Checkpoint(prefix, V1Checkpoint(_shards_of(stem, total)))
+
+
+def read_contents(path: str, is_index: bool) -> Contents:
+    """What is in the index of a V2 checkpoint at `path`, or in a file of a V1 checkpoint.
+
+    Raises Problem as open_checkpoint does.
+    """
+    if is_index:
+        return read_index_contents(path)
+    with Checkpoint(path, V1Checkpoint([path])) as checkpoint:
+        return Contents([], {name: tensor.shape for name, tensor in checkpoint.tensors.items()})
 
 
 def _shards_of(stem: str, total: str) -> list[str]:

@@ -21,6 +21,7 @@ from collections.abc import Iterator
 import cramjam
 from crc32c import crc32c
 
+from permafrost import file_kinds
 from permafrost.checkpoint.unchanged import stamp, stamp_of
 from permafrost.encoding import LFS_POINTER, TABLE_MAGIC, masked, read_varint
 from permafrost.outcome import Problem
@@ -37,14 +38,6 @@ _TRAILER = 5
 _SNAPPY_RATIO = 22
 # TensorFlow starts keys anew after 16 entries, so that no key byte is used more often than this.
 _RESTART_INTERVAL = 16
-_OTHER_FILES = (
-    (b"PK\x03\x04", "a zip archive, such as PyTorch and Keras write"),
-    (b"\x89HDF\r\n\x1a\n", "an HDF5 file, such as Keras writes"),
-    (b"\x80\x02", "a Python pickle, such as PyTorch writes"),
-    (b"\x80\x03", "a Python pickle"),
-    (b"\x80\x04", "a Python pickle"),
-    (b"\x80\x05", "a Python pickle"),
-)
 
 
 class StoredFile:
@@ -91,6 +84,10 @@ class StoredFile:
         data = bytearray(size)
         self.read_into(offset, memoryview(data))
         return data
+
+    def sample(self) -> bytes:
+        """The first bytes, by which file_kinds tells what else it may be. Raises Problem as read_into does."""
+        return bytes(self.read(0, min(self.size, file_kinds.SAMPLE)))
 
     def check_unchanged(self) -> None:
         """Raises Problem (changed) where the open file, or the one at its path by now, is not as it was when opened."""
@@ -172,12 +169,13 @@ class Table:
         footer = self.file.read(max(0, size - _FOOTER), min(size, _FOOTER))
         if len(footer) == _FOOTER and footer.endswith(TABLE_MAGIC):
             return footer
-        head = bytes(self.file.read(0, min(size, 16)))
-        for mark, kind in _OTHER_FILES:
-            if head.startswith(mark):
-                raise Problem("not_a_checkpoint", f"{path} is {kind}, not a TensorFlow checkpoint")
-        if _begins_like_a_table(head):
+        sample = self.file.sample()
+        if kind := file_kinds.converted(sample):
+            raise Problem("corrupt", f"{path} is {kind.what}", kind.hint)
+        if _begins_like_a_table(sample[:16]):
             raise Problem("truncated", f"{path} begins like a checkpoint's table but lacks the mark at its end")
+        if kind := file_kinds.other(sample):
+            raise Problem("not_a_checkpoint", f"{path} is {kind.what}, not a TensorFlow checkpoint", kind.hint)
         raise Problem("not_a_checkpoint", f"{path} is not a TensorFlow checkpoint; it lacks the mark at its end")
 
     def _data_block(self, number: int) -> Iterator[tuple[bytes, memoryview]]:
@@ -240,6 +238,9 @@ class Table:
             raise self._corrupt(f"the block at byte {offset} claims {size} bytes, more than any has in a checkpoint")
 
     def _corrupt(self, why: str) -> Problem:
+        kind = file_kinds.converted(self.file.sample())
+        if kind:
+            return Problem("corrupt", f"{self.file.path} is {kind.what}; {why}", kind.hint)
         return Problem("corrupt", f"{self.file.path} is corrupt: {why}")
 
 

@@ -18,6 +18,7 @@ from typing import Any, NamedTuple
 from crc32c import crc32c
 from google.protobuf.message import DecodeError
 
+from permafrost import file_kinds
 from permafrost.checkpoint.sstable import LARGEST_INDEX, StoredFile, Table
 from permafrost.encoding import masked, read_varint
 from permafrost.graph.dtypes import ITEM_SIZES
@@ -29,6 +30,7 @@ CHUNK = 1 << 20
 _OBJECT_GRAPH = b"_CHECKPOINTABLE_OBJECT_GRAPH"
 _MAX_RANK = 254
 _VERSION = 1
+_MOST_SIZES = 100_000  # shards
 _UINT32_MAX = (1 << 32) - 1
 
 
@@ -114,7 +116,8 @@ class Bundle:
             # A program that writes the checkpoint anew replaces one file after the other.
             for file in self.files:
                 file.check_unchanged()
-            raise Problem("corrupt", f"tensor {name!r} in {shard.path} does not match its checksum")
+            what = f"tensor {name!r} in {shard.path} does not match its checksum"
+            raise _no_shard(shard, what, self._room[piece.shard]) or Problem("corrupt", what)
 
     def strings(self, name: str, number: int) -> list[bytes]:
         """The elements of slice `number` of a string tensor.
@@ -194,10 +197,8 @@ class Bundle:
         if not fits or entry.offset < 0 or entry.size < 0:
             raise Problem("corrupt", f"{path} gives tensor {name!r} a size that does not fit its shape")
         if entry.offset + entry.size > shard.size:
-            raise Problem(
-                "truncated",
-                f"{shard.path} has {shard.size} bytes, but tensor {name!r} ends at byte {entry.offset + entry.size}",
-            )
+            what = f"{shard.path} has {shard.size} bytes, but tensor {name!r} ends at byte {entry.offset + entry.size}"
+            raise _no_shard(shard, what) or Problem("truncated", what)
         # Tensors never share their bytes; if they could, a small file might stand for a huge tensor.
         self._room[entry.shard_id] -= entry.size
         if self._room[entry.shard_id] < 0:
@@ -214,6 +215,26 @@ def read_index_header(path: str) -> tuple[int, bool]:
     with contextlib.closing(StoredFile(path)) as index:
         header, entries = _read_index(index)
         return header.num_shards, _OBJECT_GRAPH in entries
+
+
+class Contents(NamedTuple):
+    """What a checkpoint holds: the bytes that its index asks of each shard (none of V1), and name -> shape."""
+
+    shard_sizes: list[int]
+    shapes: dict[str, tuple[int, ...]]
+
+
+def read_index_contents(path: str) -> Contents:
+    """What the index at `path` says of its shards and tensors. Raises Problem as read_index_header does."""
+    with contextlib.closing(StoredFile(path)) as index:
+        header, entries = _read_index(index)
+    # A lying index may name any number of shards; those that no tensor lies in are empty.
+    sizes = [0] * min(header.num_shards, _MOST_SIZES)
+    for entry in entries.values():
+        if not entry.slices and 0 <= entry.shard_id < len(sizes):
+            sizes[entry.shard_id] = max(sizes[entry.shard_id], entry.offset + entry.size)
+    names = [key for key in entries if not key.startswith(b"\0")]
+    return Contents(sizes, {text(key, path): shape_of(entries[key].shape, str(key), path) for key in names})
 
 
 def _read_index(index: StoredFile) -> tuple[Any, dict[bytes, Any]]:
@@ -243,6 +264,21 @@ def _read_index(index: StoredFile) -> tuple[Any, dict[bytes, Any]]:
         )
     check_version(header.version, index.path)
     return header, entries
+
+
+def _no_shard(shard: StoredFile, why: str, left: int = 0) -> Problem | None:
+    """The Problem with a shard that is known not to hold what the index says, where it shows what it is instead.
+
+    Args:
+      left: how many bytes more than all tensors have there are in it.
+    """
+    sample = shard.sample()
+    few = 1 if 0 < left == sample.count(b"\r\n") else file_kinds.FEW
+    if kind := file_kinds.converted(sample, few):
+        return Problem("corrupt", f"{shard.path} is {kind.what}; {why}", kind.hint)
+    if kind := file_kinds.other(sample):
+        return Problem("not_a_checkpoint", f"{shard.path} is {kind.what}, not a checkpoint's data; {why}", kind.hint)
+    return None
 
 
 def check_version(version: Any, path: str) -> None:

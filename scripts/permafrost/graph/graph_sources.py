@@ -10,7 +10,7 @@ import msgspec
 from google.protobuf.message import DecodeError, Message
 
 from permafrost.graph.graph_files import SAVED_MODEL_FILES
-from permafrost.graph.metagraph import checked, content_of, read_meta_graph
+from permafrost.graph.metagraph import checked, content_of, no_graph, read_meta_graph
 from permafrost.graph.protos import MetaGraphDef, graph_pb2, meta_graph_pb2, saved_model_pb2, saver_pb2
 from permafrost.outcome import Problem
 from permafrost.records import Graph, ImportRecord, Source, is_known
@@ -117,7 +117,7 @@ def _parsed(kind: type[Message], content: bytes, path: str, binary: bool | None)
             return text_format.Parse(content.decode("utf-8"), kind())
         except (text_format.ParseError, UnicodeDecodeError, ValueError, RecursionError):
             pass
-    raise Problem("bad_meta_graph", f"{path} is not a {kind.DESCRIPTOR.name}, or is cut off ({len(content)} bytes)")
+    raise no_graph(content, path, f"a {kind.DESCRIPTOR.name}")
 
 
 def files_of(imported: ImportRecord) -> list[str]:

@@ -2,12 +2,14 @@
 
 import os
 from pathlib import Path
+from typing import Any
 
 from google.protobuf.message import DecodeError
 
-from permafrost.encoding import LFS_POINTER
+from permafrost import file_kinds
+from permafrost.encoding import LFS_POINTER, TABLE_MAGIC
 from permafrost.graph.graph_files import no_graph_of
-from permafrost.graph.protos import MetaGraphDef, OpList, meta_graph_pb2
+from permafrost.graph.protos import GraphDef, MetaGraphDef, OpList, graph_pb2, meta_graph_pb2, saved_model_pb2
 from permafrost.outcome import Problem
 
 
@@ -15,13 +17,52 @@ def read_meta_graph(path: str | Path) -> MetaGraphDef:
     """The MetaGraphDef in the file at `path`, which is a binary or a text protocol buffer.
 
     Raises Problem: unreadable, lfs_pointer, truncated (an empty file), or bad_meta_graph for anything that is not
-    a meta graph with at least one node.
+    a meta graph with at least one node, which says what the file is where that can be told.
     """
     content = content_of(path)
     meta_graph = _parse_binary(content) or _parse_text(content)
+    if meta_graph is None or not _has_ops(meta_graph.graph_def):
+        _refuse_other_graphs(content, path)
     if meta_graph is None:
-        raise Problem("bad_meta_graph", f"{path} is not a meta graph, or is cut off ({len(content)} bytes)")
+        raise no_graph(content, path, "a meta graph")
     return checked(meta_graph, path)
+
+
+def _refuse_other_graphs(content: bytes, path: str | Path) -> None:
+    """Raises Problem (bad_meta_graph) where another message than a MetaGraphDef is in the file, which has a graph.
+
+    The fields of the three have the same numbers, so that one may be parsed as the other, into nonsense.
+    """
+    graph_def = _parsed(graph_pb2.GraphDef, content) or _parsed_text(graph_pb2.GraphDef, content)
+    if graph_def and _has_ops(graph_def):
+        why = f"{path} is a GraphDef, such as write_graph and freeze_graph write, not a meta graph"
+        raise Problem("bad_meta_graph", why, "name it as `input_graph:` in the model's settings")
+    saved_model = _parsed(saved_model_pb2.SavedModel, content)
+    if saved_model and any(_has_ops(meta_graph.graph_def) for meta_graph in saved_model.meta_graphs):
+        hint = "name it saved_model.pb, and put its variables/ directory beside it"
+        raise Problem("bad_meta_graph", f"{path} is a SavedModel's saved_model.pb, not a meta graph", hint)
+
+
+def _parsed(kind: type[Any], content: bytes) -> Any:
+    try:
+        return kind.FromString(content)
+    except DecodeError:
+        return None
+
+
+def _has_ops(graph_def: GraphDef) -> bool:
+    """Whether a graph has nodes, and each has a name and an op."""
+    return bool(graph_def.node) and all(node.name and node.op for node in graph_def.node)
+
+
+def no_graph(content: bytes, path: str | Path, wanted: str) -> Problem:
+    """The Problem (bad_meta_graph) with a file that cannot be read as the graph `wanted`, and what it is instead."""
+    kind = file_kinds.other(content[: file_kinds.SAMPLE])
+    if content.endswith(TABLE_MAGIC):
+        kind = file_kinds.Kind("a table of a checkpoint, such as an .index file", "put the .meta file in its place")
+    if kind is None:
+        return Problem("bad_meta_graph", f"{path} is not {wanted}, or is cut off ({len(content)} bytes)")
+    return Problem("bad_meta_graph", f"{path} is {kind.what}, not {wanted}", kind.hint)
 
 
 def content_of(path: str | Path) -> bytes:
@@ -54,26 +95,25 @@ def checked(meta_graph: MetaGraphDef, path: str | Path) -> MetaGraphDef:
 
 
 def _parse_binary(content: bytes) -> MetaGraphDef | None:
-    meta_graph = meta_graph_pb2.MetaGraphDef()
-    try:
-        meta_graph.ParseFromString(content)
-    except DecodeError:
-        return None
-    return meta_graph if meta_graph.graph_def.node else None
+    meta_graph = _parsed(meta_graph_pb2.MetaGraphDef, content)
+    return meta_graph if meta_graph and meta_graph.graph_def.node else None
 
 
 def _parse_text(content: bytes) -> MetaGraphDef | None:
+    meta_graph = _parsed_text(meta_graph_pb2.MetaGraphDef, content)
+    return meta_graph if meta_graph and meta_graph.graph_def.node else None
+
+
+def _parsed_text(kind: type[Any], content: bytes) -> Any:
     # Parsing text takes seconds for large files, so a look at the first bytes comes before it.
     if not content.lstrip()[:1].isalpha() and not content.lstrip().startswith(b"#"):
         return None
     from google.protobuf import text_format  # Text is rare, and this takes long to load.
 
-    meta_graph = meta_graph_pb2.MetaGraphDef()
     try:
-        text_format.Parse(content.decode("utf-8"), meta_graph)
+        return text_format.Parse(content.decode("utf-8"), kind())
     except (text_format.ParseError, UnicodeDecodeError, ValueError, RecursionError):
         return None
-    return meta_graph if meta_graph.graph_def.node else None
 
 
 def producer_ops(meta_graph: MetaGraphDef) -> OpList | None:

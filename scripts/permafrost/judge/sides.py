@@ -149,7 +149,7 @@ def _literal(prefix: str, files: list[str]) -> str:
 
     The pattern that stands for the shards of a V1 checkpoint stays one, in a directory that TensorFlow may list.
     """
-    if re.fullmatch(r"[^][*?{}\\\ud800-\udfff]*", prefix):
+    if _is_literal(prefix):
         return prefix
     found = re.search(r"-\?{5}-of-[\d?]{5}\Z", prefix)
     pattern = found[0] if found else ""
@@ -157,7 +157,13 @@ def _literal(prefix: str, files: list[str]) -> str:
     links = tempfile.mkdtemp()
     for file in files:
         os.symlink(file, os.path.join(links, f"checkpoint{os.path.basename(file)[len(stem) :]}"))
-    return os.path.join(links, f"checkpoint{pattern}")
+    # The temporary directory may have such a name too; a child of the sandbox has it as its working directory.
+    return os.path.join(links if _is_literal(links) else os.path.relpath(links), f"checkpoint{pattern}")
+
+
+def _is_literal(path: str) -> bool:
+    """Whether TensorFlow takes a path as it is."""
+    return bool(re.fullmatch(r"[^][*?{}\\\ud800-\udfff]*", path))
 
 
 class FrozenFile:

@@ -11,21 +11,28 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from crc32c import crc32c
+
+from permafrost import file_kinds
 from permafrost.checkpoint.unchanged import stamp
 from permafrost.encoding import LFS_POINTER, TABLE_MAGIC
+from permafrost.file_kinds import Kind
 from permafrost.graph.graph_files import no_graph_of
 from permafrost.outcome import Problem
 from permafrost.zoo.listing import Listing
-from permafrost.zoo.names import named_prefixes, printable
-
-DATA_SHARD = re.compile(r"(.*)\.data-[0-9]{5}-of-([0-9]{5})", re.DOTALL)
+from permafrost.zoo.names import named_paths, named_prefixes, printable
+from permafrost.zoo.other_names import DATA_SHARD
 
 _LARGEST_POINTER = 1024  # bytes; the Git LFS specification's limit
 _LONGEST_CHECKPOINT_FILE = 4 << 20
 _LARGEST_HASHED = 1 << 31  # bytes
 _END = 1 << 20  # bytes of a larger file that are looked at, at its start and at its end
 _SETTLED_NS = 2_000_000_000
+_UTF16 = (b"\xff\xfe", b"\xfe\xff")  # the byte order marks
 _DAMAGE = "damage"  # the fact that is found out by reading all of a shard
+
+# The first entry of a V2 index: an empty key, the length of a BundleHeaderProto, and its first field, num_shards.
+_INDEX = re.compile(rb"\0\0[\x80-\xff]*[\0-\x7f]\x08", re.DOTALL)
 
 # What a file turns out to be that should be a checkpoint or a meta graph: cause and the rest of the sentence.
 _UNUSABLE = {
@@ -38,9 +45,7 @@ _UNUSABLE = {
 }
 _NO_TABLE = {
     "cut": ("truncated", "begins like a V1 checkpoint, but does not end like one"),
-    "pickle": ("not_a_checkpoint", "is a Python pickle, such as PyTorch writes, not a TensorFlow checkpoint"),
-    "zip": ("not_a_checkpoint", "is a zip archive, such as PyTorch and Keras write, not a TensorFlow checkpoint"),
-    "hdf5": ("not_a_checkpoint", "is an HDF5 file, such as Keras writes, not a TensorFlow checkpoint"),
+    "index": ("not_a_checkpoint", "is the index of a V2 checkpoint, not a V1 checkpoint"),
     "other": ("not_a_checkpoint", "is not a TensorFlow checkpoint; it lacks the mark at its end"),
     "unity": ("not_a_checkpoint", "belongs to a Unity asset"),
 }
@@ -123,7 +128,7 @@ class Files:
         return found.st_size if found is not None else 0
 
     def kind(self, name: str) -> str:
-        """What a file is by its first and last bytes: "table", or a key of _UNUSABLE or _NO_TABLE."""
+        """What a file is by its first and last bytes: "table" (of V1), or a key of _UNUSABLE or _NO_TABLE."""
         if name in self._listing.outside:
             return "outside"
         if not self.is_there(name):
@@ -154,8 +159,21 @@ class Files:
         if kind not in kinds:
             return None
         cause, text = kinds[kind]
+        if kind in ("other", "cut") and (found := self.foreign(name)):
+            cause = "not_a_checkpoint" if kind == "other" else "corrupt"
+            return Problem(cause, f"{self.shown(name)} is {found.what}, not a TensorFlow checkpoint", found.hint)
         target = f" {printable(self._listing.outside[name])}" if kind == "outside" else ""
         return Problem(cause, f"{self.shown(name)} {text}{target}")
+
+    def foreign(self, name: str) -> Kind | None:
+        """What a file is that is no part of a checkpoint, where its first bytes tell it, or None."""
+        if name in self._listing.outside or not self.is_there(name):
+            return None
+        try:
+            found = self._fact(name, "foreign", lambda: _foreign(self.path(name)))
+        except OSError:
+            return None
+        return Kind(*found) if found else None
 
     def graph_problem(self, name: str) -> Problem | None:
         """Why a file cannot be used as the one that holds the graph, or None."""
@@ -182,13 +200,21 @@ class Files:
 
     def named_prefixes(self) -> tuple[list[str], list[list[str]]]:
         """What the file `checkpoint` names, as zoo.names.named_prefixes gives it, or two empty lists."""
-        if "checkpoint" not in self.names or self.kind("checkpoint") in _UNUSABLE:
-            return [], []
-        try:
-            newest, every = self._fact("checkpoint", "names", lambda: _named_prefixes(self.path("checkpoint")))
-        except OSError:
-            return [], []
+        newest, every = self._of_checkpoint_file("names", named_prefixes) or ([], [])
         return newest, every
+
+    def named_paths(self) -> list[str]:
+        """The paths that the file `checkpoint` names, as zoo.names.named_paths gives them, or none."""
+        return self._of_checkpoint_file("paths", named_paths) or []
+
+    def _of_checkpoint_file(self, fact: str, parse: Callable[[bytes], Any]) -> Any:
+        """What `parse` finds in the file `checkpoint`, or None where it cannot be read."""
+        if "checkpoint" not in self.names or self.kind("checkpoint") in _UNUSABLE:
+            return None
+        try:
+            return self._fact("checkpoint", fact, lambda: parse(_checkpoint_file(self.path("checkpoint"))))
+        except OSError:
+            return None
 
     def index_header(self, name: str) -> tuple[int, bool]:
         """The number of shards that an index names, and whether it is of an object-based checkpoint.
@@ -215,6 +241,33 @@ class Files:
             raise Problem(**header)
         shards, is_object_based = header
         return shards, is_object_based
+
+    def shard_sizes(self, name: str) -> list[int]:
+        """The bytes that an index asks of each shard; empty where it cannot be read."""
+        return list(self._contents(name)[0])
+
+    def variables(self, name: str) -> frozenset[int]:
+        """A number for each tensor of a checkpoint that has elements along some dimension, by its name and shape.
+
+        `name` is that of its index, or of a file of a V1 checkpoint. Empty where it cannot be read.
+        """
+        return frozenset(self._contents(name)[1])
+
+    def _contents(self, name: str) -> list[Any]:
+        """Of a table that is known to be one: the sizes of the shards that it asks for, and `variables`."""
+        from permafrost.checkpoint.reader import read_contents  # only now: it is slow to import
+
+        def read() -> list[Any]:
+            contents = read_contents(self.path(name), name.endswith(".index") or self.kind(name) == "index")
+            shaped = ((name, shape) for name, shape in contents.shapes.items() if shape)
+            return [contents.shard_sizes, sorted(crc32c(repr(pair).encode("ascii", "replace")) for pair in shaped)]
+
+        if name in self._listing.outside or not self.is_there(name):
+            return [[], []]
+        try:
+            return list(self._fact(name, "contents", read))
+        except (Problem, OSError, MemoryError):
+            return [[], []]
 
     def damage(self, name: str, shards: list[str]) -> Problem | None:
         """What is wrong with what is in the shards of the V2 checkpoint `name`, or None.
@@ -250,9 +303,15 @@ def _kind(path: str, size: int) -> str:
     if size < _LARGEST_POINTER and head.startswith(LFS_POINTER):
         return "lfs"
     if tail == TABLE_MAGIC:
-        return "table"
-    starts = {b"\0\0": "cut", b"\x80": "pickle", b"PK\3\4": "zip", b"\x89HDF": "hdf5", b"fileFormatVersion:": "unity"}
+        return "index" if _INDEX.match(head) else "table"
+    starts = {b"\0\0": "cut", b"fileFormatVersion:": "unity"}
     return next((kind for start, kind in starts.items() if head.startswith(start)), "other")
+
+
+def _foreign(path: str) -> list[str] | None:
+    with Path(path).open("rb") as file:
+        found = file_kinds.other(file.read(file_kinds.SAMPLE))
+    return list(found) if found else None
 
 
 def _damage(prefix: str) -> dict[str, Any] | None:
@@ -280,6 +339,10 @@ def _sha256(path: str, information: os.stat_result) -> str:
         return digest.hexdigest()
 
 
-def _named_prefixes(path: str) -> list[Any]:
+def _checkpoint_file(path: str) -> bytes:
+    """The first bytes of a `checkpoint` file, in UTF-8."""
     with Path(path).open("rb") as file:
-        return list(named_prefixes(file.read(_LONGEST_CHECKPOINT_FILE)))
+        content = file.read(_LONGEST_CHECKPOINT_FILE)
+    if content.startswith(_UTF16):
+        return content.decode("utf-16", "replace").encode("utf-8", "surrogateescape")
+    return content

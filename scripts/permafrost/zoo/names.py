@@ -86,6 +86,12 @@ def named_prefixes(content: bytes) -> tuple[list[str], list[list[str]]]:
     return newest, every
 
 
+def named_paths(content: bytes) -> list[str]:
+    """The paths in a `checkpoint` file as they stand there, in order, each once."""
+    paths = (_unescaped(match[2][1:-1]).decode("utf-8", "surrogateescape") for match in _NAMED.finditer(content))
+    return list(dict.fromkeys(path for path in paths if "\0" not in path))
+
+
 def _base_names(quoted: bytes) -> list[str]:
     path, raw = _unescaped(quoted).decode("utf-8", "surrogateescape"), quoted.decode("utf-8", "surrogateescape")
     names = [path.split("/")[-1], re.split(r"[/\\]", path)[-1], re.split(r"[/\\]", raw)[-1]]

@@ -19,7 +19,7 @@ from permafrost.outcome import Problem
 from permafrost.records import Model
 from permafrost.whole_files import written_whole
 from permafrost.zoo import discovery
-from permafrost.zoo.candidates import Candidate
+from permafrost.zoo.candidate import Candidate
 from permafrost.zoo.files import Cache
 
 _VERSION = 1
@@ -55,10 +55,11 @@ def scan(
         cache = {}
     candidates = discovery.scan(zoos, skip, cache, follow_links)
     models = discovery.select(candidates, rule_for)
-    ids = {(model.prefix, model.fingerprint): model.id for model in models}
+    chosen = {(model.prefix, model.fingerprint): model for model in models}
     for candidate in candidates:
-        chosen = ids.get((candidate.prefix, candidate.fingerprint))
-        candidate.model, candidate.selected = chosen or candidate.series, chosen is not None
+        model = chosen.get((candidate.prefix, candidate.fingerprint))
+        candidate.model, candidate.selected = model.id if model else candidate.series, model is not None
+        candidate.problem = model.problem if model else candidate.problem
     return State(candidates=candidates, models=models, cache=cache)
 
 

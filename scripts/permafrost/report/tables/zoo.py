@@ -13,7 +13,7 @@ from permafrost.report.columns import MODEL, Integer, Table, Text
 class Checkpoint:
     """What a row is made of: a candidate as in the state file of discovery, and the findings about it."""
 
-    candidate: Any  # zoo.candidates.Candidate, which the page's digest of code would take in with all of zoo/
+    candidate: Any  # zoo.candidate.Candidate, which the page's digest of code would take in with all of zoo/
     findings: list[str]
 
     @property
@@ -39,9 +39,10 @@ def _problem(key: str) -> Any:
 
 ZOO = Table(
     f"reports/{layout.ZOO}",
-    "a row for each checkpoint found below the zoo, also the unusable, and for links that lead out of it",
+    "a row for each checkpoint found below the zoo, also the unusable, for links that lead out of it, and for "
+    "directories in which something only looks like a checkpoint",
     (
-        Text("model", f"{MODEL}; empty for a link that belongs to none", _of("model")),
+        Text("model", f"{MODEL}; empty for a link or a directory that belongs to none", _of("model")),
         Text("directory", "the directory that it is in, as the zoo was named", _of("directory")),
         Text("prefix", "the path of the checkpoint without its endings", _of("prefix")),
         _Step("step", "the training step in its name", _of("step")),
