@@ -21,21 +21,22 @@ from msgspec import Struct
 
 from permafrost.graph.graph_files import SAVED_MODEL_FILES
 from permafrost.outcome import Problem
-from permafrost.records import Defect
+from permafrost.records import Defect, GraphFiles
 from permafrost.zoo.files import DATA_SHARD, Facts, Files
 from permafrost.zoo.listing import Listing
 from permafrost.zoo.names import model_id, printable, split_step
 
 _LONGEST_NAME = 255  # bytes, on every file system
 _MOST_GONE = 20  # models of a directory of which nothing is left but a name in `checkpoint`, which may have any number
-_META_ENDINGS = (".meta", ".meta.pbtxt", ".meta.txt")
+META_ENDINGS = (".meta", ".meta.pbtxt", ".meta.txt")
 _V1_SHARD = re.compile(r"(.*)-[0-9]{5}-of-([0-9]{5})", re.DOTALL)
 
 
 class Candidate(Struct, kw_only=True):
     """A checkpoint, or what is left of one, or something that looks like one.
 
-    A link that was not followed is one as well, but no model: its `series` is empty.
+    A link that was not followed is one as well, but no model: its `series` is empty. So is a meta graph that may be of
+    a checkpoint elsewhere; `graphs` says of such a checkpoint where its graph may be (zoo.graph_search).
 
     Paths begin as the user gave the zoo; `name` is the prefix's base name, and `named` the one of the same series that
     the `checkpoint` file names, or "". `bytes` are those of the checkpoint's files without the meta graph.
@@ -53,6 +54,7 @@ class Candidate(Struct, kw_only=True):
     shards: int = 0
     bytes: int = 0
     meta: str = ""
+    graphs: GraphFiles | None = None
     files: list[str] = []
     fingerprint: str = ""
     named: str = ""
@@ -116,7 +118,7 @@ class _Directory:
                 self.indexes.add(name.removesuffix(".index"))
             elif match := DATA_SHARD.fullmatch(name):
                 self.data[match[1]].append(name)
-            elif ending := next((ending for ending in _META_ENDINGS if name.endswith(ending)), None):
+            elif ending := next((ending for ending in META_ENDINGS if name.endswith(ending)), None):
                 self.metas.setdefault(name.removesuffix(ending), name)
             elif name not in SAVED_MODEL_FILES and (name != "checkpoint" or self.files.kind(name) == "table"):
                 self.others.append(name)

@@ -10,6 +10,7 @@ from permafrost.outcome import Problem
 from permafrost.records import Model
 from permafrost.zoo.candidates import Candidate, candidates_in
 from permafrost.zoo.files import Cache, Facts
+from permafrost.zoo.graph_search import GraphSearch
 from permafrost.zoo.listing import walk
 from permafrost.zoo.names import printable, step_id
 
@@ -25,9 +26,12 @@ def scan(zoos: list[str], skip: list[str], cache: Cache, follow_links: bool = Fa
     Raises Problem(bad_setting) for a zoo that is no directory, or is one of `skip`.
     """
     facts = Facts(cache)
-    found = []
+    found, search = [], GraphSearch(facts)
     for listing in walk(zoos, skip, follow_links):
-        found += candidates_in(listing, facts)
+        here = candidates_in(listing, facts)
+        search.add(listing, here)
+        found += here
+    search.complete()
     cache.clear()
     cache.update(facts.to_keep())
     return sorted(found, key=lambda c: (c.series, c.step is not None, c.step or 0, c.name, c.prefix))
@@ -72,6 +76,7 @@ def _model(identity: str, candidate: Candidate, findings: list[str]) -> Model:
         shards=candidate.shards,
         bytes=candidate.bytes,
         meta=candidate.meta,
+        graphs=candidate.graphs,
         files=candidate.files,
         fingerprint=candidate.fingerprint,
         problem=candidate.problem,

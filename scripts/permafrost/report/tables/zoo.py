@@ -41,7 +41,7 @@ ZOO = Table(
     f"reports/{layout.ZOO}",
     "a row for each checkpoint found below the zoo, also the unusable, and for links that lead out of it",
     (
-        Text("model", f"{MODEL}; empty for a link that belongs to none", _of("model")),
+        Text("model", f"{MODEL}; empty for a link, and for a meta graph, that is none", _of("model")),
         Text("directory", "the directory that it is in, as the zoo was named", _of("directory")),
         Text("prefix", "the path of the checkpoint without its endings", _of("prefix")),
         _Step("step", "the training step in its name", _of("step")),
