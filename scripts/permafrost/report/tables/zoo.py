@@ -48,7 +48,11 @@ ZOO = Table(
         Text("format", "`V1` or `V2`, as far as it can be told", _of("format")),
         Integer("shards", "data files", _of("shards")),
         Integer("bytes", "size of all its files, in bytes", _of("bytes")),
-        Text("meta_graph", "the path of its .meta file", _of("meta")),
+        Text(
+            "meta_graph",
+            "the path of its .meta file; empty where the graph is still to be found in other files",
+            _of("meta"),
+        ),
         Text(
             "selected",
             "`yes` where this checkpoint is the model; `no` for older steps, for instance",
