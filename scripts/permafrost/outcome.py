@@ -13,7 +13,8 @@ STATUSES = (VERIFIED, MISMATCH, UNVERIFIABLE, FAILED)
 # cause -> what to do about it, used where the place that found the problem has no better hint.
 CAUSES = {
     # What the files on the disk are.
-    "no_meta_graph": "put the .meta file that the training program wrote beside the checkpoint",
+    "no_meta_graph": "put the .meta file that the training program wrote beside the checkpoint, or name its graph as "
+    "`input_meta_graph:` or `input_graph:`",
     "no_index": "put the .index file of this prefix back; the .data files cannot be read without it",
     "missing_shard": "copy all .data-*-of-* files of this prefix into the directory",
     "missing_checkpoint": "copy the checkpoint's files into the directory, or delete what is left of it",

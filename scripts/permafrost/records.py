@@ -120,8 +120,9 @@ class Defect(Struct):
 class Graph(Struct, kw_only=True):
     """Where a model's graph comes from (graph.graph_sources).
 
-    form: meta_graph, saved_model or graph_def. saver: the file of a SaverDef, or "". tags: of a SavedModel. binary:
-    None where the file itself tells. restore_op_name, filename_tensor_name: "" where the SaverDef says so.
+    form: meta_graph, saved_model, graph_def or events. saver: the file of a SaverDef, or "". tags: of a SavedModel.
+    binary: None where the file itself tells. restore_op_name, filename_tensor_name: "" where the SaverDef says so.
+    number: of the graph in an events file, from 0.
     """
 
     form: str
@@ -131,6 +132,19 @@ class Graph(Struct, kw_only=True):
     binary: bool | None = None
     restore_op_name: str = ""
     filename_tensor_name: str = ""
+    number: int = _LACKING
+
+
+class GraphFiles(Struct, kw_only=True):
+    """The files in which the graph of a checkpoint without a meta graph is looked for.
+
+    own: paths of those that belong to no other checkpoint; others: of meta graphs of checkpoints in other directories.
+    unseen: how many more there are of the former.
+    """
+
+    own: list[str]
+    others: list[str] = []
+    unseen: int = 0
 
 
 class Source(Struct, kw_only=True):
@@ -138,6 +152,7 @@ class Source(Struct, kw_only=True):
 
     step: None where the name has none. format: V1, V2, or "" where nothing tells. bytes: of the checkpoint's files
     without the meta graph. fingerprint: changes where a file does. graph: where the settings name another than `meta`.
+    graphs: where the graph is looked for when nothing names it, or None.
     """
 
     prefix: str
@@ -150,6 +165,7 @@ class Source(Struct, kw_only=True):
     problem: Defect | None = None
     findings: list[str] = []
     graph: Graph = _LACKING
+    graphs: GraphFiles | None = None
 
 
 class Model(Source, kw_only=True):

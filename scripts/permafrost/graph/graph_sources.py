@@ -1,21 +1,24 @@
-"""Where a model's graph comes from: a meta graph, a SavedModel, or a GraphDef with or without a SaverDef.
+"""Where a model's graph comes from: a meta graph, a SavedModel, an events file, or a GraphDef, each with its saver.
 
 All of them are read as a MetaGraphDef, which is what the rest works on. records.Graph says which it is.
 """
 
+import contextlib
 import os
 from typing import Any
 
 import msgspec
 from google.protobuf.message import DecodeError, Message
 
+from permafrost.graph import event_files
+from permafrost.graph.event_files import Held
 from permafrost.graph.graph_files import SAVED_MODEL_FILES
 from permafrost.graph.metagraph import checked, content_of, no_graph, read_meta_graph
 from permafrost.graph.protos import MetaGraphDef, graph_pb2, meta_graph_pb2, saved_model_pb2, saver_pb2
 from permafrost.outcome import Problem
 from permafrost.records import Graph, ImportRecord, Source, is_known
 
-META_GRAPH, SAVED_MODEL, GRAPH_DEF = "meta_graph", "saved_model", "graph_def"
+META_GRAPH, SAVED_MODEL, GRAPH_DEF, EVENTS = "meta_graph", "saved_model", "graph_def", "events"
 _SERVING = "serve"
 
 
@@ -35,6 +38,8 @@ def seen(source: Source) -> list[str]:
         return []
     graph, prefix, total = graph_of(source), source.prefix, source.shards
     paths = [path for path in (graph.path, graph.saver) if path]
+    if source.graphs and not graph.path:
+        paths += source.graphs.own + source.graphs.others
     if source.format != "V2":
         stem = prefix.partition("-?????-of-")[0]
         return paths + ([prefix] if stem == prefix else [f"{stem}-{n:05d}-of-{total:05d}" for n in range(total)])
@@ -67,10 +72,17 @@ def read(graph: Graph) -> Any:
         return checked(_tagged(graph), graph.path)
     if graph.form == META_GRAPH:
         meta_graph = read_meta_graph(graph.path)
+    elif graph.form == EVENTS:
+        meta_graph = _of_events(graph)
     else:
         content = content_of(graph.path)
         graph_def = _parsed(graph_pb2.GraphDef, content, graph.path, graph.binary)
         meta_graph = checked(meta_graph_pb2.MetaGraphDef(graph_def=graph_def), graph.path)
+    return with_saver(meta_graph, graph)
+
+
+def with_saver(meta_graph: Any, graph: Graph) -> Any:
+    """`meta_graph`, whose SaverDef now says what `graph` says of one. Raises Problem as `read` does."""
     if graph.saver:
         meta_graph.saver_def.CopyFrom(_parsed(saver_pb2.SaverDef, content_of(graph.saver), graph.saver, None))
     if graph.restore_op_name:
@@ -78,6 +90,66 @@ def read(graph: Graph) -> Any:
     if graph.filename_tensor_name:
         meta_graph.saver_def.filename_tensor_name = graph.filename_tensor_name
     return meta_graph
+
+
+def held_in(path: str) -> list[tuple[Graph, MetaGraphDef]]:
+    """All graphs in the file at `path`, whatever it is of what `read` reads; what is in the file tells that.
+
+    Raises Problem: unreadable, lfs_pointer, truncated, or bad_meta_graph where no graph is in it (nothing can be
+    restored by its name into an object-based SavedModel's).
+    """
+    if event_files.is_events(path):
+        held = event_files.graphs(path)
+        graphs = [Graph(form=EVENTS, path=path, number=number) for number in range(len(held))]
+        return [(graph, _whole(graph, _parsed_event(each, path))) for graph, each in zip(graphs, held, strict=True)]
+    content = content_of(path)
+    for kind, of_kind in ((MetaGraphDef, _alone), (graph_pb2.GraphDef, _bare), (saved_model_pb2.SavedModel, _tags_of)):
+        with contextlib.suppress(Problem):
+            if found := of_kind(_parsed(kind, content, path, None), path):
+                return found
+    raise Problem("bad_meta_graph", f"{path} holds no graph that a checkpoint could be restored into")
+
+
+def _alone(meta_graph: Any, path: str) -> list[tuple[Graph, MetaGraphDef]]:
+    graph = Graph(form=META_GRAPH, path=path)
+    return [(graph, _whole(graph, meta_graph))]
+
+
+def _bare(graph_def: Any, path: str) -> list[tuple[Graph, MetaGraphDef]]:
+    graph = Graph(form=GRAPH_DEF, path=path)
+    return [(graph, _whole(graph, MetaGraphDef(graph_def=graph_def)))]
+
+
+def _tags_of(saved_model: Any, path: str) -> list[tuple[Graph, MetaGraphDef]]:
+    """The graphs of a SavedModel that tags can name: its only one, or those that have some."""
+    every = [meta_graph for meta_graph in saved_model.meta_graphs if not meta_graph.object_graph_def.nodes]
+    named = every if len(saved_model.meta_graphs) == 1 else [each for each in every if each.meta_info_def.tags]
+    graphs = [Graph(form=SAVED_MODEL, path=path, tags=sorted(each.meta_info_def.tags)) for each in named]
+    return [(graph, _whole(graph, meta_graph)) for graph, meta_graph in zip(graphs, named, strict=True)]
+
+
+def _whole(graph: Graph, meta_graph: MetaGraphDef) -> MetaGraphDef:
+    """`meta_graph`, which has nodes; raises Problem (bad_meta_graph) otherwise, as for bytes of another message."""
+    if not meta_graph.graph_def.node:
+        raise Problem("bad_meta_graph", f"{graph.path} holds a graph without nodes")
+    return checked(meta_graph, graph.path)
+
+
+def _of_events(graph: Graph) -> MetaGraphDef:
+    """The graph of an events file that has the `number`; without one the last meta graph, or else the last graph."""
+    held = event_files.graphs(graph.path)
+    if is_known(graph.number):
+        if graph.number >= len(held):
+            raise Problem("bad_meta_graph", f"{graph.path} holds {len(held)} graphs, and so none with that number")
+        return _whole(graph, _parsed_event(held[graph.number], graph.path))
+    metas = [each for each in held if each.is_meta_graph]
+    return _whole(graph, _parsed_event((metas or held)[-1], graph.path))
+
+
+def _parsed_event(held: Held, path: str) -> MetaGraphDef:
+    if held.is_meta_graph:
+        return _parsed(MetaGraphDef, held.content, path, True)
+    return MetaGraphDef(graph_def=_parsed(graph_pb2.GraphDef, held.content, path, True))
 
 
 def _tagged(graph: Graph) -> MetaGraphDef:

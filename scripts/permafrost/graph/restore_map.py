@@ -5,6 +5,7 @@ restore op over its control inputs to each Assign, and from the assigned value b
 name the key and the slice (`shape_and_slice`, parsed as tensorflow/core/util/saved_tensor_slice_util.cc does).
 """
 
+import re
 from dataclasses import dataclass
 
 from google.protobuf.message import DecodeError
@@ -17,6 +18,8 @@ from permafrost.outcome import Problem
 _VARIABLES = "variables"  # tf.GraphKeys.GLOBAL_VARIABLES
 _ASSIGNS = ("Assign", "AssignVariableOp")
 _PASS_THROUGH = ("Identity", "Reshape")
+_RESTORES = ("RestoreV2", "RestoreSlice", "Restore")
+_RESTORE_ALL = re.compile(r"(.*/)?restore_all(_[0-9]+)?", re.DOTALL)
 
 
 @dataclass(frozen=True)
@@ -29,6 +32,14 @@ class Source:
     reshaped: bool = False
 
 
+@dataclass(frozen=True)
+class SaverNodes:
+    """What a SaverDef says of a saver: the node that restores, and the tensor that takes the file's name."""
+
+    restore_op: str
+    filename: str
+
+
 def restore_map(meta_graph: MetaGraphDef, index: GraphIndex) -> dict[str, Source]:
     """Variable node name -> Source, for each variable that the meta graph's saver restores.
 
@@ -36,7 +47,7 @@ def restore_map(meta_graph: MetaGraphDef, index: GraphIndex) -> dict[str, Source
     node that the graph lacks, a restore op is not as TensorFlow's savers write it, or two of them fill one variable
     with different tensors.
     """
-    restore_op = meta_graph.saver_def.restore_op_name.partition(":")[0]
+    restore_op = restore_op_of(meta_graph)
     if not restore_op:
         return {}
     if restore_op not in index.nodes:
@@ -54,6 +65,37 @@ def restore_map(meta_graph: MetaGraphDef, index: GraphIndex) -> dict[str, Source
                     f"{source.key!r}, in no certain order",
                 )
     return sources
+
+
+def restore_op_of(meta_graph: MetaGraphDef) -> str:
+    """The node that a meta graph's saver restores by; "" where it has no saver."""
+    return str(meta_graph.saver_def.restore_op_name).partition(":")[0]
+
+
+def restored_keys(restore_op: str, index: GraphIndex) -> set[str]:
+    """The keys of all tensors that the node `restore_op` reads, into variables or whatever else.
+
+    Raises Problem (bad_meta_graph) where a restore op is not as TensorFlow's savers write it.
+    """
+    nodes = [index.nodes[name] for name in index.reach([restore_op])]
+    found = [_strings(index, node, 1) for node in nodes if node.op in _RESTORES]
+    return {key.decode("utf-8", "surrogateescape") for keys in found for key in keys}
+
+
+def savers_in(index: GraphIndex) -> list[SaverNodes]:
+    """The savers that a graph was built with, which a GraphDef names nowhere: by the name of their restore ops.
+
+    A Saver groups what it restores in `<its scope>/restore_all`, and each restore op takes the file's name first
+    (BaseSaverBuilder in tensorflow/python/training/saver.py).
+    """
+    found = []
+    for name, node in index.nodes.items():
+        if node.op == "NoOp" and _RESTORE_ALL.fullmatch(name):
+            reached = sorted(index.reach([name]))
+            restores = (index.nodes[other] for other in reached if index.nodes[other].op in _RESTORES)
+            filenames = {inputs[0] for inputs in map(index.inputs_of, restores) if inputs}
+            found += [SaverNodes(name, f"{file}:{output}") for file, output in filenames if len(filenames) == 1]
+    return found
 
 
 def saved_slices(meta_graph: MetaGraphDef) -> dict[str, Source]:
@@ -108,7 +150,7 @@ def _source_of(assign: NodeDef, index: GraphIndex) -> Source | None:
         raise Problem("bad_meta_graph", f"node {assign.name!r} ({assign.op}) lacks its inputs")
     name, output, passed = _upstream(index, *inputs[1], _PASS_THROUGH)
     node = index.nodes.get(name)
-    if node is None or node.op not in ("RestoreV2", "RestoreSlice", "Restore"):
+    if node is None or node.op not in _RESTORES:
         return None
     keys = _strings(index, node, 1)
     slices = _strings(index, node, 2) if node.op != "Restore" else [b""] * len(keys)

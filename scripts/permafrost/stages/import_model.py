@@ -25,7 +25,7 @@ from permafrost.records import ImportRecord, Settings, Source, failure, is_known
 from permafrost.report.columns import Row
 from permafrost.report.tables.outputs import OUTPUTS
 from permafrost.sandbox import limits
-from permafrost.signature import choosing, importing
+from permafrost.signature import choosing, graph_choice, importing
 
 
 def import_model(source: Source, settings: Settings, record: ImportRecord) -> None:
@@ -46,12 +46,17 @@ def import_model(source: Source, settings: Settings, record: ImportRecord) -> No
             importing.describe_graph(graph_sources.read(record.graph), record)
         record.end(failure("discover", Problem(problem.cause, problem.message, problem.hint)))
         return
+    # Who names a graph says what it belongs to, as one that was found here does not.
+    is_named = is_known(source.graph) and source.graphs is None
+    if graph_choice.is_open(source):
+        source = graph_choice.chosen(source, settings.weights)
+        record.graph, record.meta, record.findings = source.graph, source.meta, source.findings
     meta_graph = graph_sources.read(record.graph)
     importing.describe_graph(meta_graph, record)
     if not meta_graph.saver_def.restore_op_name:
         record.findings = [*record.findings, "the graph has no saver; its variables are restored by their names"]
     index = GraphIndex(meta_graph.graph_def)
-    _import_checkpoint(meta_graph, index, settings, is_known(source.graph), record)
+    _import_checkpoint(meta_graph, index, settings, is_named, record)
     run_before = Initialization(meta_graph, index).ops()
     try_to_freeze = planning.trial(meta_graph, index, record.variables)
     choosing.choose(meta_graph, index, record.variables, settings, run_before, try_to_freeze, record)

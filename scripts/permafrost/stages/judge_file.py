@@ -18,7 +18,7 @@ from permafrost.outcome import UNVERIFIABLE, VERIFIED, Problem
 from permafrost.records import ImportRecord, JudgedFile, Settings, Source, failure
 from permafrost.report.tables.verification import VERIFICATION
 from permafrost.sandbox import limits
-from permafrost.signature import foreign
+from permafrost.signature import foreign, graph_choice
 from permafrost.stages.import_model import import_model, rehearse
 
 
@@ -43,9 +43,10 @@ def judge(frozen_graph: str, source: Source, settings: Settings, record: JudgedF
         return []
 
     def import_both() -> tuple[Any, ...]:
-        meta_graph = graph_sources.read(graph_sources.graph_of(source))
+        found = graph_choice.chosen(source, settings.weights) if graph_choice.is_open(source) else source
+        meta_graph = graph_sources.read(graph_sources.graph_of(found))
         own = foreign.settings_for(frozen_graph, index, GraphIndex(meta_graph.graph_def), settings)
-        import_model(source, own, imported)
+        import_model(found, own, imported)
         return meta_graph, own
 
     meta_graph, settings = limits.held(limits.left(settings, began), import_both)

@@ -8,7 +8,7 @@ from typing import Any
 from msgspec import Struct
 
 from permafrost.outcome import Problem
-from permafrost.records import Defect
+from permafrost.records import Defect, GraphFiles
 from permafrost.zoo.listing import Listing
 from permafrost.zoo.names import model_id, printable
 
@@ -16,13 +16,14 @@ from permafrost.zoo.names import model_id, printable
 class Candidate(Struct, kw_only=True):
     """A checkpoint, or what is left of one, or something that looks like one.
 
-    A link that was not followed is one as well, and so is a directory in which files only look like checkpoints; but no
-    models: their `series` is empty.
+    A link that was not followed is one as well, and so are a directory in which files only look like checkpoints, and a
+    meta graph that may be of a checkpoint elsewhere; but no models: their `series` is empty.
 
     Paths begin as the user gave the zoo; `name` is the prefix's base name, and `named` the one of the same series that
     the `checkpoint` file names, or "". `bytes` are those of the checkpoint's files without the meta graph.
     `network` is the name of another of its series with the same variables, where the series has several networks.
     `elsewhere` is the path at which `checkpoint` names it where nothing of it is in the directory.
+    `graphs` says where the graph of a checkpoint without a meta graph may be (zoo.graph_search).
     `model` is the id under which it is reported, and `selected` says whether that model is this checkpoint.
     """
 
@@ -37,6 +38,7 @@ class Candidate(Struct, kw_only=True):
     shards: int = 0
     bytes: int = 0
     meta: str = ""
+    graphs: GraphFiles | None = None
     files: list[str] = []
     fingerprint: str = ""
     named: str = ""

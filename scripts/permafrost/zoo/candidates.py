@@ -29,7 +29,7 @@ from permafrost.zoo.strays import V1_SHARD, Singles, is_attributes, listed, note
 _LONGEST_NAME = 255  # bytes, on every file system
 _MOST_GONE = 20  # models of a directory of which nothing is left but a name in `checkpoint`, which may have any number
 _UNREADABLE_TABLES = {"truncated", "corrupt", "not_a_checkpoint", "lfs_pointer", "unreadable", "killed", "outside_zoo"}
-_META_ENDINGS = (".meta", ".meta.pbtxt", ".meta.txt")
+META_ENDINGS = (".meta", ".meta.pbtxt", ".meta.txt")
 
 
 def candidates_in(listing: Listing, facts: Facts) -> list[Candidate]:
@@ -53,7 +53,7 @@ class _Directory:
                 self.indexes.add(name.removesuffix(".index"))
             elif match := DATA_SHARD.fullmatch(name):
                 self.data[match[1]].append(name)
-            elif ending := next((ending for ending in _META_ENDINGS if name.endswith(ending)), None):
+            elif ending := next((ending for ending in META_ENDINGS if name.endswith(ending)), None):
                 self.metas.setdefault(name.removesuffix(ending), name)
             elif name not in SAVED_MODEL_FILES and (name != "checkpoint" or self.files.kind(name) == "table"):
                 self.others.append(name)

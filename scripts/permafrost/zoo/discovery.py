@@ -14,6 +14,7 @@ from permafrost.records import Defect, Model
 from permafrost.zoo.candidate import Candidate
 from permafrost.zoo.candidates import candidates_in
 from permafrost.zoo.files import Cache, Facts
+from permafrost.zoo.graph_search import GraphSearch
 from permafrost.zoo.listing import walk
 from permafrost.zoo.names import printable, step_id
 
@@ -29,9 +30,12 @@ def scan(zoos: list[str], skip: list[str], cache: Cache, follow_links: bool = Fa
     Raises Problem(bad_setting) for a zoo that is no directory, or is one of `skip`.
     """
     facts = Facts(cache)
-    found = []
+    found, search = [], GraphSearch(facts)
     for listing in walk(zoos, skip, follow_links):
-        found += candidates_in(listing, facts)
+        here = candidates_in(listing, facts)
+        search.add(listing, here)
+        found += here
+    search.complete()
     cache.clear()
     cache.update(facts.to_keep())
     found = _without_pointers(_without_targets(found))
@@ -168,6 +172,7 @@ def _model(identity: str, candidate: Candidate, findings: list[str]) -> Model:
         shards=candidate.shards,
         bytes=candidate.bytes,
         meta=candidate.meta,
+        graphs=candidate.graphs,
         files=candidate.files,
         fingerprint=candidate.fingerprint,
         problem=candidate.problem,

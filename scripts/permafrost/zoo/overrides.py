@@ -6,6 +6,7 @@ from pathlib import Path
 from msgspec.structs import replace
 
 from permafrost.checkpoint import unchanged
+from permafrost.graph.event_files import is_events
 from permafrost.graph.graph_files import SAVED_MODEL_FILES
 from permafrost.outcome import Problem
 from permafrost.records import Defect, Graph, Model, Settings
@@ -21,8 +22,9 @@ _GRAPHS = ("input_meta_graph", "input_graph", "input_saved_model_dir")
 def apply(model: Model, chosen: Settings) -> Model:
     """A model as discovery found it, with what its settings `chosen` say instead.
 
-    It gets a `graph`, and its fingerprint those of the files named. A file that is not
-    there becomes the model's problem.
+    It gets a `graph`, and its fingerprint those of the files named. Where nothing names the graph's file, the path of
+    `graph` is empty, and the file is still among the model's `graphs`. A file that is not there becomes the model's
+    problem.
     """
     if not any(getattr(chosen, option) for option in OPTIONS):
         return model
@@ -48,7 +50,7 @@ def _applied(model: Model, chosen: Settings) -> Model:
         path = str(directory / (there or SAVED_MODEL_FILES)[0])
         prefix, form, problem = str(directory / "variables" / "variables"), "saved_model", None
     elif chosen.input_graph:
-        path, form = chosen.input_graph, "graph_def"
+        path, form = chosen.input_graph, "events" if is_events(chosen.input_graph) else "graph_def"
     elif chosen.input_meta_graph:
         path = chosen.input_meta_graph
     elif os.path.basename(path) in SAVED_MODEL_FILES:
@@ -57,7 +59,7 @@ def _applied(model: Model, chosen: Settings) -> Model:
         problem = None
     if chosen.input_checkpoint:
         prefix = chosen.input_checkpoint
-        problem = None if path else problem
+        problem = None if path or model.graphs else problem
     graph = Graph(
         form=form,
         path=path,
@@ -68,7 +70,8 @@ def _applied(model: Model, chosen: Settings) -> Model:
         filename_tensor_name=chosen.filename_tensor_name,
     )
     stamps = [_stamp(file) for file in (path, chosen.input_saver) if file and file != model.meta]
-    changed = replace(model, prefix=prefix, meta=path, problem=problem, graph=graph)
+    graphs = None if path else model.graphs
+    changed = replace(model, prefix=prefix, meta=path, problem=problem, graph=graph, graphs=graphs)
     if prefix != model.prefix:
         is_v2 = os.path.exists(f"{prefix}.index")
         stamps.append(_stamp(f"{prefix}.index" if is_v2 else prefix))

@@ -42,14 +42,18 @@ ZOO = Table(
     "a row for each checkpoint found below the zoo, also the unusable, for links that lead out of it, and for "
     "directories in which something only looks like a checkpoint",
     (
-        Text("model", f"{MODEL}; empty for a link or a directory that belongs to none", _of("model")),
+        Text("model", f"{MODEL}; empty for a link, a directory or a meta graph that belongs to none", _of("model")),
         Text("directory", "the directory that it is in, as the zoo was named", _of("directory")),
         Text("prefix", "the path of the checkpoint without its endings", _of("prefix")),
         _Step("step", "the training step in its name", _of("step")),
         Text("format", "`V1` or `V2`, as far as it can be told", _of("format")),
         Integer("shards", "data files", _of("shards")),
         Integer("bytes", "size of all its files, in bytes", _of("bytes")),
-        Text("meta_graph", "the path of its .meta file", _of("meta")),
+        Text(
+            "meta_graph",
+            "the path of its .meta file; empty where the graph is still to be found in other files",
+            _of("meta"),
+        ),
         Text(
             "selected",
             "`yes` where this checkpoint is the model; `no` for older steps, for instance",
