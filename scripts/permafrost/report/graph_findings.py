@@ -53,8 +53,8 @@ def of_record(imported: ImportRecord) -> Iterator[Finding]:
     unsaved = [row.variable for row in known(imported.variables, ()) if not row.key]
     if unsaved:
         advice = (
-            f"the checkpoint has no value for {len(unsaved)} variables; of those that outputs need, the initial value is "
-            "frozen where constants determine it, else the outputs cannot be frozen"
+            f"the checkpoint has no value for {len(unsaved)} variables; outputs that need one can be frozen only where "
+            "constants determine its initial value"
         )
         yield Finding(INFO, "variable_not_saved", unsaved[0], advice)
     yield from _of_outputs(imported)
