@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 _ASSIGNS = ("Assign", "AssignVariableOp")
+_ADDS = ("AssignAdd", "AssignAddVariableOp")
+_LOCAL = {"local_variables", "metric_variables"}  # of tf.GraphKeys
 _HANDS_ON = ("Identity", "Cast", "Reshape")
 
 
@@ -37,10 +39,12 @@ class InitialValues:
       meta_graph: the MetaGraphDef, whose collections name the initializers.
       index: that of its graph.
       rows: as signature.importing.describe_variables gives them.
+      with_counts: whether local variables to which nodes add, as those of metrics, are among them: whoever names an
+        output that shows one wants to see it.
     """
 
-    def __init__(self, meta_graph: MetaGraphDef, index: GraphIndex, rows: list[Variable]):
-        self._meta_graph, self._index = meta_graph, index
+    def __init__(self, meta_graph: MetaGraphDef, index: GraphIndex, rows: list[Variable], with_counts: bool = True):
+        self._meta_graph, self._index, self._with_counts = meta_graph, index, with_counts
         self._rows = {row.variable: row for row in rows}
         self._found: dict[str, NDArray[Any] | Problem] = {}
 
@@ -100,6 +104,8 @@ class InitialValues:
             raise _problem_of(name, row.defect)
         initializer = self._index.nodes[self.initializer(name)]
         self._refuse_other_sources(name, initializer)
+        if not self._with_counts:
+            self._refuse_count(name)
         own = {initializer.name, name}
         names = self._index.reach([initializer.name]) - own
         if reasons := sorted(filter(None, (_hindrance(self._index.nodes[each]) for each in names))):
@@ -123,6 +129,13 @@ class InitialValues:
                     source = self._index.source_of(source, 0)
                 if source is not None and source.op in PLACEHOLDERS:
                     raise _refused(name, f"node {node.name!r} is there to assign what is fed to {source.name!r}")
+
+    def _refuse_count(self, name: str) -> None:
+        if not _LOCAL & self._declared.get(name, {}).keys():
+            return
+        for node in self._index.graph_def.node:
+            if node.op in _ADDS and self._sets(node, name):
+                raise _refused(name, f"node {node.name!r} counts in it, as metrics do; name the output to have it")
 
     def _refuse_unfit(self, variable: NodeDef, value: "NDArray[Any]") -> None:
         """Raises Problem where an initial value is none that the variable can be given."""

@@ -96,10 +96,12 @@ def trial(
 ) -> Callable[[list[str], Inputs, dict[str, OpDefinition]], None]:
     """A function that raises Problem, as `plan` does without options, where what it is given cannot be frozen.
 
+    Nor is an output found, rather than named, that shows what a metric has counted.
+
     It is given the outputs, the inputs and the op definitions, as signature.choosing finds them; for the rest see
     `plan`.
     """
-    sources, initial = _sources(variables), InitialValues(meta_graph, index, variables)
+    sources, initial = _sources(variables), InitialValues(meta_graph, index, variables, with_counts=False)
 
     def try_to_freeze(outputs: list[str], inputs: Inputs, definitions: dict[str, OpDefinition]) -> None:
         _planned(Request(meta_graph, outputs, list(inputs), sources, initial, definitions, _NO_OPTIONS), index)
