@@ -26,14 +26,15 @@ def cast(values: "NDArray[Any]", before: int, after: int) -> "NDArray[Any]":
     target = numpy_dtype(dtype_name(after))
     if before == after:
         return values
+    # Between these two, TensorFlow moves bits.
+    if {values.dtype.name, target.name} == {"float32", "bfloat16"}:
+        return values.astype(target)
     values = flushed(values)
     if values.dtype.name in (*_HALVES, "float32", "float64") and target.kind in "iu":
         _refuse_outside(values, target, after)
     with np.errstate(all="ignore"):
-        if target.name in _HALVES and values.dtype.name not in (*_HALVES, "float32"):
-            values = values.astype(np.float32)
-        if values.dtype.name in _HALVES:
-            values = values.astype(np.float32)
+        if {target.name, values.dtype.name} & {*_HALVES} and values.dtype.name != "float32" and target.kind != "b":
+            values = flushed(values.astype(np.float32))
         return flushed(values.astype(target))
 
 
