@@ -513,6 +513,18 @@ def python_function() -> None:
     tf.identity(y, name="out")
 
 
+def asked_for_product() -> None:
+    asked_for(lambda: tf.matmul([[2.0]], [[3.0]]))
+
+
+def unsaved_of_strings() -> None:
+    words = tf.fill([2], "ab\0")
+    local = v1.get_variable("local", initializer=words, use_resource=False, collections=[v1.GraphKeys.LOCAL_VARIABLES])
+    v1.add_to_collection("to_run", local.initializer)
+    lengths = tf.cast(tf.strings.length(local), tf.float32)
+    tf.add(tf.matmul(features(), weights("w", [3, 2])), lengths, name="out")
+
+
 def unsaved(initial: Callable[[], tf.Tensor], resource: bool = False) -> Callable[[], None]:
     """A local variable, which no Saver saves by itself, on the way to the output."""
 
@@ -564,9 +576,9 @@ def unsaved_counter() -> None:
         tf.add(tf.matmul(features(), weights("w", [3, 2])), count.read_value(), name="out")
 
 
-def asked_for() -> None:
+def asked_for(initial=lambda: tf.constant(5.0)) -> None:
     """Programs that run the initializers find the variable initialized."""
-    local = v1.get_variable("local", initializer=5.0, use_resource=True, collections=[v1.GraphKeys.LOCAL_VARIABLES])
+    local = v1.get_variable("local", initializer=initial, use_resource=True, collections=[v1.GraphKeys.LOCAL_VARIABLES])
     v1.add_to_collection("to_run", local.initializer)
     known = tf.cast(v1.is_variable_initialized(local), tf.float32)
     tf.add(tf.matmul(features(), weights("w", [3, 2])), known, name="out")
@@ -632,6 +644,7 @@ REPAIRED = {
     "unsaved averages, resources": unsaved_averages(True),
     "unsaved counter, written": unsaved_counter,
     "unsaved variable, asked for": asked_for,
+    "unsaved variable of strings": unsaved_of_strings,
     "lookup table": table_of_constants,
     "lookup table by reference": table_by_reference,
     "queue": queue_input,
@@ -654,6 +667,7 @@ REFUSED = {
     "loop that writes": (loop_that_writes(1), "unsupported_op"),
     "functional loop that writes": (loop_that_writes(2), "unsupported_op"),
     "read after a function that writes": (read_after_a_function_that_writes, "unsupported_op"),
+    "unsaved variable of a product, asked for": (asked_for_product, "unsupported_op"),
     "unsaved variable, random": (unsaved(lambda: tf.random.uniform([2], seed=3)), "missing_variable"),
     "unsaved variable, of another": (unsaved(copied), "missing_variable"),
     "unsaved variable, fed": (unsaved(lambda: v1.placeholder_with_default([1.0, 2.0], [2])), "missing_variable"),

@@ -71,7 +71,7 @@ def _constant(node: NodeDef, inputs: list[Any]) -> Any:
         rest = dtype.type(0)
     count = prod(shape)
     if len(given) < count and len(given) < 2:
-        return np.broadcast_to(given[0] if len(given) else np.array(rest, given.dtype), shape)
+        return np.broadcast_to(given.reshape(()) if len(given) else np.array(rest, given.dtype), shape)
     repeated = np.repeat(given[-1:], max(count - len(given), 0))
     return np.concatenate([given, repeated])[:count].reshape(shape)
 

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 _ASSIGNS = ("Assign", "AssignVariableOp")
 _ADDS = ("AssignAdd", "AssignAddVariableOp")
 _LOCAL = {"local_variables", "metric_variables"}  # of tf.GraphKeys
+_TENSORFLOWS = 4  # the rank of the reason that only TensorFlow can compute a value
 _HANDS_ON = ("Identity", "Cast", "Reshape")
 
 
@@ -79,6 +80,17 @@ class InitialValues:
             return False
         return True
 
+    def may_have(self, name: str) -> bool:
+        """Whether a variable may have an initial value of the graph's own, though perhaps only TensorFlow knows it."""
+        row = self._rows.get(name)
+        if row is None or row.key or is_known(row.defect):
+            return False
+        try:
+            reasons = self._hindrances(name, self.initializer(name))
+        except Problem:
+            return False
+        return all(rank == _TENSORFLOWS for rank, _ in reasons)
+
     def initializer(self, name: str) -> str:
         """The node that gives a variable its initial value. Raises Problem (missing_variable) where none is known."""
         declared = self._declared.get(name, {}).values()
@@ -106,9 +118,7 @@ class InitialValues:
         self._refuse_other_sources(name, initializer)
         if not self._with_counts:
             self._refuse_count(name)
-        own = {initializer.name, name}
-        names = self._index.reach([initializer.name]) - own
-        if reasons := sorted(filter(None, (_hindrance(self._index.nodes[each]) for each in names))):
+        if reasons := self._hindrances(name, initializer.name):
             raise _refused(name, f"its initial value {reasons[0][1]}")
         source, output = self._index.inputs_of(initializer)[1]
         try:
@@ -117,6 +127,11 @@ class InitialValues:
             raise _refused(name, f"its initial value cannot be computed: {problem.message}") from problem
         self._refuse_unfit(self._index.nodes[name], value)
         return value
+
+    def _hindrances(self, name: str, initializer: str) -> list[tuple[int, str]]:
+        """What makes an initial value none that is computed here from the graph alone, the plainest reason first."""
+        nodes = (self._index.nodes[each] for each in self._index.reach([initializer]) - {initializer, name})
+        return sorted(filter(None, map(_hindrance, nodes)))
 
     def _refuse_other_sources(self, name: str, initializer: NodeDef) -> None:
         """A variable that programs fill with what they feed, such as an embedding, has not its initial value then."""
@@ -159,7 +174,7 @@ def _hindrance(node: NodeDef) -> tuple[int, str] | None:
     if node.op in VARIABLE_OPS:
         return 3, f"depends on another variable, {node.name!r}"
     if node.op not in constant_values.COMPUTED:
-        return 4, f"is made by node {node.name!r} ({node.op}), which only TensorFlow can compute"
+        return _TENSORFLOWS, f"is made by node {node.name!r} ({node.op}), which only TensorFlow can compute"
     return None
 
 

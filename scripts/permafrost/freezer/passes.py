@@ -131,11 +131,11 @@ def repair(draft: Draft) -> None:
 
 
 def _known(draft: Draft) -> repairs.Known:
-    definitions = draft.request.definitions
+    definitions, initial = draft.request.definitions, draft.request.initial
     return repairs.Known(
         converted=set(_variables(draft)),
         restored=draft.request.sources.keys() | _initial_ones(draft),
-        doubtful=draft.initialization.doubtful(),
+        doubtful=draft.initialization.doubtful() | set(filter(initial.may_have, _variables(draft))),
         references={op: found for op, definition in definitions.items() if (found := definition.references)},
         lenders={op for op, definition in definitions.items() if definition.lends} - set(VARIABLE_OPS),
         names=draft.source.nodes,
