@@ -11,6 +11,7 @@ from msgspec import UNSET, Struct
 from permafrost.input_kinds import Inputs
 from permafrost.outcome import FAILED, OK, TRANSIENT, VERIFIED, Problem
 
+INITIAL = "initial value of a variable that is not saved"  # a repair
 FEW_WEIGHTS = 0.5  # the share of the trained weights below which outputs reach few of them
 
 # Typed as what it stands in for: who reads a field knows, from the record's status, that it was found.
@@ -99,6 +100,7 @@ class Settings(Limits, kw_only=True):
     restore_op_name: str = _LACKING
     filename_tensor_name: str = _LACKING
     checkpoint_version: str | None = _LACKING
+    unsaved_variables: str = _LACKING
     clear_devices: bool = _LACKING
     variable_names_allowlist: list[str] = _LACKING
     variable_names_denylist: list[str] = _LACKING
@@ -189,7 +191,9 @@ class Variable(Struct, kw_only=True):
     dtype, dtype_enum: the name and the number of its DataType. shape: None where nothing tells it. key: the tensor's in
     the checkpoint, "" for a variable that is not restored. box: [start, extent] of the part of that tensor, None for
     all of it; `slice` is the same as text. bytes: of the value, None where there is none. restored: the key that the
-    graph's own saver restores, where `key` is that of the variable's average.
+    graph's own saver restores, where `key` is that of the variable's average. casts: what the restore casts the tensor
+    by, one after the other, as pairs of DataTypes (from, to). defect: why a variable without a key may not be frozen,
+    neither from the checkpoint nor with its initial value.
     """
 
     variable: str
@@ -202,6 +206,8 @@ class Variable(Struct, kw_only=True):
     slice: str = ""
     box: list[list[int]] | None = None
     restored: str = _LACKING
+    casts: list[tuple[int, int]] = _LACKING
+    defect: Defect = _LACKING
 
 
 class Ranked(Struct):

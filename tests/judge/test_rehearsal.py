@@ -115,7 +115,8 @@ def test_an_output_that_is_asked_for_is_kept(tmp_path):
 def head_over_an_unsaved_variable() -> None:
     hidden = tf.matmul(kinds.features(), kinds.weights("w", [3, 4]))
     tf.nn.softmax(tf.matmul(hidden, kinds.weights("good", [4, 2])), name="good_head")
-    worse = kinds.weights("worse", [4, 2], collections=[v1.GraphKeys.LOCAL_VARIABLES])
+    drawn = v1.random_uniform_initializer(seed=1)
+    worse = v1.get_variable("worse", [4, 2], initializer=drawn, collections=[v1.GraphKeys.LOCAL_VARIABLES])
     v1.add_to_collection("to_run", worse.initializer)
     tf.nn.softmax(tf.matmul(hidden, worse), name="bad_head")
 

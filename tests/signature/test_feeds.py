@@ -3,6 +3,7 @@
 import ml_dtypes
 import numpy as np
 import pytest
+import tensorflow as tf
 from msgspec.structs import replace
 
 from permafrost.input_kinds import Default, File, Integers, OneHot, State, Strings, Uniform, Value, Words
@@ -85,8 +86,9 @@ def test_values_are_spread_over_a_shape():
 @pytest.mark.parametrize(
     "wrong",
     [
-        spec(Value, "int32", None, value=1.5),
         spec(Value, "uint8", None, value=-1),
+        spec(Value, "uint8", None, value=256),
+        spec(Value, "bool", None, value=2),
         spec(Value, "float32", None, value="red"),
         spec(Value, "float32", None, value=[[1], [1, 2]]),
         spec(Value, "float32", (2, 3), value=[1, 2]),
@@ -99,6 +101,50 @@ def test_values_that_do_not_fit_are_refused(wrong):
         one(wrong)
     assert caught.value.cause == "bad_feed"
     assert "x:0" in caught.value.message or "resource" in caught.value.message
+
+
+PLACEHOLDERS = ["float32", "float16", "bfloat16", "float64", "int32", "int64", "uint8", "int8", "bool", "complex64"]
+FED = [
+    np.linspace(-3, 3, 7),
+    np.linspace(-3, 3, 7, dtype=np.float32),
+    np.array([1e40, -1e300, np.pi]),
+    np.arange(-2, 3, dtype=np.int16),
+    np.array([1 << 40, 300, -1]),
+    np.array([True, False]),
+    np.array(5, np.int64),
+    np.array([1 + 2j]),
+    [[1.5, 2], [0, -1]],
+    [1, 0],
+    [300, -1],
+    2.75,
+    1,
+    True,
+    16777217,
+    -7,
+]
+
+
+@pytest.mark.filterwarnings("ignore:.*cast", "ignore:Casting complex")
+@pytest.mark.parametrize("dtype", PLACEHOLDERS)
+def test_other_dtypes_are_cast_as_tensorflow_casts_what_it_is_fed(dtype, tmp_path):
+    with tf.Graph().as_default(), tf.compat.v1.Session() as session:
+        placeholder = tf.compat.v1.placeholder(dtype)
+        echo = tf.identity(placeholder)
+        for number, value in enumerate(FED):
+            if isinstance(value, np.ndarray):
+                np.savez(tmp_path / f"{number}.npz", x=value)
+                described = spec(File, dtype, None, file=f"{number}.npz", key=None)
+            else:
+                described = spec(Value, dtype, None, value=value)
+            try:
+                expected = session.run(echo, {placeholder: value})
+            except TypeError:
+                with pytest.raises(Problem, match="does not fit"):
+                    one(described, directory=tmp_path)
+                continue
+            fed = one(described, directory=tmp_path)
+            assert fed.dtype == expected.dtype and fed.shape == expected.shape
+            assert fed.tobytes() == expected.tobytes(), (dtype, value)
 
 
 def test_strings_are_objects_of_bytes():
@@ -134,7 +180,9 @@ def test_files_are_fed_as_they_are(tmp_path):
         ({"file": "array.npy"}, "array.npy"),
         ({"file": "pickled.npz"}, "pickled.npz"),
         ({"key": "z"}, "'z'"),
-        ({"dtype": "int32"}, "int32"),
+        ({"dtype": "string"}, "string"),
+        ({"file": "text.npz"}, "<U"),
+        ({"file": "bits.npz"}, "|V4"),
         ({"shape": [None, 4]}, "[None, 4]"),
         ({"shape": [6]}, "[6]"),
     ],
@@ -143,6 +191,8 @@ def test_wrong_files_are_refused(tmp_path, change, says):
     values = np.zeros((2, 3), np.float32)
     np.savez(tmp_path / "feeds.npz", x=values)
     np.savez(tmp_path / "pickled.npz", x=np.array([{}], dtype=object))
+    np.savez(tmp_path / "text.npz", x=np.array(["1.5"]))
+    np.savez(tmp_path / "bits.npz", x=values.view("V4"))
     np.save(tmp_path / "array.npy", values)
     (tmp_path / "junk.npz").write_bytes(b"PK\x03\x04 no archive")
     (tmp_path / "empty.npz").write_bytes(b"")

@@ -513,10 +513,75 @@ def python_function() -> None:
     tf.identity(y, name="out")
 
 
-def unsaved_variable() -> None:
-    local = weights("local", [2], collections=[v1.GraphKeys.LOCAL_VARIABLES])
+def asked_for_product() -> None:
+    asked_for(lambda: tf.matmul([[2.0]], [[3.0]]))
+
+
+def unsaved_of_strings() -> None:
+    words = tf.fill([2], "ab\0")
+    local = v1.get_variable("local", initializer=words, use_resource=False, collections=[v1.GraphKeys.LOCAL_VARIABLES])
     v1.add_to_collection("to_run", local.initializer)
-    tf.add(tf.matmul(features(), weights("w", [3, 2])), local, name="out")
+    lengths = tf.cast(tf.strings.length(local), tf.float32)
+    tf.add(tf.matmul(features(), weights("w", [3, 2])), lengths, name="out")
+
+
+def unsaved(initial: Callable[[], tf.Tensor], resource: bool = False) -> Callable[[], None]:
+    """A local variable, which no Saver saves by itself, on the way to the output."""
+
+    def build() -> None:
+        w = weights("w", [3, 2])
+        collections = [v1.GraphKeys.LOCAL_VARIABLES]
+        local = v1.get_variable("local", initializer=initial, use_resource=resource, collections=collections)
+        v1.add_to_collection("to_run", local.initializer)
+        tf.add(tf.matmul(features(), w), local, name="out")
+
+    return build
+
+
+def copied() -> tf.Tensor:
+    return v1.global_variables()[0].initialized_value()[0]
+
+
+def read_from_a_file() -> tf.Tensor:
+    eight = tf.strings.substr(tf.io.read_file(__file__), 0, 8)
+    return tf.reshape(tf.io.decode_raw(eight, tf.float32), [2])
+
+
+def computed() -> tf.Tensor:
+    ones = tf.ones_like(tf.fill([2], 3.0))
+    return tf.cast(tf.stack([tf.constant(7, tf.int64), 9]), tf.float32) * 0.1 / 3.0 - (ones + tf.zeros([2]))
+
+
+def unsaved_averages(resource: bool) -> Callable[[], None]:
+    """A Saver of the trainable variables alone leaves out what a batch normalisation keeps."""
+
+    def build() -> None:
+        hidden = tf.matmul(features(), weights("w", [3, 2], resource))
+        kept = {"trainable": False, "use_resource": resource}
+        mean = v1.get_variable("moving_mean", [2], initializer=v1.zeros_initializer(), **kept)
+        variance = v1.get_variable("moving_variance", [2], initializer=v1.ones_initializer(), **kept)
+        v1.add_to_collections(v1.GraphKeys.UPDATE_OPS, v1.assign_sub(mean, 0.1 * (mean - tf.reduce_mean(hidden, 0))))
+        normal = tf.nn.batch_normalization(hidden, mean, variance, weights("beta", [2], resource), None, 1e-3)
+        tf.identity(normal, name="out")
+        for variable in v1.trainable_variables():
+            v1.add_to_collection("to_save", variable)
+
+    return build
+
+
+def unsaved_counter() -> None:
+    count = v1.get_variable("count", initializer=5.0, use_resource=True, collections=[v1.GraphKeys.LOCAL_VARIABLES])
+    v1.add_to_collection("to_run", count.initializer)
+    with tf.control_dependencies([count.assign_add(1.0)]):
+        tf.add(tf.matmul(features(), weights("w", [3, 2])), count.read_value(), name="out")
+
+
+def asked_for(initial=lambda: tf.constant(5.0)) -> None:
+    """Programs that run the initializers find the variable initialized."""
+    local = v1.get_variable("local", initializer=initial, use_resource=True, collections=[v1.GraphKeys.LOCAL_VARIABLES])
+    v1.add_to_collection("to_run", local.initializer)
+    known = tf.cast(v1.is_variable_initialized(local), tf.float32)
+    tf.add(tf.matmul(features(), weights("w", [3, 2])), known, name="out")
 
 
 SAME = {
@@ -571,6 +636,15 @@ REPAIRED = {
     "cond that only writes": cond_that_only_writes,
     "reference ops": ref_ops,
     "tflearn's dropout": dropout_of_tflearn(True),
+    "tflearn's dropout, unsaved": dropout_of_tflearn(False),
+    "unsaved variable": unsaved(lambda: tf.constant([2.0, 3.0])),
+    "unsaved variable, resource": unsaved(lambda: tf.constant([2.0, 3.0]), True),
+    "unsaved variable, computed": unsaved(computed, True),
+    "unsaved averages": unsaved_averages(False),
+    "unsaved averages, resources": unsaved_averages(True),
+    "unsaved counter, written": unsaved_counter,
+    "unsaved variable, asked for": asked_for,
+    "unsaved variable of strings": unsaved_of_strings,
     "lookup table": table_of_constants,
     "lookup table by reference": table_by_reference,
     "queue": queue_input,
@@ -593,8 +667,11 @@ REFUSED = {
     "loop that writes": (loop_that_writes(1), "unsupported_op"),
     "functional loop that writes": (loop_that_writes(2), "unsupported_op"),
     "read after a function that writes": (read_after_a_function_that_writes, "unsupported_op"),
-    "unsaved variable": (unsaved_variable, "missing_variable"),
-    "tflearn's dropout, unsaved": (dropout_of_tflearn(False), "missing_variable"),
+    "unsaved variable of a product, asked for": (asked_for_product, "unsupported_op"),
+    "unsaved variable, random": (unsaved(lambda: tf.random.uniform([2], seed=3)), "missing_variable"),
+    "unsaved variable, of another": (unsaved(copied), "missing_variable"),
+    "unsaved variable, fed": (unsaved(lambda: v1.placeholder_with_default([1.0, 2.0], [2])), "missing_variable"),
+    "unsaved variable, of files": (unsaved(read_from_a_file), "missing_variable"),
 }
 
 

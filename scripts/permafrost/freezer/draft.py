@@ -4,8 +4,9 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
+from permafrost.freezer.contents import Constant
+from permafrost.freezer.initial_values import InitialValues
 from permafrost.freezer.initialization import Initialization
-from permafrost.freezer.writer import Constant
 from permafrost.graph.index import GraphIndex, tensor_name
 from permafrost.graph.ops import effects
 from permafrost.graph.protos import graph_pb2, meta_graph_pb2
@@ -19,6 +20,7 @@ class Request:
     meta_graph: the MetaGraphDef, which stays as it is.
     fetched: the names of the tensors that are the outputs; fed: those of the tensors that are the inputs.
     sources: variable node -> its entry of the import record, where the checkpoint holds a value for it.
+    initial: the values of the others, as far as the graph determines them.
     definitions: op type -> what TensorFlow's registry says of it (graph.ops.registry).
     options: what the model's settings say of it.
     stale_shapes: the node whose _output_shapes TensorFlow would not import; "" where there is none.
@@ -28,6 +30,7 @@ class Request:
     fetched: list[str]
     fed: list[str]
     sources: dict[str, Variable]
+    initial: InitialValues
     definitions: dict[str, OpDefinition]
     options: Options
     stale_shapes: str = ""

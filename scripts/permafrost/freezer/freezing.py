@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from permafrost.freezer import writer
+from permafrost.freezer.contents import Constant
 from permafrost.freezer.planning import Plan
-from permafrost.freezer.writer import Constant
 from permafrost.records import Provenance, Tensor
 from permafrost.whole_files import written_whole
 

@@ -58,7 +58,7 @@ class Initialization:
         return found
 
     def refuse_changes(
-        self, graph_def: GraphDef, initializers: list[str], definitions: dict[str, OpDefinition]
+        self, graph_def: GraphDef, initializers: list[str], definitions: dict[str, OpDefinition], initial: set[str]
     ) -> None:
         """Raises Problem (unsupported_op) where the saver or the loader changes what a graph could see.
 
@@ -69,6 +69,7 @@ class Initialization:
           graph_def: the part of the graph that is frozen.
           initializers: its nodes that fill its tables.
           definitions: as graph.ops.registry gives them, also of `ops()`.
+          initial: the nodes that give variables the initial values with which they are frozen.
         """
         changes = Changes(self._index.graph_def.library, definitions)
         seeing = changes.seeing(list(graph_def.node))
@@ -76,7 +77,7 @@ class Initialization:
         filling = self._filling(initializers)
         self._refuse(changes, seeing, self._restoring, assigning | filling, "while the saver restores")
         loading = f"when the SavedModel's init op {self._init_op!r} is run after the restore"
-        self._refuse(changes, seeing, self._loading, filling, loading)
+        self._refuse(changes, seeing, self._loading, filling | initial, loading)
 
     def _assigns(self, node: NodeDef) -> bool:
         """Whether a NodeDef gives a variable of the graph a value; which one, the weights tell."""

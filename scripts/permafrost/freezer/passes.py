@@ -6,10 +6,10 @@ Each takes a Draft, and either changes it or raises Problem.
 import re
 
 from permafrost.freezer import conversion, repairs, writer
+from permafrost.freezer.contents import Constant
 from permafrost.freezer.draft import Draft, Request
 from permafrost.freezer.initialization import refuse_written_by_initializers
 from permafrost.freezer.propagation import Value
-from permafrost.freezer.writer import Constant
 from permafrost.graph import pruning
 from permafrost.graph.index import GraphIndex
 from permafrost.graph.metagraph import producer_ops
@@ -17,7 +17,7 @@ from permafrost.graph.ops import registry
 from permafrost.graph.ops.variables import VARIABLE_OPS
 from permafrost.graph.protos import NodeDef
 from permafrost.outcome import Problem, maybe_meant
-from permafrost.records import Repair, Variable
+from permafrost.records import INITIAL, Repair, known
 
 _GIVING, _TAKING = re.compile(r"QueueEnqueue(Many)?(V2)?$"), re.compile(r"QueueDequeue(Many|UpTo)?(V2)?$")
 
@@ -118,7 +118,8 @@ def refuse_filled_queues(draft: Draft) -> None:
 
 def refuse_changes_before_the_first_run(draft: Draft) -> None:
     """Raises Problem (unsupported_op) where the saver or the loader changes what the graph could see."""
-    draft.initialization.refuse_changes(draft.graph_def, draft.initializers, draft.request.definitions)
+    own = {draft.request.initial.initializer(name) for name in _initial_ones(draft)}
+    draft.initialization.refuse_changes(draft.graph_def, draft.initializers, draft.request.definitions, own)
 
 
 def refuse_other_fillings(draft: Draft) -> None:
@@ -146,11 +147,11 @@ def repair(draft: Draft) -> None:
 
 
 def _known(draft: Draft) -> repairs.Known:
-    definitions = draft.request.definitions
+    definitions, initial = draft.request.definitions, draft.request.initial
     return repairs.Known(
         converted=set(_variables(draft)),
-        restored=set(draft.request.sources),
-        doubtful=draft.initialization.doubtful(),
+        restored=draft.request.sources.keys() | _initial_ones(draft),
+        doubtful=draft.initialization.doubtful() | set(filter(initial.may_have, _variables(draft))),
         references={op: found for op, definition in definitions.items() if (found := definition.references)},
         lenders={op for op, definition in definitions.items() if definition.lends} - set(VARIABLE_OPS),
         names=draft.source.nodes,
@@ -158,22 +159,46 @@ def _known(draft: Draft) -> repairs.Known:
 
 
 def describe_constants(draft: Draft) -> None:
-    """Says where the bytes of each variable lie. Raises Problem (missing_variable) where the checkpoint has none."""
-    draft.constants = {name: _constant(name, draft.request.sources) for name in _variables(draft)}
+    """Says where the bytes of each variable lie, or what its initial value is.
+
+    Raises Problem (missing_variable, or that of its defect) where it has neither.
+    """
+    initial = _initial_ones(draft)
+    draft.constants = {name: _constant(name, draft, initial) for name in _variables(draft)}
     draft.repairs += [
         Repair("Variable -> Const", node.name)
         for node in draft.graph_def.node
         if node.op == "Variable" and node.name in draft.constants
     ]
+    for name, constant in draft.constants.items():
+        draft.repairs += [Repair(INITIAL, name)] if constant.value is not None else []
+        draft.repairs += [Repair("cast as the saver casts it", name)] if constant.casts else []
 
 
-def _constant(name: str, sources: dict[str, Variable]) -> Constant:
-    if name not in sources:
+def _initial_ones(draft: Draft) -> set[str]:
+    """The variables that have their initial value before the first run, where that is known."""
+    request = draft.request
+    found = {name for name in _variables(draft) if name not in request.sources and request.initial.has(name)}
+    return found - draft.initialization.doubtful() if found else found
+
+
+def _initial(name: str, draft: Draft, initial: set[str]) -> Constant:
+    value = draft.request.initial.of(name)
+    if name not in initial:
         raise Problem(
             "missing_variable",
-            f"variable {name!r} is needed for the outputs, but the meta graph's saver does not restore it",
+            f"variable {name!r} is needed for the outputs, but no tensor of the checkpoint is restored to it, and the "
+            "saver, or another node that is the same variable by its shared_name, may change its initial value",
         )
-    variable = sources[name]
+    dtype = draft.source.nodes[name].attr["dtype"].type
+    size = sum(map(len, value.flat)) if value.dtype == object else value.nbytes
+    return Constant(name, dtype, value.shape, size, "", value=value)
+
+
+def _constant(name: str, draft: Draft, initial: set[str]) -> Constant:
+    variable = draft.request.sources.get(name)
+    if variable is None:
+        return _initial(name, draft, initial)
     box = variable.box
     return Constant(
         node=name,
@@ -183,6 +208,7 @@ def _constant(name: str, sources: dict[str, Variable]) -> Constant:
         key=variable.key,
         start=tuple(box[0]) if box else None,
         extent=tuple(box[1]) if box else None,
+        casts=tuple(known(variable.casts, [])),
     )
 
 

@@ -7,8 +7,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from permafrost.freezer import passes
+from permafrost.freezer.contents import Constant
 from permafrost.freezer.draft import Draft, Request
-from permafrost.freezer.writer import Constant
+from permafrost.freezer.initial_values import InitialValues
 from permafrost.graph.index import GraphIndex
 from permafrost.graph.protos import MetaGraphDef, graph_pb2
 from permafrost.input_kinds import Inputs
@@ -76,13 +77,14 @@ def plan(meta_graph: MetaGraphDef, index: GraphIndex, imported: ImportRecord, op
       index: that of its graph.
       imported: the import record: `outputs`, `inputs`, `variables`, `op_definitions` and `stale_shapes`.
       options: clear_devices, variable_names_allowlist, variable_names_denylist, initializer_nodes.
-    Raises Problem: unsupported_op, missing_variable, bad_setting or too_large.
+    Raises Problem: unsupported_op, missing_variable, bad_setting or too_large, or that of a variable's defect.
     """
     request = Request(
         meta_graph=meta_graph,
         fetched=imported.outputs,
         fed=list(imported.inputs),
         sources=_sources(imported.variables),
+        initial=InitialValues(meta_graph, index, imported.variables),
         definitions=imported.op_definitions,
         options=options,
         stale_shapes=imported.stale_shapes,
@@ -95,13 +97,15 @@ def trial(
 ) -> Callable[[list[str], Inputs, dict[str, OpDefinition]], None]:
     """A function that raises Problem, as `plan` does without options, where what it is given cannot be frozen.
 
+    Nor is an output found, rather than named, that shows what a metric has counted.
+
     It is given the outputs, the inputs and the op definitions, as signature.choosing finds them; for the rest see
     `plan`.
     """
-    sources = _sources(variables)
+    sources, initial = _sources(variables), InitialValues(meta_graph, index, variables, with_counts=False)
 
     def try_to_freeze(outputs: list[str], inputs: Inputs, definitions: dict[str, OpDefinition]) -> None:
-        _planned(Request(meta_graph, outputs, list(inputs), sources, definitions, _NO_OPTIONS), index)
+        _planned(Request(meta_graph, outputs, list(inputs), sources, initial, definitions, _NO_OPTIONS), index)
 
     return try_to_freeze
 

@@ -8,39 +8,18 @@ to the TensorProto's typed fields.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
-from math import prod
 from typing import Any
 
 from crc32c import crc32c
 
 from permafrost.encoding import varint
+from permafrost.freezer import contents
+from permafrost.freezer.contents import Constant
 from permafrost.graph.dtypes import DTYPES, enum_name, has_field
 from permafrost.graph.protos import GraphDef, graph_pb2, node_def_pb2, tensor_pb2, tensor_shape_pb2, types_pb2
 from permafrost.outcome import Problem
 
 LARGEST_GRAPH = (1 << 31) - 1
-
-# What tensor_util.make_tensor_proto writes to typed fields, however many elements there are.
-_NOT_CONTENT = (types_pb2.DT_BOOL, types_pb2.DT_UINT16, types_pb2.DT_COMPLEX64, types_pb2.DT_COMPLEX128)
-
-
-@dataclass(frozen=True)
-class Constant:
-    """A variable that becomes a Const: node name, DataType number, shape, and where its bytes come from."""
-
-    node: str
-    dtype: int
-    shape: tuple[int, ...]
-    nbytes: int
-    key: str
-    start: tuple[int, ...] | None = None
-    extent: tuple[int, ...] | None = None
-
-    @property
-    def streams(self) -> bool:
-        """Whether the tensor is written as it lies in the checkpoint."""
-        return has_field(self.dtype) and self.dtype not in _NOT_CONTENT and prod(self.shape) > 1
 
 
 def frozen_bytes(graph_def: GraphDef, constants: dict[str, Constant]) -> int:
@@ -75,7 +54,7 @@ def write(path: Any, graph_def: GraphDef, constants: dict[str, Constant], checkp
       checkpoint: a checkpoint.reader.Checkpoint, which checks each tensor's CRC32C as it is copied.
     Returns:
       (size in bytes, CRC32C of the whole file).
-    Raises Problem as Checkpoint.stream does, and OSError.
+    Raises Problem as contents.stream does, and OSError.
     """
     checksum = size = 0
     with open(path, "wb", buffering=1 << 16) as file:
@@ -93,7 +72,7 @@ def write(path: Any, graph_def: GraphDef, constants: dict[str, Constant], checkp
             elif constant.streams:
                 head, length = _framed(constant)
                 put(b"\x0a" + varint(length) + head)
-                checkpoint.stream(constant.key, put, constant.start, constant.extent)
+                contents.stream(constant, checkpoint, put)
             else:
                 _put_node(put, _small_constant(constant, checkpoint).SerializeToString(deterministic=True))
         put(_tail(graph_def))
@@ -144,10 +123,10 @@ def _small_constant(constant: Constant, checkpoint: Any) -> Any:
     node.attr["dtype"].type = constant.dtype
     tensor = _empty_tensor(constant)
     if constant.dtype == types_pb2.DT_STRING:
-        tensor.string_val.extend(checkpoint.read_strings(constant.key, constant.start, constant.extent))
+        tensor.string_val.extend(contents.strings(constant, checkpoint))
     elif has_field(constant.dtype):
         dtype = DTYPES[constant.dtype]
-        data = checkpoint.read(constant.key, constant.start, constant.extent)
+        data = contents.read(constant, checkpoint)
         layout: Any = dtype.layout  # one of the letters that `cast` takes
         getattr(tensor, dtype.field).extend(memoryview(data).cast(layout).tolist())
     else:

@@ -100,6 +100,20 @@ def has_field(number: int) -> bool:
     return number in DTYPES and bool(DTYPES[number].field)
 
 
+# Floats narrower than float32 that a cast knows.
+_HALVES = ("half", "bfloat16")
+_WHOLE = (SIGNED, UNSIGNED, BOOL)
+
+
+def castable(before: int, after: int) -> bool:
+    """Whether freezer.casts does to values of one DataType what TensorFlow's Cast to another does."""
+    from_, to = DTYPES.get(before), DTYPES.get(after)
+    if from_ is None or to is None or {before, after} - ITEM_SIZES.keys():
+        return False
+    known = [d.kind in _WHOLE or d.name in ("float32", "float64", *_HALVES) for d in (from_, to)]
+    return all(known) or (from_.kind == to.kind == COMPLEX)
+
+
 def dtype_name(number: int) -> str:
     """The name of a DataType as DType has it, of what it refers to where it is one of references.
 

@@ -2,7 +2,8 @@
 
 Names alone are wrong for renamed, averaged (EMA) and partitioned variables, so the walk goes from the SaverDef's
 restore op over its control inputs to each Assign, and from the assigned value back to the restoring op, whose inputs
-name the key and the slice (`shape_and_slice`, parsed as tensorflow/core/util/saved_tensor_slice_util.cc does).
+name the key and the slice (`shape_and_slice`, parsed as tensorflow/core/util/saved_tensor_slice_util.cc does). On the
+way the graph may cast the value.
 """
 
 import re
@@ -17,19 +18,23 @@ from permafrost.outcome import Problem
 
 _VARIABLES = "variables"  # tf.GraphKeys.GLOBAL_VARIABLES
 _ASSIGNS = ("Assign", "AssignVariableOp")
-_PASS_THROUGH = ("Identity", "Reshape")
-_RESTORES = ("RestoreV2", "RestoreSlice", "Restore")
 _RESTORE_ALL = re.compile(r"(.*/)?restore_all(_[0-9]+)?", re.DOTALL)
+_RESTORES = ("RestoreV2", "RestoreSlice", "Restore")
+_PASS_THROUGH = ("Identity", "Reshape", "Cast")
 
 
 @dataclass(frozen=True)
 class Source:
-    """The checkpoint tensor, or the box of it (start and extent of each dimension), that a variable restores."""
+    """The checkpoint tensor, or the box of it (start and extent of each dimension), that a variable restores.
+
+    casts: what the value goes through before it is assigned, in this order, as pairs of DataTypes (from, to).
+    """
 
     key: str
     start: tuple[int, ...] | None = None
     extent: tuple[int, ...] | None = None
     reshaped: bool = False
+    casts: tuple[tuple[int, int], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -132,14 +137,14 @@ def _variable_of(assign: NodeDef, index: GraphIndex) -> str | None:
     return name if name in index.nodes and index.nodes[name].op in VARIABLE_OPS else None
 
 
-def _upstream(index: GraphIndex, name: str, output: int, through: tuple[str, ...]) -> tuple[str, int, set[str]]:
-    """Follows first inputs through ops of the types `through`; gives the node and output, and the op types passed."""
-    passed: set[str] = set()
+def _upstream(index: GraphIndex, name: str, output: int, through: tuple[str, ...]) -> tuple[str, int, list[NodeDef]]:
+    """Follows first inputs through ops of the types `through`; gives the node and output, and the nodes passed."""
+    passed: list[NodeDef] = []
     for _ in range(len(index.nodes)):
         node = index.nodes.get(name)
         if node is None or node.op not in through or not index.inputs_of(node):
             break
-        passed.add(node.op)
+        passed.append(node)
         name, output = index.inputs_of(node)[0]
     return name, output, passed
 
@@ -150,7 +155,8 @@ def _source_of(assign: NodeDef, index: GraphIndex) -> Source | None:
         raise Problem("bad_meta_graph", f"node {assign.name!r} ({assign.op}) lacks its inputs")
     name, output, passed = _upstream(index, *inputs[1], _PASS_THROUGH)
     node = index.nodes.get(name)
-    if node is None or node.op not in _RESTORES:
+    casts = [cast for cast in reversed(passed) if cast.op == "Cast"]
+    if node is None or node.op not in _RESTORES or any(cast.attr["Truncate"].b for cast in casts):
         return None
     keys = _strings(index, node, 1)
     slices = _strings(index, node, 2) if node.op != "Restore" else [b""] * len(keys)
@@ -158,7 +164,8 @@ def _source_of(assign: NodeDef, index: GraphIndex) -> Source | None:
         raise Problem("bad_meta_graph", f"node {node.name!r} ({node.op}) restores fewer tensors than are used")
     key = keys[output].decode("utf-8", "surrogateescape")
     start, extent = parse_slice(slices[output].decode("ascii", "replace"), node.name)
-    return Source(key, start, extent, "Reshape" in passed)
+    reshaped = any(each.op == "Reshape" for each in passed)
+    return Source(key, start, extent, reshaped, tuple((c.attr["SrcT"].type, c.attr["DstT"].type) for c in casts))
 
 
 def _strings(index: GraphIndex, node: NodeDef, position: int) -> list[bytes]:

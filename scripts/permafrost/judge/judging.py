@@ -17,7 +17,7 @@ from permafrost.graph.index import tensor_name
 from permafrost.graph.ops.unsafe import unsafe_to_restore, unsafe_to_run
 from permafrost.graph.pruning import PLACEHOLDERS
 from permafrost.graph.tensorflow_import import evaluated_unsafe, refuse
-from permafrost.judge import behaviour, comparison, devices, negative_control
+from permafrost.judge import behaviour, comparison, devices, initializers, negative_control
 from permafrost.judge.comparison import Row
 from permafrost.judge.feed_search import BATCHES
 from permafrost.judge.graphs import Graphs
@@ -65,8 +65,9 @@ def judge(
       The weights have been compared before the outputs' part of the graph is looked at or run.
     """
     graphs = Graphs(imported, provenance, frozen_graph)
-    checked = _check_structure(graphs, imported, provenance)
-    _refuse_uncaptured_state(graphs)
+    initialized = initializers.of_unsaved(graphs.meta_graph, graphs.index, imported.variables)
+    checked = _check_structure(graphs, imported, provenance, initialized)
+    _refuse_uncaptured_state(graphs, initialized)
     devices.check(graphs.index.nodes, graphs.frozen.graph_def, provenance.options.clear_devices)
     found = _compare(graphs, provenance.frozen_variables, settings, directory)
     found.measured.nodes_checked = checked
@@ -90,12 +91,13 @@ def judge_foreign(
         name = graphs.kept[0]
         op = graphs.frozen.index.nodes[name].op
         raise Problem("not_frozen", f"node {name!r} is still a variable ({op}), and the file has no value for it")
+    initialized = initializers.of_unsaved(graphs.meta_graph, graphs.index, imported.variables)
     try:
-        _check_structure(graphs, imported, provenance)
+        _check_structure(graphs, imported, provenance, initialized)
         structure_found = "same"
     except Problem as problem:
         structure_found = problem.message
-    _refuse_uncaptured_state(graphs)
+    _refuse_uncaptured_state(graphs, initialized)
     fed = {f"{name}:0" for name, node in graphs.frozen.index.nodes.items() if node.op in PLACEHOLDERS}
     allowed = set(settings.allow_ops)
     refuse(unsafe_to_run(graphs.frozen.index, graphs.fetched, fed, graphs.frozen.initializers, allowed))
@@ -104,15 +106,18 @@ def judge_foreign(
     return found
 
 
-def _check_structure(graphs: Graphs, imported: ImportRecord, provenance: Provenance) -> int:
-    restored = {variable.variable for variable in imported.variables if variable.key}
+def _check_structure(
+    graphs: Graphs, imported: ImportRecord, provenance: Provenance, initialized: dict[str, str]
+) -> int:
+    restored = {variable.variable for variable in imported.variables if variable.key} | initialized.keys()
     cuts, outputs = provenance.cuts, imported.outputs
     return nodes.check(graphs.meta_graph, graphs.frozen.graph_def, cuts, outputs, restored)
 
 
-def _refuse_uncaptured_state(graphs: Graphs) -> None:
-    frozen = graphs.frozen
-    uncaptured_state.refuse(graphs.meta_graph, graphs.graph_def, frozen.graph_def, graphs.outputs, frozen.initializers)
+def _refuse_uncaptured_state(graphs: Graphs, initialized: dict[str, str]) -> None:
+    frozen, own = graphs.frozen, set(initialized.values())
+    graph_defs = graphs.graph_def, frozen.graph_def
+    uncaptured_state.refuse(graphs.meta_graph, *graph_defs, graphs.outputs, frozen.initializers, own)
 
 
 def _compare(graphs: Graphs, frozen_variables: int, settings: Settings, directory: str) -> Judgement:

@@ -18,10 +18,11 @@ from permafrost.graph.ops.unsafe import executed
 from permafrost.graph.ops.variables import VARIABLE_OPS
 from permafrost.graph.protos import GraphDef, MetaGraphDef, NodeDef
 from permafrost.graph.tensorflow_import import import_to_run
-from permafrost.judge import devices, races
+from permafrost.judge import devices, partial_restore, races
+from permafrost.judge.initializers import of_unsaved as initializers_of
 from permafrost.judge.sessions import Feed, Side, Traced, array_of, failing_as, sentence
 from permafrost.outcome import Problem
-from permafrost.records import ImportRecord, is_known
+from permafrost.records import ImportRecord, Variable, is_known
 
 _v1 = tf.compat.v1
 
@@ -29,7 +30,10 @@ _v1 = tf.compat.v1
 class CheckpointSide(Side):
     """The meta graph, pruned to what is run, restored from the checkpoint by the meta graph's own saver.
 
-    ordered: the reads that were put before a write, where the graph leaves the order open.
+    Variables that it does not restore are given their initial values before, where constants determine these. Where the
+    checkpoint does not fit variables that are not needed, the saver restores the others alone.
+    ordered: the reads that were put before a write, where the graph leaves the order open. initialized: the variables
+    with their initial values, and the nodes that give them these.
     """
 
     _failure = "not_restorable"
@@ -64,7 +68,14 @@ class CheckpointSide(Side):
         needed = pruning.needed(
             index, [tensor_name(name)[0] for name in tensors] + initializers + variables, with_colocated=False
         )
-        kept = pruning.extract(index, needed | self._restoring(index))
+        held = [name for name in sorted(needed) if index.nodes[name].op in VARIABLE_OPS]
+        own = initializers_of(meta_graph, index, imported.variables)
+        self.initialized = {name: own[name] for name in held if name in own}
+        initializing = pruning.needed(index, list(self.initialized.values()), with_colocated=False)
+        kept = pruning.extract(index, needed | initializing | self._restoring(index))
+        self._restores = [self._restore_op] if self._restore_op else []
+        if self._restore_op and any(map(_is_unfit, imported.variables)):
+            self._restores = partial_restore.split(kept, self._restore_op, set(held))
         pruning.drop_foreign_colocation(kept)
         _open_defaults(kept)
         devices.clear(kept)
@@ -98,8 +109,11 @@ class CheckpointSide(Side):
 
     def _restore(self, session: Any) -> None:
         with failing_as("not_restorable", "TensorFlow cannot restore the checkpoint"):
-            if self._restore_op:
-                session.run(self.graph.get_operation_by_name(self._restore_op), {self._filename: self._prefix})
+            if self.initialized:
+                session.run([self.graph.get_operation_by_name(name) for name in self.initialized.values()])
+            if self._restores:
+                restores = [self.graph.get_operation_by_name(name) for name in self._restores]
+                session.run(restores, {self._filename: self._prefix})
             if self._assigns:
                 reader = _v1.train.NewCheckpointReader(self._prefix)
                 for name in self._assigns:
@@ -128,6 +142,11 @@ class CheckpointSide(Side):
         """The value of the variable `name` in a restored session. Raises Problem (weights_differ) where it has none."""
         with failing_as("weights_differ", f"variable {name!r} gets no value from the checkpoint"):
             return array_of(session.run(self._reads[name]))
+
+
+def _is_unfit(row: Variable) -> bool:
+    """Whether the saver restores a variable that the checkpoint lacks, or has otherwise."""
+    return is_known(row.defect) and row.defect.cause != "missing_variable"
 
 
 def _slices(box: list[list[int]]) -> tuple[slice, ...]:

@@ -9,7 +9,7 @@ from permafrost.graph.ops.registry import registered
 from permafrost.graph.ops.stateful import RANDOM
 from permafrost.graph.protos import GraphDef, NodeDef
 from permafrost.graph.static import constant
-from permafrost.records import FEW_WEIGHTS, ImportRecord, Provenance, known
+from permafrost.records import FEW_WEIGHTS, INITIAL, ImportRecord, Provenance, known
 from permafrost.report.tables.findings import INFO, SEVERITIES, WARNING, Finding
 from permafrost.signature import feeds
 
@@ -52,7 +52,10 @@ def of_record(imported: ImportRecord) -> Iterator[Finding]:
         yield Finding(INFO, "note", "", note)
     unsaved = [row.variable for row in known(imported.variables, ()) if not row.key]
     if unsaved:
-        advice = f"the checkpoint has no value for {len(unsaved)} variables; outputs that need them cannot be frozen"
+        advice = (
+            f"the checkpoint has no value for {len(unsaved)} variables; outputs that need one can be frozen only where "
+            "constants determine its initial value"
+        )
         yield Finding(INFO, "variable_not_saved", unsaved[0], advice)
     yield from _of_outputs(imported)
     open_batch = feeds.has_batch(known(imported.inputs, {}))
@@ -77,11 +80,19 @@ def _of_outputs(imported: ImportRecord) -> Iterator[Finding]:
 
 
 def of_repairs(provenance: Provenance) -> Iterator[Finding]:
-    """What the freezer decided that the graph leaves open: reads that have no order with a write come first."""
+    """What the freezer decided that the graph leaves open: reads that have no order with a write come first.
+
+    And that a variable has its initial value, where the checkpoint has none.
+    """
     for repair in known(provenance.repairs, ()):
         if repair.repair.endswith("in no order of the graph"):
             advice = f"it {repair.repair}; TensorFlow may give the value written as well, from run to run"
             yield Finding(WARNING, "unordered_read", repair.node, advice)
+        elif repair.repair == INITIAL:
+            advice = (
+                "the checkpoint has no value for it: it is frozen with its initial value, as if it was never trained"
+            )
+            yield Finding(WARNING, "initial_value", repair.node, advice)
 
 
 def of_strings(graph_def: GraphDef) -> Iterator[Finding]:

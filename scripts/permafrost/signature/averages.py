@@ -6,7 +6,9 @@ assign_moving_average in tensorflow/python/training/moving_averages.py.
 """
 
 from collections.abc import Mapping
-from typing import NamedTuple
+from typing import Any, NamedTuple
+
+from msgspec import UNSET
 
 from permafrost.checkpoint.v2 import Tensor
 from permafrost.graph.index import GraphIndex
@@ -27,6 +29,7 @@ class _Place(NamedTuple):
     slice: str
     box: list[list[int]] | None
     bytes: int | None
+    casts: Any
 
 
 def take_averages(rows: list[Variable], index: GraphIndex, tensors: Mapping[str, Tensor]) -> int:
@@ -53,7 +56,7 @@ def take_averages(rows: list[Variable], index: GraphIndex, tensors: Mapping[str,
         row = by_name[name]
         if place.key != row.key:
             row.restored = row.key
-            row.key, row.slice, row.box, row.bytes = place
+            row.key, row.slice, row.box, row.bytes, row.casts = place
     return len(found)
 
 
@@ -111,11 +114,11 @@ def _place(row: Variable, averages: list[Variable], is_own: bool, tensors: Mappi
     key = next((key for key in names if key in tensors), None)
     if key is None or list(tensors[key].shape) != row.shape or tensors[key].dtype != row.dtype_enum:
         return None
-    return _Place(key, "", None, tensors[key].nbytes)
+    return _Place(key, "", None, tensors[key].nbytes, UNSET)
 
 
 def _own_place(row: Variable) -> _Place:
-    return _Place(row.key, row.slice, row.box, row.bytes)
+    return _Place(row.key, row.slice, row.box, row.bytes, row.casts)
 
 
 def _is_alike(row: Variable, average: Variable) -> bool:

@@ -1,6 +1,7 @@
 """Makes arrays from the descriptions of a model's inputs, the same ones each time."""
 
 import hashlib
+import warnings
 import zipfile
 import zlib
 from collections.abc import Mapping
@@ -14,6 +15,8 @@ from permafrost import input_kinds as kinds
 from permafrost.graph import dtypes
 from permafrost.outcome import Problem
 from permafrost.signature import string_feeds
+
+_NUMBERS = "biufc"  # kinds of numpy's dtypes
 
 
 def numpy_dtype(name: str) -> np.dtype[Any]:
@@ -131,17 +134,27 @@ def _from_value(name: str, spec: kinds.Value, dtype: np.dtype[Any], shape: tuple
             array = np.array(value, dtype=object)
             array = np.vectorize(_as_bytes, otypes=[object])(array) if array.size else array
         else:
-            array = np.asarray(value)
-            if array.dtype.kind not in "biufc":
+            if np.asarray(value).dtype.kind not in _NUMBERS:
                 raise ValueError(f"{value!r} is not a number")
-            if dtype.kind in "iu" and not np.array_equal(array.astype(dtype), array):
-                raise ValueError(f"{value!r} does not fit")
-            array = array.astype(dtype)
+            array = _cast(value, dtype)
         if spec.shape is not None:
             array = np.broadcast_to(array, shape).copy()
     except (ValueError, TypeError, OverflowError) as error:
         raise Problem("bad_feed", f"input {name} ({spec.dtype}, shape {list(shape)}): {error}") from error
     return np.asarray(array)
+
+
+def _cast(value: Any, dtype: np.dtype[Any]) -> NDArray[Any]:
+    """A value as the array that TensorFlow's own sessions feed of it: another dtype is cast, and fractions are cut off.
+
+    Source: BaseSession._run in tensorflow/python/client/session.py, and np_asarray in numpy_compat.py of
+    tensorflow/python/util. Raises ValueError for an integer, not one in a list, that the dtype cannot hold.
+    """
+    with np.errstate(invalid="ignore", over="ignore"), warnings.catch_warnings():
+        warnings.simplefilter("ignore", np.exceptions.ComplexWarning)
+        if isinstance(value, int) and dtype.type(np.array(value).astype(dtype)) != value:
+            raise ValueError(f"{value!r} does not fit")
+        return np.asarray(value).astype(dtype)
 
 
 def _as_bytes(value: Any) -> bytes:
@@ -167,7 +180,9 @@ def _from_file(name: str, spec: kinds.File, dtype: np.dtype[Any], directory: Pat
     elif dtype.name == "bfloat16" and array.dtype.itemsize == 2 and array.dtype.kind == "V":
         array = array.view(dtype)
     if array.dtype != dtype:
-        raise Problem("bad_feed", f"input {name} is {spec.dtype}, but {path} has {array.dtype} under {key!r}")
+        if array.dtype.kind not in _NUMBERS or dtype.kind == "O":
+            raise Problem("bad_feed", f"input {name} is {spec.dtype}, but {path} has {array.dtype} under {key!r}")
+        array = _cast(array, dtype)
     wanted = spec.shape
     if wanted is not None and (
         len(wanted) != array.ndim or any(w not in (None, a) for w, a in zip(wanted, array.shape, strict=True))

@@ -6,14 +6,19 @@ from math import prod
 
 from permafrost.checkpoint.v2 import Tensor
 from permafrost.graph import pruning
-from permafrost.graph.dtypes import KNOWN, enum_name
-from permafrost.graph.index import GraphIndex
+from permafrost.graph.declared import Declarations, declarations
+from permafrost.graph.dtypes import ITEM_SIZES, KNOWN, castable, enum_name
+from permafrost.graph.feed_points import nodes_between
+from permafrost.graph.index import GraphIndex, tensor_name
 from permafrost.graph.ops.variables import VARIABLE_OPS, static_shape
 from permafrost.graph.protos import MetaGraphDef, NodeDef
 from permafrost.graph.restore_map import Source, restore_map, saved_slices
 from permafrost.outcome import Problem
-from permafrost.records import ImportRecord, Variable
-from permafrost.signature import averages
+from permafrost.records import Defect, ImportRecord, Variable, is_known
+from permafrost.signature import averages, twins
+
+_GLOBAL = "variables"  # tf.GraphKeys.GLOBAL_VARIABLES
+_MOST_NOTES = 5  # of variables that do not fit
 
 
 def describe_graph(meta_graph: MetaGraphDef, record: ImportRecord) -> None:
@@ -32,24 +37,28 @@ def describe_variables(
     index: GraphIndex,
     tensors: Mapping[str, Tensor],
     weights: str,
+    unsaved: str = "initial",
     is_named: bool = False,
 ) -> list[Variable]:
     """The variable nodes of a meta graph.
 
     `key` is empty for a variable that the meta graph's saver does not restore; a meta graph without a saver is taken
     to restore each variable as a Saver made for it would: by its name, or as the part of a tensor that its collection
-    says it is.
+    says it is. It is empty too for one that the saver cannot restore from this checkpoint: its `defect` says why, and
+    matters to outputs that need the variable. So does that of a variable without a key that must not have its initial
+    value.
     Args:
       path: of the meta graph, for messages.
       tensors: key -> checkpoint.reader.Tensor.
       weights: "raw", or "ema" for the averages of the variables that have one.
+      unsaved: "initial" where variables that no saver restores may have their initial values, "refuse" where not.
       is_named: whether the settings name a graph without a saver, whose variables then go by their names.
-    Raises Problem: foreign_meta_graph where the saver restores keys that the checkpoint lacks, shape_mismatch where
-      dtype or shape of a variable is not that of its tensor.
+    Raises Problem: foreign_meta_graph where the checkpoint has nothing of what the saver restores.
     """
     sources = restore_map(meta_graph, index)
+    has_saver = bool(sources)
     variable_nodes = [node for node in index.graph_def.node if node.op in VARIABLE_OPS]
-    if not sources:
+    if not has_saver:
         parts = saved_slices(meta_graph)
         sources = {node.name: parts.get(node.name, Source(node.name)) for node in variable_nodes}
         sources = {name: source for name, source in sources.items() if source.key in tensors}
@@ -61,30 +70,89 @@ def describe_variables(
                 "which of the two belongs to the graph",
                 "copy the .meta file again; or set `weights: ema`, or `restore_op_name:`, if this is all there is",
             )
-    _refuse_foreign(path, sources, tensors)
-    rows = [_variable(node, sources.get(node.name), tensors) for node in variable_nodes]
+    lacking = _lacking(path, sources, tensors)
+    rows = [_row(node, sources.get(node.name), tensors, lacking) for node in variable_nodes]
     if weights == "ema" and not averages.take_averages(rows, index, tensors):
         raise Problem(
             "bad_setting",
             f"`weights: ema` asks for averages, but the checkpoint has none: no variable of {path} is updated as an "
             f"average and restored, and no tensor is named <variable>/{averages.NAME}",
         )
+    twins.share(rows, index)
+    declared = None if has_saver else declarations(meta_graph)
+    for row in rows:
+        why = "" if row.key or is_known(row.defect) else _not_initial(row, declared, tensors, unsaved)
+        if why:
+            row.defect = Defect("missing_variable", f"the meta graph's saver does not restore it, {why}", "")
     return rows
 
 
-def _refuse_foreign(path: str, sources: dict[str, Source], tensors: Mapping[str, Tensor]) -> None:
+def _lacking(path: str, sources: dict[str, Source], tensors: Mapping[str, Tensor]) -> str:
+    """What the checkpoint lacks of what a meta graph restores; "" where that is nothing, Problem where it is all."""
     wanted = {source.key for source in sources.values()}
     missing, unused = sorted(wanted - set(tensors)), sorted(set(tensors) - wanted)
-    if missing or (tensors and not wanted):
-        raise Problem(
-            "foreign_meta_graph",
-            f"the checkpoint lacks {len(missing)} of the {len(wanted)} tensors that {path} restores "
-            f"({_some(missing)}), and has {len(unused)} that it does not restore ({_some(unused)})",
-        )
+    told = (
+        f"the checkpoint lacks {len(missing)} of the {len(wanted)} tensors that {path} restores "
+        f"({_some(missing)}), and has {len(unused)} that it does not restore ({_some(unused)})"
+    )
+    if len(missing) == len(wanted) and (missing or tensors):
+        raise Problem("foreign_meta_graph", told)
+    return told if missing else ""
+
+
+def note_defects(record: ImportRecord, index: GraphIndex) -> None:
+    """Notes in `record` what does not fit the checkpoint, and is not needed by the outputs that were chosen.
+
+    Args:
+      index: of the meta graph.
+    Raises Problem (of the first defect) where the outputs need none of the variables that do fit: then these may fit by
+    chance, and nothing shows that the meta graph belongs to the checkpoint.
+    """
+    unfit = [row for row in record.variables if is_known(row.defect) and row.defect.cause != "missing_variable"]
+    fit = {row.variable for row in record.variables if row.key}
+    if unfit and not fit & nodes_between(index, record.outputs, [tensor_name(name) for name in record.inputs]):
+        raise Problem(unfit[0].defect.cause, unfit[0].defect.message, unfit[0].defect.hint)
+    notes = [f"{message}; no output needs that" for message in dict.fromkeys(row.defect.message for row in unfit)]
+    more = [f"{len(notes) - _MOST_NOTES} further variables do not fit"] if len(notes) > _MOST_NOTES else []
+    record.findings = [*record.findings, *notes[:_MOST_NOTES], *more]
+
+
+def _not_initial(row: Variable, declared: Declarations | None, tensors: Mapping[str, Tensor], unsaved: str) -> str:
+    """Why a variable that is not restored must not have its initial value; "" where it may.
+
+    Args: `declared`, what the collections of a graph without a saver say.
+    """
+    if unsaved == "refuse":
+        return "and `unsaved_variables: refuse` keeps it from its initial value"
+    if row.variable in tensors:
+        return "though the checkpoint has a tensor of its name, so that its initial value may be wrong"
+    held = declared.get(row.variable, {}) if declared is not None else {}
+    # A Saver that is made for a graph saves what is in this collection; of what is in none, nothing tells.
+    if declared is not None and (not held or _GLOBAL in held):
+        return "since there is none, and the checkpoint has no tensor of its name"
+    return ""
 
 
 def _some(names: list[str]) -> str:
     return ", ".join(names[:5]) + (", ..." if len(names) > 5 else "") if names else "none"
+
+
+def _row(node: NodeDef, source: Source | None, tensors: Mapping[str, Tensor], lacking: str) -> Variable:
+    """The row of a variable, with a defect where the checkpoint has not what `source` says, or it does not fit.
+
+    Args: `lacking`, what is to be said where the checkpoint lacks the tensor.
+    """
+    found = Problem("foreign_meta_graph", lacking)
+    if source is None or source.key in tensors:
+        try:
+            return _variable(node, source, tensors)
+        except Problem as problem:
+            if problem.cause == "bad_meta_graph":
+                raise
+            found = problem
+    row = _variable(node, None, tensors)
+    row.defect = Defect(found.cause, found.message, found.hint)
+    return row
 
 
 def _variable(node: NodeDef, source: Source | None, tensors: Mapping[str, Tensor]) -> Variable:
@@ -103,9 +171,7 @@ def _variable(node: NodeDef, source: Source | None, tensors: Mapping[str, Tensor
         return row
     tensor, start = tensors[source.key], source.start or ()
     shape = tensor.shape if source.extent is None else source.extent
-    if tensor.dtype != dtype:
-        stored = _enum(tensor.dtype)
-        raise Problem("shape_mismatch", f"variable {node.name!r} is {row.dtype}, but tensor {source.key!r} is {stored}")
+    _refuse_other_dtype(row, source, tensor)
     if source.extent is not None and (
         len(source.extent) != len(tensor.shape)
         or any(s + e > size for s, e, size in zip(start, source.extent, tensor.shape, strict=True))
@@ -125,10 +191,29 @@ def _variable(node: NodeDef, source: Source | None, tensors: Mapping[str, Tensor
     whole = max(1, prod(tensor.shape))
     row.shape, row.key = list(shape), source.key
     row.bytes = tensor.nbytes if prod(shape) == prod(tensor.shape) else tensor.nbytes * prod(shape) // whole
+    if source.casts:
+        row.casts, row.bytes = list(source.casts), prod(shape) * ITEM_SIZES[dtype]
     if source.extent is not None and (any(start) or tuple(source.extent) != tuple(tensor.shape)):
         row.box = [list(start), list(source.extent)]
         row.slice = ":".join(f"{first},{length}" for first, length in zip(start, source.extent, strict=True))
     return row
+
+
+def _refuse_other_dtype(row: Variable, source: Source, tensor: Tensor) -> None:
+    """Raises Problem where a tensor has not a variable's dtype once the restore has cast it, or such a cast is unknown.
+
+    It is shape_mismatch, or unsupported_op.
+    """
+    dtype = tensor.dtype
+    for before, after in source.casts:
+        if dtype == before and not castable(before, after):
+            how = f"restores {row.variable!r} by a cast from {_enum(before)} to {_enum(after)}"
+            raise Problem("unsupported_op", f"the saver {how}, which only TensorFlow can do")
+        dtype = after if dtype == before else 0
+    if dtype != row.dtype_enum:
+        stored, by = _enum(tensor.dtype), " and is cast otherwise" if source.casts else ""
+        message = f"variable {row.variable!r} is {row.dtype}, but tensor {source.key!r} is {stored}{by}"
+        raise Problem("shape_mismatch", message)
 
 
 def _enum(dtype: int) -> str:

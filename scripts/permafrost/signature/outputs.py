@@ -110,9 +110,7 @@ def _likely_outputs(anatomy: Anatomy) -> Choice:
         raise Problem("bad_meta_graph", f"node {cyclic!r} depends on itself, and no while loop is around it")
     names = [name for name in candidates(anatomy) if not _not_fetchable(nodes[name], 0)]
     if not names:
-        raise Problem(
-            "no_output", "the graph computes nothing from a variable, from what is fed or at random"
-        )
+        raise Problem("no_output", "the graph computes nothing from a variable, from what is fed or at random")
     known, table = features(anatomy, names), tables.candidates()
     log_odds = {name: table.log_odds(known[name]) for name in names}
     pool = Pool(anatomy, known, log_odds)

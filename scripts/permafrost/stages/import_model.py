@@ -32,7 +32,7 @@ def import_model(source: Source, settings: Settings, record: ImportRecord) -> No
     """Says in `record` what is known of the model, as far as it goes.
 
     Args:
-      settings: `outputs`, `inputs`, `weights` and `checkpoint_version` as in config.yaml.
+      settings: `outputs`, `inputs`, `weights`, `unsaved_variables` and `checkpoint_version` as in config.yaml.
     Where discovery found a problem, the record ends with that.
     Raises Problem for whatever keeps the model from being frozen.
     """
@@ -60,6 +60,7 @@ def import_model(source: Source, settings: Settings, record: ImportRecord) -> No
     run_before = Initialization(meta_graph, index).ops()
     try_to_freeze = planning.trial(meta_graph, index, record.variables)
     choosing.choose(meta_graph, index, record.variables, settings, run_before, try_to_freeze, record)
+    importing.note_defects(record, index)
 
 
 def _import_checkpoint(
@@ -71,7 +72,13 @@ def _import_checkpoint(
         if settings.checkpoint_version not in (None, checkpoint.format):
             raise Problem("bad_setting", f"{record.prefix} is a checkpoint of format {checkpoint.format}")
         record.variables = importing.describe_variables(
-            record.graph.path, meta_graph, index, checkpoint.tensors, settings.weights, is_named
+            record.graph.path,
+            meta_graph,
+            index,
+            checkpoint.tensors,
+            settings.weights,
+            settings.unsaved_variables,
+            is_named,
         )
 
 

@@ -4,7 +4,7 @@ Found by TensorFlow's op registry, and by the judge itself: it does not ask the 
 nothing of such state would show no difference.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from typing import Any
 
 from tensorflow.python.framework import op_def_registry
@@ -27,13 +27,21 @@ _INIT_OPS = ("saved_model_main_op", "legacy_init_op")
 _INIT_SIGNATURE = "__saved_model_init_op"
 
 
-def refuse(meta_graph: MetaGraphDef, cut: Any, frozen: Any, outputs: list[str], initializers: list[str]) -> None:
+def refuse(
+    meta_graph: MetaGraphDef,
+    cut: Any,
+    frozen: Any,
+    outputs: list[str],
+    initializers: list[str],
+    initializing: Collection[str] = (),
+) -> None:
     """Compares what is done before the first run with what a frozen GraphDef can have of it.
 
     Args:
       cut: the meta graph's GraphDef with its inputs cut, as the frozen one has them.
       outputs: names of the output nodes or tensors.
       initializers: the nodes of the frozen graph that are run before its first use.
+      initializing: the nodes that give variables which are not restored their initial values; the weights tell these.
     Raises Problem (structure_differs) naming the first node that changes what the frozen graph uses, where that does
     not have it changed.
     """
@@ -44,7 +52,7 @@ def refuse(meta_graph: MetaGraphDef, cut: Any, frozen: Any, outputs: list[str], 
     filling = {node.name for node in _run(body, initializers) if node.op in TABLE_INITIALIZERS and node.input}
     assigning = {node.name for node in restoring if _is_restored(node, body)}
     _refuse_changes(_changing(restoring, body, library, assigning | filling), body, seeing, "in the restore")
-    _refuse_changes(_changing(loading, body, library, filling), body, seeing, "in the loader")
+    _refuse_changes(_changing(loading, body, library, filling | set(initializing)), body, seeing, "in the loader")
     _refuse_fillings(body, kept, seeing, filling)
     _refuse_written(part, library, outputs, initializers)
 
