@@ -14,7 +14,7 @@ from permafrost import layout, recording, whole_files
 from permafrost.checkpoint.reader import open_checkpoint
 from permafrost.checkpoint.unchanged import stamp_of, watched
 from permafrost.freezer import freezing, planning
-from permafrost.graph import graph_sources
+from permafrost.graph import graph_sources, vocabularies
 from permafrost.graph.index import GraphIndex
 from permafrost.outcome import OK, Problem
 from permafrost.records import ImportRecord, Options, Provenance, Settings
@@ -49,7 +49,8 @@ def _freeze_unchanged(imported: ImportRecord, options: Options, frozen_graph: Pa
     plan = planning.plan(meta_graph, GraphIndex(meta_graph.graph_def), imported, options)
     with open_checkpoint(imported.prefix) as checkpoint:
         graph = [path for path in (imported.graph.path, imported.graph.saver) if path]
-        hashed = [*graph, *(path for path in checkpoint.files if ".data-" not in os.path.basename(path))]
+        words = vocabularies.paths(imported).values()
+        hashed = [*graph, *words, *(path for path in checkpoint.files if ".data-" not in os.path.basename(path))]
         record.sha256 = {os.path.basename(path): whole_files.sha256(path) for path in hashed}
         try:
             freezing.freeze(plan, checkpoint, frozen_graph, record)

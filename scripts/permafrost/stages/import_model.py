@@ -15,7 +15,7 @@ from permafrost.checkpoint import unchanged
 from permafrost.checkpoint.reader import open_checkpoint
 from permafrost.freezer import planning
 from permafrost.freezer.initialization import Initialization
-from permafrost.graph import graph_sources
+from permafrost.graph import graph_sources, vocabularies
 from permafrost.graph.index import GraphIndex
 from permafrost.graph.ops import registry
 from permafrost.graph.protos import MetaGraphDef
@@ -52,8 +52,10 @@ def import_model(source: Source, settings: Settings, record: ImportRecord) -> No
         record.findings = [*record.findings, "the graph has no saver; its variables are restored by their names"]
     index = GraphIndex(meta_graph.graph_def)
     _import_checkpoint(meta_graph, index, settings, is_known(source.graph), record)
+    if found := vocabularies.find(meta_graph, index, record.graph, record.prefix, settings.allow_paths):
+        record.vocabularies = found
     run_before = Initialization(meta_graph, index).ops()
-    try_to_freeze = planning.trial(meta_graph, index, record.variables)
+    try_to_freeze = planning.trial(meta_graph, index, record)
     choosing.choose(meta_graph, index, record.variables, settings, run_before, try_to_freeze, record)
 
 
@@ -68,6 +70,8 @@ def _import_checkpoint(
         record.variables = importing.describe_variables(
             record.graph.path, meta_graph, index, checkpoint.tensors, settings.weights, is_named
         )
+        if found := importing.describe_tables(meta_graph, index, checkpoint.tensors):
+            record.tables = found
 
 
 def rehearse(settings: Settings, record: ImportRecord) -> None:
