@@ -129,7 +129,7 @@ def _taker(path: str, form: Format, index: int, dtype: int) -> Callable[[int, by
     if index == _LINE_NUMBER:
         if dtype != types_pb2.DT_INT64:
             raise _bad(path, f"gives the numbers of lines, which are no {enum_name(dtype)}")
-        return lambda number, line, cells: number + form.offset
+        return lambda number, line, cells: _wrapped(number + form.offset, dtype)
     if dtype == types_pb2.DT_STRING:
         return (
             (lambda number, line, cells: line) if index == _WHOLE_LINE else (lambda number, line, cells: cells[index])
@@ -144,9 +144,16 @@ def _taker(path: str, form: Format, index: int, dtype: int) -> Callable[[int, by
         value = convert(text.split(b"\0")[0].strip(_SPACE), dtype)
         if value is None:
             raise _bad(path, f"has {text[:40]!r} in line {number + 1}, which is no {enum_name(dtype)}")
-        return value
+        # TensorFlow adds the offset to these, and not to longer numbers.
+        return value if dtype != types_pb2.DT_INT32 else _wrapped(int(value) + form.offset, dtype)
 
     return take
+
+
+def _wrapped(value: int, dtype: int) -> int:
+    """A sum as the integers of a DataType have it."""
+    half = 1 << (_BITS[dtype] - 1)
+    return (value + half) % (2 * half) - half
 
 
 def _integer(text: bytes, dtype: int) -> int | None:
@@ -160,7 +167,7 @@ def _float(text: bytes, dtype: int) -> float | None:
     if not _FLOAT.fullmatch(text):
         return None
     value = float(text)
-    if dtype == types_pb2.DT_FLOAT:
+    if dtype == types_pb2.DT_FLOAT and math.isfinite(value):
         value = _nearest_float32(Fraction(text.decode("ascii")), value)
     return value if math.isfinite(value) else None
 

@@ -58,14 +58,6 @@ def paths(imported: ImportRecord) -> dict[str, str]:
     return {each.initializer: each.path for each in known(imported.vocabularies, []) if each.path}
 
 
-def stamp_of(path: str) -> list[int] | None:
-    """The stamp of the file at `path`, as whole_files.stamp gives it; None where there is none."""
-    try:
-        return whole_files.stamp(path)
-    except (OSError, ValueError):
-        return None
-
-
 def point_to(graph_def: GraphDef, found: dict[str, str]) -> None:
     """Has the initializers of a GraphDef, in place, read the files at other paths, as the loader of a SavedModel does.
 
@@ -136,7 +128,7 @@ def _looked_for(initializer: str, name: str, places: list[str], own: str, allowe
     seen: dict[str, list[int] | None] = {}
     problem = None
     for place in places:
-        seen[place] = stamp_of(place)
+        seen[place] = whole_files.stamp_if_there(place)
         path, wrong = _readable(initializer, place, own, roots)
         if path:
             return Vocabulary(initializer=initializer, name=name, path=path, places=seen)

@@ -49,9 +49,12 @@ def _freeze_unchanged(imported: ImportRecord, options: Options, frozen_graph: Pa
     plan = planning.plan(meta_graph, GraphIndex(meta_graph.graph_def), imported, options)
     with open_checkpoint(imported.prefix) as checkpoint:
         graph = [path for path in (imported.graph.path, imported.graph.saver) if path]
-        words = vocabularies.paths(imported).values()
-        hashed = [*graph, *words, *(path for path in checkpoint.files if ".data-" not in os.path.basename(path))]
+        hashed = [*graph, *(path for path in checkpoint.files if ".data-" not in os.path.basename(path))]
         record.sha256 = {os.path.basename(path): whole_files.sha256(path) for path in hashed}
+        for path in dict.fromkeys(vocabularies.paths(imported).values()):
+            # Several may have one name.
+            name = os.path.basename(path)
+            record.sha256[path if name in record.sha256 else name] = whole_files.sha256(path)
         try:
             freezing.freeze(plan, checkpoint, frozen_graph, record)
         except Problem as problem:
