@@ -25,6 +25,8 @@ CAUSES = {
     "not_a_checkpoint": "move the file out of the zoo if it is not a TensorFlow checkpoint",
     "saved_model": "use the SavedModel's graph as it is; it has no variables to freeze",
     "unreadable": "give yourself the right to read it",
+    "missing_vocabulary": "put the file beside the checkpoint, or name it under `allow_paths:` in the model's settings",
+    "bad_vocabulary": "put the file beside the checkpoint that the model was trained with",
     "outside_zoo": "add where the link leads to `zoo:`, or set `follow_links: true` to follow all links",
     # What the meta graph says.
     "bad_meta_graph": "copy the .meta file again, or export the meta graph anew",

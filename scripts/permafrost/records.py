@@ -210,6 +210,38 @@ class Variable(Struct, kw_only=True):
     defect: Defect = _LACKING
 
 
+class Vocabulary(Struct, kw_only=True):
+    """A text file that fills a lookup table of a meta graph (graph.vocabularies).
+
+    initializer: the node that reads it. name: of the file, as the graph has it. path: where it is, without links; ""
+    where it is nowhere that may be read, and `problem` says why. places: where it was looked for -> the stamp of what
+    was there, or None.
+    """
+
+    initializer: str
+    name: str
+    path: str = ""
+    problem: Defect | None = None
+    places: dict[str, list[int] | None] = {}
+
+
+class SavedTensor(Struct, kw_only=True):
+    """A tensor of a checkpoint: its key, the number of its DataType, its shape, and its bytes."""
+
+    key: str
+    dtype_enum: int
+    shape: list[int]
+    bytes: int
+
+
+class SavedTable(Struct, kw_only=True):
+    """What a saver restores into a lookup table. initializer: the node by which it does."""
+
+    initializer: str
+    keys: SavedTensor
+    values: SavedTensor
+
+
 class Ranked(Struct):
     """A tensor that could be an output of a model, and what speaks for it."""
 
@@ -247,7 +279,7 @@ class ImportRecord(Record, kw_only=True):
     more, or "".
     inputs: tensor -> what is fed (signature.inputs). op_definitions: op type -> definition. batches: the sizes of the
     batch on which the graph ran. stale_shapes: the first node whose `_output_shapes` TensorFlow refuses, or "".
-    rehearsal: why the graph did not run, or "".
+    rehearsal: why the graph did not run, or "". vocabularies, tables: what fills lookup tables, where anything does.
     """
 
     whole: ClassVar[frozenset[str]] = frozenset({
@@ -270,6 +302,8 @@ class ImportRecord(Record, kw_only=True):
     op_types: dict[str, int] = _LACKING
     placeholders: list[str] = _LACKING
     variables: list[Variable] = _LACKING
+    vocabularies: list[Vocabulary] = _LACKING
+    tables: list[SavedTable] = _LACKING
     outputs: list[str] = _LACKING
     outputs_why: str = _LACKING
     outputs_ranking: list[Ranked] = _LACKING

@@ -70,6 +70,14 @@ def stamp(path: str | Path) -> list[int]:
     return [found.st_ino, found.st_mtime_ns, found.st_ctime_ns]
 
 
+def stamp_if_there(path: str | Path) -> list[int] | None:
+    """As stamp, and None where there is no such file, or no such name can be."""
+    try:
+        return stamp(path)
+    except (OSError, ValueError):
+        return None
+
+
 def checksum(path: str | Path) -> str:
     """The CRC32C of a file's content, in hexadecimal. Raises OSError."""
     from crc32c import crc32c

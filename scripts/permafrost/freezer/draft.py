@@ -10,7 +10,7 @@ from permafrost.freezer.initialization import Initialization
 from permafrost.graph.index import GraphIndex, tensor_name
 from permafrost.graph.ops import effects
 from permafrost.graph.protos import graph_pb2, meta_graph_pb2
-from permafrost.records import OpDefinition, Options, Repair, Variable
+from permafrost.records import OpDefinition, Options, Repair, SavedTable, Variable, Vocabulary
 
 
 @dataclass(frozen=True)
@@ -23,7 +23,8 @@ class Request:
     initial: the values of the others, as far as the graph determines them.
     definitions: op type -> what TensorFlow's registry says of it (graph.ops.registry).
     options: what the model's settings say of it.
-    stale_shapes: the node whose _output_shapes TensorFlow would not import; "" where there is none.
+    vocabularies, tables: of the import record. stale_shapes: the node whose _output_shapes TensorFlow would not import;
+    "" where there is none. is_trial: whether nothing will be written, so that no file need be read.
     """
 
     meta_graph: meta_graph_pb2.MetaGraphDef
@@ -33,7 +34,10 @@ class Request:
     initial: InitialValues
     definitions: dict[str, OpDefinition]
     options: Options
+    vocabularies: list[Vocabulary] = field(default_factory=list)
+    tables: list[SavedTable] = field(default_factory=list)
     stale_shapes: str = ""
+    is_trial: bool = False
 
     @property
     def output_nodes(self) -> list[str]:
@@ -51,7 +55,7 @@ class Draft:
     source: the index of the graph that nodes are taken from, in which names are unique: the meta graph's own, and from
       `cut_inputs` on the one with placeholders for its inputs.
     graph_def: the graph so far. It is the meta graph's own, and no pass may change it, up to `prune`, which copies.
-    cuts, initializers, constants, repairs: as in Plan, those so far.
+    cuts, initializers, constants, contents, repairs: as in Plan, those so far.
     """
 
     request: Request
@@ -62,6 +66,7 @@ class Draft:
     cuts: dict[str, str] = field(default_factory=dict)
     initializers: list[str] = field(default_factory=list)
     constants: dict[str, Constant] = field(default_factory=dict)
+    contents: dict[str, Constant] = field(default_factory=dict)
     repairs: list[Repair] = field(default_factory=list)
 
     @classmethod

@@ -24,13 +24,15 @@ def freeze(plan: Plan, checkpoint: Any, path: str | Path, record: Provenance) ->
     with contextlib.suppress(FileNotFoundError):
         os.unlink(path)
     with written_whole(path) as temporary:
-        record.frozen_bytes, checksum = writer.write(temporary, plan.graph_def, plan.constants, checkpoint)
+        record.frozen_bytes, checksum = writer.write(
+            temporary, plan.graph_def, plan.constants | plan.contents, checkpoint
+        )
         checkpoint.check_unchanged()
     record.frozen_crc32c = f"{checksum:08x}"
     record.frozen_nodes, record.frozen_variables = len(plan.graph_def.node), len(plan.constants)
     ops = Counter("Const" if node.name in plan.constants else node.op for node in plan.graph_def.node)
     record.op_types = dict(sorted(ops.items()))
-    record.tensors = [_tensor(constant) for constant in plan.constants.values()]
+    record.tensors = [_tensor(constant) for constant in [*plan.constants.values(), *plan.contents.values()]]
     record.initializers, record.cuts, record.repairs = plan.initializers, plan.cuts, plan.repairs
 
 

@@ -35,6 +35,11 @@ class Initialization:
         self._restoring = sorted(index.reach([restore_op])) if restore_op else []
         self._loading = sorted(index.reach([self._init_op]))
 
+    @property
+    def restoring(self) -> list[str]:
+        """The nodes that the saver runs."""
+        return self._restoring
+
     def ops(self) -> set[str]:
         """The op types of all that the saver and the loader run, also in functions."""
         nodes = [self._index.nodes[name] for name in {*self._restoring, *self._loading}]

@@ -5,7 +5,7 @@ Each takes a Draft, and either changes it or raises Problem.
 
 import re
 
-from permafrost.freezer import conversion, repairs, writer
+from permafrost.freezer import conversion, repairs, tables, writer
 from permafrost.freezer.contents import Constant
 from permafrost.freezer.draft import Draft, Request
 from permafrost.freezer.initialization import refuse_written_by_initializers
@@ -55,6 +55,30 @@ def _hinders(node: NodeDef, request: Request) -> bool:
         return node.name not in request.sources
     definition = request.definitions.get(node.op)
     return definition is None or definition.references is not None or "PyFunc" in node.op
+
+
+def fill_tables(draft: Draft) -> None:
+    """Has lookup tables filled from constants where a file or the checkpoint fills them; prunes what read these.
+
+    Raises Problem: missing_vocabulary, outside_zoo or unsupported_op where nobody knows with what, and as
+    text_tables.read does.
+    """
+    request = draft.request
+    saved = {table.initializer: table for table in request.tables}
+    files = {vocabulary.initializer: vocabulary for vocabulary in request.vocabularies}
+    fillings = tables.Fillings(files, saved, set(draft.initialization.restoring))
+    reached = draft.source.reach(draft.initializers)
+    filling = [name for name, op in draft.source.ops.items() if name in reached and op in pruning.TABLE_INITIALIZERS]
+    tables.refuse_missing(filling, draft.source, fillings)
+    if request.is_trial:
+        return
+    draft.contents, made = tables.fill(filling, draft.graph_def.node, draft.source, fillings)
+    if made:
+        index = GraphIndex(draft.graph_def)
+        kept = pruning.needed(index, request.output_nodes)
+        kept |= pruning.needed(index, draft.initializers, with_colocated=False)
+        draft.graph_def = pruning.extract(index, kept)
+        draft.repairs += made
 
 
 def drop_foreign_colocation(draft: Draft) -> None:
@@ -224,7 +248,7 @@ def convert(draft: Draft) -> None:
 
 def refuse_too_large(draft: Draft) -> None:
     """Raises Problem (too_large) where the file would have more bytes than a GraphDef can hold."""
-    writer.frozen_bytes(draft.graph_def, draft.constants)
+    writer.frozen_bytes(draft.graph_def, draft.constants | draft.contents)
 
 
 def _variables(draft: Draft) -> list[str]:

@@ -13,13 +13,15 @@ from permafrost.freezer.initial_values import InitialValues
 from permafrost.graph.index import GraphIndex
 from permafrost.graph.protos import MetaGraphDef, graph_pb2
 from permafrost.input_kinds import Inputs
-from permafrost.records import ImportRecord, OpDefinition, Options, Repair, Variable
+from permafrost.records import ImportRecord, OpDefinition, Options, Repair, Variable, known
 
 PASSES: tuple[Callable[[Draft], None], ...] = (
     # First: a placeholder has no inputs, so that the input pipeline behind it is not kept.
     passes.cut_inputs,
     # All below look at the kept nodes alone. It copies them, so that the passes below may change them.
     passes.prune,
+    # What reads a file or the checkpoint is no part of the graph that the passes below look at.
+    passes.fill_tables,
     # Which colocations are foreign is known once it is known which nodes are kept.
     passes.drop_foreign_colocation,
     # Before `convert`, which drops and records, one by one, those that the new constants make wrong.
@@ -57,6 +59,7 @@ class Plan:
     """A frozen graph before its weights are there.
 
     graph_def: the nodes to write, in order; variable nodes among `constants` are written as Const nodes.
+    contents: constants that fill lookup tables from the checkpoint, likewise.
     cuts: fed tensor -> the placeholder's tensor that stands for it, where an input pipeline was cut.
     initializers: nodes to run once before the first use of the graph (they fill its lookup tables).
     repairs: what was changed, as entries of the provenance.
@@ -64,6 +67,7 @@ class Plan:
 
     graph_def: graph_pb2.GraphDef
     constants: dict[str, Constant]
+    contents: dict[str, Constant]
     cuts: dict[str, str]
     initializers: list[str]
     repairs: list[Repair]
@@ -75,9 +79,12 @@ def plan(meta_graph: MetaGraphDef, index: GraphIndex, imported: ImportRecord, op
     Args:
       meta_graph: the MetaGraphDef; it is not changed.
       index: that of its graph.
-      imported: the import record: `outputs`, `inputs`, `variables`, `op_definitions` and `stale_shapes`.
+      imported: the import record: `outputs`, `inputs`, `variables`, `op_definitions` and `stale_shapes`, and what fills
+        lookup tables.
       options: clear_devices, variable_names_allowlist, variable_names_denylist, initializer_nodes.
-    Raises Problem: unsupported_op, missing_variable, bad_setting or too_large, or that of a variable's defect.
+    Raises Problem: unsupported_op, missing_variable, bad_setting or too_large, or that of a variable's defect; and
+      where a lookup table is filled from a text file: missing_vocabulary, bad_vocabulary, outside_zoo, lfs_pointer or
+      unreadable.
     """
     request = Request(
         meta_graph=meta_graph,
@@ -87,25 +94,33 @@ def plan(meta_graph: MetaGraphDef, index: GraphIndex, imported: ImportRecord, op
         initial=InitialValues(meta_graph, index, imported.variables),
         definitions=imported.op_definitions,
         options=options,
+        vocabularies=known(imported.vocabularies, []),
+        tables=known(imported.tables, []),
         stale_shapes=imported.stale_shapes,
     )
     return _planned(request, index)
 
 
 def trial(
-    meta_graph: MetaGraphDef, index: GraphIndex, variables: list[Variable]
+    meta_graph: MetaGraphDef, index: GraphIndex, imported: ImportRecord
 ) -> Callable[[list[str], Inputs, dict[str, OpDefinition]], None]:
-    """A function that raises Problem, as `plan` does without options, where what it is given cannot be frozen.
+    """A function that raises Problem, as `plan` does without options, where what it is given cannot be frozen; text
+    files are not read.
 
     Nor is an output found, rather than named, that shows what a metric has counted.
 
     It is given the outputs, the inputs and the op definitions, as signature.choosing finds them; for the rest see
     `plan`.
     """
-    sources, initial = _sources(variables), InitialValues(meta_graph, index, variables, with_counts=False)
+    sources = _sources(imported.variables)
+    initial = InitialValues(meta_graph, index, imported.variables, with_counts=False)
+    fillings = known(imported.vocabularies, []), known(imported.tables, [])
 
     def try_to_freeze(outputs: list[str], inputs: Inputs, definitions: dict[str, OpDefinition]) -> None:
-        _planned(Request(meta_graph, outputs, list(inputs), sources, initial, definitions, _NO_OPTIONS), index)
+        request = Request(
+            meta_graph, outputs, list(inputs), sources, initial, definitions, _NO_OPTIONS, *fillings, is_trial=True
+        )
+        _planned(request, index)
 
     return try_to_freeze
 
@@ -118,4 +133,4 @@ def _planned(request: Request, index: GraphIndex) -> Plan:
     draft = Draft.of(request, index)
     for apply in PASSES:
         apply(draft)
-    return Plan(draft.graph_def, draft.constants, draft.cuts, draft.initializers, draft.repairs)
+    return Plan(draft.graph_def, draft.constants, draft.contents, draft.cuts, draft.initializers, draft.repairs)

@@ -16,7 +16,7 @@ from permafrost.graph.graph_files import SAVED_MODEL_FILES
 from permafrost.graph.metagraph import checked, content_of, no_graph, read_meta_graph
 from permafrost.graph.protos import MetaGraphDef, graph_pb2, meta_graph_pb2, saved_model_pb2, saver_pb2
 from permafrost.outcome import Problem
-from permafrost.records import Graph, ImportRecord, Source, is_known
+from permafrost.records import Graph, ImportRecord, Source, is_known, known
 
 META_GRAPH, SAVED_MODEL, GRAPH_DEF, EVENTS = "meta_graph", "saved_model", "graph_def", "events"
 _SERVING = "serve"
@@ -193,5 +193,6 @@ def _parsed(kind: type[Message], content: bytes, path: str, binary: bool | None)
 
 
 def files_of(imported: ImportRecord) -> list[str]:
-    """The paths of all files of an import record's model: of its tensors, its graph and its saver."""
-    return [*imported.files, *filter(None, (imported.graph.path, imported.graph.saver))]
+    """The paths of all files of an import record's model: of tensors, graph, saver, and vocabularies."""
+    words = [each.path for each in known(imported.vocabularies, [])]
+    return [*imported.files, *filter(None, (imported.graph.path, imported.graph.saver, *words))]

@@ -17,6 +17,8 @@ from permafrost.graph.protos import MetaGraphDef, NodeDef, variable_pb2
 from permafrost.outcome import Problem
 
 _VARIABLES = "variables"  # tf.GraphKeys.GLOBAL_VARIABLES
+IMPORTS = ("LookupTableImport", "LookupTableImportV2")
+
 _ASSIGNS = ("Assign", "AssignVariableOp")
 _RESTORE_ALL = re.compile(r"(.*/)?restore_all(_[0-9]+)?", re.DOTALL)
 _RESTORES = ("RestoreV2", "RestoreSlice", "Restore")
@@ -103,6 +105,24 @@ def savers_in(index: GraphIndex) -> list[SaverNodes]:
     return found
 
 
+def saved_tables(meta_graph: MetaGraphDef, index: GraphIndex) -> dict[str, tuple[str, str]]:
+    """LookupTableImport node -> the keys of the tensors from which a saver fills its table: of the keys, of the values.
+
+    Those are left out that get something else than whole tensors of the checkpoint. Raises Problem (bad_meta_graph) as
+    restore_map does.
+    """
+    restore_op = tensor_name(meta_graph.saver_def.restore_op_name)[0]
+    found = {}
+    for name in sorted(index.reach([restore_op])) if restore_op else ():
+        node = index.nodes[name]
+        if node.op in IMPORTS and len(index.inputs[name]) == 3:
+            sources = [_source_of(node, index, position) for position in (1, 2)]
+            keys = [source.key for source in sources if source and source.start is None and not source.reshaped]
+            if len(keys) == 2:
+                found[name] = (keys[0], keys[1])
+    return found
+
+
 def saved_slices(meta_graph: MetaGraphDef) -> dict[str, Source]:
     """Variable node name -> Source, for each variable that its graph's collection says is a part of a saved tensor.
 
@@ -149,11 +169,11 @@ def _upstream(index: GraphIndex, name: str, output: int, through: tuple[str, ...
     return name, output, passed
 
 
-def _source_of(assign: NodeDef, index: GraphIndex) -> Source | None:
+def _source_of(assign: NodeDef, index: GraphIndex, position: int = 1) -> Source | None:
     inputs = index.inputs_of(assign)
-    if len(inputs) < 2:
+    if len(inputs) <= position:
         raise Problem("bad_meta_graph", f"node {assign.name!r} ({assign.op}) lacks its inputs")
-    name, output, passed = _upstream(index, *inputs[1], _PASS_THROUGH)
+    name, output, passed = _upstream(index, *inputs[position], _PASS_THROUGH)
     node = index.nodes.get(name)
     casts = [cast for cast in reversed(passed) if cast.op == "Cast"]
     if node is None or node.op not in _RESTORES or any(cast.attr["Truncate"].b for cast in casts):

@@ -1,11 +1,11 @@
 """The two graphs that the judge compares, as they are read: what is fed to both and fetched from both."""
 
-from permafrost.graph import graph_sources, pruning
+from permafrost.graph import graph_sources, pruning, vocabularies
 from permafrost.graph.index import GraphIndex, tensor_name
 from permafrost.graph.ops.variables import VARIABLE_OPS
 from permafrost.input_kinds import Default
 from permafrost.judge.sessions import Feed
-from permafrost.judge.sides import FrozenFile
+from permafrost.judge.sides import FrozenFile, left_to_run
 from permafrost.records import ForeignProvenance, ImportRecord, Provenance
 from permafrost.signature import feeds
 from permafrost.signature.forward.marks import HEADS, STRUCTURAL
@@ -18,7 +18,8 @@ class Graphs:
     the way to them, which shows differences that a head hides, with the output. All have the same names on both sides.
     inputs: those that are fed, by the tensor's name. names, frozen_names: their tensors on either side.
     batches: the batch sizes to try. imported: the import record. graph_def, index: the meta graph's graph with its
-    inputs cut. frozen: what the file holds. initializers: the nodes that fill the tables of the checkpoint's side.
+    inputs cut. frozen: what the file holds. initializers: the nodes that fill the tables of the checkpoint's
+    side, after the restore. vocabularies: those that read a text file which the model has.
     constants, kept: names of the variables that are constants in the frozen graph and of those that are variables
     still. is_foreign: whether another tool made the frozen graph.
     """
@@ -28,12 +29,13 @@ class Graphs:
         self.imported = imported
         self.meta_graph = graph_sources.read(imported.graph)
         self.batches = imported.batches
-        self.initializers = provenance.initializers
         self.inputs = {name: spec for name, spec in imported.inputs.items() if not isinstance(spec, Default)}
         self.graph_def, cuts = pruning.cut_inputs(self.meta_graph.graph_def, list(imported.inputs), imported.outputs)
         self.names = {name: cuts.get(name, name) for name in self.inputs}
         self.frozen_names = provenance.inputs
         self.index = GraphIndex(self.graph_def)
+        self.initializers = left_to_run(self.index, self.meta_graph, provenance.initializers)
+        self.vocabularies = set(vocabularies.paths(imported))
         tensors = [name if ":" in name else f"{name}:0" for name in imported.outputs]
         self.outputs = list(dict.fromkeys(cuts.get(name, name) for name in tensors))
         hidden = _before_heads(self.index, self.outputs, self.fed)

@@ -17,7 +17,7 @@ from permafrost.graph.index import tensor_name
 from permafrost.graph.ops.unsafe import unsafe_to_restore, unsafe_to_run
 from permafrost.graph.pruning import PLACEHOLDERS
 from permafrost.graph.tensorflow_import import evaluated_unsafe, refuse
-from permafrost.judge import behaviour, comparison, devices, initializers, negative_control
+from permafrost.judge import behaviour, comparison, devices, initializers, negative_control, tables
 from permafrost.judge.comparison import Row
 from permafrost.judge.feed_search import BATCHES
 from permafrost.judge.graphs import Graphs
@@ -124,13 +124,15 @@ def _compare(graphs: Graphs, frozen_variables: int, settings: Settings, director
     """Weights, then outputs, then the negative control; nothing is run before it is known to be safe."""
     allowed = set(settings.allow_ops)
     _refuse_unsafe_restore(graphs, allowed)
-    unsafe = unsafe_to_run(graphs.index, graphs.fetched, graphs.fed, graphs.initializers, allowed)
+    known = graphs.vocabularies
+    unsafe = unsafe_to_run(graphs.index, graphs.fetched, graphs.fed, graphs.initializers, allowed, known)
     unsafe += evaluated_unsafe(graphs.frozen.graph_def, allowed)
     if unsafe:
         _compare_weights(graphs, _restored_only(graphs, allowed), frozen_variables)
         refuse(unsafe)
     pair = Pair(graphs, allowed)
     weights = _compare_weights(graphs, pair.original, frozen_variables)
+    tables.compare(graphs.index, graphs.frozen.index, pair.original, pair.frozen)
     for name in graphs.outputs:
         if not pair.original.has(name):
             raise Problem("unknown_output", f"the graph has no tensor {name!r}, which is to be an output")

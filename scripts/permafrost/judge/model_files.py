@@ -2,6 +2,7 @@
 
 import os
 
+from permafrost.graph import vocabularies
 from permafrost.graph.graph_sources import SAVED_MODEL
 from permafrost.input_kinds import File
 from permafrost.outcome import Problem
@@ -9,7 +10,7 @@ from permafrost.records import Graph, ImportRecord, Settings
 
 
 def readable(imported: ImportRecord, settings: Settings, *others: str) -> list[str]:
-    """Absolute paths of a model's files: checkpoint, graph, a SavedModel's assets, and what the settings name.
+    """Absolute paths of the files of a model: checkpoint, graph, vocabularies, assets, and what the settings name.
 
     The checkpoint's files one by one, not their directory, where others' may lie too.
     Args:
@@ -19,7 +20,7 @@ def readable(imported: ImportRecord, settings: Settings, *others: str) -> list[s
     Raises Problem (bad_setting) for one of `allow_paths` that is not there.
     """
     graph = imported.graph
-    paths = [*imported.files, graph.path, graph.saver]
+    paths = [*imported.files, graph.path, graph.saver, *vocabularies.paths(imported).values()]
     paths += [spec.file for spec in imported.inputs.values() if isinstance(spec, File)]
     paths += [*_assets(graph), *_allowed(settings.allow_paths), *others]
     return [os.path.abspath(path) for path in paths if path]

@@ -14,7 +14,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 from numpy.typing import NDArray
 
-from permafrost.graph import graph_sources, pruning
+from permafrost.graph import graph_sources, pruning, vocabularies
 from permafrost.graph.feed_points import needed
 from permafrost.graph.index import GraphIndex, tensor_name
 from permafrost.graph.metagraph import producer_ops
@@ -25,7 +25,7 @@ from permafrost.judge import comparison
 from permafrost.judge.feed_search import BATCHES, alternatives, failing_node
 from permafrost.judge.seeds import seed_random_ops
 from permafrost.judge.sessions import RunFailed
-from permafrost.judge.sides import CheckpointSide, saver_nodes
+from permafrost.judge.sides import CheckpointSide, left_to_run, saver_nodes
 from permafrost.records import ImportRecord, Settings
 from permafrost.signature import feeds
 
@@ -121,10 +121,12 @@ class _Model:
         self.index = GraphIndex(self.graph_def)
         nodes = [tensor_name(name)[0] for name in self.outputs]
         self._kept = pruning.needed(self.index, nodes, with_colocated=False)
-        self.initializers = pruning.table_initializers(self.index, self._kept)
+        filling = pruning.table_initializers(self.index, self._kept)
+        self.initializers = left_to_run(self.index, self.meta_graph, filling)
         fed = {self.names[name] for name, spec in imported.inputs.items() if not isinstance(spec, Default)}
         self.allowed = set(settings.allow_ops)
-        self.unsafe = unsafe_to_run(self.index, self.outputs, fed, self.initializers, self.allowed)
+        known = vocabularies.paths(imported)
+        self.unsafe = unsafe_to_run(self.index, self.outputs, fed, self.initializers, self.allowed, known)
         self.unsafe += unsafe_to_restore(self.index, *saver_nodes(self.meta_graph), self.allowed)
 
     def stale_shapes(self) -> str:

@@ -163,11 +163,34 @@ class Side:
         """
         present = {name: value for name, value in feed.items() if self.has(name)}
         with self.restored(**options) as session:
-            for name in self.initializers:
-                with failing_as(self._failure, f"the initializer {name!r} fails"):
-                    session.run(self.graph.get_operation_by_name(name))
+            self._initialize(session)
             while True:
                 yield [array_of(value) for value in _run(session, fetches, present, traced or {})]
+
+    def _initialize(self, session: Any) -> None:
+        for name in self.initializers:
+            with failing_as(self._failure, f"the initializer {name!r} fails"):
+                session.run(self.graph.get_operation_by_name(name))
+
+    def export(self, initializer: str, key_dtype: int, value_dtype: int) -> tuple[NDArray[Any], NDArray[Any]]:
+        """The keys and the values, in any order, of the table that a node fills, once all are filled.
+
+        Args:
+          key_dtype, value_dtype: DataTypes of the table.
+        Raises Problem where an initializer fails, or the node fills no table of these dtypes.
+        """
+        with failing_as(self._failure, f"the table that {initializer!r} fills cannot be read"):
+            handle = self.graph.get_operation_by_name(initializer).inputs[0]
+            dtypes = {"Tkeys": tf.as_dtype(key_dtype), "Tvalues": tf.as_dtype(value_dtype)}
+            is_handle = handle.dtype == tf.resource
+            export = tf.raw_ops.LookupTableExportV2 if is_handle else tf.raw_ops.LookupTableExport
+            with self.graph.as_default():
+                tensors = export(table_handle=handle, **dtypes)
+        with self.restored() as session:
+            self._initialize(session)
+            with failing_as(self._failure, f"the table that {initializer!r} fills cannot be read"):
+                keys, values = session.run([*tensors])
+        return array_of(keys), array_of(values)
 
     def has(self, name: str) -> bool:
         """Whether the graph has the tensor `name`."""

@@ -11,7 +11,7 @@ from google.protobuf.message import DecodeError
 from numpy.typing import NDArray
 from tensorflow.python.framework import tensor_util
 
-from permafrost.graph import frozen_file, pruning
+from permafrost.graph import frozen_file, pruning, vocabularies
 from permafrost.graph.index import GraphIndex, data_inputs, tensor_name
 from permafrost.graph.metagraph import producer_ops
 from permafrost.graph.ops.unsafe import executed
@@ -53,18 +53,18 @@ class CheckpointSide(Side):
         Args:
           graph_def: the meta graph's graph, with its inputs cut.
           meta_graph: for its SaverDef and its op definitions.
-          imported: the import record: `prefix`, `files` and `variables`.
+          imported: the import record: `prefix`, `files`, `variables` and `vocabularies`.
           tensors: the tensors that will be fed or fetched.
           variables: the variable nodes whose values will be asked for.
-          initializers: the nodes to run before each run.
+          initializers: the nodes to run before each run, those that the saver runs left out.
           allowed: op types that may run though they are unsafe.
           is_ordered: whether reads that have no order with a write come first; `ordered` then names them.
         Raises Problem: not_restorable where TensorFlow cannot import the graph, unsafe_op where it must not.
         """
-        super().__init__(initializers)
-        self._prefix = _literal(imported.prefix, imported.files)
         self._restore_op, self._filename = saver_nodes(meta_graph)
         index = GraphIndex(graph_def)
+        super().__init__(left_to_run(index, meta_graph, initializers))
+        self._prefix = _literal(imported.prefix, imported.files)
         needed = pruning.needed(
             index, [tensor_name(name)[0] for name in tensors] + initializers + variables, with_colocated=False
         )
@@ -73,6 +73,7 @@ class CheckpointSide(Side):
         self.initialized = {name: own[name] for name in held if name in own}
         initializing = pruning.needed(index, list(self.initialized.values()), with_colocated=False)
         kept = pruning.extract(index, needed | initializing | self._restoring(index))
+        vocabularies.point_to(kept, vocabularies.paths(imported))
         self._restores = [self._restore_op] if self._restore_op else []
         if self._restore_op and any(map(_is_unfit, imported.variables)):
             self._restores = partial_restore.split(kept, self._restore_op, set(held))
@@ -278,6 +279,13 @@ def _hold_open(node: NodeDef, value: NDArray[Any]) -> None:
     node.op = "Placeholder"
     node.attr["dtype"].type = dtype
     node.attr["shape"].shape.CopyFrom(tf.TensorShape(value.shape).as_proto())
+
+
+def left_to_run(index: GraphIndex, meta_graph: MetaGraphDef, initializers: list[str]) -> list[str]:
+    """Those of the nodes `initializers` that the meta graph's saver does not run when it restores."""
+    restore_op, filename = saver_nodes(meta_graph)
+    restoring = executed(index, [restore_op], {filename}) if restore_op else set()
+    return [name for name in initializers if name not in restoring]
 
 
 def saver_nodes(meta_graph: MetaGraphDef) -> tuple[str, str]:

@@ -17,6 +17,7 @@ from permafrost.outcome import Problem
 from permafrost.records import ImportRecord, OpDefinition, Settings, Variable
 from permafrost.signature import inputs, outputs
 from permafrost.signature.ranking import tables
+from permafrost.signature.table_words import Words
 
 Freezing = Callable[[list[str], Inputs, dict[str, OpDefinition]], None]
 _LONGEST_NAME = 100  # characters of one that a message shows
@@ -30,6 +31,7 @@ def choose(
     run_before: set[str],
     try_to_freeze: Freezing,
     record: ImportRecord,
+    words: Words | None = None,
 ) -> None:
     """Says in `record` the outputs and inputs of a model, of its settings or of its graph, and the ops between them.
 
@@ -41,13 +43,14 @@ def choose(
       settings: `outputs` and `inputs`.
       run_before: the op types that a saver or a loader runs.
       try_to_freeze: raises Problem where outputs, inputs and op definitions cannot be frozen.
+      words: what tables are filled with that the graph does not tell.
     Raises Problem: no_output, unknown_output, unknown_input, unknown_op, bad_meta_graph (a needed node is not as its
       op demands, or an input of it is not in the graph) or bad_setting.
     """
     named = None if isinstance(settings.outputs, str) else settings.outputs
     names = {variable.variable for variable in variables}
     choice = outputs.choose(meta_graph, index, names, named)
-    between = _Descriptions(meta_graph, index, variables, settings.inputs, run_before)
+    between = _Descriptions(meta_graph, index, variables, settings.inputs, run_before, words or {})
     try:
         fed, definitions = between.describe(choice.outputs)
         if named is None:
@@ -114,7 +117,9 @@ class _Descriptions:
         variables: list[Variable],
         configured_inputs: dict[str, Any],
         run_before: set[str],
+        words: Words,
     ):
+        self._words = words
         self._meta_graph, self._index = meta_graph, index
         self._configured = configured_inputs
         self._run_before = registry.look_up(run_before)
@@ -130,7 +135,7 @@ class _Descriptions:
 
     def describe(self, chosen: list[str]) -> tuple[Inputs, dict[str, OpDefinition]]:
         """Inputs and op definitions for the outputs `chosen`; raises Problem as choose does."""
-        fed = inputs.describe(self._index, chosen, self._configured, self._shapes)
+        fed = inputs.describe(self._index, chosen, self._configured, self._shapes, self._words)
         cut, cuts = pruning.cut_inputs(self._meta_graph.graph_def, list(fed), chosen)
         for name in chosen:
             point = "{}:{}".format(*tensor_name(name))

@@ -12,9 +12,9 @@ from permafrost.graph.feed_points import nodes_between
 from permafrost.graph.index import GraphIndex, tensor_name
 from permafrost.graph.ops.variables import VARIABLE_OPS, static_shape
 from permafrost.graph.protos import MetaGraphDef, NodeDef
-from permafrost.graph.restore_map import Source, restore_map, saved_slices
+from permafrost.graph.restore_map import Source, restore_map, saved_slices, saved_tables
 from permafrost.outcome import Problem
-from permafrost.records import Defect, ImportRecord, Variable, is_known
+from permafrost.records import Defect, ImportRecord, SavedTable, SavedTensor, Variable, is_known
 from permafrost.signature import averages, twins
 
 _GLOBAL = "variables"  # tf.GraphKeys.GLOBAL_VARIABLES
@@ -85,6 +85,26 @@ def describe_variables(
         if why:
             row.defect = Defect("missing_variable", f"the meta graph's saver does not restore it, {why}", "")
     return rows
+
+
+def describe_tables(meta_graph: MetaGraphDef, index: GraphIndex, tensors: Mapping[str, Tensor]) -> list[SavedTable]:
+    """What the meta graph's saver restores into lookup tables, as far as the checkpoint has it.
+
+    Args:
+      tensors: key -> checkpoint.reader.Tensor.
+    Raises Problem (bad_meta_graph) as restore_map does.
+    """
+
+    def saved(key: str) -> SavedTensor:
+        tensor = tensors[key]
+        return SavedTensor(key=key, dtype_enum=tensor.dtype, shape=list(tensor.shape), bytes=tensor.nbytes)
+
+    found = saved_tables(meta_graph, index).items()
+    return [
+        SavedTable(initializer=name, keys=saved(keys), values=saved(values))
+        for name, (keys, values) in found
+        if keys in tensors and values in tensors
+    ]
 
 
 def _lacking(path: str, sources: dict[str, Source], tensors: Mapping[str, Tensor]) -> str:

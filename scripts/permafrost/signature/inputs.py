@@ -20,6 +20,7 @@ from permafrost.graph.pruning import PLACEHOLDERS, declared_dtype, declared_shap
 from permafrost.graph.static import constant, element_count, output_shape
 from permafrost.outcome import Problem, maybe_meant
 from permafrost.signature import float_inputs, sparse_inputs, string_inputs
+from permafrost.signature.table_words import Words
 
 # Ops that hand on a tensor's values, maybe in another shape or order.
 _VALUE_KEEPING = {
@@ -44,17 +45,22 @@ _FROM_SETTINGS = "from the settings"
 
 
 def describe(
-    index: GraphIndex, outputs: list[str], configured: dict[str, Any], variable_shapes: dict[str, list[int]]
+    index: GraphIndex,
+    outputs: list[str],
+    configured: dict[str, Any],
+    variable_shapes: dict[str, list[int]],
+    words: Words | None = None,
 ) -> kinds.Inputs:
     """What to feed so that `outputs` can be computed.
 
     Args:
       configured: node or tensor name -> a value, {shape, range} or {file, key}, from the model's settings.
       variable_shapes: variable node name -> shape.
+      words: those of tables that no constant of the graph fills.
     Raises Problem: unknown_input for a configured name that the graph lacks, bad_setting for a setting that is none.
     """
     settings = _by_tensor(index, configured)
-    uses = _Uses(index, nodes_between(index, outputs, settings), variable_shapes)
+    uses = _Uses(index, nodes_between(index, outputs, settings), variable_shapes, words or {})
     specs = {}
     for point in needed(index, outputs, settings):
         guess = uses.guess(*point)
@@ -148,7 +154,8 @@ class _Point(NamedTuple):
 class _Uses:
     """Reads from the ops that use a tensor which shapes and values it can have."""
 
-    def __init__(self, index: GraphIndex, own: set[str], variable_shapes: dict[str, list[int]]):
+    def __init__(self, index: GraphIndex, own: set[str], variable_shapes: dict[str, list[int]], words: Words):
+        self._words = words
         self.index, self.own, self.variable_shapes = index, own, variable_shapes
 
     def guess(self, name: str, output: int) -> kinds.Input:
@@ -162,7 +169,7 @@ class _Uses:
         if dtype == "bool":
             return kinds.Value(dtype, shape, "a flag: false" + because, point.open, value=False)
         if dtype == "string":
-            content = string_inputs.content(self.index, self._along(name, output, self._hands_on_values))
+            content = string_inputs.content(self.index, self._along(name, output, self._hands_on_values), self._words)
             return kinds.Strings(dtype, shape, content.why + because, point.open, content=content)
         return self._integers(point) if "int" in dtype else self._floats(point)
 

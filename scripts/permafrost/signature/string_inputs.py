@@ -12,6 +12,7 @@ from permafrost.graph.index import GraphIndex, Use
 from permafrost.graph.protos import NodeDef
 from permafrost.graph.pruning import TABLE_INITIALIZERS
 from permafrost.graph.static import constant, element_count
+from permafrost.signature.table_words import Words
 
 _MOST_KEYS = 32
 _MOST_NUMBERS = 1 << 20  # in one string
@@ -19,11 +20,12 @@ _IMAGES = {"DecodeJpeg", "DecodePng", "DecodeImage", "DecodeBmp", "DecodeAndCrop
 _PARSERS = {"ParseExample", "ParseExampleV2", "ParseSingleExample"}
 
 
-def content(index: GraphIndex, uses: Iterable[Use]) -> kinds.Content:
+def content(index: GraphIndex, uses: Iterable[Use], words: Words | None = None) -> kinds.Content:
     """The content of the strings that are used as `uses` says.
 
     Args:
       uses: of the strings, the nearest first.
+      words: those of tables that no constant of the graph fills.
     Returns words where no op tells more.
     """
     for node, position in uses:
@@ -40,7 +42,7 @@ def content(index: GraphIndex, uses: Iterable[Use]) -> kinds.Content:
             return kinds.CsvLine(len(node.attr["OUT_TYPE"].list.type))
         if node.op == "StringToNumber":
             return kinds.DecimalNumber()
-        if node.op.startswith("LookupTableFind") and position == 1 and (keys := _keys(index, node)):
+        if node.op.startswith("LookupTableFind") and position == 1 and (keys := _keys(index, node, words or {})):
             return kinds.Words(keys)
     return kinds.Words()
 
@@ -58,12 +60,12 @@ def _strings(node: NodeDef | None) -> list[str]:
     return values
 
 
-def _keys(index: GraphIndex, find: NodeDef) -> list[str]:
-    """Keys of the table that a LookupTableFind looks into, from the constants that fill it."""
+def _keys(index: GraphIndex, find: NodeDef, words: Words) -> list[str]:
+    """Keys of the table that a LookupTableFind looks into, from what fills it."""
     table = index.source_of(find, 0)
     for name in index.consumers.get(table.name, []) if table is not None else []:
         if index.ops[name] in TABLE_INITIALIZERS:
-            return _strings(index.source_of(index.nodes[name], 1))[:_MOST_KEYS]
+            return words.get(name) or _strings(index.source_of(index.nodes[name], 1))[:_MOST_KEYS]
     return []
 
 

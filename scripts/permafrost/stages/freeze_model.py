@@ -14,7 +14,7 @@ from permafrost import layout, recording, whole_files
 from permafrost.checkpoint.reader import open_checkpoint
 from permafrost.checkpoint.unchanged import stamp_of, watched
 from permafrost.freezer import freezing, planning
-from permafrost.graph import graph_sources
+from permafrost.graph import graph_sources, vocabularies
 from permafrost.graph.index import GraphIndex
 from permafrost.outcome import OK, Problem
 from permafrost.records import ImportRecord, Options, Provenance, Settings
@@ -51,6 +51,10 @@ def _freeze_unchanged(imported: ImportRecord, options: Options, frozen_graph: Pa
         graph = [path for path in (imported.graph.path, imported.graph.saver) if path]
         hashed = [*graph, *(path for path in checkpoint.files if ".data-" not in os.path.basename(path))]
         record.sha256 = {os.path.basename(path): whole_files.sha256(path) for path in hashed}
+        for path in dict.fromkeys(vocabularies.paths(imported).values()):
+            # Several may have one name.
+            name = os.path.basename(path)
+            record.sha256[path if name in record.sha256 else name] = whole_files.sha256(path)
         try:
             freezing.freeze(plan, checkpoint, frozen_graph, record)
         except Problem as problem:

@@ -15,17 +15,18 @@ from permafrost.checkpoint import unchanged
 from permafrost.checkpoint.reader import open_checkpoint
 from permafrost.freezer import planning
 from permafrost.freezer.initialization import Initialization
-from permafrost.graph import graph_sources
+from permafrost.graph import graph_sources, vocabularies
 from permafrost.graph.index import GraphIndex
 from permafrost.graph.ops import registry
 from permafrost.graph.protos import MetaGraphDef
 from permafrost.judge import model_files
 from permafrost.outcome import OK, TRANSIENT, Problem
-from permafrost.records import ImportRecord, Settings, Source, failure, is_known
+from permafrost.records import ImportRecord, Settings, Source, failure, is_known, known
 from permafrost.report.columns import Row
 from permafrost.report.tables.outputs import OUTPUTS
 from permafrost.sandbox import limits
-from permafrost.signature import choosing, graph_choice, importing
+from permafrost.signature import choosing, graph_choice, importing, table_words
+from permafrost.signature.table_words import Words
 
 
 def import_model(source: Source, settings: Settings, record: ImportRecord) -> None:
@@ -56,16 +57,20 @@ def import_model(source: Source, settings: Settings, record: ImportRecord) -> No
     if not meta_graph.saver_def.restore_op_name:
         record.findings = [*record.findings, "the graph has no saver; its variables are restored by their names"]
     index = GraphIndex(meta_graph.graph_def)
-    _import_checkpoint(meta_graph, index, settings, is_named, record)
+    words = _import_checkpoint(meta_graph, index, settings, is_named, record)
+    if found := vocabularies.find(meta_graph, index, record.graph, record.prefix, settings.allow_paths):
+        record.vocabularies = found
     run_before = Initialization(meta_graph, index).ops()
-    try_to_freeze = planning.trial(meta_graph, index, record.variables)
-    choosing.choose(meta_graph, index, record.variables, settings, run_before, try_to_freeze, record)
+    try_to_freeze = planning.trial(meta_graph, index, record)
+    words |= table_words.of_files(index, known(record.vocabularies, []))
+    choosing.choose(meta_graph, index, record.variables, settings, run_before, try_to_freeze, record, words)
     importing.note_defects(record, index)
 
 
 def _import_checkpoint(
     meta_graph: MetaGraphDef, index: GraphIndex, settings: Settings, is_named: bool, record: ImportRecord
-) -> None:
+) -> Words:
+    """Says in `record` what the checkpoint has for the graph; gives the words in tables that it fills."""
     with open_checkpoint(record.prefix) as checkpoint:
         record.format, record.checkpoint_bytes = checkpoint.format, checkpoint.bytes
         record.files = checkpoint.files
@@ -80,6 +85,9 @@ def _import_checkpoint(
             settings.unsaved_variables,
             is_named,
         )
+        if found := importing.describe_tables(meta_graph, index, checkpoint.tensors):
+            record.tables = found
+        return table_words.of_checkpoint(found, checkpoint)
 
 
 def rehearse(settings: Settings, record: ImportRecord) -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from permafrost import layout, recording, whole_files
 from permafrost.checkpoint import unchanged
-from permafrost.graph import graph_sources
+from permafrost.graph import graph_sources, vocabularies
 from permafrost.judge.comparison import Row
 from permafrost.outcome import OK, UNVERIFIABLE, VERIFIED, Problem
 from permafrost.records import ImportRecord, Provenance, Settings, Verdict
@@ -49,8 +49,9 @@ def _refuse_changed(imported: ImportRecord, provenance: Provenance, frozen_graph
     """Raises Problem (changed) where a graph or the index is not what was frozen; weights are the judge's matter."""
     if not frozen_graph.exists() or whole_files.checksum(frozen_graph) != provenance.frozen_crc32c:
         raise Problem("changed", f"{frozen_graph} is not the file that its provenance.json describes", _FREEZE_AGAIN)
-    for path in (imported.graph.path, imported.graph.saver, f"{imported.prefix}.index"):
-        hashed = provenance.sha256.get(os.path.basename(path)) if path else None
+    words = vocabularies.paths(imported).values()
+    for path in (imported.graph.path, imported.graph.saver, f"{imported.prefix}.index", *words):
+        hashed = provenance.sha256.get(path, provenance.sha256.get(os.path.basename(path))) if path else None
         if hashed and (not os.path.exists(path) or whole_files.sha256(path) != hashed):
             raise Problem("changed", f"{path} is not what it was when the model was frozen")
 

@@ -1,9 +1,10 @@
 """Which records do not hold any more: each gets another token, a parameter of its job, so that the job runs again.
 
 That is the record of a fault that has passed (a full disk, a killed process), one that is not whole or is another
-model's, that of a frozen graph which is not there or is another one, and what was made of a corrupt checkpoint that
-has other files now. Nothing is deleted or marked: a job writes its token into its record, and where that holds, the
-record's own token is the parameter from then on. So what failed for now is tried in each run, and what was made stays.
+model's, that of a frozen graph which is not there or is another one, what was made of a corrupt checkpoint that has
+other files now, and what is known of a model of which a vocabulary has come, gone or changed. Nothing is deleted or
+marked: a job writes its token into its record, and where that holds, the record's own token is the parameter from then
+on. So what failed for now is tried in each run, and what was made stays.
 """
 
 import hashlib
@@ -15,6 +16,7 @@ from typing import Any
 from permafrost import layout, recording
 from permafrost.checkpoint.unchanged import stamp_of
 from permafrost.records import ImportRecord, JudgedFile, Provenance, Record, Verdict, is_known, known
+from permafrost.whole_files import stamp_if_there
 
 _KINDS: dict[str, type[Record]] = {
     "import_meta": ImportRecord,
@@ -62,6 +64,8 @@ class Attempts:
         others = []
         if isinstance(record, Provenance):
             others += _other_graph(path.with_name(layout.FROZEN_GRAPH), record)
+        if isinstance(record, ImportRecord):
+            others += _other_vocabularies(record)
         if stage in ("import_meta", "freeze"):
             others += self._mended(model)
         return _digest(path, others) if others else known(record.attempt, "")
@@ -96,6 +100,13 @@ def _other_graph(frozen_graph: Path, provenance: Provenance) -> list[Any]:
     written = known(provenance.frozen_stamp, [0, 0, 0])
     is_it = (found.st_size, found.st_mtime_ns) == (provenance.frozen_bytes, written[1])
     return [] if is_it else [found.st_size, found.st_mtime_ns]
+
+
+def _other_vocabularies(imported: ImportRecord) -> list[Any]:
+    """Where a text file that fills a table was looked for, and something else is there now, or nothing any more."""
+    places = [place for each in known(imported.vocabularies, []) for place in each.places.items()]
+    now = [(path, stamp_if_there(path), stamp) for path, stamp in places]
+    return [(path, found) for path, found, stamp in now if found != stamp]
 
 
 def _mended(provenance: Path) -> list[Any]:

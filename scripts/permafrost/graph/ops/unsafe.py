@@ -4,7 +4,7 @@ A graph from a stranger is a program. These ops are not run unless the model's s
 merely aborts the process, never ends or takes memory (Abort, a queue, a large Fill) is left to the sandbox.
 """
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 
 from permafrost.graph.calls import functions_in, implied_functions
 from permafrost.graph.index import GraphIndex, tensor_name
@@ -129,12 +129,21 @@ def unsafe_to_restore(
 
 
 def unsafe_to_run(
-    index: GraphIndex, fetched: Iterable[str], fed: set[str], initializers: Iterable[str], allowed: set[str]
+    index: GraphIndex,
+    fetched: Iterable[str],
+    fed: set[str],
+    initializers: Iterable[str],
+    allowed: set[str],
+    harmless: Collection[str] = (),
 ) -> list[tuple[str, str, str]]:
-    """As unsafe_nodes, for runs of a graph: of the tensors `fetched` while `fed` are fed, and of each initializer."""
+    """As unsafe_nodes, for runs of a graph: of the tensors `fetched` while `fed` are fed, and of each initializer.
+
+    Args:
+      harmless: nodes that do no harm, such as those that read a file which the model has.
+    """
     # Initializers run by themselves, without a feed.
     running = executed(index, fetched, fed) | executed(index, initializers, set())
-    return unsafe_nodes(index.graph_def, running, allowed)
+    return unsafe_nodes(index.graph_def, running.difference(harmless), allowed)
 
 
 def unsafe_nodes(graph_def: GraphDef, names: Iterable[str], allowed: set[str]) -> list[tuple[str, str, str]]:

@@ -15,7 +15,8 @@ from permafrost.graph import pruning
 from permafrost.graph.ops import effects, registry
 from permafrost.graph.ops.variables import VARIABLE_OPS, resource_name
 from permafrost.graph.protos import FunctionDef, FunctionDefLibrary, MetaGraphDef, NodeDef, types_pb2
-from permafrost.judge.structure import permitted
+from permafrost.judge.structure import filled_tables, permitted
+from permafrost.judge.structure.filled_tables import FilledTables
 from permafrost.judge.structure.written_reads import HANDLE_WRITES, REFERENCE_WRITES, WrittenReads
 from permafrost.outcome import Problem
 
@@ -51,7 +52,9 @@ def check(
     copies = {function.signature.name: function for function in frozen.library.function}
     functions = _Functions(originals, copies, graph_def.library, _filled_otherwise(meta_graph, before))
     _refuse_ways_around(frozen)
-    _Comparison(before, Body(frozen.node), constants, functions, restored, outputs).check()
+    body = Body(frozen.node)
+    tables = FilledTables(before, body, filled_tables.restored_by(meta_graph, before))
+    _Comparison(before, body, constants, functions, restored, outputs, tables).check()
     functions.check_rest()
     return len(frozen.node)
 
@@ -71,7 +74,10 @@ class _Comparison:
         functions: "_Functions",
         restored: set[str] | None,
         outputs: list[str],
+        tables: FilledTables | None = None,
     ):
+        self._contents = tables.contents if tables is not None else {}
+        self._filled = tables.expected if tables is not None else {}
         self._before, self._after = before, after
         self._values, self._functions, self._restored = values, functions, restored
         run = _executed(before, after, outputs)
@@ -98,7 +104,10 @@ class _Comparison:
     def check(self) -> None:
         for node in self._after.nodes.values():
             before = self._before.nodes.get(node.name)
-            if before is None:
+            if before is None and node.name in self._contents:
+                if not filled_tables.is_content(node, self._contents[node.name]):
+                    raise self._differs(node, "is no plain constant of the table's dtype")
+            elif before is None:
                 gather = self._before.nodes.get(node.name.rpartition("/axis")[0])
                 if gather is None or gather.op != "ResourceGather" or node.name != self._axis_of(gather):
                     raise self._differs(node, "is not in the meta graph")
@@ -125,7 +134,9 @@ class _Comparison:
     def _check_node(self, before: NodeDef, node: NodeDef) -> None:
         origin = self._before.origin(before.input[0]) if before.input else ""
         dtype = self._dtypes.get(origin, 0)
-        if before.op in _INITIALIZED and node.op == "Const":
+        if node.name in self._filled:
+            self._compare(self._filled[node.name], node)
+        elif before.op in _INITIALIZED and node.op == "Const":
             is_restored = self._restored is None or origin in self._restored or origin in self._before.arguments
             if not is_restored and origin in self._functions.filled | self._reads.written:
                 raise self._differs(node, "asks for a variable that something else than the saver may fill")

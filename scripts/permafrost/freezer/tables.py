@@ -1,0 +1,159 @@
+"""Lookup tables that are filled from a file, or from the checkpoint: what fills them becomes constants of the graph.
+
+The initializer stays where it is and keeps its name. One that reads a text file becomes one that takes tensors; one
+by which a saver restores a table takes constants in the place of what the saver reads.
+"""
+
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass
+from typing import Any
+
+from permafrost.flow.body import Body, controls
+from permafrost.freezer.contents import Constant
+from permafrost.graph import text_tables
+from permafrost.graph.dtypes import DTYPES
+from permafrost.graph.index import GraphIndex
+from permafrost.graph.ops.variables import resource_name
+from permafrost.graph.protos import NodeDef, node_def_pb2, types_pb2
+from permafrost.graph.pruning import TABLE_INITIALIZERS, TABLES
+from permafrost.graph.text_tables import Cell
+from permafrost.graph.vocabularies import FROM_FILES
+from permafrost.outcome import Problem
+from permafrost.records import Repair, SavedTable, Vocabulary
+
+# Op that reads a text file -> the op that takes tensors.
+_TWINS = dict(zip(FROM_FILES, ("InitializeTable", "InitializeTableV2"), strict=True))
+
+
+@dataclass(frozen=True)
+class Fillings:
+    """What fills the tables of a meta graph.
+
+    vocabularies: initializer -> its text file. saved: initializer -> what the saver restores by it. restoring: all
+    nodes that the saver runs.
+    """
+
+    vocabularies: dict[str, Vocabulary]
+    saved: dict[str, SavedTable]
+    restoring: Collection[str]
+
+
+def refuse_missing(initializers: Iterable[str], index: GraphIndex, fillings: Fillings) -> None:
+    """Raises Problem for an initializer of which nobody knows what it fills its table with, without reading any file.
+
+    Its file is gone (missing_vocabulary) or may not be read (outside_zoo, too_large), or (unsupported_op) the saver
+    restores its table from no tensor of the checkpoint, or beside another initializer.
+    """
+    body = Body(index.graph_def.node)
+    for name in initializers:
+        vocabulary = fillings.vocabularies.get(name)
+        if vocabulary is not None and vocabulary.problem is not None:
+            raise Problem(vocabulary.problem.cause, vocabulary.problem.message, vocabulary.problem.hint)
+        if vocabulary is not None or name in fillings.restoring:
+            _refuse_unknown_table(name, body)
+        if name in fillings.restoring:
+            _refuse_odd_restore(name, index, fillings.saved.get(name))
+            _refuse_others(name, index, body)
+
+
+def _refuse_unknown_table(initializer: str, body: Body) -> None:
+    table = _table_of(initializer, body)
+    if table is None or table.op not in TABLES:
+        node = body.nodes[initializer]
+        raise Problem("unsupported_op", f"node {node.name!r} ({node.op}) fills a table that the graph does not show")
+
+
+def _refuse_odd_restore(initializer: str, index: GraphIndex, table: SavedTable | None) -> None:
+    """A MutableDenseHashTable saves its keys as a column, for which the op that takes them has no constant."""
+    what = f"node {initializer!r} ({index.ops[initializer]}) restores a table"
+    if table is None:
+        raise Problem("unsupported_op", f"{what} from no tensors of the checkpoint")
+    if len(table.keys.shape) != 1:
+        shape = table.keys.shape
+        why = f"from keys of shape {shape}, which TensorFlow takes from a checkpoint and from no constant"
+        raise Problem("unsupported_op", f"{what} {why}")
+
+
+def _refuse_others(initializer: str, index: GraphIndex, body: Body) -> None:
+    """Which one comes last, a graph does not say."""
+    table = _table_of(initializer, body)
+    for other, op in index.ops.items():
+        if op not in TABLE_INITIALIZERS or other == initializer:
+            continue
+        if (twin := _table_of(other, body)) is not None and resource_name(twin) == resource_name(table):
+            raise Problem(
+                "unsupported_op",
+                f"node {other!r} ({op}) fills the table {table.name!r} as well as {initializer!r}, by which the saver "
+                "restores it",
+            )
+
+
+def _table_of(initializer: str, body: Body) -> Any:
+    inputs = body.nodes[initializer].input
+    return body.nodes.get(body.origin(inputs[0])) if inputs else None
+
+
+def fill(
+    initializers: Iterable[str], nodes: Any, index: GraphIndex, fillings: Fillings
+) -> tuple[dict[str, Constant], list[Repair]]:
+    """Has the initializers among `nodes` take constants, in place.
+
+    Args:
+      nodes: the repeated field of NodeDefs; gets those of the constants.
+      index: of the graph that they are from, whose names no constant gets.
+    Returns (constants, repairs): by node, the constants whose bytes the checkpoint has, and what was changed.
+    Raises Problem as text_tables.read does.
+    """
+    body = Body(nodes, taken=index.nodes)
+    constants: dict[str, Constant] = {}
+    repairs = []
+    for name in initializers:
+        vocabulary, saved = fillings.vocabularies.get(name), fillings.saved.get(name)
+        if vocabulary is not None:
+            _fill_from_file(body.nodes[name], vocabulary, body)
+            repairs.append(Repair("vocabulary embedded", name))
+        elif saved is not None:
+            constants |= _fill_from_checkpoint(body.nodes[name], saved, body)
+            repairs.append(Repair("table embedded", name))
+    return constants, repairs
+
+
+def _fill_from_file(initializer: NodeDef, vocabulary: Vocabulary, body: Body) -> None:
+    table = body.nodes[body.origin(initializer.input[0])]
+    form = text_tables.format_of(initializer, table)
+    entries = text_tables.read(vocabulary.path, form)
+    keys = _constant(body.unused(f"{initializer.name}/keys"), form.key_dtype)
+    values = _constant(body.unused(f"{initializer.name}/values"), form.value_dtype)
+    _hold(keys, entries.keys())
+    _hold(values, entries.values())
+    inputs = [initializer.input[0], keys.name, values.name, *controls(initializer)]
+    body.rewrite(initializer, _TWINS[initializer.op], inputs, ("_class",))
+    initializer.attr["Tkey"].type, initializer.attr["Tval"].type = form.key_dtype, form.value_dtype
+    body.container.extend([keys, values])
+
+
+def _fill_from_checkpoint(initializer: NodeDef, saved: SavedTable, body: Body) -> dict[str, Constant]:
+    constants = {}
+    for position, part, tensor in ((1, "keys", saved.keys), (2, "values", saved.values)):
+        node = _constant(body.unused(f"{initializer.name}/{part}"), tensor.dtype_enum)
+        initializer.input[position] = node.name
+        body.container.append(node)
+        shape = tuple(tensor.shape)
+        constants[node.name] = Constant(node.name, tensor.dtype_enum, shape, tensor.bytes, tensor.key)
+    return constants
+
+
+def _constant(name: str, dtype: int) -> NodeDef:
+    node = node_def_pb2.NodeDef(name=name, op="Const")
+    node.attr["dtype"].type = dtype
+    return node
+
+
+def _hold(constant: NodeDef, cells: Collection[Cell]) -> None:
+    """Gives a Const a vector of cells."""
+    dtype = constant.attr["dtype"].type
+    tensor = constant.attr["value"].tensor
+    tensor.dtype = dtype
+    tensor.tensor_shape.dim.add(size=len(cells))
+    field = "string_val" if dtype == types_pb2.DT_STRING else DTYPES[dtype].field
+    getattr(tensor, field).extend(cells)

@@ -1,0 +1,84 @@
+"""The judge's word on lookup tables: which initializers take constants in a frozen graph, and what these look like.
+
+Derived from the meta graph alone; what is in the constants is for judge.tables to compare with what TensorFlow makes of
+the file or of the checkpoint.
+"""
+
+from collections.abc import Collection
+from typing import Any
+
+from permafrost.flow.body import Body
+from permafrost.graph.protos import MetaGraphDef, NodeDef, node_def_pb2
+
+_OF_TENSORS = {
+    "InitializeTableFromTextFile": "InitializeTable",
+    "InitializeTableFromTextFileV2": "InitializeTableV2",
+}
+_IMPORTS = ("LookupTableImport", "LookupTableImportV2")
+
+
+class FilledTables:
+    """The initializers of a frozen graph that take constants where those of the meta graph take something else.
+
+    expected: initializer -> the NodeDef that it has to be. contents: constant -> its DataType.
+    """
+
+    def __init__(self, before: Body, after: Body, restoring: Collection[str]):
+        """
+        Args:
+          before, after: the meta graph with its inputs cut, and the frozen graph.
+          restoring: the nodes that the meta graph's saver runs.
+        """
+        self.expected: dict[str, Any] = {}
+        self.contents: dict[str, int] = {}
+        for name, node in after.nodes.items():
+            own = before.nodes.get(name)
+            if own is None:
+                continue
+            if own.op in _OF_TENSORS and node.op == _OF_TENSORS[own.op]:
+                self._expect(self._of_tensors(own, before), ("Tkey", "Tval"), before)
+            elif own.op in _IMPORTS and name in restoring:
+                self._expect(own, ("Tin", "Tout"), before)
+
+    @staticmethod
+    def _of_tensors(own: NodeDef, before: Body) -> NodeDef:
+        """The twin of a node that reads a file: for the dtypes of its table."""
+        table = before.nodes.get(before.origin(own.input[0]))
+        node = node_def_pb2.NodeDef(name=own.name, op=_OF_TENSORS[own.op], device=own.device, input=own.input)
+        if table is not None:
+            node.attr["Tkey"].type, node.attr["Tval"].type = (table.attr[k].type for k in ("key_dtype", "value_dtype"))
+        return node
+
+    def _expect(self, own: NodeDef, attributes: tuple[str, str], before: Body) -> None:
+        node = node_def_pb2.NodeDef()
+        node.CopyFrom(own)
+        names = [_free(f"{own.name}/{part}", before) for part in ("keys", "values")]
+        node.input[:] = [own.input[0], *names, *(text for text in own.input if text.startswith("^"))]
+        self.contents |= {name: own.attr[key].type for name, key in zip(names, attributes, strict=True)}
+        self.expected[own.name] = node
+
+
+def _free(name: str, before: Body) -> str:
+    number, candidate = 0, name
+    while candidate in before.nodes:
+        number += 1
+        candidate = f"{name}_{number}"
+    return candidate
+
+
+def restored_by(meta_graph: MetaGraphDef, before: Body) -> set[str]:
+    """The nodes that the saver of a meta graph runs."""
+    found: set[str] = set()
+    waiting = [before.source(meta_graph.saver_def.restore_op_name)]
+    while waiting:
+        name = waiting.pop()
+        if name in before.nodes and name not in found:
+            found.add(name)
+            waiting.extend(map(before.source, before.nodes[name].input))
+    return found
+
+
+def is_content(node: NodeDef, dtype: int) -> bool:
+    """Whether a NodeDef is a plain constant of a DataType, by itself and on no device of its own."""
+    plain = node.op == "Const" and not node.input and not node.device and set(node.attr) == {"dtype", "value"}
+    return plain and node.attr["dtype"].type == dtype == node.attr["value"].tensor.dtype
