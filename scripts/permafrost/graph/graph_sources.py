@@ -10,7 +10,7 @@ import msgspec
 from google.protobuf.message import DecodeError, Message
 
 from permafrost.graph.graph_files import SAVED_MODEL_FILES
-from permafrost.graph.metagraph import checked, content_of, no_graph, read_meta_graph
+from permafrost.graph.metagraph import checked, content_of, no_graph, read_meta_graph, refuse_other_graphs
 from permafrost.graph.protos import MetaGraphDef, graph_pb2, meta_graph_pb2, saved_model_pb2, saver_pb2
 from permafrost.outcome import Problem
 from permafrost.records import Graph, ImportRecord, Source, is_known
@@ -70,6 +70,8 @@ def read(graph: Graph) -> Any:
     else:
         content = content_of(graph.path)
         graph_def = _parsed(graph_pb2.GraphDef, content, graph.path, graph.binary)
+        if not all(node.name and node.op for node in graph_def.node):
+            refuse_other_graphs(content, graph.path, "GraphDef")
         meta_graph = checked(meta_graph_pb2.MetaGraphDef(graph_def=graph_def), graph.path)
     if graph.saver:
         meta_graph.saver_def.CopyFrom(_parsed(saver_pb2.SaverDef, content_of(graph.saver), graph.saver, None))
@@ -82,7 +84,10 @@ def read(graph: Graph) -> Any:
 
 def _tagged(graph: Graph) -> MetaGraphDef:
     path = graph.path
-    saved_model = _parsed(saved_model_pb2.SavedModel, content_of(path), path, not path.endswith("pbtxt"))
+    content = content_of(path)
+    saved_model = _parsed(saved_model_pb2.SavedModel, content, path, not path.endswith("pbtxt"))
+    if not saved_model.meta_graphs:
+        refuse_other_graphs(content, path, "SavedModel")
     sets = {tuple(sorted(m.meta_info_def.tags)): m for m in saved_model.meta_graphs}
     wanted = tuple(sorted(graph.tags)) or (next(iter(sets)) if len(sets) == 1 else (_SERVING,))
     if wanted not in sets:
@@ -96,7 +101,7 @@ def _tagged(graph: Graph) -> MetaGraphDef:
     return meta_graph
 
 
-def _parsed(kind: type[Message], content: bytes, path: str, binary: bool | None) -> Message:
+def _parsed(kind: type[Message], content: bytes, path: str, binary: bool | None) -> Any:
     """The message in a file; where `binary` is None, it is what it parses as, and binary comes first."""
     if binary is not False:
         try:
@@ -110,6 +115,8 @@ def _parsed(kind: type[Message], content: bytes, path: str, binary: bool | None)
             return text_format.Parse(content.decode("utf-8"), kind())
         except (text_format.ParseError, UnicodeDecodeError, ValueError, RecursionError):
             pass
+    if kind is not saver_pb2.SaverDef:
+        refuse_other_graphs(content, path, kind.DESCRIPTOR.name)
     raise no_graph(content, path, f"a {kind.DESCRIPTOR.name}")
 
 
