@@ -16,9 +16,11 @@ from google.protobuf import text_format
 from conftest import SAMPLE_ZOO
 from permafrost import file_kinds
 from permafrost.checkpoint.reader import open_checkpoint
+from permafrost.graph import graph_sources
 from permafrost.graph.metagraph import read_meta_graph
 from permafrost.graph.protos import meta_graph_pb2, saved_model_pb2
 from permafrost.outcome import Problem
+from permafrost.records import Graph
 
 MODEL = SAMPLE_ZOO / "conv_batchnorm"
 META = next(MODEL.glob("*.meta"))
@@ -91,6 +93,29 @@ def test_another_message_in_the_place_of_a_meta_graph_is_named(tmp_path, said, c
     path.write_bytes(content(meta_graph_pb2.MetaGraphDef.FromString(META.read_bytes())))
     problem = said_of(read_meta_graph, path)
     assert problem.cause == "bad_meta_graph" and said in problem.message and problem.hint
+
+
+def files_of(meta) -> dict[str, bytes]:
+    return {
+        "a meta graph": meta.SerializeToString(),
+        "a GraphDef": meta.graph_def.SerializeToString(),
+        "a SavedModel": saved_model_pb2.SavedModel(meta_graphs=[meta]).SerializeToString(),
+    }
+
+
+@pytest.mark.parametrize("said", ["a meta graph", "a GraphDef", "a SavedModel"])
+@pytest.mark.parametrize("form", ["meta_graph", "graph_def", "saved_model"])
+@pytest.mark.parametrize("model", ["conv_batchnorm", "functions", "lookup_table"])
+def test_each_of_the_three_is_told_from_the_others(tmp_path, said, form, model):
+    own = {"meta_graph": "a meta graph", "graph_def": "a GraphDef", "saved_model": "a SavedModel"}[form]
+    path = tmp_path / "saved_model.pb"
+    meta = next((SAMPLE_ZOO / model).glob("*.meta")).read_bytes()
+    path.write_bytes(files_of(meta_graph_pb2.MetaGraphDef.FromString(meta))[said])
+    if said == own:
+        assert graph_sources.read(Graph(form=form, path=str(path))).graph_def.node
+    else:
+        problem = said_of(graph_sources.read, Graph(form=form, path=str(path)))
+        assert problem.cause == "bad_meta_graph" and f"is {said}" in problem.message and f"not {own}" in problem.message
 
 
 def read_all(prefix) -> None:

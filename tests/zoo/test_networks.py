@@ -12,6 +12,7 @@ from permafrost.zoo.networks import networks
 ACTOR = {"actor/w": (4, 3), "actor/b": (3,), "global_step": ()}
 CRITIC = {"critic/w": (4, 1), "critic/b": (1,), "global_step": ()}
 WIDER = {"actor/w": (4, 9), "actor/b": (9,), "global_step": ()}
+OTHER_HEAD = ACTOR | {"more/w": (4, 4), "more/b": (4,), "head/w": (4, 2)}
 WITH_SLOTS = ACTOR | {"actor/w/Adam": (4, 3), "actor/b/Adam": (3,), "beta1_power": ()}
 
 
@@ -81,6 +82,19 @@ def test_an_older_network_that_lacks_a_file_is_a_note(tmp_path, lost):
     assert any("net-1, of another network, is not taken" in finding for finding in model.findings)
 
 
+def test_a_tensor_in_two_shapes_is_of_two_networks(tmp_path):
+    put_network(tmp_path, "net-1", OTHER_HEAD)
+    put_network(tmp_path, "net-2", OTHER_HEAD | {"head/w": (4, 1)})
+    assert set(models(tmp_path)) == {"net", "net-1"}
+
+
+def test_a_table_that_grows_while_a_network_is_trained(tmp_path):
+    network = {f"layer{number}/w": (number, 2) for number in range(1, 21)}
+    for step in (1, 2, 3):
+        put_network(tmp_path, f"net-{step}", network | {"frequencies": (step,)})
+    assert {id: model.step for id, model in models(tmp_path).items()} == {"net": 3}
+
+
 def test_other_names_are_other_series_as_before(tmp_path):
     for name in ("actor-1", "critic-2", "net1", "net2"):
         put_network(tmp_path, name, ACTOR)
@@ -125,6 +139,6 @@ def test_the_rows_of_a_scan_say_which_are_of_one_network(tmp_path):
 
 
 def test_what_is_not_known_is_of_the_first_network():
-    one, other, unknown = frozenset({1, 2}), frozenset({3, 4}), frozenset()
+    one, other, unknown = frozenset({(1, 1), (2, 1)}), frozenset({(3, 1), (4, 1)}), frozenset()
     assert networks([("a", one), ("b", unknown), ("c", other)]) == {"a": "a", "b": "a", "c": "c"}
     assert networks([("a", one), ("b", unknown)]) == {}

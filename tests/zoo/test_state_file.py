@@ -45,7 +45,17 @@ def test_a_touched_file_changes_the_cache_alone(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "content", [b"", b"{", b"[]", b"[" * 99999, b'{"version": 0}', b'{"version": 1, "candidates": []}', b"\xff"]
+    "content",
+    [
+        b"",
+        b"{",
+        b"[]",
+        b"[" * 99999,
+        b'{"version": 0}',
+        b'{"version": 1}',
+        b'{"version": 2, "candidates": []}',
+        b"\xff",
+    ],
 )
 def test_a_damaged_state_file(tmp_path, content):
     put_v2(tmp_path / "zoo", "m")

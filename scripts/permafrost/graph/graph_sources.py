@@ -13,7 +13,7 @@ from google.protobuf.message import DecodeError, Message
 from permafrost.graph import event_files
 from permafrost.graph.event_files import Held
 from permafrost.graph.graph_files import SAVED_MODEL_FILES
-from permafrost.graph.metagraph import checked, content_of, no_graph, read_meta_graph
+from permafrost.graph.metagraph import checked, content_of, no_graph, read_meta_graph, refuse_other_graphs
 from permafrost.graph.protos import MetaGraphDef, graph_pb2, meta_graph_pb2, saved_model_pb2, saver_pb2
 from permafrost.outcome import Problem
 from permafrost.records import Graph, ImportRecord, Source, is_known, known
@@ -77,6 +77,8 @@ def read(graph: Graph) -> Any:
     else:
         content = content_of(graph.path)
         graph_def = _parsed(graph_pb2.GraphDef, content, graph.path, graph.binary)
+        if not all(node.name and node.op for node in graph_def.node):
+            refuse_other_graphs(content, graph.path, "GraphDef")
         meta_graph = checked(meta_graph_pb2.MetaGraphDef(graph_def=graph_def), graph.path)
     return with_saver(meta_graph, graph)
 
@@ -154,7 +156,10 @@ def _parsed_event(held: Held, path: str) -> MetaGraphDef:
 
 def _tagged(graph: Graph) -> MetaGraphDef:
     path = graph.path
-    saved_model = _parsed(saved_model_pb2.SavedModel, content_of(path), path, not path.endswith("pbtxt"))
+    content = content_of(path)
+    saved_model = _parsed(saved_model_pb2.SavedModel, content, path, not path.endswith("pbtxt"))
+    if not saved_model.meta_graphs:
+        refuse_other_graphs(content, path, "SavedModel")
     sets = {tuple(sorted(m.meta_info_def.tags)): m for m in saved_model.meta_graphs}
     wanted = tuple(sorted(graph.tags)) or _usual_tags(set(sets))
     if wanted not in sets:
@@ -175,7 +180,7 @@ def _usual_tags(sets: set[tuple[str, ...]]) -> tuple[str, ...]:
     return () if () in sets and (_SERVING,) not in sets else (_SERVING,)
 
 
-def _parsed(kind: type[Message], content: bytes, path: str, binary: bool | None) -> Message:
+def _parsed(kind: type[Message], content: bytes, path: str, binary: bool | None) -> Any:
     """The message in a file; where `binary` is None, it is what it parses as, and binary comes first."""
     if binary is not False:
         try:
@@ -189,6 +194,8 @@ def _parsed(kind: type[Message], content: bytes, path: str, binary: bool | None)
             return text_format.Parse(content.decode("utf-8"), kind())
         except (text_format.ParseError, UnicodeDecodeError, ValueError, RecursionError):
             pass
+    if kind is not saver_pb2.SaverDef:
+        refuse_other_graphs(content, path, kind.DESCRIPTOR.name)
     raise no_graph(content, path, f"a {kind.DESCRIPTOR.name}")
 
 

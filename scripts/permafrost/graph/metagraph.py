@@ -12,6 +12,19 @@ from permafrost.graph.graph_files import no_graph_of
 from permafrost.graph.protos import GraphDef, MetaGraphDef, OpList, graph_pb2, meta_graph_pb2, saved_model_pb2
 from permafrost.outcome import Problem
 
+# What a file with a graph is, by the message in it, and what to do where it should be another.
+_HOLDERS = {
+    "MetaGraphDef": ("a meta graph", "name it as `input_meta_graph:` in the model's settings"),
+    "GraphDef": (
+        "a GraphDef, such as write_graph and freeze_graph write",
+        "name it as `input_graph:` in the model's settings",
+    ),
+    "SavedModel": (
+        "a SavedModel's saved_model.pb",
+        "give it that name, and put its variables/ directory beside it",
+    ),
+}
+
 
 def read_meta_graph(path: str | Path) -> MetaGraphDef:
     """The MetaGraphDef in the file at `path`, which is a binary or a text protocol buffer.
@@ -22,25 +35,32 @@ def read_meta_graph(path: str | Path) -> MetaGraphDef:
     content = content_of(path)
     meta_graph = _parse_binary(content) or _parse_text(content)
     if meta_graph is None or not _has_ops(meta_graph.graph_def):
-        _refuse_other_graphs(content, path)
+        refuse_other_graphs(content, path, "MetaGraphDef")
     if meta_graph is None:
         raise no_graph(content, path, "a meta graph")
     return checked(meta_graph, path)
 
 
-def _refuse_other_graphs(content: bytes, path: str | Path) -> None:
-    """Raises Problem (bad_meta_graph) where another message than a MetaGraphDef is in the file, which has a graph.
+def refuse_other_graphs(content: bytes, path: str | Path, wanted: str) -> None:
+    """Raises Problem (bad_meta_graph) where a message of another kind is in the file, with a graph.
 
     The fields of the three have the same numbers, so that one may be parsed as the other, into nonsense.
+    Args:
+      wanted: what should be in it: MetaGraphDef, GraphDef or SavedModel.
     """
-    graph_def = _parsed(graph_pb2.GraphDef, content) or _parsed_text(graph_pb2.GraphDef, content)
-    if graph_def and _has_ops(graph_def):
-        why = f"{path} is a GraphDef, such as write_graph and freeze_graph write, not a meta graph"
-        raise Problem("bad_meta_graph", why, "name it as `input_graph:` in the model's settings")
-    saved_model = _parsed(saved_model_pb2.SavedModel, content)
-    if saved_model and any(_has_ops(meta_graph.graph_def) for meta_graph in saved_model.meta_graphs):
-        hint = "name it saved_model.pb, and put its variables/ directory beside it"
-        raise Problem("bad_meta_graph", f"{path} is a SavedModel's saved_model.pb, not a meta graph", hint)
+    for kind in (meta_graph_pb2.MetaGraphDef, graph_pb2.GraphDef, saved_model_pb2.SavedModel):
+        name = kind.DESCRIPTOR.name
+        message = None if name == wanted else _parsed(kind, content) or _parsed_text(kind, content)
+        if message and all(map(_has_ops, graphs := _graphs_of(message))) and graphs:
+            what, hint = _HOLDERS[name]
+            raise Problem("bad_meta_graph", f"{path} is {what}, not {_HOLDERS[wanted][0].partition(',')[0]}", hint)
+
+
+def _graphs_of(message: Any) -> list[GraphDef]:
+    if isinstance(message, graph_pb2.GraphDef):
+        return [message]
+    holders = message.meta_graphs if isinstance(message, saved_model_pb2.SavedModel) else [message]
+    return [holder.graph_def for holder in holders]
 
 
 def _parsed(kind: type[Any], content: bytes) -> Any:

@@ -21,7 +21,7 @@ from permafrost.zoo.candidate import Candidate, beside, digest, unfollowed, unre
 from permafrost.zoo.files import Facts, Files
 from permafrost.zoo.listing import Listing
 from permafrost.zoo.names import model_id, printable, split_step
-from permafrost.zoo.networks import networks
+from permafrost.zoo.networks import Variables, networks
 from permafrost.zoo.other_names import DATA_SHARD, is_a_copy, originals
 from permafrost.zoo.renamed import Renamed
 from permafrost.zoo.strays import V1_SHARD, Singles, is_attributes, listed, notes, owner
@@ -113,7 +113,7 @@ class _Directory:
             for step in steps:
                 step.network = network.get(step.name, "")
 
-    def _variables(self, candidate: Candidate, singles: dict[str, list[str]]) -> frozenset[int]:
+    def _variables(self, candidate: Candidate, singles: dict[str, list[str]]) -> Variables:
         if candidate.problem and candidate.problem.cause in _UNREADABLE_TABLES:
             return frozenset()
         tables = [f"{candidate.name}.index"] if candidate.name in self.indexes else singles.get(candidate.name, [])

@@ -21,6 +21,7 @@ from permafrost.graph.graph_files import no_graph_of
 from permafrost.outcome import Problem
 from permafrost.zoo.listing import Listing
 from permafrost.zoo.names import named_paths, named_prefixes, printable
+from permafrost.zoo.networks import Variables
 from permafrost.zoo.other_names import DATA_SHARD
 
 _LARGEST_POINTER = 1024  # bytes; the Git LFS specification's limit
@@ -246,12 +247,12 @@ class Files:
         """The bytes that an index asks of each shard; empty where it cannot be read."""
         return list(self._contents(name)[0])
 
-    def variables(self, name: str) -> frozenset[int]:
-        """A number for each tensor of a checkpoint that has elements along some dimension, by its name and shape.
+    def variables(self, name: str) -> Variables:
+        """The tensors of a checkpoint that are no scalars.
 
         `name` is that of its index, or of a file of a V1 checkpoint. Empty where it cannot be read.
         """
-        return frozenset(self._contents(name)[1])
+        return frozenset((name, shape) for name, shape in self._contents(name)[1])
 
     def _contents(self, name: str) -> list[Any]:
         """Of a table that is known to be one: the sizes of the shards that it asks for, and `variables`."""
@@ -260,7 +261,7 @@ class Files:
         def read() -> list[Any]:
             contents = read_contents(self.path(name), name.endswith(".index") or self.kind(name) == "index")
             shaped = ((name, shape) for name, shape in contents.shapes.items() if shape)
-            return [contents.shard_sizes, sorted(crc32c(repr(pair).encode("ascii", "replace")) for pair in shaped)]
+            return [contents.shard_sizes, sorted([crc32c(repr(part).encode()) for part in pair] for pair in shaped)]
 
         if name in self._listing.outside or not self.is_there(name):
             return [[], []]

@@ -1,19 +1,21 @@
 """Which checkpoints of one stem are steps of one training, and which are other networks whose names end in a number.
 
-`actor-1` and `actor-2` may be two steps, or two actors of other sizes: their tensors tell. Steps may differ in some of
-them (an optimizer's slots, a layer that was added), and one saver may keep a part of what another does.
+`actor-1` and `actor-2` may be two steps, or two actors of other sizes: their tensors tell. Steps may differ in which
+they have (an optimizer's slots, a layer that was added, a saver that keeps a part), but hardly in their shapes.
 """
 
 from collections.abc import Iterable
 
-Variables = frozenset[int]
+Variables = frozenset[tuple[int, int]]  # a number for the name of each tensor, and one for its shape
+
+_MANY = 10  # tensors
 
 
 def networks(found: Iterable[tuple[str, Variables]]) -> dict[str, str]:
     """For each checkpoint the name of the first one that is of the same network; empty where all are of one.
 
     Args:
-      found: names, and a number for each tensor, by its name and shape; none where that is not known.
+      found: names, and the tensors of each; none where they are not known.
     """
     first: dict[str, Variables] = {}
     network: dict[str, str] = {}
@@ -25,6 +27,13 @@ def networks(found: Iterable[tuple[str, Variables]]) -> dict[str, str]:
 
 
 def _are_alike(one: Variables, other: Variables) -> bool:
-    """Whether two checkpoints have more than half of the smaller one's tensors in common, or one of them has none."""
+    """Whether two checkpoints have more than half of the smaller one's tensors in common, and others in one shape.
+
+    Where nothing is known of one of them, they are.
+    """
+    both = one & other
     smaller = min(len(one), len(other))
-    return not smaller or 2 * len(one & other) > smaller
+    in_two_shapes = len({name for name, _ in one - both} & {name for name, _ in other - both})
+    # One of many may grow as it is trained, such as a table of frequencies; a layer of another size is several.
+    grown = in_two_shapes <= 1 and _MANY * in_two_shapes < smaller
+    return not smaller or (2 * len(both) > smaller and grown)

@@ -1,6 +1,6 @@
 """What discovery found, on the disk: the state file that the stages and the next discovery read.
 
-{"version": 1, "candidates": [...], "models": [...], "cache": {...}}: written when a run begins, and by the job of
+{"version": 2, "candidates": [...], "models": [...], "cache": {...}}: written when a run begins, and by the job of
 `discover`. The cache changes when a file is touched; the stages depend on what was found alone.
 """
 
@@ -22,7 +22,7 @@ from permafrost.zoo import discovery
 from permafrost.zoo.candidate import Candidate
 from permafrost.zoo.files import Cache
 
-_VERSION = 1
+_VERSION = 2
 
 
 class State(Struct, kw_only=True):
