@@ -112,7 +112,9 @@ def of_points(manner: str, resource: bool) -> list[str]:
 
 
 CASES = [(of_rows, manner, resource) for manner in DTYPES for resource in (False, True)]
-CASES += [(of_points, manner, resource) for manner in DTYPES if manner not in ("Mul", "Div") for resource in (False, True)]
+CASES += [
+    (of_points, manner, resource) for manner in DTYPES if manner not in ("Mul", "Div") for resource in (False, True)
+]
 
 
 def made(build, directory, outputs):
