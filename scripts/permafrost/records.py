@@ -188,6 +188,9 @@ class Variable(Struct, kw_only=True):
     restored: str = _LACKING
 
 
+LEFT_OUT = "left out: "  # how the reason begins for which an output is none that would have been one
+
+
 class Ranked(Struct):
     """A tensor that could be an output of a model, and what speaks for it."""
 
