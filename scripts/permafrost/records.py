@@ -242,6 +242,9 @@ class SavedTable(Struct, kw_only=True):
     values: SavedTensor
 
 
+LEFT_OUT = "left out: "  # how the reason begins for which an output is none that would have been one
+
+
 class Ranked(Struct):
     """A tensor that could be an output of a model, and what speaks for it."""
 

@@ -6,7 +6,7 @@ import tensorflow as tf
 import kinds
 from frozen_by_tensorflow import frozen_by_tensorflow, with_our_names
 from judged import check_judgement, saved, usable
-from permafrost.freezer import writes
+from permafrost.freezer import scatters, writes
 from permafrost.graph.metagraph import read_meta_graph
 from permafrost.judge.structure import nodes
 from stages import frozen, imported, problem_of, sources
@@ -77,6 +77,7 @@ def test_the_judge_knows_by_itself_what_the_freezer_refuses(kind, tmp_path, monk
     for name in ("_check_alias", "_refuse"):
         monkeypatch.setattr(writes._Settling, name, lambda *args: None)
     monkeypatch.setattr(writes, "_refuse_twins", lambda *args: None)
+    monkeypatch.setattr(scatters, "refuse", lambda *args: None)
     record = imported(saved(kinds.REFUSED[kind][0], tmp_path), outputs=["out"])
     provenance, path = frozen(record, tmp_path / "frozen")
     graph_def = tf.compat.v1.GraphDef.FromString(path.read_bytes())
@@ -94,7 +95,8 @@ def parts(graph_def):
 CHECKED = [
     "cond over resources", "functional cond over resources", "functional switch", "function that captures",
     "functional loop over resources", "cond in a loop, functional", "gather in a function", "read after a write",
-    "reference ops", "lookup table", "queue",
+    "reference ops", "lookup table", "queue", "padding row", "scattered twice", "scattered in a function",
+    "scatter_mul, resource", "ScatterNdAdd, resource",
 ]  # fmt: skip
 
 

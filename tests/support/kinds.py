@@ -339,6 +339,89 @@ def moved_range() -> None:
     tf.quantization.fake_quant_with_min_max_vars(h, *moved, name="out")
 
 
+def scattered(op: str, resource: bool, scalar: bool = False) -> Callable[[], None]:
+    """Rows of a variable are written on the way: some of them twice, where the order of the writes is certain."""
+
+    def build() -> None:
+        x, state = features(), weights("state", [5, 3], resource)
+        rows = v1.placeholder_with_default([3, 0, 3], [None], name="rows")
+        if op in ("mul", "div"):
+            rows = tf.constant([[3], [0]])
+        values = tf.reduce_mean(x) if scalar else tf.tile(tf.reduce_mean(x, 0)[None], [3, 1])
+        if op == "mul":
+            values = tf.reduce_mean(x)
+        if op == "div":
+            values = tf.constant([[[2.0, 3.0, 4.0]], [[5.0, 6.0, 7.0]]])
+        written = getattr(v1, f"scatter_{op}")(state, rows, values)
+        with tf.control_dependencies([written]):
+            tf.add(tf.reduce_sum(state.read_value() if resource else tf.identity(state._ref()), 0), x, name="out")
+
+    return build
+
+
+def scattered_points(op: str, resource: bool) -> Callable[[], None]:
+    def build() -> None:
+        x, state = features(), weights("state", [5, 3], resource)
+        points = v1.placeholder_with_default([[3, 1], [0, 2], [3, 1]], [None, 2], name="points")
+        name = f"{'Resource' if resource else ''}ScatterNd{op}"
+        handle = state.handle if resource else state._ref()
+        values = tf.reduce_sum(x, 0)
+        with tf.control_dependencies([getattr(raw, name)(ref=handle, indices=points, updates=values)]):
+            tf.add(tf.reduce_sum(state.read_value() if resource else tf.identity(state._ref()), 0), x, name="out")
+
+    return build
+
+
+def padding_row() -> None:
+    """The row of the padding is made zero in each run, and the table is looked up in after that."""
+    ids, table = v1.placeholder(tf.int32, [None, None], name="ids"), weights("table", [7, 3])
+    rows = tf.nn.embedding_lookup(v1.scatter_update(table, 0, tf.zeros([3])), ids)
+    tf.reduce_mean(rows, 1, name="out")
+
+
+def scattered_in_a_function() -> None:
+    x, state = features(), weights("state", [5, 3], True)
+
+    @tf.function(autograph=False)
+    def count(x):
+        state.scatter_nd_add([[1]], x[:1])
+        state.scatter_sub(tf.IndexedSlices(x[:1], [3]))
+        return tf.reduce_sum(state.read_value(), 0)
+
+    tf.add(x, count(x), name="out")
+
+
+def scattered_twice() -> None:
+    """Two writes, each of which the next one finds, by the output of the first."""
+    x, state = features(), weights("state", [5, 3])
+    first = v1.scatter_add(state, [1, 2], tf.tile(tf.reduce_mean(x, 0)[None], [2, 1]))
+    second = v1.scatter_update(first, [[2]], tf.reduce_max(x))
+    tf.add(x, tf.reduce_sum(second, 0), name="out")
+
+
+def scattered_in_a_loop() -> None:
+    x, state = features(), weights("state", [5, 3], True)
+
+    def step(i, h):
+        with tf.control_dependencies([raw.ResourceScatterAdd(resource=state.handle, indices=[i], updates=h[:1])]):
+            return i + 1, tf.identity(h)
+
+    with control_flow(1):
+        tf.identity(v1.while_loop(lambda i, h: i < 3, step, [0, x])[1], name="out")
+
+
+def scattered_in_no_order(op: str) -> Callable[[], None]:
+    """Rows that may be the same, multiplied or divided: the rounding depends on how many factors a row gets."""
+
+    def build() -> None:
+        x, state = features(), weights("state", [5, 3])
+        rows = v1.placeholder_with_default([3, 0, 3], [None], name="rows")
+        written = getattr(v1, f"scatter_{op}")(state, rows, tf.exp(tf.reduce_mean(x)))
+        tf.add(x, tf.reduce_sum(written, 0), name="out")
+
+    return build
+
+
 def gather_in_a_loop() -> None:
     ids, table = v1.placeholder(tf.int32, [None], name="ids"), weights("table", [5, 3], True)
     ids_in_range = tf.math.floormod(ids, 5)
@@ -631,6 +714,21 @@ REPAIRED = {
     "only overwritten": only_overwritten(False),
     "only overwritten, resource": only_overwritten(True),
     "moved range": moved_range,
+    "padding row": padding_row,
+    "scattered twice": scattered_twice,
+    "scattered in a function": scattered_in_a_function,
+    "scattered scalar": scattered("add", False, scalar=True),
+    "scattered scalar, resource": scattered("update", True, scalar=True),
+    **{
+        f"scatter_{op}{', resource' if resource else ''}": scattered(op, resource)
+        for op in ("update", "add", "sub", "mul", "div", "min", "max")
+        for resource in (False, True)
+    },
+    **{
+        f"ScatterNd{op}{', resource' if resource else ''}": scattered_points(op, resource)
+        for op in ("Update", "Add", "Sub", "Min", "Max")
+        for resource in (False, True)
+    },
     "gather in a loop": gather_in_a_loop,
     "gather in a map": gather_in_a_map,
     "cond that only writes": cond_that_only_writes,
@@ -666,6 +764,9 @@ REFUSED = {
     "write under another name, resource": (write_under_another_name(True), "unsupported_op"),
     "loop that writes": (loop_that_writes(1), "unsupported_op"),
     "functional loop that writes": (loop_that_writes(2), "unsupported_op"),
+    "write of rows in a loop": (scattered_in_a_loop, "unsupported_op"),
+    "write of rows that may be the same, product": (scattered_in_no_order("mul"), "unsupported_op"),
+    "write of rows that may be the same, quotient": (scattered_in_no_order("div"), "unsupported_op"),
     "read after a function that writes": (read_after_a_function_that_writes, "unsupported_op"),
     "unsaved variable of a product, asked for": (asked_for_product, "unsupported_op"),
     "unsaved variable, random": (unsaved(lambda: tf.random.uniform([2], seed=3)), "missing_variable"),

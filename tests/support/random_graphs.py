@@ -108,11 +108,23 @@ class Grower:
 
     def write(self):
         value = self._some() if self.random.random() < 0.7 else tf.constant([3.0, 1.0, 4.0])
+        if self.random.random() < 0.35:
+            return self._scatter(value)
         kind = self.random.choice(["assign", "assign_add", "assign_sub"])
         if self.random.random() < 0.5:
             written = getattr(v1, kind)(self.random.choice(self.references), value)
             return written if self.random.random() < 0.5 else written.op
         return getattr(self.random.choice(self.handles), kind)(value, read_value=False)
+
+    def _scatter(self, value):
+        """Some elements of a variable are written to, one of them twice, or where the input says."""
+        late = tf.cast(self.x[0] > 1000.0, tf.int32)
+        rows = self.random.choice([lambda: tf.constant([0, 2, 0]), lambda: tf.stack([late, 2, late]), lambda: late])()
+        values = value[0] if rows.shape.rank == 0 or self.random.random() < 0.3 else value
+        variable = self.random.choice([*self.references, *self.handles])
+        manner = self.random.choice(["update", "add", "sub", "max"])
+        written = getattr(v1, f"scatter_{manner}")(variable, rows, values)
+        return written if variable in self.references and self.random.random() < 0.5 else written.op
 
     def _predicate(self):
         return tf.reduce_sum(self._some()) > self.random.choice([-50.0, 0.0, 2.0, 100.0, 1000.0])

@@ -10,13 +10,12 @@ from functools import cached_property
 from typing import Any
 
 from permafrost.graph.index import Use
+from permafrost.graph.ops.variables import REF_WRITES
 from permafrost.graph.protos import FunctionDef, NodeDef, types_pb2
 
 # Ops that hand on their first input, a variable's handle or value.
 PASSING = ("Enter", "Exit", "Identity", "NextIteration", "Switch", "_SwitchN")
-_REF_PASSING = (
-    "RefEnter", "RefExit", "RefIdentity", "RefNextIteration", "RefSwitch", "Assign", "AssignAdd", "AssignSub",
-)  # fmt: skip
+_REF_PASSING = ("RefEnter", "RefExit", "RefIdentity", "RefNextIteration", "RefSwitch", *REF_WRITES)
 
 
 class Body:

@@ -31,6 +31,6 @@ COPYING = frozenset((*COPYING_UNARY, *COPYING_BINARY, *COPYING_OTHERS, *SHAPELY)
 
 def shares(node: NodeDef, position: int) -> bool:
     """Whether an op's outputs may lie in the memory of its input at `position`."""
-    if node.op in COPYING or (node.op in REF_WRITES and position == 1):
+    if node.op in COPYING or (node.op in REF_WRITES and position > 0):
         return False
     return not (node.op in (*PASSING, "RefSwitch") and position > 0)

@@ -10,8 +10,9 @@ from permafrost.freezer import passes
 from permafrost.freezer.contents import Constant
 from permafrost.freezer.draft import Draft, Request
 from permafrost.freezer.initial_values import InitialValues
+from permafrost.graph.calls import needed_functions
 from permafrost.graph.index import GraphIndex
-from permafrost.graph.protos import MetaGraphDef, graph_pb2
+from permafrost.graph.protos import GraphDef, MetaGraphDef, graph_pb2
 from permafrost.input_kinds import Inputs
 from permafrost.records import ImportRecord, OpDefinition, Options, Repair, Variable, known
 
@@ -99,6 +100,14 @@ def plan(meta_graph: MetaGraphDef, index: GraphIndex, imported: ImportRecord, op
         stale_shapes=imported.stale_shapes,
     )
     return _planned(request, index)
+
+
+def of_kept(repairs: list[Repair], graph_def: GraphDef, frozen: GraphDef) -> list[Repair]:
+    """Those of some repairs to a graph whose nodes the frozen one has, or whose functions such nodes call."""
+    kept = {node.name for node in frozen.node}
+    nodes = [node for node in graph_def.node if node.name in kept] if repairs else []
+    kept |= {function.signature.name for function in needed_functions(nodes, graph_def.library)}
+    return [each for each in repairs if each.node in kept or each.node.partition("/")[0] in kept]
 
 
 def trial(

@@ -13,14 +13,17 @@ from permafrost.flow.branches import Branches
 from permafrost.freezer.readers import READERS, convert_reader
 from permafrost.graph.calls import CALLS
 from permafrost.graph.index import Use
-from permafrost.graph.ops.variables import VARIABLE_OPS
+from permafrost.graph.ops.variables import REF_SCATTERS, VARIABLE_OPS
 from permafrost.graph.protos import NodeDef, tensor_shape_pb2
 from permafrost.outcome import Problem
 from permafrost.records import Repair
 
 _LOOPS = ("While", "StatelessWhile")
 # What takes a reference or a handle as it is when it comes here: other variables, and what was repaired before.
-_CONVERTED = ("Add", "AddV2", "Sub", "Const", "IdentityN", "NoOp", "Shape", "GatherV2", "GatherNd", *VARIABLE_OPS)
+_CONVERTED = (
+    "Add", "AddV2", "Sub", "Const", "IdentityN", "NoOp", "Shape", "GatherV2", "GatherNd", *VARIABLE_OPS,
+    *REF_SCATTERS.values(),
+)  # fmt: skip
 
 
 @dataclass(frozen=True)

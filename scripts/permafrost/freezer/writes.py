@@ -14,8 +14,10 @@ from permafrost.flow.body import PASSING, Body, controls
 from permafrost.flow.branches import Branches, Conditions
 from permafrost.flow.orders import Order, first_in_cycle
 from permafrost.flow.sharing import COPYING
+from permafrost.freezer import scatters
 from permafrost.freezer.readers import READERS, convert_reader, keeps_controls
 from permafrost.freezer.reads import Read, Reads, keeps_tensors
+from permafrost.freezer.scatters import SCATTERS
 from permafrost.graph.dtypes import DTYPES, QUANTIZED
 from permafrost.graph.index import TensorName
 from permafrost.graph.ops.variables import REF_WRITES, RESOURCE_WRITES, VARIABLE_OPS, Resource, resource_name
@@ -24,7 +26,7 @@ from permafrost.outcome import Problem
 from permafrost.records import Repair
 
 _TWINS = REF_WRITES | RESOURCE_WRITES
-_OUTPUTS = {"Identity": "output", "IdentityN": "output", "Add": "z", "AddV2": "z", "Sub": "z"}
+_OUTPUTS = {"Add": "z", "AddV2": "z", "Sub": "z"}  # Those of the others are called output.
 # Add is not there for these, which AddV2 computes with (math_ops.cc in tensorflow/core/ops); nothing for the others.
 _UNSIGNED = ("uint16", "uint32", "uint64")
 
@@ -226,7 +228,7 @@ class _Settling:
             node = read.node
             if node.op in READERS:
                 convert_reader(self._body, self._branches, node, _dtype(self._body.nodes[last]))
-            node.input[read.position] = self._body.reference(last, _OUTPUTS[made[last]])
+            node.input[read.position] = self._body.reference(last, _OUTPUTS.get(made[last], "output"))
             repairs.append(Repair(f"reads what {last} writes", self._body.place(node)))
         for name, loose in self._unordered.items():
             names = list(self._order.names(loose))
@@ -243,6 +245,10 @@ class _Settling:
         """What a write becomes: the plainest op that gives a value that is taken, and runs where the write ran."""
         node, branches = self._body.nodes[name], self._branches
         own = controls(node)
+        if node.op in SCATTERS:
+            in_loop = any(each.kind == "loop" for each in branches.of(*node.input))
+            scatters.refuse(self._body, node, self._writes[name], in_loop)
+            return SCATTERS[node.op]
         variable, value = node.input[:2]
         if node.op in RESOURCE_WRITES and not is_observed:
             if branches.of(variable, value) <= branches.of(*own) and not branches.brings_effects(value):
@@ -261,10 +267,15 @@ def _computing(write: NodeDef) -> str:
 
 
 def _dtype(write: NodeDef) -> int:
+    if write.op in SCATTERS:
+        return scatters.dtype_of_write(write)
     return int(write.attr["T" if write.op in REF_WRITES else "dtype"].type)
 
 
 def _replace(body: Body, node: NodeDef, twin: str) -> None:
+    if node.op in SCATTERS:
+        scatters.convert(body, node)
+        return
     dtype, (variable, value) = _dtype(node), node.input[:2]
     inputs = {"NoOp": [], "Identity": [value], "IdentityN": [value, variable]}.get(twin, [variable, value])
     body.rewrite(node, twin, [*inputs, *controls(node)])

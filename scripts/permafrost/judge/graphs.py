@@ -4,6 +4,7 @@ from permafrost.graph import graph_sources, pruning, vocabularies
 from permafrost.graph.index import GraphIndex, tensor_name
 from permafrost.graph.ops.variables import VARIABLE_OPS
 from permafrost.input_kinds import Default
+from permafrost.judge import replicas
 from permafrost.judge.sessions import Feed
 from permafrost.judge.sides import FrozenFile, left_to_run
 from permafrost.records import ForeignProvenance, ImportRecord, Provenance
@@ -28,6 +29,7 @@ class Graphs:
         """Reads both from the disk. Raises Problem as graph_sources.read and FrozenFile do."""
         self.imported = imported
         self.meta_graph = graph_sources.read(imported.graph)
+        replicas.stand_in(self.meta_graph)
         self.batches = imported.batches
         self.inputs = {name: spec for name, spec in imported.inputs.items() if not isinstance(spec, Default)}
         self.graph_def, cuts = pruning.cut_inputs(self.meta_graph.graph_def, list(imported.inputs), imported.outputs)

@@ -21,7 +21,7 @@ from permafrost.graph.metagraph import producer_ops
 from permafrost.graph.ops.unsafe import unsafe_to_restore, unsafe_to_run
 from permafrost.graph.tensorflow_import import import_to_look_at
 from permafrost.input_kinds import Default, Inputs, Integers
-from permafrost.judge import comparison
+from permafrost.judge import comparison, replicas
 from permafrost.judge.feed_search import BATCHES, alternatives, failing_node
 from permafrost.judge.seeds import seed_random_ops
 from permafrost.judge.sessions import RunFailed
@@ -115,6 +115,7 @@ class _Model:
         """Raises Problem as graph_sources.read does."""
         self.imported = imported
         self.meta_graph = graph_sources.read(imported.graph)
+        replicas.stand_in(self.meta_graph)
         self.graph_def, cuts = pruning.cut_inputs(self.meta_graph.graph_def, list(imported.inputs), imported.outputs)
         self.names = {name: cuts.get(name, name) for name in imported.inputs}
         self.outputs = {"{}:{}".format(*tensor_name(name)): name for name in imported.outputs}

@@ -9,7 +9,7 @@ from permafrost.graph.ops.registry import registered
 from permafrost.graph.ops.stateful import RANDOM
 from permafrost.graph.protos import GraphDef, NodeDef
 from permafrost.graph.static import constant
-from permafrost.records import FEW_WEIGHTS, INITIAL, ImportRecord, Provenance, known
+from permafrost.records import FEW_WEIGHTS, INITIAL, LEFT_OUT, ImportRecord, Provenance, known
 from permafrost.report.tables.findings import INFO, SEVERITIES, WARNING, Finding
 from permafrost.signature import feeds
 
@@ -22,6 +22,8 @@ _USER = re.compile(r"[\w.+-]+@[\w-]+\.[\w.-]+")
 _SIDES = ("Switch", "RefSwitch", "Merge", "RefMerge")
 _HOPS = 4  # from a random op or a mean to where it takes effect
 _INTERFACE = "api_implements"
+_MOST_LEFT_OUT = 5  # names of outputs that were left out
+_NODE = re.compile(r"node '([^']+)'")
 _SHOWN = 120  # characters of a string in the graph
 
 # Op types that runtimes other than TensorFlow's own lack, or have under conditions, by what they are for.
@@ -58,6 +60,7 @@ def of_record(imported: ImportRecord) -> Iterator[Finding]:
         )
         yield Finding(INFO, "variable_not_saved", unsaved[0], advice)
     yield from _of_outputs(imported)
+    yield from _of_left_out(imported)
     open_batch = feeds.has_batch(known(imported.inputs, {}))
     if open_batch and len(known(imported.batches, ())) == 1:
         size = imported.batches[0]
@@ -77,6 +80,20 @@ def _of_outputs(imported: ImportRecord) -> Iterator[Finding]:
             "name the outputs in the model's settings"
         )
         yield Finding(WARNING, "few_weights", more or known(imported.outputs, [""])[0], advice)
+
+
+def _of_left_out(imported: ImportRecord) -> Iterator[Finding]:
+    """What stands in the way of tensors that would have been outputs, so that those before it were taken."""
+    lost: dict[str, list[str]] = {}
+    for entry in known(imported.outputs_ranking, ()):
+        for reason in entry.reasons if not entry.chosen else ():
+            if reason.startswith(LEFT_OUT):
+                lost.setdefault(reason.removeprefix(LEFT_OUT), []).append(entry.name)
+    for reason, names in lost.items():
+        shown = ", ".join(repr(name) for name in names[:_MOST_LEFT_OUT])
+        more = f" and {len(names) - _MOST_LEFT_OUT} more" if names[_MOST_LEFT_OUT:] else ""
+        advice = f"{reason}; these outputs were left out: {shown}{more}"
+        yield Finding(WARNING, "outputs_left_out", _NODE.findall(f"{reason} node {names[0]!r}")[0], advice)
 
 
 def of_repairs(provenance: Provenance) -> Iterator[Finding]:

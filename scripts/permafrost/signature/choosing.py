@@ -14,12 +14,14 @@ from permafrost.graph.ops import node_checks, registry
 from permafrost.graph.protos import FunctionDef, MetaGraphDef, NodeDef
 from permafrost.input_kinds import Inputs
 from permafrost.outcome import Problem
-from permafrost.records import ImportRecord, OpDefinition, Settings, Variable
+from permafrost.records import LEFT_OUT, ImportRecord, OpDefinition, Ranked, Settings, Variable
 from permafrost.signature import inputs, outputs
+from permafrost.signature.missing import after_missing, lacks_kernel, without_kernel
 from permafrost.signature.ranking import tables
 from permafrost.signature.table_words import Words
 
 Freezing = Callable[[list[str], Inputs, dict[str, OpDefinition]], None]
+_MOST_NAMES = 3  # of outputs that a hint names
 _LONGEST_NAME = 100  # characters of one that a message shows
 
 
@@ -55,14 +57,51 @@ def choose(
         fed, definitions = between.describe(choice.outputs)
         if named is None:
             try_to_freeze(choice.outputs, fed, definitions)
-    except Problem:
-        found = choice.outputs if named is None else []
-        reasons = {name: reason for name in found if (reason := between.hindrance(name, try_to_freeze))}
-        if not leave_out(choice, reasons):
+    except Problem as problem:
+        after = after_missing(index)
+        before = _chosen_before(choice, after, lambda: outputs.choose(meta_graph, index, names, None, after))
+        if named is not None:
+            raise _with_names(problem, before) from None
+        choice = before or choice
+        reasons = between.hindrances(choice.outputs, try_to_freeze)
+        if not leave_out(choice, reasons) and (reasons or before is None):
             raise
         fed, definitions = between.describe(choice.outputs)
     tell(choice, record)
     record.inputs, record.op_definitions = fed, definitions
+
+
+def _chosen_before(
+    choice: outputs.Choice, after: dict[str, str], choose_anew: Callable[[], outputs.Choice]
+) -> outputs.Choice | None:
+    """Outputs that lie before all that cannot run here; None where none chosen so far lies after, or none is found.
+
+    Args:
+      after: node -> why it cannot be an output (signature.missing).
+    """
+    lost = {name: after[node] for name in choice.outputs if (node := tensor_name(name)[0]) in after}
+    if not lost:
+        return None
+    try:
+        found = choose_anew()
+    except Problem:
+        return None
+    if found.reach == 0:  # It says nothing of the weights.
+        return None
+    ranked = {entry.name: entry for entry in choice.ranking}
+    for name, why in lost.items():
+        entry = ranked.get(name) or Ranked(name, 0, True, [choice.why])
+        found.ranking.append(Ranked(name, entry.score, False, [*entry.reasons, f"{LEFT_OUT}{why}"]))
+        found.confidence = min(found.confidence, round(1 - tables.probability(entry.score), 3))
+    return found
+
+
+def _with_names(problem: Problem, before: outputs.Choice | None) -> Problem:
+    """The problem, with a hint at the outputs before what cannot run here."""
+    if before is None:
+        return problem
+    names = ", ".join(repr(name) for name in before.outputs[:_MOST_NAMES])
+    return Problem(problem.cause, problem.message, f"{problem.hint}; before it lie {names}")
 
 
 def tell(choice: outputs.Choice, record: ImportRecord) -> None:
@@ -100,7 +139,7 @@ def leave_out(choice: outputs.Choice, reasons: dict[str, str]) -> bool:
         if entry.name in reasons:
             entry.chosen = False
             choice.confidence = min(choice.confidence, round(1 - tables.probability(entry.score), 3))
-            entry.reasons.append(f"left out: {reasons[entry.name]}")
+            entry.reasons.append(f"{LEFT_OUT}{reasons[entry.name]}")
     choice.outputs, choice.reach, choice.further = left, None, ""
     if choice.ranking:
         choice.why = outputs.sentence(choice.ranking)
@@ -125,10 +164,24 @@ class _Descriptions:
         self._run_before = registry.look_up(run_before)
         self._shapes = {v.variable: v.shape for v in variables if v.shape is not None}
 
-    def hindrance(self, output: str, try_to_freeze: Freezing) -> str:
-        """Why an output cannot be frozen; empty where it can."""
+    def hindrances(self, chosen: list[str], try_to_freeze: Freezing) -> dict[str, str]:
+        """Output -> why it cannot be frozen, alone or, where all can be alone, together with those before it."""
+        alone = {name: why for name in chosen if (why := self._hindrance([name], try_to_freeze))}
+        if alone:
+            return alone
+        together: list[str] = []
+        found = {}
+        for name in chosen:
+            if why := self._hindrance([*together, name], try_to_freeze):
+                found[name] = why
+            else:
+                together.append(name)
+        return found
+
+    def _hindrance(self, chosen: list[str], try_to_freeze: Freezing) -> str:
+        """Why outputs cannot be frozen; empty where they can."""
         try:
-            try_to_freeze([output], *self.describe([output]))
+            try_to_freeze(chosen, *self.describe(chosen))
         except Problem as problem:
             return problem.message
         return ""
@@ -210,15 +263,10 @@ def _check_calls(node: NodeDef, functions: dict[str, FunctionDef]) -> None:
 
 def _check_kernels(nodes: Any) -> None:
     """Raises Problem (unsupported_op) for an op that TensorFlow knows but cannot run here, on a CPU."""
-    from tensorflow.python.framework import kernels
-
-    for op in sorted(op for op in {node.op for node in nodes} if registry.registered(op) is not None):
-        devices = {kernel.device_type for kernel in kernels.get_registered_kernels_for_op(op).kernel}
-        if not devices & {"CPU", "DEFAULT"}:
+    for op in sorted({node.op for node in nodes}):
+        if lacks_kernel(op):
             name = next(node.name for node in nodes if node.op == op)
-            raise Problem(
-                "unsupported_op", f"node {name!r} has op {op}, for which this TensorFlow has no kernel on a CPU"
-            )
+            raise Problem("unsupported_op", f"node {name!r} {without_kernel(op).format(op)}")
 
 
 def _check_sources(index: GraphIndex, nodes: Any) -> None:

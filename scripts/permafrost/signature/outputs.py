@@ -4,6 +4,7 @@ What speaks for a candidate, for a set and for its being complete is fitted on g
 (signature.ranking; benchmarks/fit_outputs.py).
 """
 
+from collections.abc import Collection
 from dataclasses import dataclass, field
 
 from permafrost.graph.dtypes import dtype_name
@@ -41,18 +42,26 @@ class Choice:
     further: str = ""
 
 
-def choose(meta_graph: MetaGraphDef, index: GraphIndex, variables: set[str], configured: list[str] | None) -> Choice:
+def choose(
+    meta_graph: MetaGraphDef,
+    index: GraphIndex,
+    variables: set[str],
+    configured: list[str] | None,
+    without: Collection[str] = (),
+) -> Choice:
     """The outputs to freeze.
 
     Args:
       variables: names of the variable nodes.
       configured: node or tensor names from the model's settings, or None.
+      without: nodes that are none of the outputs, where these are not configured.
     Raises Problem: unknown_output for a configured name that the graph lacks or that has no value to fetch,
       no_output where none is found, bad_meta_graph where a node depends on itself.
     """
     if configured:
         return Choice(list(dict.fromkeys(_known(name, index) for name in configured)), "named in the settings")
-    return _signature_outputs(meta_graph, index) or _likely_outputs(Anatomy(surveyed(meta_graph, index, variables)))
+    in_signatures = _signature_outputs(meta_graph, index, without)
+    return in_signatures or _likely_outputs(Anatomy(surveyed(meta_graph, index, variables)), without)
 
 
 def sentence(ranking: list[Ranked]) -> str:
@@ -85,14 +94,14 @@ def _not_fetchable(node: NodeDef, output: int) -> str:
     return ""
 
 
-def _signature_outputs(meta_graph: MetaGraphDef, index: GraphIndex) -> Choice | None:
+def _signature_outputs(meta_graph: MetaGraphDef, index: GraphIndex, without: Collection[str]) -> Choice | None:
     outputs, keys = [], []
     for key in sorted(meta_graph.signature_def):
         named = [tensor_name(info.name) for _, info in sorted(meta_graph.signature_def[key].outputs.items())]
         found = [
             f"{node}:{output}" if output else node
             for node, output in named
-            if node in index.nodes and not _not_fetchable(index.nodes[node], output)
+            if node in index.nodes and node not in without and not _not_fetchable(index.nodes[node], output)
         ]
         if found:
             outputs += found
@@ -100,15 +109,15 @@ def _signature_outputs(meta_graph: MetaGraphDef, index: GraphIndex) -> Choice | 
     return Choice(list(dict.fromkeys(outputs)), f"signature {', '.join(keys)}") if outputs else None
 
 
-def _likely_outputs(anatomy: Anatomy) -> Choice:
-    """The likeliest set of candidates.
+def _likely_outputs(anatomy: Anatomy, without: Collection[str]) -> Choice:
+    """The likeliest set of candidates, none of which is one of the nodes `without`.
 
     Raises Problem: no_output where there are none, bad_meta_graph where a node depends on itself.
     """
     nodes = anatomy.index.nodes
     if cyclic := node_in_cycle(anatomy.index, nodes.keys() - set(anatomy.order)):
         raise Problem("bad_meta_graph", f"node {cyclic!r} depends on itself, and no while loop is around it")
-    names = [name for name in candidates(anatomy) if not _not_fetchable(nodes[name], 0)]
+    names = [name for name in candidates(anatomy) if name not in without and not _not_fetchable(nodes[name], 0)]
     if not names:
         raise Problem("no_output", "the graph computes nothing from a variable, from what is fed or at random")
     known, table = features(anatomy, names), tables.candidates()

@@ -13,7 +13,7 @@ import msgspec
 from permafrost import recording
 from permafrost.checkpoint import unchanged
 from permafrost.checkpoint.reader import open_checkpoint
-from permafrost.freezer import planning
+from permafrost.freezer import planning, replicas
 from permafrost.freezer.initialization import Initialization
 from permafrost.graph import graph_sources, vocabularies
 from permafrost.graph.index import GraphIndex
@@ -56,6 +56,7 @@ def import_model(source: Source, settings: Settings, record: ImportRecord) -> No
     importing.describe_graph(meta_graph, record)
     if not meta_graph.saver_def.restore_op_name:
         record.findings = [*record.findings, "the graph has no saver; its variables are restored by their names"]
+    replicas.resolve(meta_graph.graph_def)
     index = GraphIndex(meta_graph.graph_def)
     words = _import_checkpoint(meta_graph, index, settings, is_named, record)
     if found := vocabularies.find(meta_graph, index, record.graph, record.prefix, settings.allow_paths):

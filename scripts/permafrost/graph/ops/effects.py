@@ -5,13 +5,13 @@ from collections.abc import Callable
 from typing import Any
 
 from permafrost.graph.calls import called_functions
-from permafrost.graph.ops.variables import VARIABLE_OPS
+from permafrost.graph.ops.variables import RESOURCE_WRITES, VARIABLE_OPS
 from permafrost.graph.protos import FunctionDefLibrary
 
 # Stateful ops that leave nothing behind which another node could find. What writes to variables is looked at by itself.
 _PASSIVE = {
     *VARIABLE_OPS, "ReadVariableOp", "ResourceGather", "ResourceGatherNd", "VariableShape", "VarIsInitializedOp",
-    "IsVariableInitialized", "AssignVariableOp", "AssignAddVariableOp", "AssignSubVariableOp", "Print", "PrintV2",
+    "IsVariableInitialized", *RESOURCE_WRITES, "Print", "PrintV2",
     "HashTable", "HashTableV2", "MutableHashTable", "MutableHashTableV2", "MutableHashTableOfTensors",
     "MutableHashTableOfTensorsV2", "MutableDenseHashTable", "MutableDenseHashTableV2", "LookupTableFind",
     "LookupTableFindV2", "LookupTableSize", "LookupTableSizeV2", "InitializeTable", "InitializeTableV2",

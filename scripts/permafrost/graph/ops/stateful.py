@@ -3,7 +3,7 @@
 import re
 
 from permafrost.graph.ops.registry import registered
-from permafrost.graph.ops.variables import VARIABLE_OPS
+from permafrost.graph.ops.variables import RESOURCE_WRITES, VARIABLE_OPS
 
 RANDOM = re.compile(r"^(Random|Stateless(Random|Truncated)|TruncatedNormal|ParameterizedTruncated|Multinomial).*")
 # Stateful ops that give the same in each run: they read what a restore or an initializer has put there, hold tensors
@@ -17,7 +17,7 @@ _SAME_EACH_TIME = {
     "InitializeTable", "InitializeTableV2", "InitializeTableFromTextFile", "InitializeTableFromTextFileV2",
     "MutableHashTable", "MutableHashTableV2", "MutableHashTableOfTensors", "MutableHashTableOfTensorsV2",
     "MutableDenseHashTable", "MutableDenseHashTableV2", "LookupTableImport", "LookupTableImportV2",
-    "Restore", "RestoreSlice", "RestoreV2", "AssignVariableOp", "AssignAddVariableOp", "AssignSubVariableOp",
+    "Restore", "RestoreSlice", "RestoreV2", *RESOURCE_WRITES,
 }  # fmt: skip
 
 

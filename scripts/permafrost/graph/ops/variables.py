@@ -4,9 +4,31 @@ from permafrost.graph.protos import NodeDef
 
 VARIABLE_OPS = ("Variable", "VariableV2", "VarHandleOp")
 
+# Op that writes to a part of a variable -> the op that gives all of the variable then. Products and quotients have no
+# op of their own: rows that were computed before are put there.
+REF_SCATTERS = {
+    "ScatterUpdate": "TensorScatterUpdate",
+    "ScatterAdd": "TensorScatterAdd",
+    "ScatterSub": "TensorScatterSub",
+    "ScatterMul": "TensorScatterUpdate",
+    "ScatterDiv": "TensorScatterUpdate",
+    "ScatterMin": "TensorScatterMin",
+    "ScatterMax": "TensorScatterMax",
+    "ScatterNdUpdate": "TensorScatterUpdate",
+    "ScatterNdAdd": "TensorScatterAdd",
+    "ScatterNdSub": "TensorScatterSub",
+    "ScatterNdMin": "TensorScatterMin",
+    "ScatterNdMax": "TensorScatterMax",
+}
+RESOURCE_SCATTERS = {f"Resource{op}": twin for op, twin in REF_SCATTERS.items()}
+
 # Op that writes to a variable -> the op that computes what is in the variable then.
-REF_WRITES = {"Assign": "Identity", "AssignAdd": "Add", "AssignSub": "Sub"}
-RESOURCE_WRITES = {"AssignVariableOp": "Identity", "AssignAddVariableOp": "Add", "AssignSubVariableOp": "Sub"}
+REF_WRITES = {"Assign": "Identity", "AssignAdd": "Add", "AssignSub": "Sub"} | REF_SCATTERS
+RESOURCE_WRITES = {
+    "AssignVariableOp": "Identity",
+    "AssignAddVariableOp": "Add",
+    "AssignSubVariableOp": "Sub",
+} | RESOURCE_SCATTERS
 
 
 Resource = tuple[bool, str, str]  # whether it goes by a handle, its container, its name

@@ -15,7 +15,7 @@ from permafrost.graph import pruning
 from permafrost.graph.ops import effects, registry
 from permafrost.graph.ops.variables import VARIABLE_OPS, resource_name
 from permafrost.graph.protos import FunctionDef, FunctionDefLibrary, MetaGraphDef, NodeDef, types_pb2
-from permafrost.judge.structure import filled_tables, permitted
+from permafrost.judge.structure import filled_tables, permitted, scattered
 from permafrost.judge.structure.filled_tables import FilledTables
 from permafrost.judge.structure.written_reads import HANDLE_WRITES, REFERENCE_WRITES, WrittenReads
 from permafrost.outcome import Problem
@@ -87,6 +87,7 @@ class _Comparison:
         references = {name for name, node in before.nodes.items() if node.op in ("Variable", "VariableV2")}
         self._reads = WrittenReads(run, self._dtypes, references, self._place, functions.originals, outputs)
         self._refuse_twins(run)
+        self._scatters = self._expected_scatters(run)
 
     def _refuse_twins(self, run: Body) -> None:
         """Two nodes may be one variable by their shared_name; then a write by the one is seen by the other."""
@@ -108,14 +109,30 @@ class _Comparison:
                 if not filled_tables.is_content(node, self._contents[node.name]):
                     raise self._differs(node, "is no plain constant of the table's dtype")
             elif before is None:
-                gather = self._before.nodes.get(node.name.rpartition("/axis")[0])
-                if gather is None or gather.op != "ResourceGather" or node.name != self._axis_of(gather):
-                    raise self._differs(node, "is not in the meta graph")
-                self._compare(permitted.gather_axis(gather, node.name, self._place), node)
+                self._compare(self._added(node), node)
             elif before.op in VARIABLE_OPS and node.op == "Const":
                 self._check_constant(before, node)
             else:
                 self._check_node(before, node)
+
+    def _expected_scatters(self, run: Body) -> dict[str, tuple[str, NodeDef]]:
+        """Node of the frozen graph -> the scatter that it is, or stands beside, and what it has to be."""
+        found = {}
+        for node in run.nodes.values():
+            if node.op in (*scattered.REFERENCE_SCATTERS, *scattered.HANDLE_SCATTERS) and node.input:
+                origin = run.origin(node.input[0])
+                wanted = scattered.expected(node, origin, self._place) if origin in self._dtypes else []
+                found.update({each.name: (node.name, each) for each in wanted})
+        return found
+
+    def _added(self, node: NodeDef) -> NodeDef:
+        """What a node has to be that the meta graph lacks. Raises Problem where the frozen graph may not have it."""
+        if node.name in self._scatters:
+            return self._scatters[node.name][1]
+        gather = self._before.nodes.get(node.name.rpartition("/axis")[0])
+        if gather is None or gather.op != "ResourceGather" or node.name != self._axis_of(gather):
+            raise self._differs(node, "is not in the meta graph")
+        return permitted.gather_axis(gather, node.name, self._place)
 
     def _axis_of(self, gather: NodeDef) -> str:
         return permitted.axis_name(gather, self._place)
@@ -143,6 +160,8 @@ class _Comparison:
             self._compare(permitted.initialized(before, is_restored, self._place), node)
         elif before.op == node.op:
             self._compare(before, node, dtype)
+        elif node.name in self._scatters:
+            self._compare(self._scatters[node.name][1], node, dtype)
         elif make := self._conversion(before, node):
             if not dtype and not before.op.startswith("Ref"):
                 raise self._differs(node, f"was {before.op} in the meta graph, and of no variable that is converted")
@@ -174,7 +193,8 @@ class _Comparison:
                 raise self._differs(node, f"has another value of the attribute {name!r} than in the meta graph")
 
     def _same_input(self, node: NodeDef, wanted: str, found: str) -> bool:
-        return self._reads.expected.get((node.name, wanted), self._renamed(wanted)) == found
+        reader, _ = self._scatters.get(node.name, (node.name, None))
+        return self._reads.expected.get((reader, wanted), self._renamed(wanted)) == found
 
     def check_results(self, before: dict[str, str], after: dict[str, str]) -> None:
         """Compares what a function returns: result -> the node's output that it is."""

@@ -15,16 +15,16 @@ from permafrost.flow.orders import Order
 from permafrost.flow.sharing import COPYING
 from permafrost.graph.calls import called_functions
 from permafrost.graph.protos import FunctionDef, NodeDef
-from permafrost.judge.structure import permitted
+from permafrost.judge.structure import permitted, scattered
 from permafrost.outcome import Problem
 
-REFERENCE_WRITES = ("Assign", "AssignAdd", "AssignSub")
-HANDLE_WRITES = ("AssignVariableOp", "AssignAddVariableOp", "AssignSubVariableOp")
+REFERENCE_WRITES = ("Assign", "AssignAdd", "AssignSub", *scattered.REFERENCE_SCATTERS)
+HANDLE_WRITES = ("AssignVariableOp", "AssignAddVariableOp", "AssignSubVariableOp", *scattered.HANDLE_SCATTERS)
 _OVERWRITES = ("Assign", "AssignVariableOp")
 _MOST_WAYS = 100_000
 _HANDLE_READERS = (
     "ReadVariableOp", "ResourceGather", "ResourceGatherNd", "VariableShape", "AssignAddVariableOp",
-    "AssignSubVariableOp",
+    "AssignSubVariableOp", *scattered.HANDLE_SCATTERS,
 )  # fmt: skip
 _LOOKS_AT_NO_VALUE = ("IsVariableInitialized", "VarIsInitializedOp")
 _KEEPS_TENSORS = (
@@ -157,7 +157,7 @@ class WrittenReads:
 
     def _expect(self, node: NodeDef, text: str, write: str) -> None:
         rest = [t for t in node.input if t != text]
-        if node.op.startswith("Re") and not self._place.needs_controls(node):
+        if node.op.startswith("Re") and node.op not in HANDLE_WRITES and not self._place.needs_controls(node):
             rest = [t for t in rest if not t.startswith("^")]
         is_elsewhere = self._place.loops_of(text) != self._place.loops_of(write)
         if node.op in permitted.CALLS or is_elsewhere or not self._place.runs_by([text, *rest], [write, *rest]):
@@ -212,7 +212,7 @@ class WrittenReads:
         """The write whose value the node's outputs hold, in the variable's memory; False where they lie elsewhere."""
         if position == 0 and node.name in writers:
             return str(node.name)
-        if node.op in COPYING or (position == 1 and node.op in (*REFERENCE_WRITES, *PASSING, "RefSwitch")):
+        if node.op in COPYING or (position and node.op in (*REFERENCE_WRITES, *PASSING, "RefSwitch")):
             return False
         return held
 
