@@ -19,6 +19,8 @@ PASSES: tuple[Callable[[Draft], None], ...] = (
     passes.cut_inputs,
     # All below look at the kept nodes alone. It copies them, so that the passes below may change them.
     passes.prune,
+    # Before any function is looked at: what only trains or saves need not be what can be frozen.
+    passes.drop_uncalled_functions,
     # Which colocations are foreign is known once it is known which nodes are kept.
     passes.drop_foreign_colocation,
     # Before `convert`, which drops and records, one by one, those that the new constants make wrong.

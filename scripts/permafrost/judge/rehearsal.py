@@ -14,7 +14,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 from numpy.typing import NDArray
 
-from permafrost.graph import graph_sources, pruning
+from permafrost.graph import graph_sources, loading, pruning
 from permafrost.graph.feed_points import needed
 from permafrost.graph.index import GraphIndex, tensor_name
 from permafrost.graph.metagraph import producer_ops
@@ -121,7 +121,7 @@ class _Model:
         self.index = GraphIndex(self.graph_def)
         nodes = [tensor_name(name)[0] for name in self.outputs]
         self._kept = pruning.needed(self.index, nodes, with_colocated=False)
-        self.initializers = pruning.table_initializers(self.index, self._kept)
+        self.initializers = pruning.table_initializers(self.index, self._kept, loading.init_op(self.meta_graph))
         fed = {self.names[name] for name, spec in imported.inputs.items() if not isinstance(spec, Default)}
         self.allowed = set(settings.allow_ops)
         self.unsafe = unsafe_to_run(self.index, self.outputs, fed, self.initializers, self.allowed)

@@ -7,7 +7,7 @@ are left out where others can.
 from collections.abc import Callable
 from typing import Any
 
-from permafrost.graph import pruning
+from permafrost.graph import loading, pruning
 from permafrost.graph.calls import CALLS, needed_functions, recursive_function
 from permafrost.graph.index import GraphIndex, data_inputs, missing_input, node_in_cycle, tensor_name
 from permafrost.graph.ops import node_checks, registry
@@ -136,18 +136,19 @@ class _Descriptions:
             point = "{}:{}".format(*tensor_name(name))
             if cuts.get(point, point) != point:
                 raise Problem("unknown_output", f"output {name!r} is fed as an input, so nothing computes it")
-        definitions = _checked_definitions(self._index.of(cut), chosen) | self._run_before
+        loader = loading.init_op(self._meta_graph)
+        definitions = _checked_definitions(self._index.of(cut), chosen, loader) | self._run_before
         return fed, dict(sorted(definitions.items()))
 
 
-def _checked_definitions(cut_index: GraphIndex, chosen: list[str]) -> dict[str, OpDefinition]:
+def _checked_definitions(cut_index: GraphIndex, chosen: list[str], loader: str) -> dict[str, OpDefinition]:
     """The definitions of the ops that a frozen graph of the outputs `chosen` holds; the graph has its inputs cut.
 
     Raises Problem (unknown_op, unsupported_op, bad_meta_graph) for what TensorFlow could not import or run.
     """
     output_nodes = [tensor_name(name)[0] for name in chosen]
     own = pruning.needed(cut_index, output_nodes, with_colocated=False)
-    own |= pruning.needed(cut_index, pruning.table_initializers(cut_index, own), with_colocated=False)
+    own |= pruning.needed(cut_index, pruning.table_initializers(cut_index, own, loader), with_colocated=False)
     names = sorted(own)
     if missing := missing_input(cut_index, names):
         node, source = missing

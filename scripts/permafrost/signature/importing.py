@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Mapping
 from math import prod
 
-from permafrost.checkpoint.v2 import Tensor
+from permafrost.checkpoint.v2 import OBJECT_GRAPH, Tensor
 from permafrost.graph import pruning
 from permafrost.graph.dtypes import KNOWN, enum_name
 from permafrost.graph.index import GraphIndex
@@ -44,10 +44,13 @@ def describe_variables(
       tensors: key -> checkpoint.reader.Tensor.
       weights: "raw", or "ema" for the averages of the variables that have one.
       is_named: whether the settings name a graph without a saver, whose variables then go by their names.
-    Raises Problem: foreign_meta_graph where the saver restores keys that the checkpoint lacks, shape_mismatch where
-      dtype or shape of a variable is not that of its tensor.
+    Raises Problem: saved_model for a SavedModel of TensorFlow 2 without variables, tf2_checkpoint or
+      foreign_meta_graph where the saver restores keys that the checkpoint lacks, which goes by Python objects or not,
+      shape_mismatch where dtype or shape of a variable is not that of its tensor.
     """
     sources = restore_map(meta_graph, index)
+    if meta_graph.object_graph_def.nodes and not sources:
+        raise Problem("saved_model", f"{path} is a SavedModel whose graph restores no variables")
     variable_nodes = [node for node in index.graph_def.node if node.op in VARIABLE_OPS]
     if not sources:
         parts = saved_slices(meta_graph)
@@ -74,8 +77,14 @@ def describe_variables(
 
 def _refuse_foreign(path: str, sources: dict[str, Source], tensors: Mapping[str, Tensor]) -> None:
     wanted = {source.key for source in sources.values()}
-    missing, unused = sorted(wanted - set(tensors)), sorted(set(tensors) - wanted)
+    missing, unused = sorted(wanted - set(tensors)), sorted(set(tensors) - wanted - {OBJECT_GRAPH})
     if missing or (tensors and not wanted):
+        if OBJECT_GRAPH in tensors:
+            raise Problem(
+                "tf2_checkpoint",
+                f"the checkpoint is a TensorFlow 2 object-based one, and lacks {len(missing)} of the {len(wanted)} "
+                f"tensors that {path} restores by their names ({_some(missing)})",
+            )
         raise Problem(
             "foreign_meta_graph",
             f"the checkpoint lacks {len(missing)} of the {len(wanted)} tensors that {path} restores "

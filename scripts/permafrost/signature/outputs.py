@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 
 from permafrost.graph.dtypes import dtype_name
 from permafrost.graph.index import GraphIndex, node_in_cycle, tensor_name
+from permafrost.graph.loading import INIT_OP_SIGNATURE
 from permafrost.graph.ops import node_checks
 from permafrost.graph.ops.registry import registered
 from permafrost.graph.ops.variables import VARIABLE_OPS
@@ -87,7 +88,7 @@ def _not_fetchable(node: NodeDef, output: int) -> str:
 
 def _signature_outputs(meta_graph: MetaGraphDef, index: GraphIndex) -> Choice | None:
     outputs, keys = [], []
-    for key in sorted(meta_graph.signature_def):
+    for key in sorted(set(meta_graph.signature_def) - {INIT_OP_SIGNATURE}):
         named = [tensor_name(info.name) for _, info in sorted(meta_graph.signature_def[key].outputs.items())]
         found = [
             f"{node}:{output}" if output else node
