@@ -1,5 +1,6 @@
 """SavedModels of TensorFlow 2: frozen by their own restore function, and compared with TensorFlow's loaders."""
 
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -9,9 +10,9 @@ import tensorflow as tf
 from tensorflow.python.tools import saved_model_utils
 
 import exported_modules
-from exported_modules import export
+from exported_modules import DeeplyRagged, Ragged, Sparse, export
 from fresh_process import in_fresh_process
-from judged import verified
+from judged import rehearse, verified
 from permafrost.records import ImportRecord, Provenance
 from permafrost.stages import import_model
 from stages import default_settings, frozen, imported, sources
@@ -115,3 +116,14 @@ def test_an_export_of_keras_is_what_both_loaders_make_of_it(kind, tmp_path):
     record, provenance = check(export(model, tmp_path / "zoo" / "export"), tmp_path / "frozen")
     assert {"serve", "serving_default"} <= set(record.outputs_why.removeprefix("signature ").split(", "))
     assert len(provenance.tensors) < len(record.variables)  # each weight has several handles, of which one serves
+
+
+@pytest.mark.parametrize("kind", [Ragged, DeeplyRagged, Sparse])
+def test_parts_of_ragged_and_sparse_inputs_fit_together(kind, tmp_path):
+    directory = export(kind(), tmp_path / "zoo" / "export")
+    record = rehearse(imported(the_source(directory)))
+    assert record.rehearsal == ""
+    kinds = Counter(type(spec).__name__ for spec in record.inputs.values())
+    assert kinds["RowSplits"] == {Ragged: 1, DeeplyRagged: 2, Sparse: 0}[kind]
+    assert (kinds["Indices"], kinds["Sizes"]) == ((1, 1) if kind is Sparse else (0, 0))
+    assert in_fresh_process(verified, record, *frozen(record, tmp_path / "frozen"))["match"] == "bitwise"

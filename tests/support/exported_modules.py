@@ -123,6 +123,23 @@ class Ragged(tf.Module):
         return {"y": tf.reduce_sum(rows, 1) * self.w[0]}
 
 
+class DeeplyRagged(Ragged):
+    """A ragged tensor of two ragged dimensions, whose rows are those of another input."""
+
+    @signed(tf.RaggedTensorSpec([None, None, None], tf.float32, 2, tf.int32), floats(None, 3))
+    def __call__(self, rows, x):
+        return {"y": tf.reduce_sum(tf.reduce_max(rows, 2), 1)[:, None] * self.w[:3] + x}
+
+
+class Sparse(tf.Module):
+    def __init__(self):
+        self.w = tf.Variable(values(4, 2))
+
+    @signed(tf.SparseTensorSpec([None, 4], tf.float32))
+    def __call__(self, entries):
+        return {"y": tf.sparse.sparse_dense_matmul(entries, self.w)}
+
+
 class Constant(tf.Module):
     """A captured constant beside a variable of another dtype, which is sliced and gathered."""
 

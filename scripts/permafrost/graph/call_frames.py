@@ -19,13 +19,14 @@ _MOST = 100_000  # frames: a few functions that each call the next one twice wou
 class Frame:
     """The nodes of a function as one call runs them; or those of a graph, which nothing calls.
 
-    nodes: by name. function: the name of the function, "" of a graph. call: the name of the graph's node from which the
-    function is called, by way of others too; "" of a graph.
+    nodes: by name. arguments: the names of the function's arguments. function: its name, "" of a graph. call: the name
+    of the graph's node from which the function is called, by way of others too; "" of a graph.
     """
 
     def __init__(self, nodes: Iterable[NodeDef], function: str = "", call: str = ""):
         self.nodes = {node.name: node for node in nodes}
         self.function, self.call = function, call
+        self.arguments: list[str] = []
         self._arguments: dict[str, tuple[Frame, str]] = {}
 
     @classmethod
@@ -33,8 +34,8 @@ class Frame:
         """The frame of `function` where the NodeDef `node` of the frame `caller` calls it."""
         frame = cls(function.node_def, function.signature.name, caller.call or node.name)
         texts = [text for text in node.input if not text.startswith("^")]
-        names = [argument.name for argument in function.signature.input_arg]
-        frame._arguments = {name: (caller, text) for name, text in zip(names, texts, strict=False)}
+        frame.arguments = [argument.name for argument in function.signature.input_arg]
+        frame._arguments = {name: (caller, text) for name, text in zip(frame.arguments, texts, strict=False)}
         return frame
 
     def source(self, text: str, through: tuple[str, ...] = ("Identity",)) -> tuple["Frame", Any, int]:

@@ -15,7 +15,7 @@ from permafrost.graph.protos import FunctionDef, MetaGraphDef, NodeDef
 from permafrost.input_kinds import Inputs
 from permafrost.outcome import Problem
 from permafrost.records import ImportRecord, OpDefinition, Settings, Variable
-from permafrost.signature import inputs, outputs
+from permafrost.signature import composite_inputs, inputs, outputs
 from permafrost.signature.ranking import tables
 
 Freezing = Callable[[list[str], Inputs, dict[str, OpDefinition]], None]
@@ -131,6 +131,7 @@ class _Descriptions:
     def describe(self, chosen: list[str]) -> tuple[Inputs, dict[str, OpDefinition]]:
         """Inputs and op definitions for the outputs `chosen`; raises Problem as choose does."""
         fed = inputs.describe(self._index, chosen, self._configured, self._shapes)
+        composite_inputs.fit(self._meta_graph, self._index, chosen, fed)
         cut, cuts = pruning.cut_inputs(self._meta_graph.graph_def, list(fed), chosen)
         for name in chosen:
             point = "{}:{}".format(*tensor_name(name))
