@@ -11,7 +11,7 @@ import tensorflow as tf
 from tensorflow.python.tools import saved_model_utils
 
 import exported_modules
-from exported_modules import DeeplyRagged, Dense, Ragged, SameNames, Sparse, Words, edited, export
+from exported_modules import DeeplyRagged, Dense, Ragged, SameNames, Sparse, TwoCounters, Words, edited, export
 from fresh_process import in_fresh_process
 from judged import rehearse, verified
 from permafrost.freezer import passes
@@ -138,6 +138,22 @@ def test_parts_of_ragged_and_sparse_inputs_fit_together(kind, tmp_path):
     assert kinds["RowSplits"] == {Ragged: 1, DeeplyRagged: 2, Sparse: 0}[kind]
     assert (kinds["Indices"], kinds["Sizes"]) == ((1, 1) if kind is Sparse else (0, 0))
     assert in_fresh_process(verified, record, *frozen(record, tmp_path / "frozen"))["match"] == "bitwise"
+
+
+def test_signatures_that_no_run_has_in_order_are_not_frozen_together(tmp_path):
+    directory = export(TwoCounters(), tmp_path / "zoo" / "export")
+    record = rehearse(imported(the_source(directory)))
+    assert record.outputs_why == "signature serving_default" and len(record.outputs) == 1
+    assert "signature more, serving_default cannot be frozen in one graph" in record.findings[-1]
+    assert in_fresh_process(verified, record, *frozen(record, tmp_path / "frozen"))["match"] == "bitwise"
+
+
+def test_a_model_without_a_signature_has_no_output(tmp_path):
+    module = tf.Module()
+    module.w = tf.Variable([1.0])
+    tf.saved_model.save(module, str(tmp_path / "zoo" / "export"))
+    problem = problem_of(imported, the_source(tmp_path / "zoo" / "export"))
+    assert problem.cause == "no_output" and "has no signature" in problem.message and "signatures=" in problem.hint
 
 
 def function_of(meta_graph, start: str):

@@ -97,6 +97,25 @@ class Counter(tf.Module):
         return {"y": x @ self.w + self.count}
 
 
+class TwoCounters(tf.Module):
+    """Two signatures that read and write one variable each, so that no run of both has an order."""
+
+    def __init__(self):
+        self.count = tf.Variable(values(4))
+
+    @signed(floats(None, 4))
+    def __call__(self, x):
+        before = self.count * 1.0
+        self.count.assign_add(before + 1.0)
+        return {"y": x * before + self.count}
+
+    @signed(floats(None, 4))
+    def more(self, x):
+        before = self.count * 2.0
+        self.count.assign_sub(before)
+        return {"y": x * before - self.count}
+
+
 class Flow(tf.Module):
     """Variables that loops and conds of functions capture."""
 

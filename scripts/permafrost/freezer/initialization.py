@@ -117,7 +117,7 @@ class Initialization:
                 continue
             raise Problem(
                 "unsupported_op",
-                f"node {node.name!r} ({node.op}) of function {function!r} changes what no checkpoint holds {when}",
+                f"node {node.name!r} ({node.op}) of function {function!r} changes what a frozen graph lacks {when}",
             )
 
     def refuse_other_fillings(self, graph_def: GraphDef, initializers: list[str]) -> None:

@@ -52,10 +52,13 @@ def choose(
         fed, definitions = between.describe(choice.outputs)
         if named is None:
             try_to_freeze(choice.outputs, fed, definitions)
-    except Problem:
+    except Problem as problem:
         found = choice.outputs if named is None else []
-        reasons = {name: reason for name in found if (reason := between.hindrance(name, try_to_freeze))}
-        if not leave_out(choice, reasons):
+        reasons = {name: reason for name in found if (reason := between.hindrance([name], try_to_freeze))}
+        if choice.alone and not reasons and not between.hindrance(choice.alone.outputs, try_to_freeze):
+            note = f"outputs of {choice.why} cannot be frozen in one graph ({problem.message}); {choice.alone.why} is"
+            choice, record.findings = choice.alone, [*record.findings, note]
+        elif not leave_out(choice, reasons):
             raise
         fed, definitions = between.describe(choice.outputs)
     tell(choice, record)
@@ -120,10 +123,10 @@ class _Descriptions:
         self._run_before = registry.look_up(run_before)
         self._shapes = {v.variable: v.shape for v in variables if v.shape is not None}
 
-    def hindrance(self, output: str, try_to_freeze: Freezing) -> str:
-        """Why an output cannot be frozen; empty where it can."""
+    def hindrance(self, chosen: list[str], try_to_freeze: Freezing) -> str:
+        """Why the outputs `chosen` cannot be frozen together; empty where they can."""
         try:
-            try_to_freeze([output], *self.describe([output]))
+            try_to_freeze(chosen, *self.describe(chosen))
         except Problem as problem:
             return problem.message
         return ""
