@@ -173,7 +173,7 @@ class Variable(Struct, kw_only=True):
     dtype, dtype_enum: the name and the number of its DataType. shape: None where nothing tells it. key: the tensor's in
     the checkpoint, "" for a variable that is not restored. box: [start, extent] of the part of that tensor, None for
     all of it; `slice` is the same as text. bytes: of the value, None where there is none. restored: the key that the
-    graph's own saver restores, where `key` is that of the variable's average.
+    graph's own saver restores, where `key` is that of the variable's average, or that of its Python object.
     """
 
     variable: str

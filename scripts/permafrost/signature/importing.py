@@ -1,7 +1,8 @@
 """What a meta graph says about a checkpoint: who wrote it, its ops, its variables and their checkpoint keys."""
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import replace
 from math import prod
 
 from permafrost.checkpoint.v2 import OBJECT_GRAPH, Tensor
@@ -33,6 +34,7 @@ def describe_variables(
     tensors: Mapping[str, Tensor],
     weights: str,
     is_named: bool = False,
+    keys_by_name: Callable[[], dict[str, str]] = dict,
 ) -> list[Variable]:
     """The variable nodes of a meta graph.
 
@@ -44,6 +46,7 @@ def describe_variables(
       tensors: key -> checkpoint.reader.Tensor.
       weights: "raw", or "ema" for the averages of the variables that have one.
       is_named: whether the settings name a graph without a saver, whose variables then go by their names.
+      keys_by_name: gives what checkpoint.object_graph does, for a checkpoint that lacks the keys of the graph's saver.
     Raises Problem: saved_model for a SavedModel of TensorFlow 2 without variables, tf2_checkpoint or
       foreign_meta_graph where the saver restores keys that the checkpoint lacks, which goes by Python objects or not,
       shape_mismatch where dtype or shape of a variable is not that of its tensor.
@@ -55,7 +58,8 @@ def describe_variables(
     if not sources:
         parts = saved_slices(meta_graph)
         sources = {node.name: parts.get(node.name, Source(node.name)) for node in variable_nodes}
-        sources = {name: source for name, source in sources.items() if source.key in tensors}
+        known = {*tensors, *keys_by_name()} if OBJECT_GRAPH in tensors else tensors
+        sources = {name: source for name, source in sources.items() if source.key in known}
         averaged = [name for name in sources if f"{name}/{averages.NAME}" in tensors]
         if averaged and weights == "raw" and not is_named:
             raise Problem(
@@ -64,8 +68,12 @@ def describe_variables(
                 "which of the two belongs to the graph",
                 "copy the .meta file again; or set `weights: ema`, or `restore_op_name:`, if this is all there is",
             )
-    _refuse_foreign(path, sources, tensors)
-    rows = [_variable(node, sources.get(node.name), tensors) for node in variable_nodes]
+    by_objects = _by_objects(path, sources, tensors, keys_by_name, weights) if OBJECT_GRAPH in tensors else {}
+    _refuse_foreign(path, sources | by_objects, tensors)
+    rows = [_variable(node, (sources | by_objects).get(node.name), tensors) for node in variable_nodes]
+    for row in rows:
+        if row.variable in by_objects:
+            row.restored = sources[row.variable].key
     if weights == "ema" and not averages.take_averages(rows, index, tensors):
         raise Problem(
             "bad_setting",
@@ -75,16 +83,43 @@ def describe_variables(
     return rows
 
 
+def _by_objects(
+    path: str,
+    sources: dict[str, Source],
+    tensors: Mapping[str, Tensor],
+    keys_by_name: Callable[[], dict[str, str]],
+    weights: str,
+) -> dict[str, Source]:
+    """The sources in an object-based checkpoint that lacks keys of the graph's saver; empty where it lacks none.
+
+    TensorFlow's Saver then takes what the checkpoint says the variables were called, or nothing where it lacks a name
+    (saver_from_object_based_checkpoint in tensorflow/python/training/saver.py).
+    Raises Problem: tf2_checkpoint for a name that it lacks, bad_setting where averages are asked for.
+    """
+    if sources and all(source.key in tensors for source in sources.values()):
+        return {}
+    keys = keys_by_name()
+    wanted = {source.key for source in sources.values()}
+    missing = sorted(key for key in wanted if keys.get(key) not in tensors)
+    if missing or not wanted:
+        raise Problem(
+            "tf2_checkpoint",
+            f"the checkpoint is a TensorFlow 2 object-based one, and lacks {len(missing)} of the {len(wanted)} "
+            f"variables that {path} restores ({_some(missing)})"
+            if wanted
+            else f"the checkpoint is a TensorFlow 2 object-based one, and knows no variable of {path}",
+        )
+    if weights != "raw":
+        raise Problem(
+            "bad_setting", "`weights: ema` asks for averages, which no object-based checkpoint is searched for"
+        )
+    return {name: replace(source, key=keys[source.key]) for name, source in sources.items()}
+
+
 def _refuse_foreign(path: str, sources: dict[str, Source], tensors: Mapping[str, Tensor]) -> None:
     wanted = {source.key for source in sources.values()}
     missing, unused = sorted(wanted - set(tensors)), sorted(set(tensors) - wanted - {OBJECT_GRAPH})
     if missing or (tensors and not wanted):
-        if OBJECT_GRAPH in tensors:
-            raise Problem(
-                "tf2_checkpoint",
-                f"the checkpoint is a TensorFlow 2 object-based one, and lacks {len(missing)} of the {len(wanted)} "
-                f"tensors that {path} restores by their names ({_some(missing)})",
-            )
         raise Problem(
             "foreign_meta_graph",
             f"the checkpoint lacks {len(missing)} of the {len(wanted)} tensors that {path} restores "

@@ -11,7 +11,7 @@ import time
 import msgspec
 
 from permafrost import recording
-from permafrost.checkpoint import unchanged
+from permafrost.checkpoint import object_graph, unchanged
 from permafrost.checkpoint.reader import open_checkpoint
 from permafrost.freezer import planning
 from permafrost.freezer.initialization import Initialization
@@ -66,7 +66,13 @@ def _import_checkpoint(
         if settings.checkpoint_version not in (None, checkpoint.format):
             raise Problem("bad_setting", f"{record.prefix} is a checkpoint of format {checkpoint.format}")
         record.variables = importing.describe_variables(
-            record.graph.path, meta_graph, index, checkpoint.tensors, settings.weights, is_named
+            record.graph.path,
+            meta_graph,
+            index,
+            checkpoint.tensors,
+            settings.weights,
+            is_named,
+            lambda: object_graph.keys_by_name(checkpoint),
         )
 
 
