@@ -76,6 +76,13 @@ class Sizes(_PartOfSparse, frozen=True, kw_only=True, tag="sizes"):
     """The dense shape of a sparse tensor, [rank]; or a shape that an op takes."""
 
 
+class RowSplits(_Described, frozen=True, tag="row_splits"):
+    """Where the rows of a ragged tensor begin and end: one more integer than rows, from 0 to how many values there are.
+
+    There are as many rows as values, which is the dimension that the trial chooses; some of them may be empty.
+    """
+
+
 class _Content(Struct, frozen=True, tag_field="form"):
     """What strings say. why: what they are called in reports."""
 
@@ -157,6 +164,6 @@ class Default(_Described, frozen=True, tag="default"):
     """Nothing is fed: the graph has a default."""
 
 
-Fed = Uniform | OneHot | State | Integers | Value | File | Indices | Sizes | Strings
+Fed = Uniform | OneHot | State | Integers | Value | File | Indices | Sizes | RowSplits | Strings
 Input = Fed | Default
 Inputs = dict[str, Input]  # by the tensor's name, such as `x:0`

@@ -21,7 +21,7 @@ CAUSES = {
     "lfs_pointer": "run `git lfs pull` in the repository that this file comes from",
     "truncated": "copy the file again; it ends too early",
     "corrupt": "copy the file again; its checksum does not match its content",
-    "tf2_checkpoint": "this is a TensorFlow 2 object-based checkpoint; load it with the code that made it",
+    "tf2_checkpoint": "load it with the code that made it, and export a SavedModel with signatures, which has a graph",
     "not_a_checkpoint": "move the file out of the zoo if it is not a TensorFlow checkpoint",
     "saved_model": "use the SavedModel's graph as it is; it has no variables to freeze",
     "unreadable": "give yourself the right to read it",

@@ -191,9 +191,9 @@ class Variable(Struct, kw_only=True):
     dtype, dtype_enum: the name and the number of its DataType. shape: None where nothing tells it. key: the tensor's in
     the checkpoint, "" for a variable that is not restored. box: [start, extent] of the part of that tensor, None for
     all of it; `slice` is the same as text. bytes: of the value, None where there is none. restored: the key that the
-    graph's own saver restores, where `key` is that of the variable's average. casts: what the restore casts the tensor
-    by, one after the other, as pairs of DataTypes (from, to). defect: why a variable without a key may not be frozen,
-    neither from the checkpoint nor with its initial value.
+    graph's own saver restores, where `key` is that of the variable's average or of its Python object. casts: what the
+    restore casts the tensor by, one after the other, as pairs of DataTypes (from, to). defect: why a variable without a
+    key may not be frozen, neither from the checkpoint nor with its initial value.
     """
 
     variable: str

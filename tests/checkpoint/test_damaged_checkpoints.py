@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import tensorflow as tf
 
-from permafrost.checkpoint.reader import open_checkpoint, read_index_header
+from permafrost.checkpoint.reader import OBJECT_GRAPH, open_checkpoint, read_index_header
 from permafrost.outcome import Problem
 from saved_checkpoints import cause_of, read_everything, save, values
 
@@ -111,7 +111,9 @@ def test_odd_files(bundle, tmp_path):
 
 def test_object_based_checkpoint(tmp_path):
     prefix = tf.train.Checkpoint(v=tf.Variable(1.0)).save(str(tmp_path / "tf2"))
-    assert cause_of(open_checkpoint, prefix) == "tf2_checkpoint"
+    with open_checkpoint(prefix) as checkpoint:
+        checkpoint.check_content()
+        assert OBJECT_GRAPH in checkpoint.tensors and len(checkpoint.tensors) == 3
     assert read_index_header(prefix + ".index") == (1, True)
 
 

@@ -27,6 +27,7 @@ RECORDS = (ImportRecord, Provenance, Verdict, JudgedFile, Record)
 KINDS = {
     "uniform": {"low": 0, "high": 0.5}, "integers": {"low": 0, "high": None}, "value": {"value": [[1, "a"], None]},
     "file": {"file": "a.npz", "key": None}, "indices": {"size": [None, 3]}, "sizes": {"size": [None]},
+    "row_splits": {},
     "strings": {"content": {"form": "words"}}, "default": {},
 }  # fmt: skip
 INPUTS = {kind: {"kind": kind, "dtype": "x", "shape": [None], "why": ""} | KINDS[kind] for kind in KINDS}

@@ -288,13 +288,6 @@ def test_a_saved_model_from_elsewhere(plain):
     check_verified(*frozen_graph(plain / "zoo", plain / "frozen", **chosen), **chosen)
 
 
-def test_an_object_based_saved_model_is_told(tmp_path):
-    module = tf.Module()
-    module.w = tf.Variable([1.0])
-    tf.saved_model.save(module, str(tmp_path / "zoo" / "export"))
-    assert the_source(tmp_path / "zoo").problem.cause == "tf2_checkpoint"
-
-
 def averaged() -> None:
     """Weights beside their averages, both saved."""
     kinds.plain(False)()

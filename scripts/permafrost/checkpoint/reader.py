@@ -19,6 +19,7 @@ from typing import Any
 from permafrost.checkpoint.v1 import V1Checkpoint
 from permafrost.checkpoint.v2 import (
     CHUNK,
+    OBJECT_GRAPH,
     Bundle,
     Contents,
     Slice,
@@ -30,7 +31,7 @@ from permafrost.graph.dtypes import ITEM_SIZES, KNOWN, enum_name
 from permafrost.graph.protos import types_pb2
 from permafrost.outcome import Problem
 
-__all__ = ["Checkpoint", "Slice", "Tensor", "open_checkpoint", "read_contents", "read_index_header"]
+__all__ = ["OBJECT_GRAPH", "Checkpoint", "Slice", "Tensor", "open_checkpoint", "read_contents", "read_index_header"]
 
 _SHARD = re.compile(r"(.*)-(\d{5})-of-(\d{5})", re.DOTALL)
 _SHARD_PATTERN = re.compile(r"(.*)-\?{5}-of-(\d{5}|\?{5})", re.DOTALL)
@@ -270,7 +271,7 @@ def open_checkpoint(prefix: str) -> Checkpoint:
 
     A prefix with `-?????-of-00002` or `-?????-of-?????` at its end means the shards of a V1 checkpoint.
 
-    Raises Problem: no_index, missing_shard, missing_checkpoint, lfs_pointer, truncated, corrupt, tf2_checkpoint,
+    Raises Problem: no_index, missing_shard, missing_checkpoint, lfs_pointer, truncated, corrupt,
     not_a_checkpoint, unreadable or changed.
     """
     prefix = os.fspath(prefix)

@@ -26,8 +26,9 @@ from permafrost.graph.protos import tensor_bundle_pb2, types_pb2
 from permafrost.outcome import Problem
 
 CHUNK = 1 << 20
+# The tensor of an object-based checkpoint that says which Python object each of the others belonged to.
+OBJECT_GRAPH = "_CHECKPOINTABLE_OBJECT_GRAPH"
 
-_OBJECT_GRAPH = b"_CHECKPOINTABLE_OBJECT_GRAPH"
 _MAX_RANK = 254
 _VERSION = 1
 _MOST_SIZES = 100_000  # shards
@@ -69,7 +70,7 @@ class _Piece(NamedTuple):
 class Bundle:
     """An open V2 checkpoint: `tensors` by name, and `files`, the index and then the shards.
 
-    Raises Problem: unreadable, lfs_pointer, truncated, not_a_checkpoint, corrupt, tf2_checkpoint or missing_shard.
+    Raises Problem: unreadable, lfs_pointer, truncated, not_a_checkpoint, corrupt or missing_shard.
     """
 
     format = "V2"
@@ -79,8 +80,6 @@ class Bundle:
             index = StoredFile(prefix + ".index")
             opened.callback(index.close)
             header, entries = _read_index(index)
-            if _OBJECT_GRAPH in entries:
-                raise Problem("tf2_checkpoint", f"{index.path} is of a TensorFlow 2 object-based checkpoint")
             self._shards, total = [], header.num_shards
             for number in range(total):
                 path = f"{prefix}.data-{number:05d}-of-{total:05d}"
@@ -214,7 +213,7 @@ def read_index_header(path: str) -> tuple[int, bool]:
     """
     with contextlib.closing(StoredFile(path)) as index:
         header, entries = _read_index(index)
-        return header.num_shards, _OBJECT_GRAPH in entries
+        return header.num_shards, OBJECT_GRAPH.encode() in entries
 
 
 class Contents(NamedTuple):

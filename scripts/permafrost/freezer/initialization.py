@@ -3,12 +3,14 @@
 A frozen graph has what the checkpoint holds. Where TensorFlow puts something else there, it is refused.
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 from permafrost.flow.body import Body
 from permafrost.freezer.state_changes import Changes, Seeing
+from permafrost.graph.call_frames import Frame, Frames
 from permafrost.graph.calls import needed_functions
 from permafrost.graph.index import GraphIndex, tensor_name
+from permafrost.graph.loading import init_op
 from permafrost.graph.ops.variables import REF_WRITES, RESOURCE_WRITES, VARIABLE_OPS, Resource, resource_name
 from permafrost.graph.protos import GraphDef, MetaGraphDef, NodeDef
 from permafrost.graph.pruning import TABLE_INITIALIZERS, TABLES, needed
@@ -16,9 +18,6 @@ from permafrost.outcome import Problem
 from permafrost.records import OpDefinition
 
 _ASSIGNS = ("Assign", "AssignVariableOp")
-# Where a SavedModel names the op that its loader runs (tensorflow/python/saved_model/constants.py), in that order.
-_INIT_OP_SIGNATURE = "__saved_model_init_op"
-_INIT_OP_COLLECTIONS = ("saved_model_main_op", "legacy_init_op")
 
 
 class Initialization:
@@ -31,7 +30,7 @@ class Initialization:
     def __init__(self, meta_graph: MetaGraphDef, index: GraphIndex):
         self._index, self._body = index, Body(index.graph_def.node)
         restore_op = tensor_name(meta_graph.saver_def.restore_op_name)[0]
-        self._init_op = _init_op(meta_graph)
+        self._init_op = init_op(meta_graph)
         self._restoring = sorted(index.reach([restore_op])) if restore_op else []
         self._loading = sorted(index.reach([self._init_op]))
 
@@ -60,7 +59,19 @@ class Initialization:
             node = self._index.nodes[name]
             if node.op in (*REF_WRITES, *RESOURCE_WRITES) and node.input:
                 found.add(self._body.origin(node.input[0]))
+        for frame in self._frames(self._restoring).frames:
+            written = (node.input[0] for node in frame.nodes.values() if node.op in RESOURCE_WRITES and node.input)
+            found.update(source.name for text in written if (source := frame.source(text)[1]) is not None)
         return found
+
+    def _frames(self, names: Iterable[str]) -> Frames:
+        return Frames(self._index.graph_def.node, self._index.graph_def.library, names)
+
+    @staticmethod
+    def _restores(frame: Frame, node: NodeDef) -> bool:
+        """As _assigns, for a node of a function that gets the handle as an argument."""
+        where, source, _ = frame.source(node.input[0]) if node.op in _ASSIGNS and node.input else (frame, None, 0)
+        return source is not None and not where.function and source.op in VARIABLE_OPS
 
     def refuse_changes(
         self, graph_def: GraphDef, initializers: list[str], definitions: dict[str, OpDefinition], initial: set[str]
@@ -80,25 +91,39 @@ class Initialization:
         seeing = changes.seeing(list(graph_def.node))
         assigning = {name for name in self._restoring if self._assigns(self._index.nodes[name])}
         filling = self._filling(initializers)
-        self._refuse(changes, seeing, self._restoring, assigning | filling, "while the saver restores")
+        self._refuse(changes, seeing, self._restoring, assigning | filling, self._restores, "while the saver restores")
         loading = f"when the SavedModel's init op {self._init_op!r} is run after the restore"
-        self._refuse(changes, seeing, self._loading, filling | initial, loading)
+        self._refuse(changes, seeing, self._loading, filling | initial, _fills(initializers), loading)
 
     def _assigns(self, node: NodeDef) -> bool:
         """Whether a NodeDef gives a variable of the graph a value; which one, the weights tell."""
         source = self._index.nodes.get(self._body.origin(node.input[0])) if node.op in _ASSIGNS and node.input else None
         return source is not None and source.op in VARIABLE_OPS
 
-    def _refuse(self, changes: Changes, seeing: Seeing, names: list[str], plain: set[str], when: str) -> None:
+    def _refuse(
+        self,
+        changes: Changes,
+        seeing: Seeing,
+        names: list[str],
+        plain: set[str],
+        is_plain: Callable[[Frame, NodeDef], bool],
+        when: str,
+    ) -> None:
         nodes = [self._index.nodes[name] for name in names]
         for node in nodes:
             change = changes.of(node, self._body) if node.name not in plain else None
             if change and (seen := seeing.sees(change)):
                 raise Problem("unsupported_op", f"node {node.name!r} ({node.op}) changes what {seen!r} holds {when}")
-        for function, node, _ in changes.in_functions(nodes):
+        frames = self._frames(names)
+        for function, node, change in changes.in_functions(nodes, frames):
+            calls = frames.of(function)
+            if calls and all(is_plain(frame, node) for frame in calls):
+                continue
+            if change.names and not change.is_hidden and not seeing.sees(change):
+                continue
             raise Problem(
                 "unsupported_op",
-                f"node {node.name!r} ({node.op}) of function {function!r} changes what no checkpoint holds {when}",
+                f"node {node.name!r} ({node.op}) of function {function!r} changes what a frozen graph lacks {when}",
             )
 
     def refuse_other_fillings(self, graph_def: GraphDef, initializers: list[str]) -> None:
@@ -131,6 +156,12 @@ class Initialization:
         return self._body.origin(inputs[0]) if inputs else ""
 
 
+def _fills(initializers: list[str]) -> Callable[[Frame, NodeDef], bool]:
+    """Whether a node of a function fills a table in a call that fills the frozen graph's tables as well."""
+    calls = set(initializers)
+    return lambda frame, node: node.op in TABLE_INITIALIZERS and frame.call in calls
+
+
 def refuse_written_by_initializers(
     index: GraphIndex, outputs: list[str], initializers: Iterable[str], definitions: dict[str, OpDefinition]
 ) -> None:
@@ -147,24 +178,12 @@ def refuse_written_by_initializers(
     seeing = Seeing([node for node in [*own, *called] if node.op in VARIABLE_OPS])
     running = [index.nodes[name] for name in sorted(index.reach(initializers))]
     found = [(node, changes.of(node, body)) for node in running]
-    # A function may have got the handle of any variable.
-    found += [(node, change) for _, node, change in changes.in_functions(running)]
+    # Where nobody knows how a function is called, it may have got the handle of any variable.
+    frames = Frames(index.graph_def.node, index.graph_def.library, [node.name for node in running])
+    found += [(node, change) for _, node, change in changes.in_functions(running, frames)]
     for node, change in found:
         if change and (change.names or change.is_hidden) and (seen := seeing.sees(change)):
             raise Problem(
                 "unsupported_op",
                 f"node {node.name!r} ({node.op}) writes to variable {seen!r} when the lookup tables are filled",
             )
-
-
-def _init_op(meta_graph: MetaGraphDef) -> str:
-    """The node that the loader of a SavedModel runs after the restore; "" where there is none."""
-    if not meta_graph.meta_info_def.tags:
-        return ""
-    if _INIT_OP_SIGNATURE in meta_graph.signature_def:
-        outputs = meta_graph.signature_def[_INIT_OP_SIGNATURE].outputs
-        names = [outputs[_INIT_OP_SIGNATURE].name] if _INIT_OP_SIGNATURE in outputs else []
-    else:
-        keys = [key for key in _INIT_OP_COLLECTIONS if key in meta_graph.collection_def]
-        names = meta_graph.collection_def[keys[0]].node_list.value if keys else []
-    return tensor_name(names[0])[0] if len(names) == 1 else ""

@@ -10,7 +10,8 @@ from permafrost.freezer.contents import Constant
 from permafrost.freezer.draft import Draft, Request
 from permafrost.freezer.initialization import refuse_written_by_initializers
 from permafrost.freezer.propagation import Value
-from permafrost.graph import pruning
+from permafrost.graph import loading, pruning
+from permafrost.graph.calls import needed_functions
 from permafrost.graph.index import GraphIndex
 from permafrost.graph.metagraph import producer_ops
 from permafrost.graph.ops import registry
@@ -34,11 +35,25 @@ def cut_inputs(draft: Draft) -> None:
 def prune(draft: Draft) -> None:
     """Keeps what the outputs need, and what fills their lookup tables."""
     kept = _kept_for_outputs(draft)
-    of_tables = pruning.table_initializers(draft.source, kept)
+    of_tables = pruning.table_initializers(draft.source, kept, loading.init_op(draft.request.meta_graph))
     draft.initializers = list(dict.fromkeys([*of_tables, *draft.request.options.initializer_nodes]))
     kept |= pruning.needed(draft.source, draft.initializers, with_colocated=False)
     draft.graph_def = pruning.extract(draft.source, kept)
     draft.repairs += [Repair("initializer kept", name) for name in draft.initializers]
+
+
+def drop_uncalled_functions(draft: Draft) -> None:
+    """Drops from the library of a TensorFlow 2 SavedModel what nothing that is kept calls, as its saver's functions.
+
+    Other graphs keep theirs, as TensorFlow's freeze_graph has it.
+    """
+    if not draft.request.meta_graph.object_graph_def.nodes:
+        return
+    library = draft.graph_def.library
+    functions = needed_functions(draft.graph_def.node, library)
+    names = {function.signature.name for function in functions}
+    gradients = [gradient for gradient in library.gradient if gradient.function_name in names]
+    draft.graph_def.library.CopyFrom(type(library)(function=functions, gradient=gradients))
 
 
 def _kept_for_outputs(draft: Draft) -> set[str]:

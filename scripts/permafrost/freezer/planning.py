@@ -23,6 +23,8 @@ PASSES: tuple[Callable[[Draft], None], ...] = (
     passes.prune,
     # What reads a file or the checkpoint is no part of the graph that the passes below look at.
     passes.fill_tables,
+    # Before any function is looked at: what only trains or saves need not be what can be frozen.
+    passes.drop_uncalled_functions,
     # Which colocations are foreign is known once it is known which nodes are kept.
     passes.drop_foreign_colocation,
     # Before `convert`, which drops and records, one by one, those that the new constants make wrong.

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from permafrost.flow.body import Body
+from permafrost.graph.call_frames import Frame, Frames
 from permafrost.graph.calls import needed_functions
 from permafrost.graph.ops.variables import VARIABLE_OPS, Resource, resource_name
 from permafrost.graph.protos import FunctionDefLibrary, NodeDef
@@ -82,13 +83,29 @@ class Changes:
         named = [source for source in sources if source is not None and source.op in MAKERS]
         return Change(frozenset(map(resource_name, named)), is_hidden=len(named) < len(sources))
 
-    def in_functions(self, nodes: Iterable[NodeDef]) -> Iterator[tuple[str, Any, Change]]:
-        """(function, NodeDef, Change) for what changes something in a function that the NodeDefs `nodes` call."""
+    def in_functions(self, nodes: Iterable[NodeDef], frames: Frames) -> Iterator[tuple[str, Any, Change]]:
+        """(function, NodeDef, Change) for what changes something in a function that the NodeDefs `nodes` call.
+
+        Args:
+          frames: those of `nodes`, which tell what a function gets as its arguments.
+        """
         for function in needed_functions(nodes, self._library):
             body = Body(function.node_def, function)
             for node in function.node_def:
                 if change := self.of(node, body):
-                    yield function.signature.name, node, change
+                    yield function.signature.name, node, self._called(node, change, frames.of(function.signature.name))
+
+    def _called(self, node: NodeDef, change: Change, frames: list[Frame]) -> Change:
+        """A change of a function's node, with what the arguments are in all calls; as it is where nobody knows."""
+        definition = self._definitions.get(node.op)
+        if not frames or not change.is_hidden or definition is None or definition.handles is None:
+            return change
+        data = [text for text in node.input if not text.startswith("^")]
+        if any(position >= len(data) for position in definition.handles):
+            return change
+        sources = [frame.source(data[position])[1] for frame in frames for position in definition.handles]
+        named = [source for source in sources if source is not None and source.op in MAKERS]
+        return Change(frozenset(map(resource_name, named)), is_hidden=len(named) < len(sources))
 
     def seeing(self, nodes: list[NodeDef]) -> "Seeing":
         """What the NodeDefs `nodes`, and the functions that they call, can see of a change."""

@@ -65,8 +65,8 @@ def _absolute_prefix(prefix: str) -> str:
 def read(graph: Graph) -> Any:
     """The MetaGraphDef of a graph.
 
-    Raises Problem: unreadable, lfs_pointer, truncated, bad_meta_graph, tf2_checkpoint (an object-based SavedModel), or
-    bad_setting for tags that the SavedModel does not have.
+    Raises Problem: unreadable, lfs_pointer, truncated, bad_meta_graph, tf2_checkpoint (a SavedModel of TensorFlow 2
+    with nothing to restore its variables), or bad_setting for tags that the SavedModel does not have.
     """
     if graph.form == SAVED_MODEL:
         return checked(_tagged(graph), graph.path)
@@ -168,8 +168,10 @@ def _tagged(graph: Graph) -> MetaGraphDef:
             "bad_setting", f"{path} has no graph with the tags {list(wanted)}", f"choose {known} as `saved_model_tags:`"
         )
     meta_graph = sets[wanted]
-    if meta_graph.object_graph_def.nodes:
-        raise Problem("tf2_checkpoint", f"{path} is a TensorFlow 2 SavedModel, whose variables are Python objects")
+    if meta_graph.object_graph_def.nodes and not meta_graph.saver_def.restore_op_name:
+        raise Problem(
+            "tf2_checkpoint", f"{path} is a TensorFlow 2 SavedModel whose graph does not restore its variables"
+        )
     return meta_graph
 
 

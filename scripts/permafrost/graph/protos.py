@@ -39,7 +39,14 @@ def _load() -> tuple[Any, ...]:
             types_pb2,
             variable_pb2,
         )
-        from tensorflow.core.protobuf import meta_graph_pb2, saved_model_pb2, saver_pb2, tensor_bundle_pb2
+        from tensorflow.core.protobuf import (
+            meta_graph_pb2,
+            saved_model_pb2,
+            saver_pb2,
+            struct_pb2,
+            tensor_bundle_pb2,
+            trackable_object_graph_pb2,
+        )
         from tensorflow.core.util import saved_tensor_slice_pb2
     finally:
         if borrowed:
@@ -49,15 +56,15 @@ def _load() -> tuple[Any, ...]:
                     del sys.modules[name]
     return (
         attr_value_pb2, function_pb2, graph_pb2, node_def_pb2, op_def_pb2, tensor_pb2, tensor_shape_pb2,
-        tensor_slice_pb2, types_pb2, variable_pb2, meta_graph_pb2, saved_model_pb2, saver_pb2,
-        tensor_bundle_pb2, saved_tensor_slice_pb2,
+        tensor_slice_pb2, types_pb2, variable_pb2, meta_graph_pb2, saved_model_pb2, saver_pb2, struct_pb2,
+        tensor_bundle_pb2, trackable_object_graph_pb2, saved_tensor_slice_pb2,
     )  # fmt: skip
 
 
 (
     attr_value_pb2, function_pb2, graph_pb2, node_def_pb2, op_def_pb2, tensor_pb2, tensor_shape_pb2,
-    tensor_slice_pb2, types_pb2, variable_pb2, meta_graph_pb2, saved_model_pb2, saver_pb2,
-    tensor_bundle_pb2, saved_tensor_slice_pb2,
+    tensor_slice_pb2, types_pb2, variable_pb2, meta_graph_pb2, saved_model_pb2, saver_pb2, struct_pb2,
+    tensor_bundle_pb2, trackable_object_graph_pb2, saved_tensor_slice_pb2,
 ) = _load()  # fmt: skip
 
 AttrValue = attr_value_pb2.AttrValue

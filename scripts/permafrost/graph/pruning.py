@@ -6,6 +6,7 @@ from typing import Any
 
 from permafrost.graph.fed_controls import runs_though_fed
 from permafrost.graph.index import GraphIndex, TensorName, tensor_name
+from permafrost.graph.loading import filling_calls
 from permafrost.graph.protos import GraphDef, NodeDef, graph_pb2, node_def_pb2, types_pb2
 from permafrost.outcome import Problem
 
@@ -41,13 +42,18 @@ def needed(index: GraphIndex, outputs: list[str], with_colocated: bool = True) -
     return index.reach(outputs, colocated) if with_colocated else index.reach(outputs)
 
 
-def table_initializers(index: GraphIndex, kept: set[str]) -> list[str]:
-    """The nodes that fill the lookup tables among `kept`, in graph order. TensorFlow's freeze_graph loses them."""
+def table_initializers(index: GraphIndex, kept: set[str], loader: str) -> list[str]:
+    """The nodes that fill the lookup tables among `kept`, in graph order. TensorFlow's freeze_graph loses them.
+
+    Args:
+      loader: the node that the loader of a SavedModel runs (graph.loading); it may fill tables in functions.
+    """
     tables = {name for name in kept if index.ops[name] in TABLES}
+    calls = filling_calls(index, loader, tables, TABLE_INITIALIZERS) if tables else ()
     return [
         name
         for name, op in index.ops.items()
-        if op in TABLE_INITIALIZERS and any(source in tables for source, _ in index.inputs[name][:1])
+        if name in calls or (op in TABLE_INITIALIZERS and any(source in tables for source, _ in index.inputs[name][:1]))
     ]
 
 

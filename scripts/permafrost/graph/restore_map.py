@@ -1,16 +1,18 @@
 """Which checkpoint tensor belongs to which variable: what the graph's own restore ops say.
 
 Names alone are wrong for renamed, averaged (EMA) and partitioned variables, so the walk goes from the SaverDef's
-restore op over its control inputs to each Assign, and from the assigned value back to the restoring op, whose inputs
-name the key and the slice (`shape_and_slice`, parsed as tensorflow/core/util/saved_tensor_slice_util.cc does). On the
-way the graph may cast the value.
+restore op over its control inputs to each Assign, into the functions that it calls, and from the assigned value back to
+the restoring op, whose inputs name the key and the slice (`shape_and_slice`, parsed as
+tensorflow/core/util/saved_tensor_slice_util.cc does). On the way the graph may cast the value.
 """
 
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from google.protobuf.message import DecodeError
 
+from permafrost.graph.call_frames import Frame, Frames
 from permafrost.graph.index import GraphIndex, tensor_name
 from permafrost.graph.ops.variables import VARIABLE_OPS
 from permafrost.graph.protos import MetaGraphDef, NodeDef, variable_pb2
@@ -65,12 +67,10 @@ def restore_map(meta_graph: MetaGraphDef, index: GraphIndex) -> dict[str, Source
         if node.op in _ASSIGNS:
             variable = _variable_of(node, index)
             source = _source_of(node, index)
-            if variable and source and sources.setdefault(variable, source) != source:
-                raise Problem(
-                    "bad_meta_graph",
-                    f"variable {variable!r} is restored both from {sources[variable].key!r} and from "
-                    f"{source.key!r}, in no certain order",
-                )
+            if variable and source:
+                _add(sources, variable, source)
+    for variable, source in _restored_in_functions(index, restore_op):
+        _add(sources, variable, source)
     return sources
 
 
@@ -121,6 +121,40 @@ def saved_tables(meta_graph: MetaGraphDef, index: GraphIndex) -> dict[str, tuple
             if len(keys) == 2:
                 found[name] = (keys[0], keys[1])
     return found
+
+
+def _add(sources: dict[str, Source], variable: str, source: Source) -> None:
+    if sources.setdefault(variable, source) != source:
+        raise Problem(
+            "bad_meta_graph",
+            f"variable {variable!r} is restored both from {sources[variable].key!r} and from {source.key!r}, in no "
+            "certain order",
+        )
+
+
+def _restored_in_functions(index: GraphIndex, restore_op: str) -> Iterator[tuple[str, Source]]:
+    """(variable node, Source) for what is restored in a function that gets the handle as an argument.
+
+    So do the savers of TensorFlow 2 (tensorflow/python/checkpoint/functional_saver.py). A node of the graph is told by
+    the handle, not by a name: the variables of one name may be several, each with a key of its own.
+    """
+    frames = Frames(index.graph_def.node, index.graph_def.library, index.reach([restore_op]))
+    for frame in frames.frames:
+        for node in frame.nodes.values():
+            if node.op == "AssignVariableOp" and len(node.input) >= 2:
+                where, variable, _ = frame.source(node.input[0])
+                source = _source_in_function(frame, node)
+                if source and variable is not None and where is frames.graph and variable.op in VARIABLE_OPS:
+                    yield variable.name, source
+
+
+def _source_in_function(frame: Frame, assign: NodeDef) -> Source | None:
+    where, node, output = frame.source(assign.input[1], ("Identity", "Reshape"))
+    if node is None or node.op != "RestoreV2" or len(node.input) < 3:
+        return None
+    keys, slices = (_elements(where.source(text)[1], node) for text in node.input[1:3])
+    is_reshaped = frame.source(assign.input[1])[1] is not node
+    return _source(node, output, keys, slices, is_reshaped)
 
 
 def saved_slices(meta_graph: MetaGraphDef) -> dict[str, Source]:
@@ -175,17 +209,29 @@ def _source_of(assign: NodeDef, index: GraphIndex, position: int = 1) -> Source 
         raise Problem("bad_meta_graph", f"node {assign.name!r} ({assign.op}) lacks its inputs")
     name, output, passed = _upstream(index, *inputs[position], _PASS_THROUGH)
     node = index.nodes.get(name)
-    casts = [cast for cast in reversed(passed) if cast.op == "Cast"]
-    if node is None or node.op not in _RESTORES or any(cast.attr["Truncate"].b for cast in casts):
+    if node is None or node.op not in _RESTORES or any(cast.attr["Truncate"].b for cast in passed):
         return None
     keys = _strings(index, node, 1)
     slices = _strings(index, node, 2) if node.op != "Restore" else [b""] * len(keys)
+    reshaped = any(each.op == "Reshape" for each in passed)
+    casts = [(each.attr["SrcT"].type, each.attr["DstT"].type) for each in reversed(passed) if each.op == "Cast"]
+    return _source(node, output, keys, slices, reshaped, tuple(casts))
+
+
+def _source(
+    node: NodeDef,
+    output: int,
+    keys: list[bytes],
+    slices: list[bytes],
+    is_reshaped: bool,
+    casts: tuple[tuple[int, int], ...] = (),
+) -> Source:
+    """What an output of a restore op gives."""
     if output >= len(keys) or output >= len(slices):
         raise Problem("bad_meta_graph", f"node {node.name!r} ({node.op}) restores fewer tensors than are used")
     key = keys[output].decode("utf-8", "surrogateescape")
     start, extent = parse_slice(slices[output].decode("ascii", "replace"), node.name)
-    reshaped = any(each.op == "Reshape" for each in passed)
-    return Source(key, start, extent, reshaped, tuple((c.attr["SrcT"].type, c.attr["DstT"].type) for c in casts))
+    return Source(key, start, extent, is_reshaped, casts)
 
 
 def _strings(index: GraphIndex, node: NodeDef, position: int) -> list[bytes]:
@@ -193,6 +239,11 @@ def _strings(index: GraphIndex, node: NodeDef, position: int) -> list[bytes]:
     constant = None
     if position < len(inputs):
         constant = index.nodes.get(_upstream(index, *inputs[position], ("Identity",))[0])
+    return _elements(constant, node)
+
+
+def _elements(constant: NodeDef | None, node: NodeDef) -> list[bytes]:
+    """The strings of a constant that a restore op takes."""
     if constant is None or constant.op != "Const":
         raise Problem("bad_meta_graph", f"node {node.name!r} ({node.op}) takes its tensor names from no constant")
     tensor = constant.attr["value"].tensor

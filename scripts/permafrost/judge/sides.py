@@ -10,7 +10,9 @@ import tensorflow as tf
 from google.protobuf.message import DecodeError
 from numpy.typing import NDArray
 from tensorflow.python.framework import tensor_util
+from tensorflow.python.training.saver import object_graph_key_mapping
 
+from permafrost.checkpoint.v2 import OBJECT_GRAPH
 from permafrost.graph import frozen_file, pruning, vocabularies
 from permafrost.graph.index import GraphIndex, data_inputs, tensor_name
 from permafrost.graph.metagraph import producer_ops
@@ -83,9 +85,11 @@ class CheckpointSide(Side):
         for node in kept.node:
             node.attr.pop("_output_shapes", None)
         self.ordered = races.reads_first(kept, needed) if is_ordered else races.Ordered()
-        # The saver restores all variables; those of which the settings ask for the averages get these afterwards.
+        # The saver restores all variables; those of which the settings ask for the averages get these afterwards, and
+        # so do those that an object-based checkpoint has under other keys.
         rows = [row for row in imported.variables if row.key and (not self._restore_op or is_known(row.restored))]
         self._places = {row.variable: (row.key, row.box) for row in rows}
+        self._names = {row.restored: row.key for row in rows if is_known(row.restored)}
         self._reads: dict[str, Any] = {}
         with self.graph.as_default(), failing_as("not_restorable", "TensorFlow cannot import the meta graph"):
             import_to_run(kept, allowed, producer_ops(meta_graph))
@@ -113,14 +117,27 @@ class CheckpointSide(Side):
             if self.initialized:
                 session.run([self.graph.get_operation_by_name(name) for name in self.initialized.values()])
             if self._restores:
-                restores = [self.graph.get_operation_by_name(name) for name in self._restores]
-                session.run(restores, {self._filename: self._prefix})
+                self._run_saver(session)
             if self._assigns:
                 reader = _v1.train.NewCheckpointReader(self._prefix)
                 for name in self._assigns:
                     key, box = self._places[name]
                     value = reader.get_tensor(key)
                     self._assign(session, name, value if box is None else value[_slices(box)])
+
+    def _run_saver(self, session: Any) -> None:
+        """Runs the saver; where it lacks its keys in an object-based checkpoint, all is assigned by the names instead.
+
+        So does TensorFlow's Saver (Saver.restore in tensorflow/python/training/saver.py).
+        """
+        try:
+            restores = [self.graph.get_operation_by_name(name) for name in self._restores]
+            session.run(restores, {self._filename: self._prefix})
+        except tf.errors.NotFoundError:
+            is_object_based = _v1.train.NewCheckpointReader(self._prefix).has_tensor(OBJECT_GRAPH)
+            keys = object_graph_key_mapping(self._prefix) if is_object_based else {}
+            if not self._names or any(keys.get(name) != key for name, key in self._names.items()):
+                raise
 
     def runs(
         self, fetches: list[str], feed: Feed, traced: Traced | None = None, **options: Any

@@ -76,7 +76,9 @@ def setting(spec: kinds.Input) -> Any:
             return {"shape": shape, "range": [spec.low, spec.high]}
         case kinds.Integers(high=int(high)):
             return {"shape": shape, "range": [spec.low, high - 1]}
-        case kinds.OneHot() | kinds.State() | kinds.Integers() | kinds.Strings() | kinds.Indices() | kinds.Sizes():
+        case kinds.OneHot() | kinds.State() | kinds.Integers() | kinds.Strings():
+            return {"shape": shape}
+        case kinds.Indices() | kinds.Sizes() | kinds.RowSplits():
             return {"shape": shape}
         case _:
             assert_never(spec)

@@ -7,7 +7,7 @@ are left out where others can.
 from collections.abc import Callable
 from typing import Any
 
-from permafrost.graph import pruning
+from permafrost.graph import loading, pruning
 from permafrost.graph.calls import CALLS, needed_functions, recursive_function
 from permafrost.graph.index import GraphIndex, data_inputs, missing_input, node_in_cycle, tensor_name
 from permafrost.graph.ops import node_checks, registry
@@ -15,7 +15,7 @@ from permafrost.graph.protos import FunctionDef, MetaGraphDef, NodeDef
 from permafrost.input_kinds import Inputs
 from permafrost.outcome import Problem
 from permafrost.records import LEFT_OUT, ImportRecord, OpDefinition, Ranked, Settings, Variable
-from permafrost.signature import inputs, outputs
+from permafrost.signature import composite_inputs, inputs, outputs
 from permafrost.signature.missing import after_missing, lacks_kernel, without_kernel
 from permafrost.signature.ranking import tables
 from permafrost.signature.table_words import Words
@@ -64,8 +64,13 @@ def choose(
             raise _with_names(problem, before) from None
         choice = before or choice
         reasons = between.hindrances(choice.outputs, try_to_freeze)
-        if not leave_out(choice, reasons) and (reasons or before is None):
-            raise
+        if choice.alone and not reasons and not between.hindrance(choice.alone.outputs, try_to_freeze):
+            note = f"outputs of {choice.why} cannot be frozen in one graph ({problem.message}); {choice.alone.why} is"
+            choice, record.findings = choice.alone, [*record.findings, note]
+        else:
+            reasons = reasons or between.together(choice.outputs, try_to_freeze)
+            if not leave_out(choice, reasons) and (reasons or before is None):
+                raise
         fed, definitions = between.describe(choice.outputs)
     tell(choice, record)
     record.inputs, record.op_definitions = fed, definitions
@@ -165,21 +170,22 @@ class _Descriptions:
         self._shapes = {v.variable: v.shape for v in variables if v.shape is not None}
 
     def hindrances(self, chosen: list[str], try_to_freeze: Freezing) -> dict[str, str]:
-        """Output -> why it cannot be frozen, alone or, where all can be alone, together with those before it."""
-        alone = {name: why for name in chosen if (why := self._hindrance([name], try_to_freeze))}
-        if alone:
-            return alone
+        """Output -> why it cannot be frozen by itself, for those that cannot."""
+        return {name: why for name in chosen if (why := self.hindrance([name], try_to_freeze))}
+
+    def together(self, chosen: list[str], try_to_freeze: Freezing) -> dict[str, str]:
+        """Output -> why it cannot be frozen together with those before it, for those that cannot."""
         together: list[str] = []
         found = {}
         for name in chosen:
-            if why := self._hindrance([*together, name], try_to_freeze):
+            if why := self.hindrance([*together, name], try_to_freeze):
                 found[name] = why
             else:
                 together.append(name)
         return found
 
-    def _hindrance(self, chosen: list[str], try_to_freeze: Freezing) -> str:
-        """Why outputs cannot be frozen; empty where they can."""
+    def hindrance(self, chosen: list[str], try_to_freeze: Freezing) -> str:
+        """Why outputs cannot be frozen together; empty where they can."""
         try:
             try_to_freeze(chosen, *self.describe(chosen))
         except Problem as problem:
@@ -189,23 +195,25 @@ class _Descriptions:
     def describe(self, chosen: list[str]) -> tuple[Inputs, dict[str, OpDefinition]]:
         """Inputs and op definitions for the outputs `chosen`; raises Problem as choose does."""
         fed = inputs.describe(self._index, chosen, self._configured, self._shapes, self._words)
+        composite_inputs.fit(self._meta_graph, self._index, chosen, fed)
         cut, cuts = pruning.cut_inputs(self._meta_graph.graph_def, list(fed), chosen)
         for name in chosen:
             point = "{}:{}".format(*tensor_name(name))
             if cuts.get(point, point) != point:
                 raise Problem("unknown_output", f"output {name!r} is fed as an input, so nothing computes it")
-        definitions = _checked_definitions(self._index.of(cut), chosen) | self._run_before
+        loader = loading.init_op(self._meta_graph)
+        definitions = _checked_definitions(self._index.of(cut), chosen, loader) | self._run_before
         return fed, dict(sorted(definitions.items()))
 
 
-def _checked_definitions(cut_index: GraphIndex, chosen: list[str]) -> dict[str, OpDefinition]:
+def _checked_definitions(cut_index: GraphIndex, chosen: list[str], loader: str) -> dict[str, OpDefinition]:
     """The definitions of the ops that a frozen graph of the outputs `chosen` holds; the graph has its inputs cut.
 
     Raises Problem (unknown_op, unsupported_op, bad_meta_graph) for what TensorFlow could not import or run.
     """
     output_nodes = [tensor_name(name)[0] for name in chosen]
     own = pruning.needed(cut_index, output_nodes, with_colocated=False)
-    own |= pruning.needed(cut_index, pruning.table_initializers(cut_index, own), with_colocated=False)
+    own |= pruning.needed(cut_index, pruning.table_initializers(cut_index, own, loader), with_colocated=False)
     names = sorted(own)
     if missing := missing_input(cut_index, names):
         node, source = missing

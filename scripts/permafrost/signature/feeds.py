@@ -72,6 +72,8 @@ def _make(name: str, spec: kinds.Fed, seed: int, batch: int, directory: Path) ->
             return string_feeds.make(spec.content, _generator(name, seed), shape)
         case kinds.Indices():
             return _indices(_generator(name, seed), _filled(spec.size, batch), batch).astype(dtype)
+        case kinds.RowSplits():
+            return _row_splits(_generator(name, seed), batch).astype(dtype)
         case kinds.Integers():
             return np.asarray(_integers(name, spec, _generator(name, seed), shape, batch)).astype(dtype)
         case kinds.OneHot():
@@ -125,6 +127,11 @@ def _indices(generator: np.random.Generator, sizes: tuple[int, ...], count: int)
     if count > sizes[0]:
         raise ValueError(f"{count} entries do not fit into {sizes[0]} rows")
     return np.stack([np.arange(count), *(generator.integers(0, size, size=count) for size in sizes[1:])], axis=1)
+
+
+def _row_splits(generator: np.random.Generator, count: int) -> NDArray[Any]:
+    """The row splits ([count + 1]) of `count` rows that have `count` values in all."""
+    return np.array([0, *sorted(generator.integers(0, count + 1, size=count - 1)), count])
 
 
 def _from_value(name: str, spec: kinds.Value, dtype: np.dtype[Any], shape: tuple[int, ...]) -> NDArray[Any]:

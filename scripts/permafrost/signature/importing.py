@@ -1,10 +1,11 @@
 """What a meta graph says about a checkpoint: who wrote it, its ops, its variables and their checkpoint keys."""
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import replace
 from math import prod
 
-from permafrost.checkpoint.v2 import Tensor
+from permafrost.checkpoint.v2 import OBJECT_GRAPH, Tensor
 from permafrost.graph import pruning
 from permafrost.graph.declared import Declarations, declarations
 from permafrost.graph.dtypes import ITEM_SIZES, KNOWN, castable, enum_name
@@ -39,6 +40,7 @@ def describe_variables(
     weights: str,
     unsaved: str = "initial",
     is_named: bool = False,
+    keys_by_name: Callable[[], dict[str, str]] = dict,
 ) -> list[Variable]:
     """The variable nodes of a meta graph.
 
@@ -53,15 +55,20 @@ def describe_variables(
       weights: "raw", or "ema" for the averages of the variables that have one.
       unsaved: "initial" where variables that no saver restores may have their initial values, "refuse" where not.
       is_named: whether the settings name a graph without a saver, whose variables then go by their names.
-    Raises Problem: foreign_meta_graph where the checkpoint has nothing of what the saver restores.
+      keys_by_name: gives what checkpoint.object_graph does, for a checkpoint that lacks the keys of the graph's saver.
+    Raises Problem: saved_model for a SavedModel of TensorFlow 2 without variables, foreign_meta_graph where the
+      checkpoint has nothing of what the saver restores, tf2_checkpoint where it goes by Python objects and lacks some.
     """
     sources = restore_map(meta_graph, index)
     has_saver = bool(sources)
+    if meta_graph.object_graph_def.nodes and not sources:
+        raise Problem("saved_model", f"{path} is a SavedModel whose graph restores no variables")
     variable_nodes = [node for node in index.graph_def.node if node.op in VARIABLE_OPS]
     if not has_saver:
         parts = saved_slices(meta_graph)
         sources = {node.name: parts.get(node.name, Source(node.name)) for node in variable_nodes}
-        sources = {name: source for name, source in sources.items() if source.key in tensors}
+        known = {*tensors, *keys_by_name()} if OBJECT_GRAPH in tensors else tensors
+        sources = {name: source for name, source in sources.items() if source.key in known}
         averaged = [name for name in sources if f"{name}/{averages.NAME}" in tensors]
         if averaged and weights == "raw" and not is_named:
             raise Problem(
@@ -70,8 +77,13 @@ def describe_variables(
                 "which of the two belongs to the graph",
                 "copy the .meta file again; or set `weights: ema`, or `restore_op_name:`, if this is all there is",
             )
-    lacking = _lacking(path, sources, tensors)
-    rows = [_row(node, sources.get(node.name), tensors, lacking) for node in variable_nodes]
+    by_objects = _by_objects(path, sources, tensors, keys_by_name, weights) if OBJECT_GRAPH in tensors else {}
+    sources_here = sources | by_objects
+    lacking = _lacking(path, sources_here, tensors)
+    rows = [_row(node, sources_here.get(node.name), tensors, lacking) for node in variable_nodes]
+    for row in rows:
+        if row.variable in by_objects:
+            row.restored = sources[row.variable].key
     if weights == "ema" and not averages.take_averages(rows, index, tensors):
         raise Problem(
             "bad_setting",
@@ -110,7 +122,7 @@ def describe_tables(meta_graph: MetaGraphDef, index: GraphIndex, tensors: Mappin
 def _lacking(path: str, sources: dict[str, Source], tensors: Mapping[str, Tensor]) -> str:
     """What the checkpoint lacks of what a meta graph restores; "" where that is nothing, Problem where it is all."""
     wanted = {source.key for source in sources.values()}
-    missing, unused = sorted(wanted - set(tensors)), sorted(set(tensors) - wanted)
+    missing, unused = sorted(wanted - set(tensors)), sorted(set(tensors) - wanted - {OBJECT_GRAPH})
     told = (
         f"the checkpoint lacks {len(missing)} of the {len(wanted)} tensors that {path} restores "
         f"({_some(missing)}), and has {len(unused)} that it does not restore ({_some(unused)})"
@@ -151,6 +163,39 @@ def _not_initial(row: Variable, declared: Declarations | None, tensors: Mapping[
     if declared is not None and (not held or _GLOBAL in held):
         return "since there is none, and the checkpoint has no tensor of its name"
     return ""
+
+
+def _by_objects(
+    path: str,
+    sources: dict[str, Source],
+    tensors: Mapping[str, Tensor],
+    keys_by_name: Callable[[], dict[str, str]],
+    weights: str,
+) -> dict[str, Source]:
+    """The sources in an object-based checkpoint that lacks keys of the graph's saver; empty where it lacks none.
+
+    TensorFlow's Saver then takes what the checkpoint says the variables were called, or nothing where it lacks a name
+    (saver_from_object_based_checkpoint in tensorflow/python/training/saver.py).
+    Raises Problem: tf2_checkpoint for a name that it lacks, bad_setting where averages are asked for.
+    """
+    if sources and all(source.key in tensors for source in sources.values()):
+        return {}
+    keys = keys_by_name()
+    wanted = {source.key for source in sources.values()}
+    missing = sorted(key for key in wanted if keys.get(key) not in tensors)
+    if missing or not wanted:
+        raise Problem(
+            "tf2_checkpoint",
+            f"the checkpoint is a TensorFlow 2 object-based one, and lacks {len(missing)} of the {len(wanted)} "
+            f"variables that {path} restores ({_some(missing)})"
+            if wanted
+            else f"the checkpoint is a TensorFlow 2 object-based one, and knows no variable of {path}",
+        )
+    if weights != "raw":
+        raise Problem(
+            "bad_setting", "`weights: ema` asks for averages, which no object-based checkpoint is searched for"
+        )
+    return {name: replace(source, key=keys[source.key]) for name, source in sources.items()}
 
 
 def _some(names: list[str]) -> str:

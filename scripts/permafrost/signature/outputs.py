@@ -6,9 +6,11 @@ What speaks for a candidate, for a set and for its being complete is fitted on g
 
 from collections.abc import Collection
 from dataclasses import dataclass, field
+from typing import Any
 
 from permafrost.graph.dtypes import dtype_name
 from permafrost.graph.index import GraphIndex, node_in_cycle, tensor_name
+from permafrost.graph.loading import INIT_OP_SIGNATURE
 from permafrost.graph.ops import node_checks
 from permafrost.graph.ops.registry import registered
 from permafrost.graph.ops.variables import VARIABLE_OPS
@@ -23,6 +25,7 @@ from permafrost.signature.ranking.features import Features, features
 from permafrost.signature.ranking.selection import Pool
 
 _MOST_PATHS = 100  # of a beam search; a damaged graph can ask for any number
+_SERVED = "serving_default"
 _LISTED = 50  # candidates, the best, and besides these all ends of the graph
 
 
@@ -32,6 +35,7 @@ class Choice:
 
     confidence: how likely no output is missing, from 0 to 1; 1 where they are named. reach: the share of the trained
     weights that they depend on, None where nobody knows it. further: a candidate that depends on more of them, or "".
+    alone: where these are the outputs of several signatures, the choice of one of them.
     """
 
     outputs: list[str]
@@ -40,6 +44,7 @@ class Choice:
     confidence: float = 1.0
     reach: float | None = None
     further: str = ""
+    alone: "Choice | None" = None
 
 
 def choose(
@@ -60,8 +65,16 @@ def choose(
     """
     if configured:
         return Choice(list(dict.fromkeys(_known(name, index) for name in configured)), "named in the settings")
-    in_signatures = _signature_outputs(meta_graph, index, without)
-    return in_signatures or _likely_outputs(Anatomy(surveyed(meta_graph, index, variables)), without)
+    if choice := _signature_outputs(meta_graph, index, without):
+        return choice
+    if meta_graph.object_graph_def.nodes:
+        # All that calls a function there is the saver and the loader.
+        raise Problem(
+            "no_output",
+            "the SavedModel of TensorFlow 2 has no signature, and nothing else in its graph computes an output",
+            "export it again with `signatures=`",
+        )
+    return _likely_outputs(Anatomy(surveyed(meta_graph, index, variables)), without)
 
 
 def sentence(ranking: list[Ranked]) -> str:
@@ -95,18 +108,28 @@ def _not_fetchable(node: NodeDef, output: int) -> str:
 
 
 def _signature_outputs(meta_graph: MetaGraphDef, index: GraphIndex, without: Collection[str]) -> Choice | None:
-    outputs, keys = [], []
-    for key in sorted(meta_graph.signature_def):
-        named = [tensor_name(info.name) for _, info in sorted(meta_graph.signature_def[key].outputs.items())]
-        found = [
-            f"{node}:{output}" if output else node
-            for node, output in named
-            if node in index.nodes and node not in without and not _not_fetchable(index.nodes[node], output)
-        ]
-        if found:
-            outputs += found
-            keys.append(key)
-    return Choice(list(dict.fromkeys(outputs)), f"signature {', '.join(keys)}") if outputs else None
+    """The outputs of all signatures; `alone` has those that a server gives where a client names no signature."""
+    of_keys = {}
+    for key in sorted(set(meta_graph.signature_def) - {INIT_OP_SIGNATURE}):
+        if found := _outputs_of(meta_graph.signature_def[key], index, without):
+            of_keys[key] = found
+    if not of_keys:
+        return None
+    outputs = list(dict.fromkeys(name for found in of_keys.values() for name in found))
+    first = _SERVED if _SERVED in of_keys else next(iter(of_keys))
+    alone = Choice(of_keys[first], f"signature {first}") if len(of_keys) > 1 else None
+    return Choice(outputs, f"signature {', '.join(of_keys)}", alone=alone)
+
+
+def _outputs_of(signature: Any, index: GraphIndex, without: Collection[str]) -> list[str]:
+    """The outputs of a SignatureDef, by its names for them, that the graph has and that have a value."""
+    named = [tensor_name(info.name) for _, info in sorted(signature.outputs.items())]
+    found = [
+        f"{node}:{output}" if output else node
+        for node, output in named
+        if node in index.nodes and node not in without and not _not_fetchable(index.nodes[node], output)
+    ]
+    return list(dict.fromkeys(found))
 
 
 def _likely_outputs(anatomy: Anatomy, without: Collection[str]) -> Choice:

@@ -33,7 +33,11 @@ def fit(index: GraphIndex, own: set[str], specs: kinds.Inputs, weight_shape: Wei
       specs: those whose values the settings give are left alone.
       weight_shape: gives the shape of the weight that a NodeDef reads, or None.
     """
-    found = [*_of_ops(index, own, specs, weight_shape), *((parts, None) for parts in _named(specs))]
+    fit_parts(specs, [*_of_ops(index, own, specs, weight_shape), *((parts, None) for parts in _named(specs))])
+
+
+def fit_parts(specs: kinds.Inputs, found: list[tuple[tuple[str, str, str], int | None]]) -> None:
+    """As fit, for (indices, values, shape) of each sparse tensor, and the number of its columns or None."""
     for parts, columns in sorted(found, key=lambda found: found[1] is None):
         if any(isinstance(specs[name], kinds.Value | kinds.File | kinds.Indices | kinds.Sizes) for name in parts):
             continue
@@ -42,8 +46,13 @@ def fit(index: GraphIndex, own: set[str], specs: kinds.Inputs, weight_shape: Wei
         size: kinds.Shape = [*[None] * (rank - 1), columns if rank > 1 else None]
         why = f"a sparse tensor with {parts[1]}"
         specs[parts[0]] = _part(kinds.Indices, indices, [None, rank], why, size)
-        specs[parts[1]] = replace(values, shape=[None], open=[])
+        specs[parts[1]] = batched(values, [None])
         specs[parts[2]] = _part(kinds.Sizes, shape, [rank], why, size)
+
+
+def batched(spec: kinds.Input, shape: kinds.Shape) -> kinds.Input:
+    """A description with another shape, which nothing guesses."""
+    return replace(spec, shape=shape, open=[])
 
 
 def _rank(indices: kinds.Input, shape: kinds.Input) -> int:

@@ -11,7 +11,7 @@ import time
 import msgspec
 
 from permafrost import recording
-from permafrost.checkpoint import unchanged
+from permafrost.checkpoint import object_graph, unchanged
 from permafrost.checkpoint.reader import open_checkpoint
 from permafrost.freezer import planning, replicas
 from permafrost.freezer.initialization import Initialization
@@ -85,6 +85,7 @@ def _import_checkpoint(
             settings.weights,
             settings.unsaved_variables,
             is_named,
+            lambda: object_graph.keys_by_name(checkpoint),
         )
         if found := importing.describe_tables(meta_graph, index, checkpoint.tensors):
             record.tables = found

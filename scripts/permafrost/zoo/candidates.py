@@ -287,7 +287,7 @@ class _Directory:
             candidate = self._candidate("saved_model", "", [], [], 0, name, missing, [])
             candidate.prefix = self.files.path(name)
             return [candidate]
-        total, problem = inner.bundle("variables", has_graph=False)
+        total, problem = inner.bundle("variables", has_graph=True)
         own = self._candidate("saved_model", "V2", [], [], total, name, self.files.graph_problem(name) or problem, [])
         checkpoint = inner._candidate(
             "variables", "V2", ["variables.index"], inner.data["variables"], total, "", problem, []

@@ -40,7 +40,9 @@ def resource_name(variable: NodeDef) -> Resource:
     Source: VariableV2's kernel takes its node's name where it has no shared_name, VarHandleOp's the shared_name alone
     (variable_ops.cc and resource_variable_ops.cc in tensorflow/core/kernels); the one kind does not see the other.
     """
-    container, name = (variable.attr[key].s.decode("utf-8", "replace") for key in ("container", "shared_name"))
+    # Asking a map field for a key that it lacks would add it.
+    values = (variable.attr[key].s if key in variable.attr else b"" for key in ("container", "shared_name"))
+    container, name = (value.decode("utf-8", "replace") for value in values)
     container = "" if container == "localhost" else container  # what a session takes where a node has none
     is_handle = variable.op == "VarHandleOp"
     return is_handle, container, name if is_handle else name or variable.name

@@ -287,6 +287,8 @@ def _filled_otherwise(meta_graph: MetaGraphDef, before: Body) -> set[str]:
         waiting.extend(map(before.source, node.input))
         if node.op in (*REFERENCE_WRITES, *HANDLE_WRITES) and node.input:
             found.add(before.origin(node.input[0]))
+        elif node.op in permitted.CALLS:  # What it calls may write to all that it is given.
+            found.update(map(before.origin, node.input))
     return found
 
 

@@ -104,7 +104,7 @@ def _gather(before: Any, dtype: int, place: Place) -> Any:
     indices, inputs = before.attr["Tindices"], _read_inputs(before, place)
     node = _made(before, "GatherV2", [*inputs[:2], axis, *inputs[2:]], Tindices=indices, Taxis=indices)
     node.attr["Tparams"].CopyFrom(before.attr["dtype"])
-    if before.attr["batch_dims"].i:
+    if "batch_dims" in before.attr and before.attr["batch_dims"].i:
         node.attr["batch_dims"].i = before.attr["batch_dims"].i
     return node
 
@@ -116,7 +116,8 @@ def _gather_nd(before: Any, dtype: int, place: Place) -> Any:
 
 
 def _shape(before: Any, dtype: int, place: Place) -> Any:
-    out_type = before.attr["out_type"].type or types_pb2.DT_INT32
+    # Asking a map field for a key that it lacks would add it, and the graph is still to be run.
+    out_type = (before.attr["out_type"].type if "out_type" in before.attr else 0) or types_pb2.DT_INT32
     return _made(before, "Shape", list(before.input), T=dtype, out_type=out_type)
 
 
@@ -198,7 +199,7 @@ def gather_axis(gather: NodeDef, name: str, place: Place) -> node_def_pb2.NodeDe
     tensor.dtype = dtype
     tensor.tensor_shape.SetInParent()
     values = tensor.int64_val if dtype == types_pb2.DT_INT64 else tensor.int_val
-    values.append(gather.attr["batch_dims"].i)
+    values.append(gather.attr["batch_dims"].i if "batch_dims" in gather.attr else 0)
     return node
 
 

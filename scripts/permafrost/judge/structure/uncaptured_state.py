@@ -4,12 +4,13 @@ Found by TensorFlow's op registry, and by the judge itself: it does not ask the 
 nothing of such state would show no difference.
 """
 
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from typing import Any
 
 from tensorflow.python.framework import op_def_registry
 
 from permafrost.flow.body import PASSING, Body
+from permafrost.graph.call_frames import Frame, Frames
 from permafrost.graph.calls import needed_functions
 from permafrost.graph.ops.variables import VARIABLE_OPS, Resource, resource_name
 from permafrost.graph.protos import FunctionDefLibrary, MetaGraphDef, NodeDef, OpDef, types_pb2
@@ -51,8 +52,12 @@ def refuse(
     restoring, loading = (_run(body, [name]) for name in (meta_graph.saver_def.restore_op_name, _init_op(meta_graph)))
     filling = {node.name for node in _run(body, initializers) if node.op in TABLE_INITIALIZERS and node.input}
     assigning = {node.name for node in restoring if _is_restored(node, body)}
-    _refuse_changes(_changing(restoring, body, library, assigning | filling), body, seeing, "in the restore")
-    _refuse_changes(_changing(loading, body, library, filling | set(initializing)), body, seeing, "in the loader")
+    inside = _inside_calls(restoring, body, library, _gives_value)
+    _refuse_changes(_changing(restoring, body, library, assigning | filling, inside), body, seeing, "in the restore")
+    inside = _inside_calls(loading, body, library, lambda call, node: _fills_table(call, node, seeing, initializers))
+    _refuse_changes(
+        _changing(loading, body, library, filling | set(initializing), inside), body, seeing, "in the loader"
+    )
     _refuse_fillings(body, kept, seeing, filling)
     _refuse_written(part, library, outputs, initializers)
 
@@ -90,15 +95,62 @@ def _is_restored(node: NodeDef, body: Body) -> bool:
     return variable is not None and variable.op in VARIABLE_OPS
 
 
+def _inside_calls(
+    running: list[NodeDef], body: Body, library: FunctionDefLibrary, is_plain: Callable[[Frame, NodeDef], bool]
+) -> set[tuple[str, str]]:
+    """(function, node) for what is plain in each call of its function."""
+    frames = Frames(body.nodes.values(), library, [node.name for node in running])
+    found: dict[tuple[str, str], bool] = {}
+    for frame in frames.frames:
+        is_known = bool(frames.of(frame.function))
+        for node in frame.nodes.values():
+            place = frame.function, node.name
+            found[place] = found.get(place, True) and is_known and is_plain(frame, node)
+    return {place for place, is_right in found.items() if is_right}
+
+
+def _handle_given(frame: Frame, node: NodeDef) -> Any:
+    """The node of the graph whose handle a function's node gets as its first input; None where it is none."""
+    where, source, _ = frame.source(node.input[0]) if node.input else (frame, None, 0)
+    return source if not where.function else None
+
+
+def _gives_value(frame: Frame, node: NodeDef) -> bool:
+    """As _is_restored, for a node of a function."""
+    variable = _handle_given(frame, node) if node.op == "AssignVariableOp" else None
+    return variable is not None and variable.op in VARIABLE_OPS
+
+
+def _fills_table(frame: Frame, node: NodeDef, seeing: list[NodeDef], initializers: list[str]) -> bool:
+    """Whether a function's node fills a table as the frozen graph has it filled, or one that it does not see."""
+    table = _handle_given(frame, node) if node.op in TABLE_INITIALIZERS else None
+    if table is None or table.op not in TABLES:
+        return False
+    seen = {resource_name(other) for other in seeing if other.op in TABLES}
+    return frame.call in initializers or resource_name(table) not in seen
+
+
 def _changing(
-    running: list[NodeDef], body: Body, library: FunctionDefLibrary, plain: set[str]
+    running: list[NodeDef],
+    body: Body,
+    library: FunctionDefLibrary,
+    plain: set[str],
+    inside_plain: Collection[tuple[str, str]] = (),
 ) -> Iterator[tuple[Body, Any]]:
-    """The nodes that change something by themselves, each with the body that it is in: the graph, or a function."""
+    """The nodes that change something by themselves, each with the body that it is in: the graph, or a function.
+
+    Args:
+      plain: the nodes of the graph that are left out; inside_plain: those of functions, as _inside_calls gives them.
+    """
     names = {function.signature.name for function in library.function}
     yield from ((body, node) for node in running if node.name not in plain and _is_changing(node.op, names))
     for function in needed_functions(running, library):
-        inside = Body(function.node_def, function)
-        yield from ((inside, node) for node in function.node_def if _is_changing(node.op, names))
+        inside, name = Body(function.node_def, function), function.signature.name
+        yield from (
+            (inside, node)
+            for node in function.node_def
+            if (name, node.name) not in inside_plain and _is_changing(node.op, names)
+        )
 
 
 def _is_changing(op: str, functions: set[str]) -> bool:
@@ -181,7 +233,9 @@ def _refuse_written(body: Body, library: FunctionDefLibrary, outputs: list[str],
     """A variable that the outputs need, and that what fills a table writes to."""
     own = _run(body, outputs)
     variables = [node for node in [*own, *_inside(own, library)] if node.op in VARIABLE_OPS]
-    for where, node in _changing(_run(body, initializers), body, library, set(initializers)):
+    running = _run(body, initializers)
+    filling = _inside_calls(running, body, library, lambda call, node: _fills_table(call, node, [], initializers))
+    for where, node in _changing(running, body, library, set(initializers), filling):
         if variables and _handle_inputs(node) and (_handles_above(node, where)[1] or _seen(node, where, variables)):
             raise _differs(node, f"may write to the variable {variables[0].name!r} when the tables are filled")
 

@@ -1,0 +1,293 @@
+"""SavedModels of TensorFlow 2: frozen by their own restore function, and compared with TensorFlow's loaders."""
+
+from collections import Counter
+from pathlib import Path
+from typing import Any
+from unittest import mock
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from tensorflow.python.tools import saved_model_utils
+
+import exported_modules
+from exported_modules import DeeplyRagged, Dense, Ragged, SameNames, Sparse, TwoCounters, Words, edited, export
+from fresh_process import in_fresh_process
+from judged import rehearse, verified
+from permafrost.freezer import passes
+from permafrost.freezer.initialization import Initialization
+from permafrost.records import ImportRecord, Provenance
+from permafrost.stages import import_model
+from stages import default_settings, frozen, imported, problem_of, sources
+
+v1 = tf.compat.v1
+OPTIONS = {"disable_meta_optimizer": True}
+
+
+def the_source(export: Path):
+    (source,) = sources(export.parent).values()
+    assert source.problem is None and source.id.endswith("/saved_model")
+    return source
+
+
+def feed_of(tensors: dict[str, Any]) -> dict[str, np.ndarray]:
+    """A value for each of the tensors that the infos of a signature describe."""
+    feed, rng = {}, np.random.default_rng(3)
+    for name, info in sorted(tensors.items()):
+        shape = [3 if dim.size < 0 else dim.size for dim in info.tensor_shape.dim]
+        dtype = tf.as_dtype(info.dtype)
+        if dtype == tf.string:
+            feed[name] = np.array([b"ice", b"fog", b"?"], object)
+        elif dtype.is_integer:
+            feed[name] = rng.integers(0, 4, shape).astype(dtype.as_numpy_dtype)
+        else:
+            feed[name] = rng.normal(size=shape).astype(dtype.as_numpy_dtype)
+    return feed
+
+
+def session_options() -> v1.ConfigProto:
+    config = v1.ConfigProto(intra_op_parallelism_threads=1, inter_op_parallelism_threads=1)
+    config.graph_options.optimizer_options.opt_level = v1.OptimizerOptions.L0
+    config.graph_options.rewrite_options.disable_meta_optimizer = True
+    return config
+
+
+def by_the_old_loader(directory: str, feed: dict, fetches: list[str]) -> list[np.ndarray]:
+    with tf.Graph().as_default() as graph, v1.Session(graph=graph, config=session_options()) as session:
+        v1.saved_model.load(session, ["serve"], directory)
+        return session.run(fetches, feed)
+
+
+def by_the_frozen_graph(path: Path, provenance: Provenance, feed: dict, fetches: list[str]) -> list[np.ndarray]:
+    with tf.Graph().as_default() as graph, v1.Session(graph=graph, config=session_options()) as session:
+        tf.import_graph_def(v1.GraphDef.FromString(path.read_bytes()), name="")
+        for name in provenance.initializers:
+            session.run(name)
+        return session.run(fetches, {provenance.inputs[name]: value for name, value in feed.items()})
+
+
+def bits(values: Any) -> list[tuple]:
+    arrays = [np.asarray(value) for value in values]
+    return [
+        (array.dtype, array.shape, array.tolist() if array.dtype == object else array.tobytes()) for array in arrays
+    ]
+
+
+def by_the_new_loader(directory: str, key: str, feed: dict, outputs: list[str]) -> list[np.ndarray]:
+    signature = tf.saved_model.load(directory).signatures[key]
+    given = signature(**{name: tf.constant(value) for name, value in feed.items()})
+    return [given[name].numpy() for name in outputs]
+
+
+def compared(directory: str, provenance: Provenance, path: Path, is_whole: bool = True) -> dict[str, list[bool]]:
+    """Signature -> whether the frozen graph gives the bits that each of TensorFlow's two loaders gives.
+
+    The new one goes by the Python objects: it is not asked where those are not what the graph restores.
+    """
+    tf.config.threading.set_inter_op_parallelism_threads(1)
+    tf.config.threading.set_intra_op_parallelism_threads(1)
+    tf.config.optimizer.set_experimental_options(OPTIONS)
+    found = {}
+    signatures = saved_model_utils.get_meta_graph_def(directory, "serve").signature_def
+    for key in set(signatures) - {"__saved_model_init_op"}:
+        signature = signatures[key]
+        feed, outputs = feed_of(signature.inputs), sorted(signature.outputs)
+        named = {signature.inputs[name].name: value for name, value in feed.items()}
+        fetches = [signature.outputs[name].name for name in outputs]
+        ours = bits(by_the_frozen_graph(path, provenance, named, fetches))
+        theirs = [by_the_old_loader(directory, named, fetches)]
+        theirs += [by_the_new_loader(directory, key, feed, outputs)] if is_whole else []
+        found[key] = [ours == bits(values) for values in theirs]
+    return found
+
+
+def through_all_stages(directory: Path, frozen_in: Path) -> tuple[ImportRecord, Provenance, dict, dict]:
+    """The records, what verify.json says, and what `compared` gives, which runs TensorFlow here, and hence last."""
+    record = imported(the_source(directory))
+    import_model.rehearse(default_settings(timeout=120), record)
+    provenance, path = frozen(record, frozen_in)
+    return record, provenance, verified(record, provenance, path), compared(str(directory), provenance, path)
+
+
+def check(directory: Path, frozen_in: Path) -> tuple[ImportRecord, Provenance]:
+    record, provenance, found, same = in_fresh_process(through_all_stages, directory, frozen_in)
+    assert (record.rehearsal, found["status"], found["match"]) == ("", "verified", "bitwise"), found
+    assert same and all(pair == [True, True] for pair in same.values()), same
+    return record, provenance
+
+
+@pytest.mark.parametrize("kind", exported_modules.MODULES)
+def test_a_module_is_what_both_loaders_make_of_it(kind, tmp_path):
+    check(export(kind(), tmp_path / "zoo" / "export"), tmp_path / "frozen")
+
+
+@pytest.mark.parametrize("kind", exported_modules.KERAS)
+def test_an_export_of_keras_is_what_both_loaders_make_of_it(kind, tmp_path):
+    model = exported_modules.KERAS[kind]()
+    record, provenance = check(export(model, tmp_path / "zoo" / "export"), tmp_path / "frozen")
+    assert {"serve", "serving_default"} <= set(record.outputs_why.removeprefix("signature ").split(", "))
+    assert len(provenance.tensors) < len(record.variables)  # each weight has several handles, of which one serves
+
+
+@pytest.mark.parametrize("kind", [Ragged, DeeplyRagged, Sparse])
+def test_parts_of_ragged_and_sparse_inputs_fit_together(kind, tmp_path):
+    directory = export(kind(), tmp_path / "zoo" / "export")
+    record = rehearse(imported(the_source(directory)))
+    assert record.rehearsal == ""
+    kinds = Counter(type(spec).__name__ for spec in record.inputs.values())
+    assert kinds["RowSplits"] == {Ragged: 1, DeeplyRagged: 2, Sparse: 0}[kind]
+    assert (kinds["Indices"], kinds["Sizes"]) == ((1, 1) if kind is Sparse else (0, 0))
+    assert in_fresh_process(verified, record, *frozen(record, tmp_path / "frozen"))["match"] == "bitwise"
+
+
+def test_signatures_that_no_run_has_in_order_are_not_frozen_together(tmp_path):
+    directory = export(TwoCounters(), tmp_path / "zoo" / "export")
+    record = rehearse(imported(the_source(directory)))
+    assert record.outputs_why == "signature serving_default" and len(record.outputs) == 1
+    assert "signature more, serving_default cannot be frozen in one graph" in record.findings[-1]
+    assert in_fresh_process(verified, record, *frozen(record, tmp_path / "frozen"))["match"] == "bitwise"
+
+
+def test_a_model_without_a_signature_has_no_output(tmp_path):
+    module = tf.Module()
+    module.w = tf.Variable([1.0])
+    tf.saved_model.save(module, str(tmp_path / "zoo" / "export"))
+    problem = problem_of(imported, the_source(tmp_path / "zoo" / "export"))
+    assert problem.cause == "no_output" and "has no signature" in problem.message and "signatures=" in problem.hint
+
+
+def function_of(meta_graph, start: str):
+    return next(f for f in meta_graph.graph_def.library.function if f.signature.name.startswith(start))
+
+
+def restore_of(meta_graph) -> tuple[Any, dict[str, Any]]:
+    function = function_of(meta_graph, "__inference__traced_restore")
+    return function, {node.name: node for node in function.node_def}
+
+
+def swap_keys(meta_graph) -> None:
+    """Each of two variables of one shape restores what the other one saved."""
+    _, nodes = restore_of(meta_graph)
+    keys = nodes["RestoreV2/tensor_names"].attr["value"].tensor.string_val
+    keys[0], keys[1] = keys[1], keys[0]
+
+
+def compute(meta_graph) -> None:
+    """The first variable restores twice what the checkpoint holds."""
+    function, nodes = restore_of(meta_graph)
+    function.node_def.add(name="twice", op="AddV2", input=["Identity:output:0"] * 2).attr["T"].type = 1
+    nodes["AssignVariableOp"].input[1] = "twice:z:0"
+
+
+def restore_another_handle(meta_graph) -> None:
+    """The function assigns to a handle of its own making, which is that of the graph's variable by its name."""
+    function, nodes = restore_of(meta_graph)
+    (variable,) = [n for n in meta_graph.graph_def.node if n.name == "w"]
+    made = function.node_def.add()
+    made.CopyFrom(variable)
+    made.name = "again"
+    nodes["AssignVariableOp"].input[0] = "again:resource:0"
+
+
+def add_up(meta_graph) -> None:
+    """After the restore, the same function adds to a variable."""
+    function, nodes = restore_of(meta_graph)
+    node = function.node_def.add()
+    node.CopyFrom(nodes["AssignVariableOp"])
+    node.name, node.op = "more", "AssignAddVariableOp"
+    node.attr.pop("validate_shape", None)
+    node.input.append("^AssignVariableOp")
+    function.control_ret["more"] = "more"
+    function.signature.control_output.append("more")
+
+
+def restore_in_a_cond(meta_graph) -> None:
+    """Whether anything is restored depends on a cond."""
+    (call,) = [n for n in meta_graph.graph_def.node if n.name == meta_graph.saver_def.restore_op_name]
+    flag = meta_graph.graph_def.node.add(name="flag", op="Const")
+    flag.attr["dtype"].type = 10
+    flag.attr["value"].tensor.CopyFrom(tf.make_tensor_proto(True))
+    function = call.attr["f"].func.name
+    types = call.attr["Tin"].list.type[:], call.attr["Tout"].list.type[:]
+    call.op = "If"
+    call.ClearField("attr")
+    call.input.insert(0, "flag")
+    call.attr["Tcond"].type = 10
+    call.attr["Tin"].list.type.extend(types[0])
+    call.attr["Tout"].list.type.extend(types[1])
+    call.attr["then_branch"].func.name = call.attr["else_branch"].func.name = function
+
+
+def lose_the_saver(meta_graph) -> None:
+    meta_graph.ClearField("saver_def")
+
+
+def lose_the_variables(meta_graph) -> None:
+    function, _ = restore_of(meta_graph)
+    del function.node_def[:]
+    function.ret["identity_3"] = "file_prefix"
+    function.control_ret.clear()
+    del function.signature.control_output[:]
+
+
+def write_when_loaded(meta_graph) -> None:
+    """What fills the table adds to the embedding as well."""
+    (call,) = [n for n in meta_graph.graph_def.node if "_initializer_" in n.attr["f"].func.name]
+    (table,) = [n for n in meta_graph.graph_def.node if n.op == "VarHandleOp" and n.attr["dtype"].type == 1]
+    function = function_of(meta_graph, "__inference__initializer")
+    call.input.append(table.name)
+    call.attr["Tin"].list.type.append(20)
+    function.signature.input_arg.add(name="handle", type=20)
+    one = function.node_def.add(name="one", op="Const")
+    one.attr["dtype"].type = 1
+    one.attr["value"].tensor.CopyFrom(tf.make_tensor_proto(np.ones([5, 3], np.float32)))
+    write = function.node_def.add(name="write", op="AssignAddVariableOp", input=["handle", "one:output:0"])
+    write.attr["dtype"].type = 1
+    function.control_ret["write"] = "write"
+    function.signature.control_output.append("write")
+
+
+REFUSED = {
+    compute: (Dense, "missing_variable", "does not restore it"),
+    restore_another_handle: (Dense, "unsupported_op", "while the saver restores"),
+    add_up: (Dense, "unsupported_op", "'more' (AssignAddVariableOp)"),
+    restore_in_a_cond: (Dense, "saved_model", "restores no variables"),
+    lose_the_saver: (Dense, "tf2_checkpoint", "does not restore its variables"),
+    lose_the_variables: (Dense, "saved_model", "restores no variables"),
+    write_when_loaded: (Words, "unsupported_op", "'write' (AssignAddVariableOp)"),
+}
+
+
+@pytest.mark.parametrize("edit", REFUSED)
+def test_what_a_loader_does_beside_the_plain_is_refused(edit, tmp_path):
+    kind, cause, words = REFUSED[edit]
+    directory = edited(export(kind(), tmp_path / "zoo" / "export"), edit)
+    problem = problem_of(lambda: frozen(imported(the_source(directory)), tmp_path / "frozen"))
+    assert problem.cause == cause and words in problem.message, problem.message
+
+
+def word_of_the_judge(directory: Path, frozen_in: Path) -> tuple[str, str, bool]:
+    """The judge's cause and message on what a freezer that overlooks it makes, and whether the outputs differ."""
+    overlooking = mock.patch.multiple(Initialization, refuse_changes=mock.DEFAULT, refuse_other_fillings=mock.DEFAULT)
+    with overlooking, mock.patch.object(passes, "refuse_written_by_initializers"):
+        record = imported(the_source(directory))
+        provenance, path = frozen(record, frozen_in)
+    found = verified(record, provenance, path)
+    return found["cause"], found["message"], compared(str(directory), provenance, path, False)["serving_default"][0]
+
+
+@pytest.mark.parametrize("edit", [add_up, write_when_loaded])
+def test_the_judge_sees_it_by_itself(edit, tmp_path):
+    directory = edited(export(REFUSED[edit][0](), tmp_path / "zoo" / "export"), edit)
+    cause, message, is_same = in_fresh_process(word_of_the_judge, directory, tmp_path / "frozen")
+    assert cause == "structure_differs" and "does not have" in message, message
+    assert not is_same
+
+
+def test_variables_are_told_by_their_handles_and_keys(tmp_path):
+    directory = edited(export(SameNames(), tmp_path / "zoo" / "export"), swap_keys)
+    record = imported(the_source(directory))
+    provenance, path = frozen(record, tmp_path / "frozen")
+    assert len({variable.key for variable in record.variables}) == 3
+    assert in_fresh_process(compared, str(directory), provenance, path, False) == {"serving_default": [True]}
+    assert in_fresh_process(compared, str(directory), provenance, path)["serving_default"] == [True, False]
