@@ -121,6 +121,17 @@ def test_a_meta_graph_under_another_name_is_named(tmp_path):
     assert "rename it to m.meta" in found.problem.hint
 
 
+@pytest.mark.parametrize("name", ["w.ckpt.txt", "w.ckpt (1)", "w.ckpt.bin", "w.ckpt - Copy"])
+def test_a_v1_checkpoint_under_another_name_than_its_meta_graph_is_named(tmp_path, name):
+    put(tmp_path, **{name: V1, "w.ckpt.meta": b"\n\0graph"})
+    found = only(tmp_path)
+    assert (found.name, cause(found)) == (name, "no_meta_graph")
+    assert "w.ckpt.meta beside it is that of w.ckpt" in found.problem.message
+    assert found.problem.hint.startswith(f"rename {name} to w.ckpt")
+    os.rename(tmp_path / name, tmp_path / "w.ckpt")
+    assert only(tmp_path).problem is None, "what the hint says helps"
+
+
 def tarred(content: bytes) -> bytes:
     file = io.BytesIO()
     with tarfile.open(fileobj=file, mode="w") as archive:

@@ -4,7 +4,9 @@ Told by the size that the index asks for, which TensorFlow writes to the byte, a
 """
 
 import re
+from collections import defaultdict
 from collections.abc import Iterable
+from functools import cached_property
 from typing import NamedTuple
 
 from permafrost.zoo.files import Files
@@ -36,9 +38,10 @@ class Renamed:
 
     def shard(self, missing: str, size: int) -> Advice | None:
         """What may be the shard `missing`, which has `size` bytes; 0 where that is not known."""
-        named = [name for name in self._left() if missing in originals(name)]
-        fitting = [name for name in named if size and self._files.size(name) == size]
-        same = [name for name in self._left() if size and self._files.size(name) == size and self._may_be_data(name)]
+        named = self._unused(self._by_original.get(missing, []))
+        of_size = self._unused(self._by_size.get(size, [])) if size else []
+        fitting = [name for name in named if name in of_size]
+        same = list(filter(self._may_be_data, of_size))
         if fitting or (same and (len(same) == 1 or not named)):
             return self._to_rename((fitting or same)[0], missing, "has the size that the index asks for")
         return self._instead(missing, size)
@@ -46,8 +49,8 @@ class Renamed:
     def index(self, prefix: str) -> Advice | None:
         """What may be the index of the checkpoint `prefix`, of which only shards are there."""
         missing = f"{prefix}.index"
-        tables = [name for name in self._left() if self._files.kind(name) == "index"]
-        named = [name for name in tables if missing in originals(name)]
+        tables = self._unused(self._indexes)
+        named = [name for name in self._by_original.get(missing, []) if name in tables]
         if found := named or (tables if len(tables) == 1 else []):
             return self._to_rename(found[0], missing, "is the index of a checkpoint")
         return self._instead(missing)
@@ -59,7 +62,7 @@ class Renamed:
     def in_parts(self, stems: set[str]) -> dict[str, Advice]:
         """The checkpoints of which a file lies here packed, or as a part of a download, of no series of `stems`."""
         found: dict[str, list[str]] = {}
-        for name in filter(_MAY_BE_A_PART.search, self._left()):
+        for name in filter(_MAY_BE_A_PART.search, self._unused(self._loose)):
             prefix = part_of(name)
             if prefix and split_step(prefix)[0] not in stems and self._is_part(name):
                 found.setdefault(prefix, []).append(name)
@@ -71,8 +74,28 @@ class Renamed:
         more = f", and {len(names) - 1} more files of it are here" if len(names) > 1 else ""
         return first._replace(text=first.text + more)
 
-    def _left(self) -> list[str]:
-        return [name for name in self._loose if name not in self.used]
+    def _unused(self, names: list[str]) -> list[str]:
+        return [name for name in names if name not in self.used]
+
+    @cached_property
+    def _by_original(self) -> dict[str, list[str]]:
+        """The files by the names from which theirs may have been made."""
+        found = defaultdict(list)
+        for name in self._loose:
+            for original in originals(name):
+                found[original].append(name)
+        return found
+
+    @cached_property
+    def _by_size(self) -> dict[int, list[str]]:
+        found = defaultdict(list)
+        for name in self._loose:
+            found[self._files.size(name)].append(name)
+        return found
+
+    @cached_property
+    def _indexes(self) -> list[str]:
+        return [name for name in self._loose if self._files.kind(name) == "index"]
 
     def _may_be_data(self, name: str) -> bool:
         return self._files.kind(name) in ("cut", "other") and self._files.foreign(name) is None
@@ -90,7 +113,7 @@ class Renamed:
 
     def _instead(self, missing: str, size: int = 0) -> Advice | None:
         """What is said of the first file whose name was made of that of the one missing, unless it is a mere text."""
-        named = (name for name in self._left() if missing in originals(name))
+        named = self._unused(self._by_original.get(missing, []))
         told = (name for name in named if not ((found := self._files.foreign(name)) and found.is_plain))
         first = next(told, None)
         return None if first is None else self._changed(first, missing, size)

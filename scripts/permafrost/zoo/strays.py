@@ -53,7 +53,8 @@ class Singles:
         return kind != "other" and not is_of_something_beside(name) and not self._is_made_of_another(name)
 
     def _is_made_of_another(self, name: str) -> bool:
-        return not {*self._files.names, *self._with_graph}.isdisjoint(originals(name))
+        names = {name for original in originals(name) for name in (original, f"{original}.index")}
+        return not names.isdisjoint(self._files.names)
 
 
 def common_name(name: str) -> str:
