@@ -342,6 +342,13 @@ def filled_by_hand() -> None:
     local.assign(v1.placeholder(tf.float32, [2], name="pretrained"))
 
 
+def copied_by_hand() -> None:
+    """As the weights of a network are given to its slower twin."""
+    kinds.unsaved(lambda: tf.zeros([2]), True)()
+    kinds.weights("b", [2], True)
+    v1.local_variables()[0].assign(v1.global_variables()[1])
+
+
 def saved_by_another_saver() -> None:
     """The saver of the meta graph is one of a part; the checkpoint has more."""
     kinds.unsaved(lambda: tf.zeros([2]))()
@@ -353,6 +360,9 @@ def test_a_value_that_programs_give_otherwise_is_refused(tmp_path):
     source = saved(filled_by_hand, tmp_path / "filled")
     problem = problem_of(lambda: frozen(imported(source, outputs=["out"]), tmp_path / "frozen"))
     assert problem.cause == "missing_variable" and "'pretrained'" in problem.message
+    source = saved(copied_by_hand, tmp_path / "copied")
+    problem = problem_of(lambda: frozen(imported(source, outputs=["out"]), tmp_path / "frozen"))
+    assert problem.cause == "missing_variable" and "to copy variable 'b'" in problem.message
     zoo = tmp_path / "saved"
     kinds.save(saved_by_another_saver, zoo)
     export(kinds.unsaved(lambda: tf.zeros([2])), zoo)

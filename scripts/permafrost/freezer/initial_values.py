@@ -31,7 +31,7 @@ _ASSIGNS = ("Assign", "AssignVariableOp")
 _ADDS = ("AssignAdd", "AssignAddVariableOp")
 _LOCAL = {"local_variables", "metric_variables"}  # of tf.GraphKeys
 _TENSORFLOWS = 4  # the rank of the reason that only TensorFlow can compute a value
-_HANDS_ON = ("Identity", "Cast", "Reshape")
+_HANDS_ON = ("Identity", "Cast", "Reshape", "ReadVariableOp", "RefIdentity")
 
 
 class InitialValues:
@@ -132,16 +132,19 @@ class InitialValues:
         return sorted(filter(None, map(_hindrance, nodes)))
 
     def _refuse_other_sources(self, name: str, initializer: NodeDef) -> None:
-        """A variable that programs fill with what they feed, such as an embedding, has not its initial value then."""
+        """Raises Problem for a variable that programs fill with what they feed, as embeddings, or copy from another."""
         for node in self._writes[name]:
-            if node.op in _ASSIGNS and node.name != initializer.name:
-                source = self._index.source_of(node, 1)
-                for _ in range(len(self._index.nodes)):
-                    if source is None or source.op not in _HANDS_ON:
-                        break
-                    source = self._index.source_of(source, 0)
-                if source is not None and source.op in PLACEHOLDERS:
-                    raise _refused(name, f"node {node.name!r} is there to assign what is fed to {source.name!r}")
+            if node.op not in _ASSIGNS or node.name == initializer.name:
+                continue
+            source = self._index.source_of(node, 1)
+            for _ in range(len(self._index.nodes)):
+                if source is None or source.op not in _HANDS_ON:
+                    break
+                source = self._index.source_of(source, 0)
+            if source is not None and source.op in PLACEHOLDERS:
+                raise _refused(name, f"node {node.name!r} is there to assign what is fed to {source.name!r}")
+            if source is not None and source.op in VARIABLE_OPS and source.name != name:
+                raise _refused(name, f"node {node.name!r} is there to copy variable {source.name!r} to it")
 
     def _refuse_count(self, name: str) -> None:
         if not _LOCAL & self._declared.get(name, {}).keys():
