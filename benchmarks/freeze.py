@@ -77,7 +77,8 @@ def import_record(directory: Path) -> Path:
         "problem": None,
     }
     settings = {"outputs": ["out"], "inputs": {}, "weights": "raw", "checkpoint_version": None}
-    settings |= {"unsaved_variables": "initial", "seed": 0, "timeout": 300, "memory_mb": 8192, "file_mb": 64, "processes": 1024}
+    settings |= {"unsaved_variables": "initial", "seed": 0}
+    settings |= {"timeout": 300, "memory_mb": 8192, "file_mb": 64, "processes": 1024}
     settings |= {"allow_ops": [], "allow_paths": []}
     program = [sys.executable, str(SCRIPTS / "import_meta.py"), "--model", directory.name]
     written = [str(record), str(directory / "outputs.csv")]

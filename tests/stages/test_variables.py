@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import tensorflow as tf
-from test_input_forms import save_saved_model
+from test_input_forms import save_saved_model, the_source
 
 import kinds
 from fresh_process import in_fresh_process
@@ -15,15 +15,10 @@ from permafrost.freezer.initial_values import InitialValues
 from permafrost.graph.metagraph import read_meta_graph
 from permafrost.outcome import VERIFIED
 from permafrost.records import Provenance
-from stages import default_settings, frozen, imported, problem_of, sources
+from stages import default_settings, frozen, imported, problem_of
 
 v1, raw = tf.compat.v1, tf.raw_ops
 GraphDef = tf.compat.v1.GraphDef
-
-
-def the_source(zoo: Path):
-    (source,) = sources(zoo).values()
-    return source
 
 
 def judged(zoo: Path, directory: Path, **changes) -> tuple[dict, Provenance, Path]:
@@ -108,6 +103,49 @@ def test_what_no_output_needs_need_not_fit(kind, resource, tmp_path):
     record = imported(the_source(zoo))
     assert "out" in record.outputs and "beside" not in record.outputs
     check(zoo, tmp_path / "found")
+
+
+def test_what_an_output_may_need_is_not_said_to_be_needed_by_none(tmp_path):
+    zoo = tmp_path / "zoo"
+    kinds.save(network(head(5)), zoo)
+    export(network(head(7)), zoo)
+    assert not imported(the_source(zoo), outputs=["out", "beside"]).findings
+
+
+def test_what_is_overwritten_before_it_is_read_need_not_fit(tmp_path):
+    def build(shape: list[int]) -> Callable[[], None]:
+        def extra() -> None:
+            out = v1.get_default_graph().get_tensor_by_name("out:0")
+            state = kinds.weights("state", shape, True)
+            raw.AssignVariableOp(resource=state.handle, value=tf.zeros(shape), name="reset")
+            with tf.control_dependencies(["reset"]):
+                tf.add(out, state.read_value()[0], name="sum")
+
+        return network(extra)
+
+    kinds.save(build([2]), tmp_path / "zoo")
+    export(build([3]), tmp_path / "zoo")
+    check(tmp_path / "zoo", tmp_path / "frozen", outputs=["sum"])
+
+
+def test_without_a_saver_variables_go_by_their_names(tmp_path):
+    zoo = tmp_path / "zoo"
+    kinds.save(network(head(5)), zoo)
+
+    def build() -> None:
+        network(head(7))()
+        tf.identity(kinds.weights("more", [2]), name="more_out")
+
+    with tf.Graph().as_default() as graph:
+        build()
+        (tmp_path / "graph.pb").write_bytes(graph.as_graph_def().SerializeToString())
+    chosen = {"input_graph": str(tmp_path / "graph.pb"), "outputs": ["out"]}
+    record = imported(the_source(zoo, **chosen), **chosen)
+    found = in_fresh_process(verified, record, *frozen(record, tmp_path / "frozen", **chosen))
+    assert found["status"] == VERIFIED, found
+    chosen["outputs"] = ["out", "more_out"]
+    problem = problem_of(lambda: frozen(imported(the_source(zoo, **chosen), **chosen), tmp_path / "frozen"))
+    assert problem.cause == "missing_variable" and "'more'" in problem.message
 
 
 @pytest.mark.parametrize("options", [{"write_version": v1.train.SaverDef.V1}, {"sharded": True}])
@@ -257,6 +295,13 @@ def test_one_variable_of_two_tensors_is_refused(tmp_path):
     assert problem.cause == "bad_meta_graph" and "'w' and 'other'" in problem.message
 
 
+@pytest.mark.parametrize("dtype", [np.float64, np.int16])
+def test_arrays_of_other_dtypes_are_fed(dtype, tmp_path):
+    np.savez(tmp_path / "feeds.npz", x=np.array([[1.1, 2.2, 3.3]]).astype(dtype))
+    kinds.save(network(), tmp_path / "zoo")
+    check(tmp_path / "zoo", tmp_path, outputs=["out"], inputs={"x": {"file": str(tmp_path / "feeds.npz")}})
+
+
 # What no saver restores.
 
 
@@ -297,6 +342,13 @@ def filled_by_hand() -> None:
     local.assign(v1.placeholder(tf.float32, [2], name="pretrained"))
 
 
+def copied_by_hand() -> None:
+    """As the weights of a network are given to its slower twin."""
+    kinds.unsaved(lambda: tf.zeros([2]), True)()
+    kinds.weights("b", [2], True)
+    v1.local_variables()[0].assign(v1.global_variables()[1])
+
+
 def saved_by_another_saver() -> None:
     """The saver of the meta graph is one of a part; the checkpoint has more."""
     kinds.unsaved(lambda: tf.zeros([2]))()
@@ -308,6 +360,9 @@ def test_a_value_that_programs_give_otherwise_is_refused(tmp_path):
     source = saved(filled_by_hand, tmp_path / "filled")
     problem = problem_of(lambda: frozen(imported(source, outputs=["out"]), tmp_path / "frozen"))
     assert problem.cause == "missing_variable" and "'pretrained'" in problem.message
+    source = saved(copied_by_hand, tmp_path / "copied")
+    problem = problem_of(lambda: frozen(imported(source, outputs=["out"]), tmp_path / "frozen"))
+    assert problem.cause == "missing_variable" and "to copy variable 'b'" in problem.message
     zoo = tmp_path / "saved"
     kinds.save(saved_by_another_saver, zoo)
     export(kinds.unsaved(lambda: tf.zeros([2])), zoo)

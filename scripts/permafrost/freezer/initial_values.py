@@ -4,6 +4,7 @@ Programs run the initializers before they restore. A value that is drawn, fed, r
 variable is none of the graph's own, and is refused by its reason.
 """
 
+from collections import defaultdict
 from functools import cached_property
 from typing import TYPE_CHECKING
 
@@ -30,7 +31,7 @@ _ASSIGNS = ("Assign", "AssignVariableOp")
 _ADDS = ("AssignAdd", "AssignAddVariableOp")
 _LOCAL = {"local_variables", "metric_variables"}  # of tf.GraphKeys
 _TENSORFLOWS = 4  # the rank of the reason that only TensorFlow can compute a value
-_HANDS_ON = ("Identity", "Cast", "Reshape")
+_HANDS_ON = ("Identity", "Cast", "Reshape", "ReadVariableOp", "RefIdentity")
 
 
 class InitialValues:
@@ -50,8 +51,13 @@ class InitialValues:
         self._found: dict[str, NDArray[Any] | Problem] = {}
 
     @cached_property
-    def _body(self) -> Body:
-        return Body(self._index.graph_def.node)
+    def _writes(self) -> dict[str, list[NodeDef]]:
+        """Variable -> what assigns to it, or adds to it, in the order of the graph."""
+        body, found = Body(self._index.graph_def.node), defaultdict(list)
+        for node in body.nodes.values():
+            if node.op in (*_ASSIGNS, *_ADDS) and len(self._index.inputs_of(node)) > 1:
+                found[body.origin(node.input[0])].append(node)
+        return found
 
     @cached_property
     def _declared(self) -> Declarations:
@@ -97,18 +103,10 @@ class InitialValues:
         named = sorted({tensor_name(said.initializer_name)[0] for said in declared if said.initializer_name})
         if len(named) > 1:
             raise _refused(name, f"the graph names two initializers of it, {named[0]!r} and {named[1]!r}")
-        node = self._index.nodes.get(named[0] if named else f"{name}/Assign")
-        if (
-            node is None
-            or node.op not in _ASSIGNS
-            or len(self._index.inputs_of(node)) < 2
-            or not self._sets(node, name)
-        ):
+        initializer = named[0] if named else f"{name}/Assign"
+        if initializer not in [node.name for node in self._writes.get(name, ()) if node.op in _ASSIGNS]:
             raise _refused(name, "the graph has no initializer of it")
-        return str(node.name)
-
-    def _sets(self, node: NodeDef, name: str) -> bool:
-        return bool(node.input) and self._body.origin(node.input[0]) == name
+        return initializer
 
     def _value(self, name: str) -> "NDArray[Any]":
         row = self._rows.get(name)
@@ -134,22 +132,25 @@ class InitialValues:
         return sorted(filter(None, map(_hindrance, nodes)))
 
     def _refuse_other_sources(self, name: str, initializer: NodeDef) -> None:
-        """A variable that programs fill with what they feed, such as an embedding, has not its initial value then."""
-        for node in self._index.graph_def.node:
-            if node.op in _ASSIGNS and node.name != initializer.name and self._sets(node, name):
-                source = self._index.source_of(node, 1)
-                for _ in range(len(self._index.nodes)):
-                    if source is None or source.op not in _HANDS_ON:
-                        break
-                    source = self._index.source_of(source, 0)
-                if source is not None and source.op in PLACEHOLDERS:
-                    raise _refused(name, f"node {node.name!r} is there to assign what is fed to {source.name!r}")
+        """Raises Problem for a variable that programs fill with what they feed, as embeddings, or copy from another."""
+        for node in self._writes[name]:
+            if node.op not in _ASSIGNS or node.name == initializer.name:
+                continue
+            source = self._index.source_of(node, 1)
+            for _ in range(len(self._index.nodes)):
+                if source is None or source.op not in _HANDS_ON:
+                    break
+                source = self._index.source_of(source, 0)
+            if source is not None and source.op in PLACEHOLDERS:
+                raise _refused(name, f"node {node.name!r} is there to assign what is fed to {source.name!r}")
+            if source is not None and source.op in VARIABLE_OPS and source.name != name:
+                raise _refused(name, f"node {node.name!r} is there to copy variable {source.name!r} to it")
 
     def _refuse_count(self, name: str) -> None:
         if not _LOCAL & self._declared.get(name, {}).keys():
             return
-        for node in self._index.graph_def.node:
-            if node.op in _ADDS and self._sets(node, name):
+        for node in self._writes[name]:
+            if node.op in _ADDS:
                 raise _refused(name, f"node {node.name!r} counts in it, as metrics do; name the output to have it")
 
     def _refuse_unfit(self, variable: NodeDef, value: "NDArray[Any]") -> None:
@@ -166,7 +167,7 @@ class InitialValues:
 def _hindrance(node: NodeDef) -> tuple[int, str] | None:
     """Why a node on the way to an initial value makes it none of the graph's own, the plainest reasons first."""
     if RANDOM.match(node.op) or "seed2" in node.attr:
-        return 0, f"is random (node {node.name!r}, {node.op})"
+        return _TENSORFLOWS if node.op.startswith("Stateless") else 0, f"is random (node {node.name!r}, {node.op})"
     if node.op in PLACEHOLDERS or node.op in INPUT_PIPELINES:
         return 1, f"depends on what is fed to {node.name!r} ({node.op})"
     if node.op in UNSAFE_OPS:

@@ -30,9 +30,11 @@ def of_unsaved(meta_graph: MetaGraphDef, index: GraphIndex, rows: Iterable[Varia
       index: of the graph that is run, which may have its inputs cut.
       rows: as the import record has them.
     """
+    unsaved = [row.variable for row in rows if not row.key and not is_known(row.defect)]
+    if not unsaved:
+        return {}
     body = Body(index.graph_def.node)
     counts = Counter(resource_name(node) for node in body.nodes.values() if node.op in VARIABLE_OPS)
-    unsaved = [row.variable for row in rows if not row.key and not is_known(row.defect)]
     own = [name for name in unsaved if name in body.nodes and counts[resource_name(body.nodes[name])] == 1]
     said = _said(meta_graph) if own else {}
     found = {name: said.get(name, f"{name}/Assign") for name in own}

@@ -77,8 +77,9 @@ class CheckpointSide(Side):
         kept = pruning.extract(index, needed | initializing | self._restoring(index))
         vocabularies.point_to(kept, vocabularies.paths(imported))
         self._restores = [self._restore_op] if self._restore_op else []
-        if self._restore_op and any(map(_is_unfit, imported.variables)):
-            self._restores = partial_restore.split(kept, self._restore_op, set(held))
+        unfit = {row.variable for row in imported.variables if _is_unfit(row)}
+        if self._restore_op and unfit:
+            self._restores = partial_restore.split(kept, self._restore_op, set(held) - unfit)
         pruning.drop_foreign_colocation(kept)
         _open_defaults(kept)
         devices.clear(kept)

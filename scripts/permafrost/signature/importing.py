@@ -142,9 +142,13 @@ def note_defects(record: ImportRecord, index: GraphIndex) -> None:
     """
     unfit = [row for row in record.variables if is_known(row.defect) and row.defect.cause != "missing_variable"]
     fit = {row.variable for row in record.variables if row.key}
-    if unfit and not fit & nodes_between(index, record.outputs, [tensor_name(name) for name in record.inputs]):
+    used = nodes_between(index, record.outputs, [tensor_name(name) for name in record.inputs]) if unfit else set()
+    if unfit and not fit & used:
         raise Problem(unfit[0].defect.cause, unfit[0].defect.message, unfit[0].defect.hint)
-    notes = [f"{message}; no output needs that" for message in dict.fromkeys(row.defect.message for row in unfit)]
+    # What an output needs, the freezer refuses, where it cannot do without.
+    matters = {row.defect.message for row in unfit if row.variable in used}
+    told = dict.fromkeys(row.defect.message for row in unfit if row.defect.message not in matters)
+    notes = [f"{message}; no output needs that" for message in told]
     more = [f"{len(notes) - _MOST_NOTES} further variables do not fit"] if len(notes) > _MOST_NOTES else []
     record.findings = [*record.findings, *notes[:_MOST_NOTES], *more]
 
