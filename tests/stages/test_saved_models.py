@@ -284,6 +284,33 @@ def test_the_judge_sees_it_by_itself(edit, tmp_path):
     assert not is_same
 
 
+def write_a_file(function, path: Path) -> None:
+    """Has a function of a SavedModel write a file whenever it runs."""
+    for name, value in (("file", str(path)), ("text", "written")):
+        constant = function.node_def.add(name=name, op="Const")
+        constant.attr["dtype"].type = 7
+        constant.attr["value"].tensor.CopyFrom(tf.make_tensor_proto(value))
+    function.node_def.add(name="write_file", op="WriteFile", input=["file:output:0", "text:output:0"])
+    function.control_ret["write_file"] = "write_file"
+    function.signature.control_output.append("write_file")
+
+
+@pytest.mark.parametrize("start", ["__inference__traced_restore", "__inference__initializer", "__inference___call__"])
+def test_no_function_of_a_stranger_writes_a_file(start, tmp_path):
+    directory, path = export(Words(), tmp_path / "zoo" / "export"), tmp_path / "file"
+    edited(directory, lambda meta_graph: write_a_file(function_of(meta_graph, start), path))
+    record = imported(the_source(directory)) if start == "__inference___call__" else None
+    if record is None:
+        problem = problem_of(imported, the_source(directory))
+        assert problem.cause == "unsupported_op" and "(WriteFile)" in problem.message
+    else:
+        record = rehearse(record)
+        assert "(WriteFile) writes files" in record.rehearsal
+        found = in_fresh_process(verified, record, *frozen(record, tmp_path / "frozen"))
+        assert (found["status"], found["cause"]) == ("unverifiable", "unsafe_op"), found
+    assert not path.exists()
+
+
 def test_variables_are_told_by_their_handles_and_keys(tmp_path):
     directory = edited(export(SameNames(), tmp_path / "zoo" / "export"), swap_keys)
     record = imported(the_source(directory))

@@ -13,7 +13,7 @@ from permafrost.outcome import Problem
 
 # They run their function once, and whole.
 _PLAIN_CALLS = ("PartitionedCall", "StatefulPartitionedCall")
-_MOST = 100_000  # frames: a few functions that each call the next one twice would be any number
+_MOST = 20_000  # frames: a few functions that each call the next one twice would be any number
 
 
 class Frame:
