@@ -284,6 +284,74 @@ def test_the_judge_sees_it_by_itself(edit, tmp_path):
     assert not is_same
 
 
+def assign_when_loaded(meta_graph, name: str) -> None:
+    """The loader calls a function that assigns to the variable `name`, which is made where the graph lacks it."""
+    graph_def = meta_graph.graph_def
+    if not any(node.name == name for node in graph_def.node):
+        variable = graph_def.node.add(name=name, op="VarHandleOp")
+        variable.attr["shared_name"].s = name.encode()
+        variable.attr["dtype"].type = 1
+        variable.attr["shape"].shape.dim.add(size=3)
+    function = graph_def.library.function.add()
+    function.signature.name = "assigning"
+    function.signature.is_stateful = True
+    function.signature.input_arg.add(name="handle", type=20)
+    value = function.node_def.add(name="value", op="Const")
+    value.attr["dtype"].type = 1
+    value.attr["value"].tensor.CopyFrom(tf.make_tensor_proto(np.ones([3], np.float32)))
+    function.node_def.add(name="assign", op="AssignVariableOp", input=["handle", "value:output:0"])
+    function.node_def[-1].attr["dtype"].type = 1
+    function.control_ret["assign"] = "assign"
+    function.signature.control_output.append("assign")
+    call = graph_def.node.add(name="call", op="StatefulPartitionedCall", input=[name])
+    call.attr["Tin"].list.type.append(20)
+    call.attr["Tout"].list.SetInParent()
+    call.attr["f"].func.name = "assigning"
+    (last,) = [node for node in graph_def.node if node.name == "NoOp"]
+    last.input.append("^call")
+
+
+def test_what_a_loader_writes_that_no_output_sees_is_nothing(tmp_path):
+    directory = edited(export(Dense(), tmp_path / "zoo" / "export"), lambda m: assign_when_loaded(m, "unseen"))
+    record = rehearse(imported(the_source(directory)))
+    assert in_fresh_process(verified, record, *frozen(record, tmp_path / "frozen"))["match"] == "bitwise"
+
+
+def test_what_a_loader_writes_that_an_output_sees_is_refused(tmp_path):
+    directory = edited(export(Dense(), tmp_path / "zoo" / "export"), lambda m: assign_when_loaded(m, "b"))
+    problem = problem_of(imported, the_source(directory))
+    assert problem.cause == "unsupported_op" and "'assign' (AssignVariableOp)" in problem.message
+    cause, message, is_same = in_fresh_process(word_of_the_judge, directory, tmp_path / "frozen")
+    assert (cause, is_same) == ("structure_differs", False) and "in the loader" in message
+
+
+def write_a_file(function, path: Path) -> None:
+    """Has a function of a SavedModel write a file whenever it runs."""
+    for name, value in (("file", str(path)), ("text", "written")):
+        constant = function.node_def.add(name=name, op="Const")
+        constant.attr["dtype"].type = 7
+        constant.attr["value"].tensor.CopyFrom(tf.make_tensor_proto(value))
+    function.node_def.add(name="write_file", op="WriteFile", input=["file:output:0", "text:output:0"])
+    function.control_ret["write_file"] = "write_file"
+    function.signature.control_output.append("write_file")
+
+
+@pytest.mark.parametrize("start", ["__inference__traced_restore", "__inference__initializer", "__inference___call__"])
+def test_no_function_of_a_stranger_writes_a_file(start, tmp_path):
+    directory, path = export(Words(), tmp_path / "zoo" / "export"), tmp_path / "file"
+    edited(directory, lambda meta_graph: write_a_file(function_of(meta_graph, start), path))
+    record = imported(the_source(directory)) if start == "__inference___call__" else None
+    if record is None:
+        problem = problem_of(imported, the_source(directory))
+        assert problem.cause == "unsupported_op" and "(WriteFile)" in problem.message
+    else:
+        record = rehearse(record)
+        assert "(WriteFile) writes files" in record.rehearsal
+        found = in_fresh_process(verified, record, *frozen(record, tmp_path / "frozen"))
+        assert (found["status"], found["cause"]) == ("unverifiable", "unsafe_op"), found
+    assert not path.exists()
+
+
 def test_variables_are_told_by_their_handles_and_keys(tmp_path):
     directory = edited(export(SameNames(), tmp_path / "zoo" / "export"), swap_keys)
     record = imported(the_source(directory))

@@ -13,7 +13,7 @@ from permafrost.outcome import Problem
 
 # They run their function once, and whole.
 _PLAIN_CALLS = ("PartitionedCall", "StatefulPartitionedCall")
-_MOST = 100_000  # frames: a few functions that each call the next one twice would be any number
+_MOST = 20_000  # frames: a few functions that each call the next one twice would be any number
 
 
 class Frame:
@@ -78,6 +78,7 @@ class Frames:
         self.graph = Frame(graph)
         self._functions = {function.signature.name: function for function in library.function}
         self.frames: list[Frame] = []
+        self._of: dict[str, list[Frame]] = {}
         otherwise: list[NodeDef] = []
         waiting: list[tuple[Frame, NodeDef, tuple[str, ...]]] = []
         waiting += [(self.graph, node, ()) for node in map(self.graph.nodes.get, names) if node and self._calls(node)]
@@ -92,6 +93,7 @@ class Frames:
                 raise Problem("bad_meta_graph", f"node {node.name!r} calls function {name!r} again and again")
             inner = Frame.of_call(frame, node, self._functions[name])
             self.frames.append(inner)
+            self._of.setdefault(name, []).append(inner)
             waiting += [(inner, each, (*above, name)) for each in inner.nodes.values() if self._calls(each)]
         self._hidden = {function.signature.name for function in needed_functions(otherwise, library)}
 
@@ -100,4 +102,4 @@ class Frames:
 
     def of(self, function: str) -> list[Frame]:
         """All frames of a function; none where it may also run in another way than by a call of it alone."""
-        return [] if function in self._hidden else [frame for frame in self.frames if frame.function == function]
+        return [] if function in self._hidden else self._of.get(function, [])

@@ -10,9 +10,9 @@ import tensorflow as tf
 from google.protobuf.message import DecodeError
 from numpy.typing import NDArray
 from tensorflow.python.framework import tensor_util
+from tensorflow.python.trackable.base import OBJECT_GRAPH_PROTO_KEY
 from tensorflow.python.training.saver import object_graph_key_mapping
 
-from permafrost.checkpoint.v2 import OBJECT_GRAPH
 from permafrost.graph import frozen_file, pruning, vocabularies
 from permafrost.graph.index import GraphIndex, data_inputs, tensor_name
 from permafrost.graph.metagraph import producer_ops
@@ -135,7 +135,7 @@ class CheckpointSide(Side):
             restores = [self.graph.get_operation_by_name(name) for name in self._restores]
             session.run(restores, {self._filename: self._prefix})
         except tf.errors.NotFoundError:
-            is_object_based = _v1.train.NewCheckpointReader(self._prefix).has_tensor(OBJECT_GRAPH)
+            is_object_based = _v1.train.NewCheckpointReader(self._prefix).has_tensor(OBJECT_GRAPH_PROTO_KEY)
             keys = object_graph_key_mapping(self._prefix) if is_object_based else {}
             if not self._names or any(keys.get(name) != key for name, key in self._names.items()):
                 raise

@@ -52,12 +52,18 @@ def refuse(
     restoring, loading = (_run(body, [name]) for name in (meta_graph.saver_def.restore_op_name, _init_op(meta_graph)))
     filling = {node.name for node in _run(body, initializers) if node.op in TABLE_INITIALIZERS and node.input}
     assigning = {node.name for node in restoring if _is_restored(node, body)}
-    inside = _inside_calls(restoring, body, library, _gives_value)
+
+    def is_plain_in_the_restore(frame: Frame, node: NodeDef) -> bool:
+        return _gives_value(frame, node) or _is_unseen(frame, node, seeing)
+
+    def is_plain_in_the_loader(frame: Frame, node: NodeDef) -> bool:
+        return _fills_table(frame, node, initializers) or _is_unseen(frame, node, seeing)
+
+    inside = _inside_calls(restoring, body, library, is_plain_in_the_restore)
     _refuse_changes(_changing(restoring, body, library, assigning | filling, inside), body, seeing, "in the restore")
-    inside = _inside_calls(loading, body, library, lambda call, node: _fills_table(call, node, seeing, initializers))
-    _refuse_changes(
-        _changing(loading, body, library, filling | set(initializing), inside), body, seeing, "in the loader"
-    )
+    inside = _inside_calls(loading, body, library, is_plain_in_the_loader)
+    giving = filling | set(initializing)
+    _refuse_changes(_changing(loading, body, library, giving, inside), body, seeing, "in the loader")
     _refuse_fillings(body, kept, seeing, filling)
     _refuse_written(part, library, outputs, initializers)
 
@@ -121,13 +127,27 @@ def _gives_value(frame: Frame, node: NodeDef) -> bool:
     return variable is not None and variable.op in VARIABLE_OPS
 
 
-def _fills_table(frame: Frame, node: NodeDef, seeing: list[NodeDef], initializers: list[str]) -> bool:
-    """Whether a function's node fills a table as the frozen graph has it filled, or one that it does not see."""
-    table = _handle_given(frame, node) if node.op in TABLE_INITIALIZERS else None
-    if table is None or table.op not in TABLES:
+def _fills_table(frame: Frame, node: NodeDef, initializers: list[str]) -> bool:
+    """Whether a function's node fills a table in a call that fills it in the frozen graph as well."""
+    table = _handle_given(frame, node) if node.op in TABLE_INITIALIZERS and frame.call in initializers else None
+    return table is not None and table.op in TABLES
+
+
+def _is_unseen(frame: Frame, node: NodeDef, seeing: list[NodeDef]) -> bool:
+    """Whether all that a function's node may change are resources of the graph that no node of `seeing` is."""
+    given = [frame.source(text) for text in _handle_inputs(node)]
+    if not given:
         return False
-    seen = {resource_name(other) for other in seeing if other.op in TABLES}
-    return frame.call in initializers or resource_name(table) not in seen
+    made = [other for other in seeing if (d := op_def_registry.get(other.op)) is not None and _gives_handle(d)]
+    seen = {resource_name(other) for other in made}
+    return all(
+        source is not None
+        and not where.function
+        and (definition := op_def_registry.get(source.op)) is not None
+        and _gives_handle(definition)
+        and resource_name(source) not in seen
+        for where, source, _ in given
+    )
 
 
 def _changing(
@@ -234,7 +254,7 @@ def _refuse_written(body: Body, library: FunctionDefLibrary, outputs: list[str],
     own = _run(body, outputs)
     variables = [node for node in [*own, *_inside(own, library)] if node.op in VARIABLE_OPS]
     running = _run(body, initializers)
-    filling = _inside_calls(running, body, library, lambda call, node: _fills_table(call, node, [], initializers))
+    filling = _inside_calls(running, body, library, lambda frame, node: _fills_table(frame, node, initializers))
     for where, node in _changing(running, body, library, set(initializers), filling):
         if variables and _handle_inputs(node) and (_handles_above(node, where)[1] or _seen(node, where, variables)):
             raise _differs(node, f"may write to the variable {variables[0].name!r} when the tables are filled")
