@@ -23,7 +23,7 @@ from permafrost.graph.graph_sources import EVENTS, GRAPH_DEF, META_GRAPH, SAVED_
 from permafrost.graph.index import GraphIndex
 from permafrost.graph.ops.variables import VARIABLE_OPS
 from permafrost.graph.protos import MetaGraphDef
-from permafrost.graph.restore_map import restore_op_of, restored_keys, savers_in
+from permafrost.graph.restore_map import restore_map, restore_op_of, restored_keys, savers_in
 from permafrost.outcome import Problem
 from permafrost.records import Graph, GraphFiles, Source, Variable, is_known
 from permafrost.signature.importing import describe_variables
@@ -151,7 +151,7 @@ class _Search:
             return Fit(graph, True, _restores(self._restored(graph, meta_graph, index)), nodes)
         fits = self._of_own_savers(graph, meta_graph, index, nodes) if graph.form != SAVED_MODEL else []
         if any(fit.restores != fits[0].restores for fit in fits):
-            ways = " or ".join(f"`restore_op_name: {fit.graph.restore_op_name}`" for fit in fits[:_MOST_NAMED])
+            ways = " or ".join(setting(fit.graph, "") for fit in fits[:_MOST_NAMED])
             raise _unfit(f"has savers that restore the tensors into different variables ({ways})", graph)
         if fits:
             return fits[0]
@@ -174,6 +174,8 @@ class _Search:
     def _restored(self, graph: Graph, meta_graph: MetaGraphDef, index: GraphIndex) -> list[Variable]:
         self._refuse_other(graph, restored_keys(restore_op_of(meta_graph), index))
         rows = describe_variables(graph.path, meta_graph, index, self._tensors, "raw")
+        if unfilled := sorted(restore_map(meta_graph, index).keys() - {row.variable for row in rows if row.key}):
+            raise _unfit(f"has {len(unfilled)} variables that their tensors do not fit ({_some(unfilled)})", graph)
         self._refuse_parts(graph, rows)
         return rows
 
