@@ -262,7 +262,7 @@ def test_savers_that_restore_into_different_variables_are_told(tmp_path):
     (zoo / "g.pb").write_bytes(graph_def.SerializeToString())
     found = problem(tmp_path / "zoo")
     assert "savers that restore the tensors into different variables" in found.message
-    assert "`restore_op_name: save_1/restore_all`" in found.message
+    assert "restore_op_name: save_1/restore_all, filename_tensor_name: save_1/Const:0`" in found.message
     names = {"restore_op_name": "save_1/restore_all", "filename_tensor_name": "save_1/Const:0"}
     record = record_of(tmp_path / "zoo", **names)
     assert {row.variable: row.key for row in record.variables} == {"first": "other", "other": "first"}

@@ -20,8 +20,9 @@ from permafrost import settings as config_settings
 from permafrost.graph import graph_sources
 from permafrost.graph.index import tensor_name
 from permafrost.graph.metagraph import read_meta_graph
+from permafrost.graph.protos import MetaGraphDef
 from permafrost.outcome import CAUSES, OK, Problem
-from permafrost.records import ImportRecord, Limits, Model, Provenance, Record, Settings
+from permafrost.records import GraphFiles, ImportRecord, Limits, Model, Provenance, Record, Settings
 from permafrost.sandbox import limits
 from permafrost.stages import freeze_model, import_model, list_model
 from stages import default_settings, sources
@@ -180,21 +181,41 @@ def scalar(data, field, known: list[str]):
     return data.draw(longs if kind == field.CPPTYPE_INT64 else numbers)
 
 
-@fuzz
-@given(st.sampled_from(MODELS), st.integers(1, 4), st.data())
-def test_mutated_meta_graphs(originals, name, changes, data):
-    source, content = originals[name]
-    meta_graph = read_meta_graph(source.meta)
-    meta_graph.ParseFromString(content)
+def mutated(data, content: bytes, changes: int) -> tuple[MetaGraphDef, list[str]]:
+    """A meta graph with some changes, and the names that it had."""
+    meta_graph = MetaGraphDef.FromString(content)
     known = [node.name for node in meta_graph.graph_def.node] + [node.op for node in meta_graph.graph_def.node]
     known += [function.signature.name for function in meta_graph.graph_def.library.function]
     for _ in range(changes):
         whole = data.draw(st.sampled_from([meta_graph, *[meta_graph.graph_def] * 5, meta_graph.saver_def]))
         mutate_message(data, whole, known)
+    return meta_graph, known
+
+
+@fuzz
+@given(st.sampled_from(MODELS), st.integers(1, 4), st.data())
+def test_mutated_meta_graphs(originals, name, changes, data):
+    source, content = originals[name]
+    meta_graph, known = mutated(data, content, changes)
     path = Path(os.environ["PYTEST_DIRECTORY"], "mutated.meta")
     path.write_bytes(meta_graph.SerializeToString())
     outputs = data.draw(st.just("auto") | st.lists(texts(known).filter(bool), min_size=1, max_size=2))
     import_and_freeze(replace(source, meta=str(path)), default_settings(outputs=outputs))
+
+
+@fuzz
+@given(st.sampled_from(MODELS), st.integers(0, 3), st.booleans(), st.booleans(), st.data())
+def test_mutated_graphs_around_a_checkpoint(originals, name, changes, as_graph_def, with_own, data):
+    source, content = originals[name]
+    meta_graph, _ = mutated(data, content, changes)
+    path = Path(os.environ["PYTEST_DIRECTORY"], "mutated.pb")
+    path.write_bytes((meta_graph.graph_def if as_graph_def else meta_graph).SerializeToString())
+    graphs = GraphFiles(own=[str(path)], others=[source.meta] if with_own else [])
+    record = ended(
+        ImportRecord,
+        lambda record: import_model.import_model(replace(source, meta="", graphs=graphs), default_settings(), record),
+    )
+    assert record.status == OK or record.message
 
 
 @pytest.mark.parametrize("text", ["x:\u00b2", "y0:" + "9" * 5000, "y0:99999999999", "x:-1", ":0", "x:"])

@@ -7,10 +7,9 @@ same into them, are one graph in two forms, of which that is taken which has a S
 """
 
 import contextlib
-import hashlib
 import os
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from math import prod
 
@@ -19,11 +18,12 @@ from msgspec.structs import replace
 from permafrost.checkpoint.reader import open_checkpoint
 from permafrost.checkpoint.v2 import Tensor
 from permafrost.graph import graph_sources
+from permafrost.graph.digests import node_digests
 from permafrost.graph.graph_sources import EVENTS, GRAPH_DEF, META_GRAPH, SAVED_MODEL
 from permafrost.graph.index import GraphIndex
 from permafrost.graph.ops.variables import VARIABLE_OPS
-from permafrost.graph.protos import MetaGraphDef, NodeDef
-from permafrost.graph.restore_map import restore_op_of, restored_keys, savers_in
+from permafrost.graph.protos import MetaGraphDef
+from permafrost.graph.restore_map import restore_map, restore_op_of, restored_keys, savers_in
 from permafrost.outcome import Problem
 from permafrost.records import Graph, GraphFiles, Source, Variable, is_known
 from permafrost.signature.importing import describe_variables
@@ -33,7 +33,7 @@ _MOST_NAMED = 5
 
 @dataclass(frozen=True)
 class Fit:
-    """A graph that fits: what each of its variables restores, and digests of its nodes and functions by their names."""
+    """A graph that fits: what each of its variables restores, and the digests of its nodes."""
 
     graph: Graph
     has_saver_def: bool
@@ -146,12 +146,12 @@ class _Search:
         index = GraphIndex(meta_graph.graph_def)
         if not any(node.op in VARIABLE_OPS for node in meta_graph.graph_def.node):
             raise _unfit("has no variables: it is frozen already, and no checkpoint can be restored into it", graph)
-        nodes = dict(_digests(meta_graph))
+        nodes = node_digests(meta_graph.graph_def)
         if restore_op_of(meta_graph):
             return Fit(graph, True, _restores(self._restored(graph, meta_graph, index)), nodes)
         fits = self._of_own_savers(graph, meta_graph, index, nodes) if graph.form != SAVED_MODEL else []
         if any(fit.restores != fits[0].restores for fit in fits):
-            ways = " or ".join(f"`restore_op_name: {fit.graph.restore_op_name}`" for fit in fits[:_MOST_NAMED])
+            ways = " or ".join(setting(fit.graph, "") for fit in fits[:_MOST_NAMED])
             raise _unfit(f"has savers that restore the tensors into different variables ({ways})", graph)
         if fits:
             return fits[0]
@@ -174,6 +174,8 @@ class _Search:
     def _restored(self, graph: Graph, meta_graph: MetaGraphDef, index: GraphIndex) -> list[Variable]:
         self._refuse_other(graph, restored_keys(restore_op_of(meta_graph), index))
         rows = describe_variables(graph.path, meta_graph, index, self._tensors, "raw")
+        if unfilled := sorted(restore_map(meta_graph, index).keys() - {row.variable for row in rows if row.key}):
+            raise _unfit(f"has {len(unfilled)} variables that their tensors do not fit ({_some(unfilled)})", graph)
         self._refuse_parts(graph, rows)
         return rows
 
@@ -227,25 +229,3 @@ def _key(row: Variable) -> str:
 
 def _restores(rows: list[Variable]) -> dict[str, tuple[str, str]]:
     return {row.variable: (_key(row), row.slice) for row in rows if _key(row)}
-
-
-def _digests(meta_graph: MetaGraphDef) -> Iterator[tuple[str, bytes]]:
-    """The nodes and functions of a graph, with digests of what they are."""
-    for node in meta_graph.graph_def.node:
-        yield node.name, _digest(_without_shapes(node))
-    for function in meta_graph.graph_def.library.function:
-        yield f"function {function.signature.name}", _digest(function)
-
-
-def _without_shapes(node: NodeDef) -> NodeDef:
-    """A node without what TensorFlow infers of it, which some writers add."""
-    if "_output_shapes" not in node.attr:
-        return node
-    own = NodeDef()
-    own.CopyFrom(node)
-    del own.attr["_output_shapes"]
-    return own
-
-
-def _digest(message: NodeDef) -> bytes:
-    return hashlib.sha256(message.SerializeToString(deterministic=True)).digest()
