@@ -52,15 +52,16 @@ def import_model(source: Source, settings: Settings, record: ImportRecord) -> No
         record.findings = [*record.findings, "the graph has no saver; its variables are restored by their names"]
     replicas.resolve(meta_graph.graph_def)
     index = GraphIndex(meta_graph.graph_def)
-    _import_checkpoint(meta_graph, index, settings, is_known(source.graph), record)
+    saved = _import_checkpoint(meta_graph, index, settings, is_known(source.graph), record)
     run_before = Initialization(meta_graph, index).ops()
     try_to_freeze = planning.trial(meta_graph, index, record.variables)
-    choosing.choose(meta_graph, index, record.variables, settings, run_before, try_to_freeze, record)
+    choosing.choose(meta_graph, index, record.variables, settings, run_before, try_to_freeze, record, saved)
 
 
 def _import_checkpoint(
     meta_graph: MetaGraphDef, index: GraphIndex, settings: Settings, is_named: bool, record: ImportRecord
-) -> None:
+) -> set[str]:
+    """Says in `record` what the checkpoint holds for the graph's variables; returns its keys."""
     with open_checkpoint(record.prefix) as checkpoint:
         record.format, record.checkpoint_bytes = checkpoint.format, checkpoint.bytes
         record.files = checkpoint.files
@@ -69,6 +70,7 @@ def _import_checkpoint(
         record.variables = importing.describe_variables(
             record.graph.path, meta_graph, index, checkpoint.tensors, settings.weights, is_named
         )
+        return set(checkpoint.tensors)
 
 
 def rehearse(settings: Settings, record: ImportRecord) -> None:
