@@ -327,6 +327,17 @@ def only_overwritten(resource: bool) -> Callable[[], None]:
     return build
 
 
+RANGES = {"w/min": -6.0, "w/max": 6.0, "h/min": -1.0, "h/max": 5.0}
+
+
+def with_resources(build: Callable[[], None]) -> Callable[[], None]:
+    def build_with_resources() -> None:
+        with v1.variable_scope("", use_resource=True):
+            build()
+
+    return build_with_resources
+
+
 def moved_range() -> None:
     """Quantisation in training: the range of a tensor is a moving average that each run moves and then uses."""
     x, w = features(), weights("w", [3, 2])
@@ -337,6 +348,21 @@ def moved_range() -> None:
         for variable, value in ((low, tf.reduce_min(h) - 1.0), (high, tf.reduce_max(h) + 1.0))
     ]
     tf.quantization.fake_quant_with_min_max_vars(h, *moved, name="out")
+
+
+def quantised_in_training() -> None:
+    """As contrib.quantize leaves it: the weights' range is overwritten, and that of a layer moves on, in each run."""
+    x, w = features(), weights("w", [3, 2])
+    ends = {name: v1.get_variable(name, initializer=value, trainable=False) for name, value in RANGES.items()}
+    last = v1.assign(ends["w/min"], tf.reduce_min(w)), v1.assign(ends["w/max"], tf.reduce_max(w))
+    quantised = tf.quantization.fake_quant_with_min_max_vars(w, *last, num_bits=8, narrow_range=True)
+    h = tf.nn.relu(tf.matmul(x, quantised))
+    low, high = ends["h/min"], ends["h/max"]
+    moved = [
+        v1.assign_sub(low, (low - tf.minimum(tf.reduce_min(h), 0.0)) * 0.001),
+        v1.assign_sub(high, (high - tf.maximum(tf.reduce_max(h), 0.0)) * 0.001),
+    ]
+    tf.nn.softmax(tf.quantization.fake_quant_with_min_max_vars(h, *moved), name="out")
 
 
 def scattered(op: str, resource: bool, scalar: bool = False) -> Callable[[], None]:
@@ -714,6 +740,8 @@ REPAIRED = {
     "only overwritten": only_overwritten(False),
     "only overwritten, resource": only_overwritten(True),
     "moved range": moved_range,
+    "quantised in training": quantised_in_training,
+    "quantised in training, resources": with_resources(quantised_in_training),
     "padding row": padding_row,
     "scattered twice": scattered_twice,
     "scattered in a function": scattered_in_a_function,

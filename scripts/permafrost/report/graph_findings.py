@@ -10,6 +10,7 @@ from permafrost.graph.ops.stateful import RANDOM
 from permafrost.graph.protos import GraphDef, NodeDef
 from permafrost.graph.static import constant
 from permafrost.records import FEW_WEIGHTS, INITIAL, LEFT_OUT, ImportRecord, Provenance, known
+from permafrost.report.scopes import Scope, scopes
 from permafrost.report.tables.findings import INFO, SEVERITIES, WARNING, Finding
 from permafrost.signature import feeds
 
@@ -19,8 +20,6 @@ _PATH = re.compile(
     r"(^|[\s'\"=:])(/(home|Users|root|mnt|data|tmp|var|usr|opt|workspace)/[^\s'\"]+|[A-Za-z]:[\\/][^\s'\"]+)"
 )
 _USER = re.compile(r"[\w.+-]+@[\w-]+\.[\w.-]+")
-_SIDES = ("Switch", "RefSwitch", "Merge", "RefMerge")
-_HOPS = 4  # from a random op or a mean to where it takes effect
 _INTERFACE = "api_implements"
 _MOST_LEFT_OUT = 5  # names of outputs that were left out
 _NODE = re.compile(r"node '([^']+)'")
@@ -132,19 +131,24 @@ def of_frozen(graph_def: GraphDef, switches: set[str]) -> Iterator[Finding]:
     Args:
       switches: the tensors, such as a keep_prob, that are fed one value, or have a default.
     """
-    index = GraphIndex(graph_def)
-    nodes = [*graph_def.node, *(node for function in graph_def.library.function for node in function.node_def)]
-    for node in nodes:
-        if RANDOM.match(node.op):
-            yield _depending(index, node, switches, "random_op", "the outputs are random at inference")
-        is_fused = node.op.startswith("FusedBatchNorm") and "Grad" not in node.op and _is_training(node)
-        if is_fused or (_MOMENTS.search(node.name) and node.op in ("Mean", "Sum") and _over_batch(index, node)):
-            what = "it normalises with the statistics of the batch, so that each row's outputs depend on the other rows"
-            yield _depending(index, node, switches, "batch_statistics", what)
-        if node.op in ("Switch", "If", "StatelessIf") and (flag := _flag(index, node)):
-            yield Finding(WARNING, "training_flag", flag, "it is true in the graph, and looks like a training flag")
+    found = scopes(graph_def)
+    for scope in found:
+        for node in scope.nodes:
+            yield from _active(scope, node, switches)
     yield from _replaceable(graph_def)
-    yield from _old_and_rare(nodes)
+    yield from _old_and_rare(found)
+
+
+def _active(scope: Scope, node: NodeDef, switches: set[str]) -> Iterator[Finding]:
+    if RANDOM.match(node.op):
+        yield _depending(scope, node, switches, "random_op", "the outputs are random at inference")
+    is_fused = node.op.startswith("FusedBatchNorm") and "Grad" not in node.op and _is_training(node)
+    if is_fused or (_MOMENTS.search(node.name) and node.op in ("Mean", "Sum") and _over_batch(scope.index, node)):
+        what = "it normalises with the statistics of the batch, so that each row's outputs depend on the other rows"
+        yield _depending(scope, node, switches, "batch_statistics", what)
+    if node.op in ("Switch", "If", "StatelessIf") and (flag := _flag(scope.index, node)):
+        advice = "it is true in the graph, and looks like a training flag"
+        yield Finding(WARNING, "training_flag", scope.place(flag), advice)
 
 
 def _replaceable(graph_def: GraphDef) -> Iterator[Finding]:
@@ -168,10 +172,11 @@ def _replaceable(graph_def: GraphDef) -> Iterator[Finding]:
             )
 
 
-def _old_and_rare(nodes: list[NodeDef]) -> Iterator[Finding]:
+def _old_and_rare(found: list[Scope]) -> Iterator[Finding]:
     first: dict[str, str] = {}
-    for node in nodes:
-        first.setdefault(node.op, node.name)
+    for scope in found:
+        for node in scope.nodes:
+            first.setdefault(node.op, scope.place(node.name))
     for op, name in first.items():
         definition = registered(op)
         if definition is not None and definition.HasField("deprecation"):
@@ -185,21 +190,11 @@ def _old_and_rare(nodes: list[NodeDef]) -> Iterator[Finding]:
             yield Finding(INFO, "rare_op", first[ops[0]], advice)
 
 
-def _depending(index: GraphIndex, node: NodeDef, switches: set[str], name: str, what: str) -> Finding:
+def _depending(scope: Scope, node: NodeDef, switches: set[str], name: str, what: str) -> Finding:
     """A finding about a node that may be switched off: by what is fed, or on one side of a cond."""
-    near, waiting = {node.name} & index.nodes.keys(), [node.name]
-    for _ in range(_HOPS):
-        waiting = [consumer for name in waiting for consumer in index.consumers.get(name, ())]
-        near.update(waiting)
-    before = set(near)
-    for _ in range(_HOPS):
-        points = {point for name in before for point in index.inputs[name]}
-        if switch := sorted(switches & {"{}:{}".format(*point) for point in points}):
-            return Finding(INFO, name, node.name, f"{what}, unless {switch[0]} is fed what switches it off")
-        before |= {source for source, _ in points if source in index.nodes}
-    if any(index.nodes[name].op in _SIDES for name in near) or any("switch_" in text for text in node.input):
-        return Finding(INFO, name, node.name, f"{what}, where its side of a cond runs")
-    return Finding(WARNING, name, node.name, what)
+    condition = scope.condition(node, switches)
+    place = scope.place(node.name)
+    return Finding(INFO, name, place, f"{what}, {condition}") if condition else Finding(WARNING, name, place, what)
 
 
 def _is_training(node: NodeDef) -> bool:

@@ -6,6 +6,7 @@ from typing import Any
 from permafrost.graph.index import GraphIndex, tensor_name
 from permafrost.graph.ops.stateful import changes_by_itself
 from permafrost.graph.protos import GraphDef, MetaGraphDef, NodeDef
+from permafrost.report.scopes import scopes
 from permafrost.report.tables.findings import WARNING, Finding
 
 _RESTORES = ("Restore", "RestoreSlice", "RestoreV2")
@@ -14,11 +15,12 @@ _ASSIGNS = ("Assign", "AssignVariableOp")
 
 
 def of_frozen(graph_def: GraphDef) -> Iterator[Finding]:
-    """The nodes of a frozen graph, and of its functions, that may give something else in another run."""
-    nodes = [*graph_def.node, *(node for function in graph_def.library.function for node in function.node_def)]
-    for node in nodes:
-        if changes_by_itself(node.op):
-            yield Finding(WARNING, "stateful_op", node.name, f"{node.op} may give something else in another run")
+    """The nodes of a frozen graph, and of the functions that it calls, that may give something else in another run."""
+    for scope in scopes(graph_def):
+        for node in scope.nodes:
+            if changes_by_itself(node.op):
+                advice = f"{node.op} may give something else in another run"
+                yield Finding(WARNING, "stateful_op", scope.place(node.name), advice)
 
 
 def of_restore(meta_graph: MetaGraphDef) -> Iterator[Finding]:

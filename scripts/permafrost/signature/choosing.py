@@ -4,7 +4,7 @@ What the settings name is taken or refused. Of the outputs that were found in th
 are left out where others can.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Any
 
 from permafrost.graph import loading, pruning
@@ -15,7 +15,7 @@ from permafrost.graph.protos import FunctionDef, MetaGraphDef, NodeDef
 from permafrost.input_kinds import Inputs
 from permafrost.outcome import Problem
 from permafrost.records import LEFT_OUT, ImportRecord, OpDefinition, Ranked, Settings, Variable
-from permafrost.signature import composite_inputs, inputs, outputs
+from permafrost.signature import composite_inputs, cudnn, inputs, outputs
 from permafrost.signature.missing import after_missing, lacks_kernel, without_kernel
 from permafrost.signature.ranking import tables
 from permafrost.signature.table_words import Words
@@ -34,6 +34,7 @@ def choose(
     try_to_freeze: Freezing,
     record: ImportRecord,
     words: Words | None = None,
+    saved: Collection[str] = (),
 ) -> None:
     """Says in `record` the outputs and inputs of a model, of its settings or of its graph, and the ops between them.
 
@@ -46,6 +47,7 @@ def choose(
       run_before: the op types that a saver or a loader runs.
       try_to_freeze: raises Problem where outputs, inputs and op definitions cannot be frozen.
       words: what tables are filled with that the graph does not tell.
+      saved: the keys of the checkpoint.
     Raises Problem: no_output, unknown_output, unknown_input, unknown_op, bad_meta_graph (a needed node is not as its
       op demands, or an input of it is not in the graph) or bad_setting.
     """
@@ -57,8 +59,10 @@ def choose(
         fed, definitions = between.describe(choice.outputs)
         if named is None:
             try_to_freeze(choice.outputs, fed, definitions)
-    except Problem as problem:
-        after = after_missing(index)
+    except Problem as found:
+        weights = cudnn.told(index, {variable.variable: variable.key for variable in variables}, saved)
+        after = {node: _further(why, weights) for node, why in after_missing(index).items()}
+        problem = Problem(found.cause, _further(found.message, weights), found.hint)
         before = _chosen_before(choice, after, lambda: outputs.choose(meta_graph, index, names, None, after))
         if named is not None:
             raise _with_names(problem, before) from None
@@ -70,10 +74,15 @@ def choose(
         else:
             reasons = reasons or between.together(choice.outputs, try_to_freeze)
             if not leave_out(choice, reasons) and (reasons or before is None):
-                raise
+                raise problem from None
         fed, definitions = between.describe(choice.outputs)
     tell(choice, record)
     record.inputs, record.op_definitions = fed, definitions
+
+
+def _further(message: str, further: dict[str, str]) -> str:
+    """A message, with what else there is to say about a node: how the message begins -> that."""
+    return message + next((more for begin, more in further.items() if message.startswith(begin)), "")
 
 
 def _chosen_before(

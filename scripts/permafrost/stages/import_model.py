@@ -58,20 +58,20 @@ def import_model(source: Source, settings: Settings, record: ImportRecord) -> No
         record.findings = [*record.findings, "the graph has no saver; its variables are restored by their names"]
     replicas.resolve(meta_graph.graph_def)
     index = GraphIndex(meta_graph.graph_def)
-    words = _import_checkpoint(meta_graph, index, settings, is_named, record)
+    words, saved = _import_checkpoint(meta_graph, index, settings, is_named, record)
     if found := vocabularies.find(meta_graph, index, record.graph, record.prefix, settings.allow_paths):
         record.vocabularies = found
     run_before = Initialization(meta_graph, index).ops()
     try_to_freeze = planning.trial(meta_graph, index, record)
     words |= table_words.of_files(index, known(record.vocabularies, []))
-    choosing.choose(meta_graph, index, record.variables, settings, run_before, try_to_freeze, record, words)
+    choosing.choose(meta_graph, index, record.variables, settings, run_before, try_to_freeze, record, words, saved)
     importing.note_defects(record, index)
 
 
 def _import_checkpoint(
     meta_graph: MetaGraphDef, index: GraphIndex, settings: Settings, is_named: bool, record: ImportRecord
-) -> Words:
-    """Says in `record` what the checkpoint has for the graph; gives the words in tables that it fills."""
+) -> tuple[Words, set[str]]:
+    """Says in `record` what the checkpoint has for the graph; gives the words in tables that it fills, and its keys."""
     with open_checkpoint(record.prefix) as checkpoint:
         record.format, record.checkpoint_bytes = checkpoint.format, checkpoint.bytes
         record.files = checkpoint.files
@@ -89,7 +89,7 @@ def _import_checkpoint(
         )
         if found := importing.describe_tables(meta_graph, index, checkpoint.tensors):
             record.tables = found
-        return table_words.of_checkpoint(found, checkpoint)
+        return table_words.of_checkpoint(found, checkpoint), set(checkpoint.tensors)
 
 
 def rehearse(settings: Settings, record: ImportRecord) -> None:
