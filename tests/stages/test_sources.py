@@ -1,5 +1,7 @@
 """Graphs without a placeholder on the way to their outputs: constants, variables alone, Python functions, queues."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -88,3 +90,27 @@ def steps_alone() -> None:
 def test_a_graph_that_computes_nothing_has_no_output(tmp_path):
     problem = problem_of(imported, saved(steps_alone, tmp_path))
     assert problem.cause == "no_output" and "computes nothing from a variable" in problem.message
+
+
+def python_of_a_weight_last() -> None:
+    y = v1.py_func(lambda a: a, [kinds.weights("w", [3])], tf.float32, name="python")
+    tf.tanh(tf.reshape(y, [3]), name="out")
+
+
+def a_missing_input() -> None:
+    tf.matmul(v1.placeholder(tf.float32, [None, 3], "x"), kinds.weights("w", [3, 2]), name="out")
+
+
+def test_a_weight_is_no_output_in_the_place_of_others(tmp_path):
+    problem = problem_of(imported, saved(python_of_a_weight_last, tmp_path))
+    assert problem.cause == "unsupported_op" and "'python'" in problem.message
+
+
+def test_an_input_that_the_graph_lacks_is_named(tmp_path):
+    source = saved(a_missing_input, tmp_path)
+    meta_graph = v1.MetaGraphDef.FromString(Path(source.meta).read_bytes())
+    nodes = meta_graph.graph_def.node
+    nodes.remove(next(node for node in nodes if node.name == "x"))
+    Path(source.meta).write_bytes(meta_graph.SerializeToString())
+    problem = problem_of(imported, source)
+    assert problem.cause == "bad_meta_graph" and "lacks the node 'x'" in problem.message

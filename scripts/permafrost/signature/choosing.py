@@ -63,7 +63,7 @@ def choose(
         weights = cudnn.told(index, {variable.variable: variable.key for variable in variables}, saved)
         after = {node: _further(why, weights) for node, why in after_missing(index).items()}
         problem = Problem(found.cause, _further(found.message, weights), found.hint)
-        before = _chosen_before(choice, after, lambda: outputs.choose(meta_graph, index, names, None, after))
+        before = _chosen_before(choice, after, names, lambda: outputs.choose(meta_graph, index, names, None, after))
         if named is not None:
             raise _with_names(problem, before) from None
         choice = before or choice
@@ -73,7 +73,7 @@ def choose(
             choice, record.findings = choice.alone, [*record.findings, note]
         else:
             reasons = reasons or between.together(choice.outputs, try_to_freeze)
-            if not leave_out(choice, reasons) and (reasons or before is None):
+            if not leave_out(choice, reasons, names) and (reasons or before is None):
                 raise problem from None
         fed, definitions = between.describe(choice.outputs)
     tell(choice, record)
@@ -86,7 +86,7 @@ def _further(message: str, further: dict[str, str]) -> str:
 
 
 def _chosen_before(
-    choice: outputs.Choice, after: dict[str, str], choose_anew: Callable[[], outputs.Choice]
+    choice: outputs.Choice, after: dict[str, str], variables: set[str], choose_anew: Callable[[], outputs.Choice]
 ) -> outputs.Choice | None:
     """Outputs that lie before all that cannot run here; None where none chosen so far lies after, or none is found.
 
@@ -100,7 +100,7 @@ def _chosen_before(
         found = choose_anew()
     except Problem:
         return None
-    if found.reach == 0:  # It says nothing of the weights.
+    if found.reach == 0 or _are_weights(found.outputs, variables):  # It says nothing of what is made of the weights.
         return None
     ranked = {entry.name: entry for entry in choice.ranking}
     for name, why in lost.items():
@@ -137,17 +137,18 @@ def told(record: ImportRecord) -> outputs.Choice:
     )
 
 
-def leave_out(choice: outputs.Choice, reasons: dict[str, str]) -> bool:
+def leave_out(choice: outputs.Choice, reasons: dict[str, str], variables: set[str]) -> bool:
     """Takes the outputs that `reasons` names out of a choice.
 
     Args:
       reasons: output -> the sentence that says why it cannot be one.
+      variables: the names of the variable nodes, which alone are no outputs in the place of others.
     Returns whether any output is left; nothing is changed where none is, or where `reasons` is empty. What is left has
     all outputs only if none was left out that is wanted, so that the confidence is no higher than that is likely; and
     what it reaches of the weights is not known any more.
     """
     left = [name for name in choice.outputs if name not in reasons]
-    if not left or not reasons:
+    if not reasons or _are_weights(left, variables):
         return False
     for entry in choice.ranking:
         if entry.name in reasons:
@@ -158,6 +159,11 @@ def leave_out(choice: outputs.Choice, reasons: dict[str, str]) -> bool:
     if choice.ranking:
         choice.why = outputs.sentence(choice.ranking)
     return True
+
+
+def _are_weights(names: list[str], variables: set[str]) -> bool:
+    """Whether tensors are nothing but variables themselves, or none at all."""
+    return all(tensor_name(name)[0] in variables for name in names)
 
 
 class _Descriptions:

@@ -13,7 +13,15 @@ from permafrost.graph.feed_points import nodes_between
 from permafrost.graph.index import GraphIndex, tensor_name
 from permafrost.graph.ops.variables import VARIABLE_OPS, static_shape
 from permafrost.graph.protos import MetaGraphDef, NodeDef
-from permafrost.graph.restore_map import Source, restore_map, saved_slices, saved_tables
+from permafrost.graph.restore_map import (
+    Source,
+    restore_map,
+    restore_op_of,
+    restored_keys,
+    saved_slices,
+    saved_tables,
+    savers_in,
+)
 from permafrost.outcome import Problem
 from permafrost.records import Defect, ImportRecord, SavedTable, SavedTensor, Variable, is_known
 from permafrost.signature import averages, twins
@@ -79,7 +87,7 @@ def describe_variables(
             )
     by_objects = _by_objects(path, sources, tensors, keys_by_name, weights) if OBJECT_GRAPH in tensors else {}
     sources_here = sources | by_objects
-    lacking = _lacking(path, sources_here, tensors)
+    lacking = _lacking(path, meta_graph, index, sources_here, tensors)
     rows = [_row(node, sources_here.get(node.name), tensors, lacking) for node in variable_nodes]
     for row in rows:
         if row.variable in by_objects:
@@ -119,7 +127,9 @@ def describe_tables(meta_graph: MetaGraphDef, index: GraphIndex, tensors: Mappin
     ]
 
 
-def _lacking(path: str, sources: dict[str, Source], tensors: Mapping[str, Tensor]) -> str:
+def _lacking(
+    path: str, meta_graph: MetaGraphDef, index: GraphIndex, sources: dict[str, Source], tensors: Mapping[str, Tensor]
+) -> str:
     """What the checkpoint lacks of what a meta graph restores; "" where that is nothing, Problem where it is all."""
     wanted = {source.key for source in sources.values()}
     missing, unused = sorted(wanted - set(tensors)), sorted(set(tensors) - wanted - {OBJECT_GRAPH})
@@ -127,9 +137,29 @@ def _lacking(path: str, sources: dict[str, Source], tensors: Mapping[str, Tensor
         f"the checkpoint lacks {len(missing)} of the {len(wanted)} tensors that {path} restores "
         f"({_some(missing)}), and has {len(unused)} that it does not restore ({_some(unused)})"
     )
-    if len(missing) == len(wanted) and (missing or tensors):
-        raise Problem("foreign_meta_graph", told)
+    if missing and len(missing) == len(wanted):
+        raise Problem("foreign_meta_graph", told, _other_saver(index, tensors))
+    if not wanted and (others := _restored_by_none(meta_graph, index, tensors)):
+        raise Problem("foreign_meta_graph", f"{path} restores no tensor of the checkpoint, which has {_some(others)}")
     return told if missing else ""
+
+
+def _restored_by_none(meta_graph: MetaGraphDef, index: GraphIndex, tensors: Mapping[str, Tensor]) -> list[str]:
+    """The tensors that a graph that restores no variable has no other use for either: no table, no iterator."""
+    restore_op = restore_op_of(meta_graph)
+    return sorted(set(tensors) - {OBJECT_GRAPH} - (restored_keys(restore_op, index) if restore_op else set()))
+
+
+def _other_saver(index: GraphIndex, tensors: Mapping[str, Tensor]) -> str:
+    """The settings that take another saver of the graph, which restores tensors that the checkpoint has; or ""."""
+    for saver in savers_in(index):
+        keys = restored_keys(saver.restore_op, index)
+        if keys and keys <= set(tensors):
+            return (
+                f"set `restore_op_name: {saver.restore_op}` and `filename_tensor_name: {saver.filename}`, by which the "
+                "graph restores tensors that the checkpoint has; or put the .meta file that was written with it there"
+            )
+    return ""
 
 
 def note_defects(record: ImportRecord, index: GraphIndex) -> None:

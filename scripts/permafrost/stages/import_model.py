@@ -111,7 +111,9 @@ def rehearse(settings: Settings, record: ImportRecord) -> None:
         found = Found(inputs=record.inputs, failure=problem.message)
         record.transient = record.transient or problem.cause in TRANSIENT
     choice = choosing.told(record)
-    choosing.leave_out(choice, found.left_out)
+    variables = {variable.variable for variable in record.variables}
+    if found.left_out and not choosing.leave_out(choice, found.left_out, variables):
+        found = Found(inputs=record.inputs, failure=next(iter(found.left_out.values())))
     choosing.tell(choice, record)
     record.inputs, record.batches, record.stale_shapes = found.inputs, found.batches, found.stale_shapes
     record.rehearsal = found.failure
