@@ -9,6 +9,7 @@ from permafrost.flow.body import Body
 from permafrost.freezer.state_changes import Changes, Seeing
 from permafrost.graph.calls import needed_functions
 from permafrost.graph.index import GraphIndex, tensor_name
+from permafrost.graph.initializers import init_op, is_write
 from permafrost.graph.ops.variables import REF_WRITES, RESOURCE_WRITES, VARIABLE_OPS, Resource, resource_name
 from permafrost.graph.protos import GraphDef, MetaGraphDef, NodeDef
 from permafrost.graph.pruning import TABLE_INITIALIZERS, TABLES, needed
@@ -16,9 +17,6 @@ from permafrost.outcome import Problem
 from permafrost.records import OpDefinition
 
 _ASSIGNS = ("Assign", "AssignVariableOp")
-# Where a SavedModel names the op that its loader runs (tensorflow/python/saved_model/constants.py), in that order.
-_INIT_OP_SIGNATURE = "__saved_model_init_op"
-_INIT_OP_COLLECTIONS = ("saved_model_main_op", "legacy_init_op")
 
 
 class Initialization:
@@ -26,14 +24,16 @@ class Initialization:
 
     Args:
       index: that of the meta graph's graph.
+      run_after: the nodes that are run after the restore, and of which it is known what they leave in variables.
     """
 
-    def __init__(self, meta_graph: MetaGraphDef, index: GraphIndex):
+    def __init__(self, meta_graph: MetaGraphDef, index: GraphIndex, run_after: Iterable[str] = ()):
         self._index, self._body = index, Body(index.graph_def.node)
         restore_op = tensor_name(meta_graph.saver_def.restore_op_name)[0]
-        self._init_op = _init_op(meta_graph)
+        self._init_op = init_op(meta_graph)
         self._restoring = sorted(index.reach([restore_op])) if restore_op else []
         self._loading = sorted(index.reach([self._init_op]))
+        self._after = sorted(index.reach(run_after))
 
     @property
     def restoring(self) -> list[str]:
@@ -42,7 +42,7 @@ class Initialization:
 
     def ops(self) -> set[str]:
         """The op types of all that the saver and the loader run, also in functions."""
-        nodes = [self._index.nodes[name] for name in {*self._restoring, *self._loading}]
+        nodes = [self._index.nodes[name] for name in {*self._restoring, *self._loading, *self._after}]
         functions = needed_functions(nodes, self._index.graph_def.library)
         return {node.op for node in nodes} | {node.op for function in functions for node in function.node_def}
 
@@ -81,7 +81,10 @@ class Initialization:
         filling = self._filling(initializers)
         self._refuse(changes, seeing, self._restoring, assigning | filling, "while the saver restores")
         loading = f"when the SavedModel's init op {self._init_op!r} is run after the restore"
-        self._refuse(changes, seeing, self._loading, filling, loading)
+        known = {name for name in self._after if is_write(self._index, name)}
+        self._refuse(changes, seeing, self._loading, filling | known, loading)
+        # Tables that they fill are filled by their own initializers in the frozen graph.
+        self._refuse(changes, seeing, self._after, filling | known, "when it is run after the restore")
 
     def _assigns(self, node: NodeDef) -> bool:
         """Whether a NodeDef gives a variable of the graph a value; which one, the weights tell."""
@@ -154,16 +157,3 @@ def refuse_written_by_initializers(
                 "unsupported_op",
                 f"node {node.name!r} ({node.op}) writes to variable {seen!r} when the lookup tables are filled",
             )
-
-
-def _init_op(meta_graph: MetaGraphDef) -> str:
-    """The node that the loader of a SavedModel runs after the restore; "" where there is none."""
-    if not meta_graph.meta_info_def.tags:
-        return ""
-    if _INIT_OP_SIGNATURE in meta_graph.signature_def:
-        outputs = meta_graph.signature_def[_INIT_OP_SIGNATURE].outputs
-        names = [outputs[_INIT_OP_SIGNATURE].name] if _INIT_OP_SIGNATURE in outputs else []
-    else:
-        keys = [key for key in _INIT_OP_COLLECTIONS if key in meta_graph.collection_def]
-        names = meta_graph.collection_def[keys[0]].node_list.value if keys else []
-    return tensor_name(names[0])[0] if len(names) == 1 else ""

@@ -3,6 +3,8 @@
 Each takes a Draft, and either changes it or raises Problem.
 """
 
+import base64
+
 from permafrost.freezer import conversion, repairs, tables, writer
 from permafrost.freezer.draft import Draft, Request
 from permafrost.freezer.initialization import refuse_written_by_initializers
@@ -15,7 +17,7 @@ from permafrost.graph.ops import registry
 from permafrost.graph.ops.variables import VARIABLE_OPS
 from permafrost.graph.protos import NodeDef
 from permafrost.outcome import Problem, maybe_meant
-from permafrost.records import Repair, Variable
+from permafrost.records import Initialized, Repair, Variable
 
 
 def cut_inputs(draft: Draft) -> None:
@@ -31,7 +33,9 @@ def prune(draft: Draft) -> None:
     """Keeps what the outputs need, and what fills their lookup tables."""
     kept = _kept_for_outputs(draft)
     of_tables = pruning.table_initializers(draft.source, kept)
-    draft.initializers = list(dict.fromkeys([*of_tables, *draft.request.options.initializer_nodes]))
+    # What those leave behind that were run after the restore is in the constants.
+    named = [name for name in draft.request.options.initializer_nodes if name not in draft.request.run_after]
+    draft.initializers = list(dict.fromkeys([*of_tables, *named]))
     kept |= pruning.needed(draft.source, draft.initializers, with_colocated=False)
     draft.graph_def = pruning.extract(draft.source, kept)
     draft.repairs += [Repair("initializer kept", name) for name in draft.initializers]
@@ -48,7 +52,7 @@ def _kept_for_outputs(draft: Draft) -> set[str]:
 def _hinders(node: NodeDef, request: Request) -> bool:
     """Whether a node that is kept for its colocation alone could not stand in a frozen graph."""
     if node.op in VARIABLE_OPS:
-        return node.name not in request.sources
+        return node.name not in request.sources and node.name not in request.initialized
     definition = request.definitions.get(node.op)
     return definition is None or definition.references is not None or "PyFunc" in node.op
 
@@ -106,7 +110,7 @@ def apply_definitions(draft: Draft) -> None:
 
 def refuse_unknown_names(draft: Draft) -> None:
     """Raises Problem (bad_setting) for a name in the settings that is no variable of the frozen graph, or no node."""
-    nodes = [node.name for node in draft.graph_def.node]
+    nodes = [*(node.name for node in draft.graph_def.node), *draft.request.run_after]
     variables = [node.name for node in draft.graph_def.node if node.op in VARIABLE_OPS]
     known = {"variable_names_allowlist": variables, "variable_names_denylist": variables, "initializer_nodes": nodes}
     for option, names in known.items():
@@ -157,7 +161,7 @@ def _known(draft: Draft) -> repairs.Known:
     definitions = draft.request.definitions
     return repairs.Known(
         converted=set(_variables(draft)),
-        restored=set(draft.request.sources),
+        restored=draft.request.sources.keys() | draft.request.initialized.keys(),
         doubtful=draft.initialization.doubtful(),
         references={op: found for op, definition in definitions.items() if (found := definition.references)},
         lenders={op for op, definition in definitions.items() if definition.lends} - set(VARIABLE_OPS),
@@ -167,12 +171,22 @@ def _known(draft: Draft) -> repairs.Known:
 
 def describe_constants(draft: Draft) -> None:
     """Says where the bytes of each variable lie. Raises Problem (missing_variable) where the checkpoint has none."""
-    draft.constants = {name: _constant(name, draft.request.sources) for name in _variables(draft)}
+    initialized = draft.request.initialized
+    draft.constants = {
+        name: _initialized(initialized[name]) if name in initialized else _constant(name, draft.request.sources)
+        for name in _variables(draft)
+    }
     draft.repairs += [
         Repair("Variable -> Const", node.name)
         for node in draft.graph_def.node
         if node.op == "Variable" and node.name in draft.constants
     ]
+
+
+def _initialized(variable: Initialized) -> Constant:
+    content = base64.b64decode(variable.content)
+    shape = tuple(variable.shape or ())
+    return Constant(variable.variable, variable.dtype_enum, shape, len(content), key="", content=content)
 
 
 def _constant(name: str, sources: dict[str, Variable]) -> Constant:

@@ -12,7 +12,7 @@ from permafrost.freezer.writer import Constant
 from permafrost.graph.index import GraphIndex
 from permafrost.graph.protos import MetaGraphDef, graph_pb2
 from permafrost.input_kinds import Inputs
-from permafrost.records import ImportRecord, OpDefinition, Options, Repair, Variable, known
+from permafrost.records import ImportRecord, Initialized, OpDefinition, Options, Repair, Variable, known
 
 PASSES: tuple[Callable[[Draft], None], ...] = (
     # First: a placeholder has no inputs, so that the input pipeline behind it is not kept.
@@ -92,6 +92,8 @@ def plan(meta_graph: MetaGraphDef, index: GraphIndex, imported: ImportRecord, op
         options=options,
         vocabularies=known(imported.vocabularies, []),
         tables=known(imported.tables, []),
+        run_after=known(imported.initializers, []),
+        initialized=_initialized(imported),
         stale_shapes=imported.stale_shapes,
     )
     return _planned(request, index)
@@ -108,14 +110,19 @@ def trial(
     """
     sources = _sources(imported.variables)
     fillings = known(imported.vocabularies, []), known(imported.tables, [])
+    written = known(imported.initializers, []), _initialized(imported)
 
     def try_to_freeze(outputs: list[str], inputs: Inputs, definitions: dict[str, OpDefinition]) -> None:
         request = Request(
-            meta_graph, outputs, list(inputs), sources, definitions, _NO_OPTIONS, *fillings, is_trial=True
+            meta_graph, outputs, list(inputs), sources, definitions, _NO_OPTIONS, *fillings, *written, is_trial=True
         )
         _planned(request, index)
 
     return try_to_freeze
+
+
+def _initialized(imported: ImportRecord) -> dict[str, Initialized]:
+    return {each.variable: each for each in known(imported.initialized, [])}
 
 
 def _sources(variables: list[Variable]) -> dict[str, Variable]:

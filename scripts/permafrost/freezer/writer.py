@@ -27,7 +27,10 @@ _NOT_CONTENT = (types_pb2.DT_BOOL, types_pb2.DT_UINT16, types_pb2.DT_COMPLEX64, 
 
 @dataclass(frozen=True)
 class Constant:
-    """A variable that becomes a Const: node name, DataType number, shape, and where its bytes come from."""
+    """A variable that becomes a Const: node name, DataType number, shape, and where its bytes come from.
+
+    content: the bytes themselves, where they are not the checkpoint's.
+    """
 
     node: str
     dtype: int
@@ -36,6 +39,7 @@ class Constant:
     key: str
     start: tuple[int, ...] | None = None
     extent: tuple[int, ...] | None = None
+    content: bytes | None = None
 
     @property
     def streams(self) -> bool:
@@ -93,7 +97,10 @@ def write(path: Any, graph_def: GraphDef, constants: dict[str, Constant], checkp
             elif constant.streams:
                 head, length = _framed(constant)
                 put(b"\x0a" + varint(length) + head)
-                checkpoint.stream(constant.key, put, constant.start, constant.extent)
+                if constant.content is not None:
+                    put(constant.content)
+                else:
+                    checkpoint.stream(constant.key, put, constant.start, constant.extent)
             else:
                 _put_node(put, _small_constant(constant, checkpoint).SerializeToString(deterministic=True))
         put(_tail(graph_def))
@@ -147,7 +154,9 @@ def _small_constant(constant: Constant, checkpoint: Any) -> Any:
         tensor.string_val.extend(checkpoint.read_strings(constant.key, constant.start, constant.extent))
     elif has_field(constant.dtype):
         dtype = DTYPES[constant.dtype]
-        data = checkpoint.read(constant.key, constant.start, constant.extent)
+        data = constant.content
+        if data is None:
+            data = checkpoint.read(constant.key, constant.start, constant.extent)
         layout: Any = dtype.layout  # one of the letters that `cast` takes
         getattr(tensor, dtype.field).extend(memoryview(data).cast(layout).tolist())
     else:

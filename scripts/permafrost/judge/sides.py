@@ -21,7 +21,7 @@ from permafrost.graph.tensorflow_import import import_to_run
 from permafrost.judge import devices, races
 from permafrost.judge.sessions import Feed, Side, Traced, array_of, failing_as, sentence
 from permafrost.outcome import Problem
-from permafrost.records import ImportRecord, is_known
+from permafrost.records import ImportRecord, is_known, known
 
 _v1 = tf.compat.v1
 
@@ -49,7 +49,7 @@ class CheckpointSide(Side):
         Args:
           graph_def: the meta graph's graph, with its inputs cut.
           meta_graph: for its SaverDef and its op definitions.
-          imported: the import record: `prefix`, `files`, `variables` and `vocabularies`.
+          imported: the import record: `prefix`, `files`, `variables`, `vocabularies` and `initializers`.
           tensors: the tensors that will be fed or fetched.
           variables: the variable nodes whose values will be asked for.
           initializers: the nodes to run before each run, those that the saver runs left out.
@@ -64,7 +64,8 @@ class CheckpointSide(Side):
         needed = pruning.needed(
             index, [tensor_name(name)[0] for name in tensors] + initializers + variables, with_colocated=False
         )
-        kept = pruning.extract(index, needed | self._restoring(index))
+        self._after = known(imported.initializers, [])
+        kept = pruning.extract(index, needed | self._restoring(index) | index.reach(self._after))
         vocabularies.point_to(kept, vocabularies.paths(imported))
         pruning.drop_foreign_colocation(kept)
         _open_defaults(kept)
@@ -107,6 +108,9 @@ class CheckpointSide(Side):
                     key, box = self._places[name]
                     value = reader.get_tensor(key)
                     self._assign(session, name, value if box is None else value[_slices(box)])
+        for name in self._after:
+            with failing_as("not_restorable", f"node {name!r}, which is to run after the restore, fails"):
+                session.run(self.graph.get_operation_by_name(name))
 
     def runs(
         self, fetches: list[str], feed: Feed, traced: Traced | None = None, **options: Any

@@ -23,17 +23,27 @@ _QUIET = {
     "RefNextIteration", "RefSelect", "RefSwitch", "ResourceGather", "ResourceGatherNd", "Restore", "RestoreSlice",
     "RestoreV2", "StatefulPartitionedCall", "VarIsInitializedOp", "VariableShape", "While",
 }  # fmt: skip
+_WRITES = ("Assign", "AssignAdd", "AssignSub", "AssignVariableOp", "AssignAddVariableOp", "AssignSubVariableOp")
 _INIT_OPS = ("saved_model_main_op", "legacy_init_op")
 _INIT_SIGNATURE = "__saved_model_init_op"
 
 
-def refuse(meta_graph: MetaGraphDef, cut: Any, frozen: Any, outputs: list[str], initializers: list[str]) -> None:
+def refuse(
+    meta_graph: MetaGraphDef,
+    cut: Any,
+    frozen: Any,
+    outputs: list[str],
+    initializers: list[str],
+    after: Iterable[str] = (),
+) -> None:
     """Compares what is done before the first run with what a frozen GraphDef can have of it.
 
     Args:
       cut: the meta graph's GraphDef with its inputs cut, as the frozen one has them.
       outputs: names of the output nodes or tensors.
       initializers: the nodes of the frozen graph that are run before its first use.
+      after: the nodes of the meta graph that are run after the restore; the comparison of weights tells what they leave
+        in variables.
     Raises Problem (structure_differs) naming the first node that changes what the frozen graph uses, where that does
     not have it changed.
     """
@@ -44,7 +54,10 @@ def refuse(meta_graph: MetaGraphDef, cut: Any, frozen: Any, outputs: list[str], 
     filling = {node.name for node in _run(body, initializers) if node.op in TABLE_INITIALIZERS and node.input}
     assigning = {node.name for node in restoring if _is_restored(node, body)}
     _refuse_changes(_changing(restoring, body, library, assigning | filling), body, seeing, "in the restore")
-    _refuse_changes(_changing(loading, body, library, filling), body, seeing, "in the loader")
+    following = _run(body, after)
+    captured = filling | {node.name for node in following if _is_written(node, body)}
+    _refuse_changes(_changing(loading, body, library, captured), body, seeing, "in the loader")
+    _refuse_changes(_changing(following, body, library, captured), body, seeing, "after the restore")
     _refuse_fillings(body, kept, seeing, filling)
     _refuse_written(part, library, outputs, initializers)
 
@@ -76,7 +89,12 @@ def _run(body: Body, starts: Iterable[str]) -> list[NodeDef]:
 
 def _is_restored(node: NodeDef, body: Body) -> bool:
     """Whether a node assigns to a variable of the graph, whose value the comparison of weights tells."""
-    if node.op not in ("Assign", "AssignVariableOp") or not node.input:
+    return node.op in ("Assign", "AssignVariableOp") and _is_written(node, body)
+
+
+def _is_written(node: NodeDef, body: Body) -> bool:
+    """Whether a node writes a value to a variable of the graph, as a whole."""
+    if node.op not in _WRITES or not node.input:
         return False
     variable = body.nodes.get(body.origin(node.input[0]))
     return variable is not None and variable.op in VARIABLE_OPS
