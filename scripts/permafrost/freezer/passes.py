@@ -16,6 +16,7 @@ from permafrost.graph.metagraph import producer_ops
 from permafrost.graph.ops import registry
 from permafrost.graph.ops.variables import VARIABLE_OPS
 from permafrost.graph.protos import NodeDef
+from permafrost.graph.restore_map import without_other_savers
 from permafrost.outcome import Problem, maybe_meant
 from permafrost.records import Initialized, Repair, Variable
 
@@ -32,7 +33,8 @@ def cut_inputs(draft: Draft) -> None:
 def prune(draft: Draft) -> None:
     """Keeps what the outputs need, and what fills their lookup tables."""
     kept = _kept_for_outputs(draft)
-    of_tables = pruning.table_initializers(draft.source, kept)
+    found = pruning.table_initializers(draft.source, kept)
+    of_tables = without_other_savers(draft.request.meta_graph, draft.source, found)
     # What those leave behind that were run after the restore is in the constants.
     named = [name for name in draft.request.options.initializer_nodes if name not in draft.request.run_after]
     draft.initializers = list(dict.fromkeys([*of_tables, *named]))
@@ -67,10 +69,14 @@ def fill_tables(draft: Draft) -> None:
     saved = {table.initializer: table for table in request.tables}
     files = {vocabulary.initializer: vocabulary for vocabulary in request.vocabularies}
     fillings = tables.Fillings(files, saved, set(draft.initialization.restoring))
+    initializers = [name for name, op in draft.source.ops.items() if op in pruning.TABLE_INITIALIZERS]
     reached = draft.source.reach(draft.initializers)
-    filling = [name for name, op in draft.source.ops.items() if name in reached and op in pruning.TABLE_INITIALIZERS]
-    tables.refuse_missing(filling, draft.source, fillings)
-    if request.is_trial:
+    filling = [name for name in initializers if name in reached]
+    tables.refuse_unrestored(draft.graph_def, fillings)
+    if filling:
+        others = without_other_savers(request.meta_graph, draft.source, initializers)
+        tables.refuse_missing(filling, draft.source, fillings, others)
+    if not filling or request.is_trial:
         return
     draft.contents, made = tables.fill(filling, draft.graph_def.node, draft.source, fillings)
     if made:

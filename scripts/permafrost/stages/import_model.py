@@ -62,6 +62,7 @@ def import_model(source: Source, settings: Settings, record: ImportRecord) -> No
     try_to_freeze = planning.trial(meta_graph, index, record)
     words |= table_words.of_files(index, known(record.vocabularies, []))
     choosing.choose(meta_graph, index, record.variables, settings, run_before, try_to_freeze, record, words)
+    _leave_out_initializers(index, record)
 
 
 def _import_checkpoint(
@@ -93,23 +94,24 @@ def _find_initializers(meta_graph: MetaGraphDef, index: GraphIndex, settings: Se
         ]
 
 
+def _leave_out_initializers(index: GraphIndex, record: ImportRecord) -> None:
+    """Says nothing of variables that the outputs do not need, and, where they need none, of what writes to any."""
+    needed = pruning.needed(index, [tensor_name(name)[0] for name in record.outputs])
+    kept = [each for each in known(record.initialized, []) if each.variable in needed]
+    nothing: Any = UNSET
+    record.initialized = kept or nothing
+    record.initializers = record.initializers if kept else nothing
+
+
 def initialize(settings: Settings, record: ImportRecord) -> None:
     """Runs what is to run after the restore, and says in `record` what it leaves in the variables that outputs need.
 
-    Where they need none of them, it says nothing of all that.
     Raises Problem as judge.initializing.values does, and what the sandbox raises.
     """
     from permafrost.judge import initializing
     from permafrost.sandbox import runner
 
     if not is_known(record.initializers):
-        return
-    index = GraphIndex(graph_sources.read(record.graph).graph_def)
-    needed = pruning.needed(index, [tensor_name(name)[0] for name in record.outputs])
-    record.initialized = [each for each in record.initialized if each.variable in needed]
-    if not record.initialized:
-        nothing: Any = UNSET
-        record.initializers, record.initialized = nothing, nothing
         return
     readable = model_files.readable(record, settings)
     work = (initializing.values, graph_sources.absolute(record), settings)
