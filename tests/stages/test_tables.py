@@ -316,6 +316,11 @@ def test_outputs_that_need_no_table_are_frozen_without_it(tmp_path):
     assert any("/gone/words.txt" in reason for entry in record.outputs_ranking for reason in entry.reasons)
 
 
+def test_the_best_output_is_not_left_out_for_a_file_that_can_be_put_there(tmp_path):
+    problem = problem_of(imported, saved(from_file("/gone/words.txt"), tmp_path))
+    assert problem.cause == "missing_vocabulary" and "/gone/words.txt" in problem.message
+
+
 @pytest.mark.parametrize("kind", ["from a file", "from the checkpoint"])
 def test_words_of_the_table_are_fed(kind, tmp_path):
     build = SAVED["words"] if kind == "from the checkpoint" else from_file(written(tmp_path / "words.txt"))

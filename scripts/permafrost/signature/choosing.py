@@ -20,6 +20,7 @@ from permafrost.signature.ranking import tables
 from permafrost.signature.table_words import Words
 
 Freezing = Callable[[list[str], Inputs, dict[str, OpDefinition]], None]
+_OF_FILES = ("missing_vocabulary", "outside_zoo")
 _LONGEST_NAME = 100  # characters of one that a message shows
 
 
@@ -57,6 +58,7 @@ def choose(
             try_to_freeze(choice.outputs, fed, definitions)
     except Problem:
         found = choice.outputs if named is None else []
+        between.refuse_without_file(found[:1], try_to_freeze)
         reasons = {name: reason for name in found if (reason := between.hindrance(name, try_to_freeze))}
         if not leave_out(choice, reasons):
             raise
@@ -124,6 +126,18 @@ class _Descriptions:
         self._configured = configured_inputs
         self._run_before = registry.look_up(run_before)
         self._shapes = {v.variable: v.shape for v in variables if v.shape is not None}
+
+    def refuse_without_file(self, best: list[str], try_to_freeze: Freezing) -> None:
+        """Raises Problem where the best of the outputs needs a file that is not there, or that is not allowed.
+
+        Whoever has the file can put it there, and would not want the other outputs instead.
+        """
+        for output in best:
+            try:
+                try_to_freeze([output], *self.describe([output]))
+            except Problem as problem:
+                if problem.cause in _OF_FILES:
+                    raise
 
     def hindrance(self, output: str, try_to_freeze: Freezing) -> str:
         """Why an output cannot be frozen; empty where it can."""
