@@ -9,7 +9,7 @@ from frozen_by_tensorflow import frozen_by_tensorflow
 from judged import saved, verified
 from kinds import features, weights
 from permafrost import settings as model_settings
-from permafrost.records import ImportRecord
+from permafrost.records import INITIAL, ImportRecord
 from permafrost.stages import import_model
 from stages import default_settings, frozen, imported, problem_of, sources
 
@@ -85,9 +85,42 @@ def graph_of(source):
     return meta_graph.graph_def
 
 
-def test_without_them_the_variable_is_missing(tmp_path):
-    record = initialized(saved(local(False), tmp_path), outputs=["out"])
-    assert problem_of(frozen, record, tmp_path / "frozen", outputs=["out"]).cause == "missing_variable"
+def test_without_them_the_variable_has_its_initial_value_or_none(tmp_path):
+    source = saved(local(False), tmp_path)
+    provenance, _ = frozen(initialized(source, outputs=["out"]), tmp_path / "initial", outputs=["out"])
+    assert INITIAL in {repair.repair for repair in provenance.repairs}
+    chosen = {"outputs": ["out"], "unsaved_variables": "refuse"}
+    assert problem_of(frozen, initialized(source, **chosen), tmp_path / "none").cause == "missing_variable"
+    provenance, _ = check(source, tmp_path, **chosen, initializer_nodes=["scale/Assign"])
+    assert INITIAL not in {repair.repair for repair in provenance.repairs}
+
+
+def test_what_they_leave_comes_before_an_initial_value(tmp_path):
+    """They count on from it, as they do in a program that runs its initializers before the restore."""
+
+    def build() -> None:
+        local(False)()
+        (scale,) = v1.get_collection("local_variables")
+        v1.assign_add(scale, [1.0, 1.0], name="count")
+
+    chosen = {"outputs": ["out"], "initializer_nodes": ["count"]}
+    _, path = check(saved(build, tmp_path), tmp_path, **chosen)
+    (scale,) = (node for node in v1.GraphDef.FromString(path.read_bytes()).node if node.name == "scale")
+    assert np.array_equal(tf.make_ndarray(scale.attr["value"].tensor), [3, 4])
+
+
+def test_they_read_and_write_what_the_outputs_do_not_name(tmp_path):
+    """What only they read is restored, and a variable has what they write to it under another name of it."""
+
+    def build() -> None:
+        w, other = weights("w", [3, 2], True), weights("other", [3, 2], True)
+        twin = raw.VarHandleOp(dtype=tf.float32, shape=[3, 2], shared_name="w", name="twin")
+        raw.AssignVariableOp(resource=twin, value=other + 1.0, name="copy")
+        tf.matmul(features(), w, name="out")
+
+    source = saved(build, tmp_path)
+    provenance, _ = check(source, tmp_path, outputs=["out"], initializer_nodes=["copy"])
+    assert list(provenance.initialized) == ["w"]
 
 
 def random_start() -> None:
