@@ -245,6 +245,19 @@ class SavedTable(Struct, kw_only=True):
 LEFT_OUT = "left out: "  # how the reason begins for which an output is none that would have been one
 
 
+class Initialized(Struct, kw_only=True):
+    """What nodes that are run after a restore leave in a variable.
+
+    dtype_enum: the number of its DataType. shape: None where nothing tells it yet. content: its bytes, base64; "" until
+    they are known.
+    """
+
+    variable: str
+    dtype_enum: int
+    shape: list[int] | None
+    content: str = ""
+
+
 class Ranked(Struct):
     """A tensor that could be an output of a model, and what speaks for it."""
 
@@ -283,6 +296,7 @@ class ImportRecord(Record, kw_only=True):
     inputs: tensor -> what is fed (signature.inputs). op_definitions: op type -> definition. batches: the sizes of the
     batch on which the graph ran. stale_shapes: the first node whose `_output_shapes` TensorFlow refuses, or "".
     rehearsal: why the graph did not run, or "". vocabularies, tables: what fills lookup tables, where anything does.
+    initializers: nodes that are run after the restore, and initialized: what they leave in variables, where any are.
     """
 
     whole: ClassVar[frozenset[str]] = frozenset({
@@ -307,6 +321,8 @@ class ImportRecord(Record, kw_only=True):
     variables: list[Variable] = _LACKING
     vocabularies: list[Vocabulary] = _LACKING
     tables: list[SavedTable] = _LACKING
+    initializers: list[str] = _LACKING
+    initialized: list[Initialized] = _LACKING
     outputs: list[str] = _LACKING
     outputs_why: str = _LACKING
     outputs_ranking: list[Ranked] = _LACKING
@@ -357,7 +373,8 @@ class Provenance(Record, kw_only=True):
     read, but for those of the weights, by name. corrupt: path -> stamp of the files in which a checksum was wrong.
     frozen_stamp: as whole_files.stamp gives it. op_types: of the frozen graph, with the number of nodes.
     initializers: nodes that fill tables. cuts: tensor -> the placeholder's that was put in its place.
-    inputs: tensor of the meta graph -> tensor of the frozen graph.
+    inputs: tensor of the meta graph -> tensor of the frozen graph. initialized: variable -> the SHA-256 of what nodes
+    that are run after the restore left in it, where any did.
     """
 
     whole: ClassVar[frozenset[str]] = frozenset({
@@ -382,6 +399,7 @@ class Provenance(Record, kw_only=True):
     repairs: list[Repair] = _LACKING
     frozen_stamp: list[int] = _LACKING
     inputs: dict[str, str] = _LACKING
+    initialized: dict[str, str] = _LACKING
 
 
 class ForeignProvenance(Provenance, kw_only=True):

@@ -108,6 +108,8 @@ class ModelSettings:
             for spec in chosen["inputs"].values():
                 if isinstance(spec, dict) and "shape" in spec:
                     spec["shape"] = [None if size == "batch" else size for size in spec["shape"]]
+            if isinstance(named := chosen["initializer_nodes"], str):
+                chosen["initializer_nodes"] = [name for text in named.split(",") if (name := text.strip())]
             self._chosen[patterns] = msgspec.convert(chosen, Settings)
         return self._chosen[patterns]
 

@@ -21,6 +21,7 @@ from permafrost.graph.ops.variables import VARIABLE_OPS, static_shape
 from permafrost.input_kinds import Value
 from permafrost.outcome import Problem
 from permafrost.signature import feeds, inputs, outputs
+from stages import problem_of
 
 v1 = tf.compat.v1
 ZOO = Path(os.environ.get("PERMAFROST_ZOO") or Path(__file__).parents[3] / "shared" / "zoo")
@@ -409,3 +410,11 @@ def test_a_damaged_graph_does_not_hang():
     with pytest.raises(Problem) as caught:
         outputs.choose(found.meta_graph, GraphIndex(graph_def), found.variables, None)
     assert caught.value.cause == "bad_meta_graph" and "depends on itself" in caught.value.message
+
+
+def test_an_op_without_a_value_belongs_under_another_setting():
+    with tf.Graph().as_default() as graph:
+        tf.no_op(name="init_all_tables")
+        index = GraphIndex(graph.as_graph_def())
+    problem = problem_of(outputs.choose, v1.MetaGraphDef(), index, set(), ["init_all_tables"])
+    assert problem.cause == "unknown_output" and "initializer_nodes" in problem.hint

@@ -15,6 +15,7 @@ from judged import saved, verified
 from kinds import weights
 from permafrost import recording, whole_files
 from permafrost.graph import text_tables
+from permafrost.graph.metagraph import read_meta_graph
 from permafrost.graph.vocabularies import FROM_FILES
 from permafrost.records import ImportRecord
 from permafrost.stages import import_model
@@ -132,6 +133,18 @@ def test_a_saved_table_becomes_constants(kind, sharded, tmp_path):
     assert {tensor.key.rpartition("-")[2] for tensor in provenance.tensors} >= {"keys", "values"}
 
 
+def test_a_second_saver_changes_nothing(tmp_path):
+    """A graph has nodes of each Saver that was made for it."""
+
+    def build() -> None:
+        SAVED["words"]()
+        v1.train.Saver()
+
+    record = imported(saved(build, tmp_path), outputs=["out"])
+    provenance, _ = check(record, tmp_path / "frozen", outputs=["out"])
+    assert len(provenance.initializers) == 1
+
+
 def test_a_dense_table_that_is_saved_is_refused(tmp_path):
     """TensorFlow takes its keys as a column from a checkpoint, and only as a vector from a constant."""
     record = imported(saved(dense, tmp_path), outputs=["out"])
@@ -149,6 +162,17 @@ def test_a_saved_table_that_something_else_fills_as_well_is_refused(tmp_path):
 
     problem = problem_of(frozen, imported(saved(build, tmp_path), outputs=["out"]), tmp_path / "f", outputs=["out"])
     assert problem.cause == "unsupported_op" and "as well as" in problem.message
+
+
+def test_a_saved_table_of_a_graph_without_a_saver_is_refused(tmp_path):
+    """It would be empty on both sides."""
+    source = saved(SAVED["words"], tmp_path)
+    meta_graph = read_meta_graph(source.meta)
+    meta_graph.ClearField("saver_def")
+    Path(source.meta).write_bytes(meta_graph.SerializeToString())
+    record = imported(sources(tmp_path)["model.ckpt"], outputs=["out"])
+    problem = problem_of(frozen, record, tmp_path / "frozen", outputs=["out"])
+    assert problem.cause == "unsupported_op" and "restore_op_name" in problem.hint
 
 
 # The judge
@@ -290,6 +314,11 @@ def test_outputs_that_need_no_table_are_frozen_without_it(tmp_path):
     record = imported(saved(build, tmp_path))
     assert record.outputs == ["probabilities"]
     assert any("/gone/words.txt" in reason for entry in record.outputs_ranking for reason in entry.reasons)
+
+
+def test_the_best_output_is_not_left_out_for_a_file_that_can_be_put_there(tmp_path):
+    problem = problem_of(imported, saved(from_file("/gone/words.txt"), tmp_path))
+    assert problem.cause == "missing_vocabulary" and "/gone/words.txt" in problem.message
 
 
 @pytest.mark.parametrize("kind", ["from a file", "from the checkpoint"])

@@ -8,7 +8,7 @@ from tensorflow.python.tools import freeze_graph
 from permafrost.graph.metagraph import read_meta_graph
 
 
-def frozen_by_tensorflow(prefix, meta, outputs: list[str]) -> bytes:
+def frozen_by_tensorflow(prefix, meta, outputs: list[str], initializer_nodes: str = "") -> bytes:
     """The bytes that freeze_graph writes for the output nodes `outputs`; raises what it raises.
 
     Collections are left out: they do not matter for the result, and many name nodes that the graph lacks.
@@ -25,7 +25,7 @@ def frozen_by_tensorflow(prefix, meta, outputs: list[str]) -> bytes:
             filename_tensor_name=None,
             output_graph="",
             clear_devices=True,
-            initializer_nodes="",
+            initializer_nodes=initializer_nodes,
             input_meta_graph_def=meta_graph,
         )
     return graph_def.SerializeToString(deterministic=True)

@@ -10,7 +10,7 @@ from permafrost.freezer.initialization import Initialization
 from permafrost.graph.index import GraphIndex, tensor_name
 from permafrost.graph.ops import effects
 from permafrost.graph.protos import graph_pb2, meta_graph_pb2
-from permafrost.records import OpDefinition, Options, Repair, SavedTable, Variable, Vocabulary
+from permafrost.records import Initialized, OpDefinition, Options, Repair, SavedTable, Variable, Vocabulary
 
 
 @dataclass(frozen=True)
@@ -23,8 +23,9 @@ class Request:
     initial: the values of the others, as far as the graph determines them.
     definitions: op type -> what TensorFlow's registry says of it (graph.ops.registry).
     options: what the model's settings say of it.
-    vocabularies, tables: of the import record. stale_shapes: the node whose _output_shapes TensorFlow would not import;
-    "" where there is none. is_trial: whether nothing will be written, so that no file need be read.
+    vocabularies, tables: of the import record. run_after, initialized: its `initializers`, and its `initialized` by
+    variable. stale_shapes: the node whose _output_shapes TensorFlow would not import; "" where there is none. is_trial:
+    whether nothing will be written, so that no file need be read.
     """
 
     meta_graph: meta_graph_pb2.MetaGraphDef
@@ -36,6 +37,8 @@ class Request:
     options: Options
     vocabularies: list[Vocabulary] = field(default_factory=list)
     tables: list[SavedTable] = field(default_factory=list)
+    run_after: list[str] = field(default_factory=list)
+    initialized: dict[str, Initialized] = field(default_factory=dict)
     stale_shapes: str = ""
     is_trial: bool = False
 
@@ -74,4 +77,4 @@ class Draft:
         """The draft before the first pass. Args: `index`, that of the meta graph's graph."""
         definitions = request.definitions
         acts = effects.acting(index.graph_def.library, lambda op: op in definitions and definitions[op].stateful)
-        return cls(request, Initialization(request.meta_graph, index), acts, index, index.graph_def)
+        return cls(request, Initialization(request.meta_graph, index, request.run_after), acts, index, index.graph_def)

@@ -1,12 +1,13 @@
 """Writes a frozen graph that is planned: straight from the checkpoint's bytes, whole or not at all."""
 
 import contextlib
+import hashlib
 import os
 from collections import Counter
 from pathlib import Path
 from typing import Any
 
-from permafrost.freezer import writer
+from permafrost.freezer import contents, writer
 from permafrost.freezer.contents import Constant
 from permafrost.freezer.planning import Plan
 from permafrost.records import Provenance, Tensor
@@ -32,6 +33,9 @@ def freeze(plan: Plan, checkpoint: Any, path: str | Path, record: Provenance) ->
     record.frozen_nodes, record.frozen_variables = len(plan.graph_def.node), len(plan.constants)
     ops = Counter("Const" if node.name in plan.constants else node.op for node in plan.graph_def.node)
     record.op_types = dict(sorted(ops.items()))
+    if plan.initialized:
+        held = {name: contents.read(plan.constants[name], checkpoint) for name in plan.initialized}
+        record.initialized = {name: hashlib.sha256(content).hexdigest() for name, content in held.items()}
     record.tensors = [_tensor(constant) for constant in [*plan.constants.values(), *plan.contents.values()]]
     record.initializers, record.cuts, record.repairs = plan.initializers, plan.cuts, plan.repairs
 

@@ -10,6 +10,7 @@ from permafrost.freezer.state_changes import Changes, Seeing
 from permafrost.graph.call_frames import Frame, Frames
 from permafrost.graph.calls import needed_functions
 from permafrost.graph.index import GraphIndex, tensor_name
+from permafrost.graph.initializers import is_write
 from permafrost.graph.loading import init_op
 from permafrost.graph.ops.variables import REF_WRITES, RESOURCE_WRITES, VARIABLE_OPS, Resource, resource_name
 from permafrost.graph.protos import GraphDef, MetaGraphDef, NodeDef
@@ -25,14 +26,16 @@ class Initialization:
 
     Args:
       index: that of the meta graph's graph.
+      run_after: the nodes that are run after the restore, and of which it is known what they leave in variables.
     """
 
-    def __init__(self, meta_graph: MetaGraphDef, index: GraphIndex):
+    def __init__(self, meta_graph: MetaGraphDef, index: GraphIndex, run_after: Iterable[str] = ()):
         self._index, self._body = index, Body(index.graph_def.node)
         restore_op = tensor_name(meta_graph.saver_def.restore_op_name)[0]
         self._init_op = init_op(meta_graph)
         self._restoring = sorted(index.reach([restore_op])) if restore_op else []
         self._loading = sorted(index.reach([self._init_op]))
+        self._after = sorted(index.reach(run_after))
 
     @property
     def restoring(self) -> list[str]:
@@ -41,7 +44,7 @@ class Initialization:
 
     def ops(self) -> set[str]:
         """The op types of all that the saver and the loader run, also in functions."""
-        nodes = [self._index.nodes[name] for name in {*self._restoring, *self._loading}]
+        nodes = [self._index.nodes[name] for name in {*self._restoring, *self._loading, *self._after}]
         functions = needed_functions(nodes, self._index.graph_def.library)
         return {node.op for node in nodes} | {node.op for function in functions for node in function.node_def}
 
@@ -93,7 +96,11 @@ class Initialization:
         filling = self._filling(initializers)
         self._refuse(changes, seeing, self._restoring, assigning | filling, self._restores, "while the saver restores")
         loading = f"when the SavedModel's init op {self._init_op!r} is run after the restore"
-        self._refuse(changes, seeing, self._loading, filling | initial, _fills(initializers), loading)
+        known = {name for name in self._after if is_write(self._index, name)}
+        captured, fills = filling | known, _fills(initializers)
+        self._refuse(changes, seeing, self._loading, captured | initial, fills, loading)
+        # Tables that they fill are filled by their own initializers in the frozen graph.
+        self._refuse(changes, seeing, self._after, captured, fills, "when it is run after the restore")
 
     def _assigns(self, node: NodeDef) -> bool:
         """Whether a NodeDef gives a variable of the graph a value; which one, the weights tell."""

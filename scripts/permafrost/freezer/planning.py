@@ -14,7 +14,7 @@ from permafrost.graph.calls import needed_functions
 from permafrost.graph.index import GraphIndex
 from permafrost.graph.protos import GraphDef, MetaGraphDef, graph_pb2
 from permafrost.input_kinds import Inputs
-from permafrost.records import ImportRecord, OpDefinition, Options, Repair, Variable, known
+from permafrost.records import ImportRecord, Initialized, OpDefinition, Options, Repair, Variable, known
 
 PASSES: tuple[Callable[[Draft], None], ...] = (
     # First: a placeholder has no inputs, so that the input pipeline behind it is not kept.
@@ -63,6 +63,7 @@ class Plan:
 
     graph_def: the nodes to write, in order; variable nodes among `constants` are written as Const nodes.
     contents: constants that fill lookup tables from the checkpoint, likewise.
+    initialized: those of the constants that hold what nodes leave in them that are run after the restore.
     cuts: fed tensor -> the placeholder's tensor that stands for it, where an input pipeline was cut.
     initializers: nodes to run once before the first use of the graph (they fill its lookup tables).
     repairs: what was changed, as entries of the provenance.
@@ -71,6 +72,7 @@ class Plan:
     graph_def: graph_pb2.GraphDef
     constants: dict[str, Constant]
     contents: dict[str, Constant]
+    initialized: list[str]
     cuts: dict[str, str]
     initializers: list[str]
     repairs: list[Repair]
@@ -99,6 +101,8 @@ def plan(meta_graph: MetaGraphDef, index: GraphIndex, imported: ImportRecord, op
         options=options,
         vocabularies=known(imported.vocabularies, []),
         tables=known(imported.tables, []),
+        run_after=known(imported.initializers, []),
+        initialized=_initialized(imported),
         stale_shapes=imported.stale_shapes,
     )
     return _planned(request, index)
@@ -126,14 +130,20 @@ def trial(
     sources = _sources(imported.variables)
     initial = InitialValues(meta_graph, index, imported.variables, with_counts=False)
     fillings = known(imported.vocabularies, []), known(imported.tables, [])
+    written = known(imported.initializers, []), _initialized(imported)
 
     def try_to_freeze(outputs: list[str], inputs: Inputs, definitions: dict[str, OpDefinition]) -> None:
         request = Request(
-            meta_graph, outputs, list(inputs), sources, initial, definitions, _NO_OPTIONS, *fillings, is_trial=True
+            *(meta_graph, outputs, list(inputs), sources, initial, definitions, _NO_OPTIONS, *fillings, *written),
+            is_trial=True,
         )
         _planned(request, index)
 
     return try_to_freeze
+
+
+def _initialized(imported: ImportRecord) -> dict[str, Initialized]:
+    return {each.variable: each for each in known(imported.initialized, [])}
 
 
 def _sources(variables: list[Variable]) -> dict[str, Variable]:
@@ -144,4 +154,6 @@ def _planned(request: Request, index: GraphIndex) -> Plan:
     draft = Draft.of(request, index)
     for apply in PASSES:
         apply(draft)
-    return Plan(draft.graph_def, draft.constants, draft.contents, draft.cuts, draft.initializers, draft.repairs)
+    initialized = [name for name in draft.constants if name in request.initialized]
+    made = draft.constants, draft.contents, initialized
+    return Plan(draft.graph_def, *made, draft.cuts, draft.initializers, draft.repairs)

@@ -14,8 +14,8 @@ from permafrost.graph import text_tables
 from permafrost.graph.dtypes import DTYPES
 from permafrost.graph.index import GraphIndex
 from permafrost.graph.ops.variables import resource_name
-from permafrost.graph.protos import NodeDef, node_def_pb2, types_pb2
-from permafrost.graph.pruning import TABLE_INITIALIZERS, TABLES
+from permafrost.graph.protos import GraphDef, NodeDef, node_def_pb2, types_pb2
+from permafrost.graph.pruning import TABLES
 from permafrost.graph.text_tables import Cell
 from permafrost.graph.vocabularies import FROM_FILES
 from permafrost.outcome import Problem
@@ -38,11 +38,13 @@ class Fillings:
     restoring: Collection[str]
 
 
-def refuse_missing(initializers: Iterable[str], index: GraphIndex, fillings: Fillings) -> None:
+def refuse_missing(initializers: Iterable[str], index: GraphIndex, fillings: Fillings, others: Iterable[str]) -> None:
     """Raises Problem for an initializer of which nobody knows what it fills its table with, without reading any file.
 
     Its file is gone (missing_vocabulary) or may not be read (outside_zoo, too_large), or (unsupported_op) the saver
     restores its table from no tensor of the checkpoint, or beside another initializer.
+    Args:
+      others: all initializers of the graph that somebody may run.
     """
     body = Body(index.graph_def.node)
     for name in initializers:
@@ -53,7 +55,18 @@ def refuse_missing(initializers: Iterable[str], index: GraphIndex, fillings: Fil
             _refuse_unknown_table(name, body)
         if name in fillings.restoring:
             _refuse_odd_restore(name, index, fillings.saved.get(name))
-            _refuse_others(name, index, body)
+            _refuse_others(name, others, body)
+
+
+def refuse_unrestored(graph_def: GraphDef, fillings: Fillings) -> None:
+    """Raises Problem (unsupported_op) for a table of a graph that the checkpoint has, and that nothing restores."""
+    for node in graph_def.node:
+        if node.op in TABLES and node.name in fillings.saved:
+            raise Problem(
+                "unsupported_op",
+                f"the table {node.name!r} ({node.op}) is in the checkpoint, and the graph has no saver to restore it",
+                "put the .meta file that was written with this checkpoint beside it, or set `restore_op_name:`",
+            )
 
 
 def _refuse_unknown_table(initializer: str, body: Body) -> None:
@@ -74,13 +87,13 @@ def _refuse_odd_restore(initializer: str, index: GraphIndex, table: SavedTable |
         raise Problem("unsupported_op", f"{what} {why}")
 
 
-def _refuse_others(initializer: str, index: GraphIndex, body: Body) -> None:
+def _refuse_others(initializer: str, others: Iterable[str], body: Body) -> None:
     """Which one comes last, a graph does not say."""
     table = _table_of(initializer, body)
-    for other, op in index.ops.items():
-        if op not in TABLE_INITIALIZERS or other == initializer:
-            continue
-        if (twin := _table_of(other, body)) is not None and resource_name(twin) == resource_name(table):
+    for other in others:
+        twin = _table_of(other, body)
+        if other != initializer and twin is not None and resource_name(twin) == resource_name(table):
+            op = body.nodes[other].op
             raise Problem(
                 "unsupported_op",
                 f"node {other!r} ({op}) fills the table {table.name!r} as well as {initializer!r}, by which the saver "

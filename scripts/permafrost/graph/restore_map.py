@@ -157,6 +157,23 @@ def _source_in_function(frame: Frame, assign: NodeDef) -> Source | None:
     return _source(node, output, keys, slices, is_reshaped)
 
 
+def without_other_savers(meta_graph: MetaGraphDef, index: GraphIndex, initializers: list[str]) -> list[str]:
+    """The nodes `initializers` without those by which another saver than the meta graph's own would restore a table.
+
+    A graph has one for each Saver that was made for it, and nobody runs the others.
+    """
+    restore_op = tensor_name(meta_graph.saver_def.restore_op_name)[0]
+    restoring = index.reach([restore_op]) if restore_op and initializers else set()
+    return [name for name in initializers if name in restoring or not _reads_checkpoint(index, name)]
+
+
+def _reads_checkpoint(index: GraphIndex, name: str) -> bool:
+    if index.ops.get(name) not in IMPORTS or len(index.inputs[name]) < 2:
+        return False
+    source, _, _ = _upstream(index, *index.inputs[name][1], _PASS_THROUGH)
+    return index.ops.get(source) in ("RestoreV2", "RestoreSlice", "Restore")
+
+
 def saved_slices(meta_graph: MetaGraphDef) -> dict[str, Source]:
     """Variable node name -> Source, for each variable that its graph's collection says is a part of a saved tensor.
 

@@ -7,7 +7,7 @@ from permafrost.input_kinds import Default
 from permafrost.judge import replicas
 from permafrost.judge.sessions import Feed
 from permafrost.judge.sides import FrozenFile, left_to_run
-from permafrost.records import ForeignProvenance, ImportRecord, Provenance
+from permafrost.records import ForeignProvenance, ImportRecord, Provenance, known
 from permafrost.signature import feeds
 from permafrost.signature.forward.marks import HEADS, STRUCTURAL
 
@@ -49,6 +49,12 @@ class Graphs:
         frozen = [node for node in self.frozen.graph_def.node if node.name in variables]
         self.constants = [node.name for node in frozen if node.op == "Const"]
         self.kept = [node.name for node in frozen if node.op in VARIABLE_OPS]
+
+    @property
+    def given(self) -> set[str]:
+        """The variables that the checkpoint, or what runs after the restore, gives a value."""
+        initialized = {each.variable for each in known(self.imported.initialized, [])}
+        return initialized | {variable.variable for variable in self.imported.variables if variable.key}
 
     @property
     def fed(self) -> set[str]:

@@ -26,7 +26,7 @@ from permafrost.judge.sessions import Feed, RunFailed
 from permafrost.judge.sides import CheckpointSide, saver_nodes
 from permafrost.judge.structure import nodes, uncaptured_state
 from permafrost.outcome import Problem
-from permafrost.records import ForeignProvenance, ImportRecord, Provenance, Settings, Tolerance, Verdict
+from permafrost.records import ForeignProvenance, ImportRecord, Provenance, Settings, Tolerance, Verdict, known
 from permafrost.signature import feeds
 
 # How often a graph is run again before its outputs are said to be always the same.
@@ -109,23 +109,24 @@ def judge_foreign(
 def _check_structure(
     graphs: Graphs, imported: ImportRecord, provenance: Provenance, initialized: dict[str, str]
 ) -> int:
-    restored = {variable.variable for variable in imported.variables if variable.key} | initialized.keys()
+    restored = graphs.given | initialized.keys()
     cuts, outputs = provenance.cuts, imported.outputs
     return nodes.check(graphs.meta_graph, graphs.frozen.graph_def, cuts, outputs, restored)
 
 
 def _refuse_uncaptured_state(graphs: Graphs, initialized: dict[str, str]) -> None:
-    frozen, own = graphs.frozen, set(initialized.values())
+    frozen, own, after = graphs.frozen, set(initialized.values()), known(graphs.imported.initializers, [])
     graph_defs = graphs.graph_def, frozen.graph_def
-    uncaptured_state.refuse(graphs.meta_graph, *graph_defs, graphs.outputs, frozen.initializers, own)
+    uncaptured_state.refuse(graphs.meta_graph, *graph_defs, graphs.outputs, frozen.initializers, own, after)
 
 
 def _compare(graphs: Graphs, frozen_variables: int, settings: Settings, directory: str) -> Judgement:
     """Weights, then outputs, then the negative control; nothing is run before it is known to be safe."""
     allowed = set(settings.allow_ops)
     _refuse_unsafe_restore(graphs, allowed)
-    known = graphs.vocabularies
-    unsafe = unsafe_to_run(graphs.index, graphs.fetched, graphs.fed, graphs.initializers, allowed, known)
+    harmless = graphs.vocabularies
+    refuse(unsafe_to_run(graphs.index, [], set(), known(graphs.imported.initializers, []), allowed, harmless))
+    unsafe = unsafe_to_run(graphs.index, graphs.fetched, graphs.fed, graphs.initializers, allowed, harmless)
     unsafe += evaluated_unsafe(graphs.frozen.graph_def, allowed)
     if unsafe:
         _compare_weights(graphs, _restored_only(graphs, allowed), frozen_variables)

@@ -53,8 +53,7 @@ class Pair:
 
     def give_kept(self) -> None:
         """Gives the frozen side's own variables the values that TensorFlow restores, or initializes them with."""
-        restored = {variable.variable for variable in self.graphs.imported.variables if variable.key}
-        restored |= self.original.initialized.keys()
+        restored = self.graphs.given | self.original.initialized.keys()
         if names := [name for name in self.graphs.kept if name in restored]:
             with self.original.restored() as session:
                 self.frozen.give({name: self.original.value(session, name) for name in names})

@@ -19,6 +19,7 @@ from permafrost.graph.feed_points import needed
 from permafrost.graph.index import GraphIndex, tensor_name
 from permafrost.graph.metagraph import producer_ops
 from permafrost.graph.ops.unsafe import unsafe_to_restore, unsafe_to_run
+from permafrost.graph.restore_map import without_other_savers
 from permafrost.graph.tensorflow_import import import_to_look_at
 from permafrost.input_kinds import Default, Inputs, Integers
 from permafrost.judge import comparison, replicas
@@ -123,6 +124,7 @@ class _Model:
         nodes = [tensor_name(name)[0] for name in self.outputs]
         self._kept = pruning.needed(self.index, nodes, with_colocated=False)
         filling = pruning.table_initializers(self.index, self._kept, loading.init_op(self.meta_graph))
+        filling = without_other_savers(self.meta_graph, self.index, filling)
         self.initializers = left_to_run(self.index, self.meta_graph, filling)
         fed = {self.names[name] for name, spec in imported.inputs.items() if not isinstance(spec, Default)}
         self.allowed = set(settings.allow_ops)

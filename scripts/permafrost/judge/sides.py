@@ -24,7 +24,7 @@ from permafrost.judge import devices, partial_restore, races
 from permafrost.judge.initializers import of_unsaved as initializers_of
 from permafrost.judge.sessions import Feed, Side, Traced, array_of, failing_as, sentence
 from permafrost.outcome import Problem
-from permafrost.records import ImportRecord, Variable, is_known
+from permafrost.records import ImportRecord, Variable, is_known, known
 
 _v1 = tf.compat.v1
 
@@ -55,7 +55,7 @@ class CheckpointSide(Side):
         Args:
           graph_def: the meta graph's graph, with its inputs cut.
           meta_graph: for its SaverDef and its op definitions.
-          imported: the import record: `prefix`, `files`, `variables` and `vocabularies`.
+          imported: the import record: `prefix`, `files`, `variables`, `vocabularies` and `initializers`.
           tensors: the tensors that will be fed or fetched.
           variables: the variable nodes whose values will be asked for.
           initializers: the nodes to run before each run, those that the saver runs left out.
@@ -70,11 +70,13 @@ class CheckpointSide(Side):
         needed = pruning.needed(
             index, [tensor_name(name)[0] for name in tensors] + initializers + variables, with_colocated=False
         )
-        held = [name for name in sorted(needed) if index.nodes[name].op in VARIABLE_OPS]
+        self._after = known(imported.initializers, [])
+        following = index.reach(self._after)
+        held = [name for name in sorted(needed | following) if index.nodes[name].op in VARIABLE_OPS]
         own = initializers_of(meta_graph, index, imported.variables)
         self.initialized = {name: own[name] for name in held if name in own}
         initializing = pruning.needed(index, list(self.initialized.values()), with_colocated=False)
-        kept = pruning.extract(index, needed | initializing | self._restoring(index))
+        kept = pruning.extract(index, needed | initializing | self._restoring(index) | following)
         vocabularies.point_to(kept, vocabularies.paths(imported))
         self._restores = [self._restore_op] if self._restore_op else []
         unfit = {row.variable for row in imported.variables if _is_unfit(row)}
@@ -95,7 +97,7 @@ class CheckpointSide(Side):
         with self.graph.as_default(), failing_as("not_restorable", "TensorFlow cannot import the meta graph"):
             import_to_run(kept, allowed, producer_ops(meta_graph))
             for node in kept.node:
-                if node.op in VARIABLE_OPS and node.name in needed:
+                if node.name in held:
                     self._add_read(node)
                     if node.name in self._places:
                         self._add_assign(node)
@@ -125,6 +127,9 @@ class CheckpointSide(Side):
                     key, box = self._places[name]
                     value = reader.get_tensor(key)
                     self._assign(session, name, value if box is None else value[_slices(box)])
+        for name in self._after:
+            with failing_as("not_restorable", f"node {name!r}, which is to run after the restore, fails"):
+                session.run(self.graph.get_operation_by_name(name))
 
     def _run_saver(self, session: Any) -> None:
         """Runs the saver; where it lacks its keys in an object-based checkpoint, all is assigned by the names instead.

@@ -22,6 +22,7 @@ from permafrost.signature.table_words import Words
 
 Freezing = Callable[[list[str], Inputs, dict[str, OpDefinition]], None]
 _MOST_NAMES = 3  # of outputs that a hint names
+_OF_FILES = ("missing_vocabulary", "outside_zoo")
 _LONGEST_NAME = 100  # characters of one that a message shows
 
 
@@ -67,6 +68,7 @@ def choose(
         if named is not None:
             raise _with_names(problem, before) from None
         choice = before or choice
+        between.refuse_without_file(choice.outputs[:1], try_to_freeze)
         reasons = between.hindrances(choice.outputs, try_to_freeze)
         if choice.alone and not reasons and not between.hindrance(choice.alone.outputs, try_to_freeze):
             note = f"outputs of {choice.why} cannot be frozen in one graph ({problem.message}); {choice.alone.why} is"
@@ -183,6 +185,18 @@ class _Descriptions:
         self._configured = configured_inputs
         self._run_before = registry.look_up(run_before)
         self._shapes = {v.variable: v.shape for v in variables if v.shape is not None}
+
+    def refuse_without_file(self, best: list[str], try_to_freeze: Freezing) -> None:
+        """Raises Problem where the best of the outputs needs a file that is not there, or that is not allowed.
+
+        Whoever has the file can put it there, and would not want the other outputs instead.
+        """
+        for output in best:
+            try:
+                try_to_freeze([output], *self.describe([output]))
+            except Problem as problem:
+                if problem.cause in _OF_FILES:
+                    raise
 
     def hindrances(self, chosen: list[str], try_to_freeze: Freezing) -> dict[str, str]:
         """Output -> why it cannot be frozen by itself, for those that cannot."""

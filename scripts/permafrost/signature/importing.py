@@ -110,6 +110,9 @@ def describe_variables(
 def describe_tables(meta_graph: MetaGraphDef, index: GraphIndex, tensors: Mapping[str, Tensor]) -> list[SavedTable]:
     """What the meta graph's saver restores into lookup tables, as far as the checkpoint has it.
 
+    Of a graph without a saver, which has nothing that would restore them, the tables of which the checkpoint has
+    tensors; `initializer` is the table then.
+
     Args:
       tensors: key -> checkpoint.reader.Tensor.
     Raises Problem (bad_meta_graph) as restore_map does.
@@ -120,6 +123,9 @@ def describe_tables(meta_graph: MetaGraphDef, index: GraphIndex, tensors: Mappin
         return SavedTensor(key=key, dtype_enum=tensor.dtype, shape=list(tensor.shape), bytes=tensor.nbytes)
 
     found = saved_tables(meta_graph, index).items()
+    if not meta_graph.saver_def.restore_op_name:
+        named = [name for name, op in index.ops.items() if op in pruning.TABLES]
+        found = {name: (f"{name}-keys", f"{name}-values") for name in named}.items()
     return [
         SavedTable(initializer=name, keys=saved(keys), values=saved(values))
         for name, (keys, values) in found

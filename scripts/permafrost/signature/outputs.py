@@ -26,6 +26,10 @@ from permafrost.signature.ranking.selection import Pool
 
 _MOST_PATHS = 100  # of a beam search; a damaged graph can ask for any number
 _SERVED = "serving_default"
+_TO_RUN = (
+    "this op has no value and is only run; what is to be run before the outputs, such as what fills tables, belongs "
+    "under `initializer_nodes:`, and under `outputs:` what a user fetches"
+)
 _LISTED = 50  # candidates, the best, and besides these all ends of the graph
 
 
@@ -89,8 +93,14 @@ def _known(name: str, index: GraphIndex) -> str:
         hint = maybe_meant(node, index.nodes, cutoff=0.5)
         raise Problem("unknown_output", f"the graph has no node {node!r}, which `outputs:` names", hint)
     if reason := _not_fetchable(index.nodes[node], output):
-        raise Problem("unknown_output", f"output {name!r} cannot be fetched: {reason}")
+        hint = "" if _has_value(index.nodes[node]) else _TO_RUN
+        raise Problem("unknown_output", f"output {name!r} cannot be fetched: {reason}", hint)
     return f"{node}:{output}" if output else node
+
+
+def _has_value(node: NodeDef) -> bool:
+    definition = registered(node.op)
+    return definition is None or node_checks.output_count(node, definition) > 0
 
 
 def _not_fetchable(node: NodeDef, output: int) -> str:

@@ -7,21 +7,23 @@ for a trial, in a child process. All of it has a time and a memory limit.
 import contextlib
 import os
 import time
+from typing import Any
 
 import msgspec
+from msgspec import UNSET
 
 from permafrost import recording
 from permafrost.checkpoint import object_graph, unchanged
 from permafrost.checkpoint.reader import open_checkpoint
 from permafrost.freezer import planning, replicas
 from permafrost.freezer.initialization import Initialization
-from permafrost.graph import graph_sources, vocabularies
-from permafrost.graph.index import GraphIndex
+from permafrost.graph import graph_sources, initializers, pruning, vocabularies
+from permafrost.graph.index import GraphIndex, tensor_name
 from permafrost.graph.ops import registry
 from permafrost.graph.protos import MetaGraphDef
 from permafrost.judge import model_files
 from permafrost.outcome import OK, TRANSIENT, Problem
-from permafrost.records import ImportRecord, Settings, Source, failure, is_known, known
+from permafrost.records import ImportRecord, Initialized, Settings, Source, failure, is_known, known
 from permafrost.report.columns import Row
 from permafrost.report.tables.outputs import OUTPUTS
 from permafrost.sandbox import limits
@@ -61,11 +63,13 @@ def import_model(source: Source, settings: Settings, record: ImportRecord) -> No
     words, saved = _import_checkpoint(meta_graph, index, settings, is_named, record)
     if found := vocabularies.find(meta_graph, index, record.graph, record.prefix, settings.allow_paths):
         record.vocabularies = found
-    run_before = Initialization(meta_graph, index).ops()
+    _find_initializers(meta_graph, index, settings, record)
+    run_before = Initialization(meta_graph, index, known(record.initializers, [])).ops()
     try_to_freeze = planning.trial(meta_graph, index, record)
     words |= table_words.of_files(index, known(record.vocabularies, []))
     choosing.choose(meta_graph, index, record.variables, settings, run_before, try_to_freeze, record, words, saved)
     importing.note_defects(record, index)
+    _leave_out_initializers(index, record)
 
 
 def _import_checkpoint(
@@ -90,6 +94,43 @@ def _import_checkpoint(
         if found := importing.describe_tables(meta_graph, index, checkpoint.tensors):
             record.tables = found
         return table_words.of_checkpoint(found, checkpoint), set(checkpoint.tensors)
+
+
+def _find_initializers(meta_graph: MetaGraphDef, index: GraphIndex, settings: Settings, record: ImportRecord) -> None:
+    """Says in `record` what is run after the restore, and to which variables that writes."""
+    if nodes := initializers.run_after_restore(meta_graph, index, settings.initializer_nodes):
+        written = {variable for name in nodes for variable in initializers.written_by(index, name)}
+        record.initializers = nodes
+        record.initialized = [
+            Initialized(variable=row.variable, dtype_enum=row.dtype_enum, shape=row.shape)
+            for row in record.variables
+            if row.variable in written
+        ]
+
+
+def _leave_out_initializers(index: GraphIndex, record: ImportRecord) -> None:
+    """Says nothing of variables that the outputs do not need, and, where they need none, of what writes to any."""
+    needed = pruning.needed(index, [tensor_name(name)[0] for name in record.outputs])
+    kept = [each for each in known(record.initialized, []) if each.variable in needed]
+    nothing: Any = UNSET
+    record.initialized = kept or nothing
+    record.initializers = record.initializers if kept else nothing
+
+
+def initialize(settings: Settings, record: ImportRecord) -> None:
+    """Runs what is to run after the restore, and says in `record` what it leaves in the variables that outputs need.
+
+    Raises Problem as judge.initializing.values does, and what the sandbox raises.
+    """
+    from permafrost.judge import initializing
+    from permafrost.sandbox import runner
+
+    if not is_known(record.initializers):
+        return
+    readable = model_files.readable(record, settings)
+    work = (initializing.values, graph_sources.absolute(record), settings)
+    found = runner.run(*work, returns=list[Initialized], readable=readable, **runner.limits(settings))
+    record.initialized = found
 
 
 def rehearse(settings: Settings, record: ImportRecord) -> None:
@@ -130,6 +171,7 @@ def import_and_rehearse(source: Source, settings: Settings, record: ImportRecord
     with unchanged.watched(graph_sources.seen(source)) as refuse_changed:
         limits.held(settings, import_model, source, settings, record)
         if record.status == OK:
+            initialize(limits.left(settings, began), record)
             rehearse(limits.left(settings, began), record)
             if record.rehearsal:
                 refuse_changed()

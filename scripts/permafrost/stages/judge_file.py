@@ -19,7 +19,7 @@ from permafrost.records import ImportRecord, JudgedFile, Settings, Source, failu
 from permafrost.report.tables.verification import VERIFICATION
 from permafrost.sandbox import limits
 from permafrost.signature import foreign, graph_choice
-from permafrost.stages.import_model import import_model, rehearse
+from permafrost.stages.import_model import import_model, initialize, rehearse
 
 
 def judge(frozen_graph: str, source: Source, settings: Settings, record: JudgedFile) -> list[Row]:
@@ -50,6 +50,7 @@ def judge(frozen_graph: str, source: Source, settings: Settings, record: JudgedF
         return meta_graph, own
 
     meta_graph, settings = limits.held(limits.left(settings, began), import_both)
+    initialize(limits.left(settings, began), imported)
     rehearse(limits.left(settings, began), imported)
     record.prefix, record.inputs, record.outputs = imported.prefix, imported.inputs, imported.outputs
     record.transient = imported.transient

@@ -29,7 +29,10 @@ from permafrost.zoo.state_file import State
 
 _LIMITS = ("timeout", "memory_mb", "file_mb", "processes", "allow_ops", "allow_paths")
 _STAGE_SETTINGS = {
-    "import_meta": ("outputs", "inputs", "weights", "unsaved_variables", "checkpoint_version", "seed", *_LIMITS),
+    "import_meta": (
+        *("outputs", "inputs", "weights", "unsaved_variables", "checkpoint_version", "initializer_nodes", "seed"),
+        *_LIMITS,
+    ),
     "freeze": (
         *("clear_devices", "variable_names_allowlist", "variable_names_denylist", "initializer_nodes"),
         *("timeout", "memory_mb"),

@@ -24,6 +24,7 @@ _QUIET = {
     "RefNextIteration", "RefSelect", "RefSwitch", "ResourceGather", "ResourceGatherNd", "Restore", "RestoreSlice",
     "RestoreV2", "StatefulPartitionedCall", "VarIsInitializedOp", "VariableShape", "While",
 }  # fmt: skip
+_WRITES = ("Assign", "AssignAdd", "AssignSub", "AssignVariableOp", "AssignAddVariableOp", "AssignSubVariableOp")
 _INIT_OPS = ("saved_model_main_op", "legacy_init_op")
 _INIT_SIGNATURE = "__saved_model_init_op"
 
@@ -35,6 +36,7 @@ def refuse(
     outputs: list[str],
     initializers: list[str],
     initializing: Collection[str] = (),
+    after: Iterable[str] = (),
 ) -> None:
     """Compares what is done before the first run with what a frozen GraphDef can have of it.
 
@@ -43,6 +45,8 @@ def refuse(
       outputs: names of the output nodes or tensors.
       initializers: the nodes of the frozen graph that are run before its first use.
       initializing: the nodes that give variables which are not restored their initial values; the weights tell these.
+      after: the nodes of the meta graph that are run after the restore; the comparison of weights tells what they leave
+        in variables.
     Raises Problem (structure_differs) naming the first node that changes what the frozen graph uses, where that does
     not have it changed.
     """
@@ -56,14 +60,19 @@ def refuse(
     def is_plain_in_the_restore(frame: Frame, node: NodeDef) -> bool:
         return _gives_value(frame, node) or _is_unseen(frame, node, seeing)
 
-    def is_plain_in_the_loader(frame: Frame, node: NodeDef) -> bool:
+    def is_plain_afterwards(frame: Frame, node: NodeDef) -> bool:
         return _fills_table(frame, node, initializers) or _is_unseen(frame, node, seeing)
 
     inside = _inside_calls(restoring, body, library, is_plain_in_the_restore)
     _refuse_changes(_changing(restoring, body, library, assigning | filling, inside), body, seeing, "in the restore")
-    inside = _inside_calls(loading, body, library, is_plain_in_the_loader)
-    giving = filling | set(initializing)
-    _refuse_changes(_changing(loading, body, library, giving, inside), body, seeing, "in the loader")
+    following = _run(body, after)
+    captured = filling | {node.name for node in following if _is_written(node, body)}
+    for running, plain, when in (
+        (loading, captured | set(initializing), "in the loader"),
+        (following, captured, "after the restore"),
+    ):
+        inside = _inside_calls(running, body, library, is_plain_afterwards)
+        _refuse_changes(_changing(running, body, library, plain, inside), body, seeing, when)
     _refuse_fillings(body, kept, seeing, filling)
     _refuse_written(part, library, outputs, initializers)
 
@@ -95,7 +104,12 @@ def _run(body: Body, starts: Iterable[str]) -> list[NodeDef]:
 
 def _is_restored(node: NodeDef, body: Body) -> bool:
     """Whether a node assigns to a variable of the graph, whose value the comparison of weights tells."""
-    if node.op not in ("Assign", "AssignVariableOp") or not node.input:
+    return node.op in ("Assign", "AssignVariableOp") and _is_written(node, body)
+
+
+def _is_written(node: NodeDef, body: Body) -> bool:
+    """Whether a node writes a value to a variable of the graph, as a whole."""
+    if node.op not in _WRITES or not node.input:
         return False
     variable = body.nodes.get(body.origin(node.input[0]))
     return variable is not None and variable.op in VARIABLE_OPS
