@@ -6,25 +6,15 @@ import tensorflow as tf
 
 from fresh_process import in_fresh_process
 from frozen_by_tensorflow import frozen_by_tensorflow
-from judged import saved, verified
+from judged import initialized, saved, verified
 from kinds import features, weights
 from permafrost import settings as model_settings
-from permafrost.records import INITIAL, ImportRecord
+from permafrost.records import INITIAL
 from permafrost.stages import import_model
-from stages import default_settings, frozen, imported, problem_of, sources
+from stages import default_settings, frozen, problem_of, sources
 
 v1 = tf.compat.v1
 raw = tf.raw_ops
-
-
-def initialized(source, **changes) -> ImportRecord:
-    """The import record of a model once its initializers have run."""
-    return in_fresh_process(_initialized, imported(source, **changes), default_settings(timeout=120, **changes))
-
-
-def _initialized(record, settings) -> ImportRecord:
-    import_model.initialize(settings, record)
-    return record
 
 
 def judged(record, provenance, path, **changes) -> dict:
@@ -74,7 +64,7 @@ def test_a_variable_of_the_checkpoint_gets_what_they_leave(tmp_path):
     (name,) = (node.name for node in graph_of(source).node if node.op == "AssignVariableOp" and "double" in node.name)
     _, path = check(source, tmp_path, outputs=["out"], initializer_nodes=[name])
     assert path.read_bytes() == frozen_by_tensorflow(source.prefix, source.meta, ["out"], name)
-    plain = frozen(imported(source, outputs=["out"]), tmp_path / "plain", outputs=["out"])[1]
+    plain = frozen(initialized(source, outputs=["out"]), tmp_path / "plain", outputs=["out"])[1]
     assert plain.read_bytes() != path.read_bytes()
 
 
