@@ -6,25 +6,15 @@ import tensorflow as tf
 
 from fresh_process import in_fresh_process
 from frozen_by_tensorflow import frozen_by_tensorflow
-from judged import saved, verified
+from judged import initialized, saved, verified
 from kinds import features, weights
 from permafrost import settings as model_settings
-from permafrost.records import INITIAL, ImportRecord
+from permafrost.records import INITIAL
 from permafrost.stages import import_model
-from stages import default_settings, frozen, imported, problem_of, sources
+from stages import default_settings, frozen, problem_of, sources
 
 v1 = tf.compat.v1
 raw = tf.raw_ops
-
-
-def initialized(source, **changes) -> ImportRecord:
-    """The import record of a model once its initializers have run."""
-    return in_fresh_process(_initialized, imported(source, **changes), default_settings(timeout=120, **changes))
-
-
-def _initialized(record, settings) -> ImportRecord:
-    import_model.initialize(settings, record)
-    return record
 
 
 def judged(record, provenance, path, **changes) -> dict:
@@ -74,7 +64,7 @@ def test_a_variable_of_the_checkpoint_gets_what_they_leave(tmp_path):
     (name,) = (node.name for node in graph_of(source).node if node.op == "AssignVariableOp" and "double" in node.name)
     _, path = check(source, tmp_path, outputs=["out"], initializer_nodes=[name])
     assert path.read_bytes() == frozen_by_tensorflow(source.prefix, source.meta, ["out"], name)
-    plain = frozen(imported(source, outputs=["out"]), tmp_path / "plain", outputs=["out"])[1]
+    plain = frozen(initialized(source, outputs=["out"]), tmp_path / "plain", outputs=["out"])[1]
     assert plain.read_bytes() != path.read_bytes()
 
 
@@ -109,18 +99,28 @@ def test_what_they_leave_comes_before_an_initial_value(tmp_path):
     assert np.array_equal(tf.make_ndarray(scale.attr["value"].tensor), [3, 4])
 
 
-def test_they_read_and_write_what_the_outputs_do_not_name(tmp_path):
-    """What only they read is restored, and a variable has what they write to it under another name of it."""
-
+def test_what_only_they_read_is_restored(tmp_path):
     def build() -> None:
         w, other = weights("w", [3, 2], True), weights("other", [3, 2], True)
-        twin = raw.VarHandleOp(dtype=tf.float32, shape=[3, 2], shared_name="w", name="twin")
-        raw.AssignVariableOp(resource=twin, value=other + 1.0, name="copy")
+        raw.AssignVariableOp(resource=w.handle, value=other + 1.0, name="copy")
         tf.matmul(features(), w, name="out")
 
-    source = saved(build, tmp_path)
-    provenance, _ = check(source, tmp_path, outputs=["out"], initializer_nodes=["copy"])
+    provenance, _ = check(saved(build, tmp_path), tmp_path, outputs=["out"], initializer_nodes=["copy"])
     assert list(provenance.initialized) == ["w"]
+
+
+def test_a_write_to_a_variable_under_another_name_is_refused(tmp_path):
+    def build() -> None:
+        local(True)()
+        twin = raw.VarHandleOp(dtype=tf.float32, shape=[3, 2], shared_name="w", name="twin")
+        raw.AssignVariableOp(resource=twin, value=tf.ones([3, 2]), name="change")
+
+    source = saved(build, tmp_path)
+    (scale,) = (node.name for node in graph_of(source).node if node.name.startswith("scale") and "Assign" in node.op)
+    chosen = {"outputs": ["out"], "initializer_nodes": [scale, "change"]}
+    problem = problem_of(frozen, initialized(source, **chosen), tmp_path / "frozen", **chosen)
+    assert problem.cause == "unsupported_op" and "'change'" in problem.message
+    assert "after the restore" in problem.message
 
 
 def random_start() -> None:

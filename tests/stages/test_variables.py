@@ -10,7 +10,7 @@ from test_input_forms import save_saved_model, the_source
 
 import kinds
 from fresh_process import in_fresh_process
-from judged import saved, verified
+from judged import initialized, saved, verified
 from permafrost.freezer.initial_values import InitialValues
 from permafrost.graph.metagraph import read_meta_graph
 from permafrost.outcome import VERIFIED
@@ -23,7 +23,7 @@ GraphDef = tf.compat.v1.GraphDef
 
 def judged(zoo: Path, directory: Path, **changes) -> tuple[dict, Provenance, Path]:
     """What the judge says of the only model of a zoo, once it is imported and frozen, and what was frozen."""
-    record = imported(the_source(zoo), **changes)
+    record = initialized(the_source(zoo), **changes)
     provenance, path = frozen(record, directory, **changes)
     return in_fresh_process(verified, record, provenance, path), provenance, path
 

@@ -9,9 +9,9 @@ from frozen_by_tensorflow import frozen_by_tensorflow
 from permafrost import recording
 from permafrost.judge.judging import Judgement
 from permafrost.outcome import VERIFIED
-from permafrost.records import ImportRecord, Provenance, Settings, Verdict
+from permafrost.records import ImportRecord, Provenance, Settings, Verdict, is_known
 from permafrost.stages import import_model, verify_model
-from stages import default_settings, sources
+from stages import default_settings, imported, sources
 
 VARIABLES = {"Variable", "VariableV2", "VarHandleOp", "ReadVariableOp", "ResourceGather", "ResourceGatherNd"}
 # They wait for what the training program's other threads put in, some of them without an end.
@@ -73,6 +73,19 @@ def usable(record) -> bool:
             except tf.errors.OpError:
                 return False
     return True
+
+
+def initialized(source, **changes) -> ImportRecord:
+    """The import record of a model, as `imported` gives it, once what is to run after the restore has run."""
+    record = imported(source, **changes)
+    if not is_known(record.initializers):
+        return record
+    return in_fresh_process(_initialized, record, default_settings(**{"timeout": 120} | changes))
+
+
+def _initialized(record: ImportRecord, settings: Settings) -> ImportRecord:
+    import_model.initialize(settings, record)
+    return record
 
 
 def rehearse(record: ImportRecord, **changes) -> ImportRecord:

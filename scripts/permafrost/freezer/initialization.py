@@ -10,7 +10,7 @@ from permafrost.freezer.state_changes import Changes, Seeing
 from permafrost.graph.call_frames import Frame, Frames
 from permafrost.graph.calls import needed_functions
 from permafrost.graph.index import GraphIndex, tensor_name
-from permafrost.graph.initializers import is_write
+from permafrost.graph.initializers import target
 from permafrost.graph.loading import init_op
 from permafrost.graph.ops.variables import REF_WRITES, RESOURCE_WRITES, VARIABLE_OPS, Resource, resource_name
 from permafrost.graph.protos import GraphDef, MetaGraphDef, NodeDef
@@ -96,11 +96,18 @@ class Initialization:
         filling = self._filling(initializers)
         self._refuse(changes, seeing, self._restoring, assigning | filling, self._restores, "while the saver restores")
         loading = f"when the SavedModel's init op {self._init_op!r} is run after the restore"
-        known = {name for name in self._after if is_write(self._index, name)}
-        captured, fills = filling | known, _fills(initializers)
+        captured, fills = filling | self._known(graph_def), _fills(initializers)
         self._refuse(changes, seeing, self._loading, captured | initial, fills, loading)
         # Tables that they fill are filled by their own initializers in the frozen graph.
         self._refuse(changes, seeing, self._after, captured, fills, "when it is run after the restore")
+
+    def _known(self, graph_def: GraphDef) -> set[str]:
+        """The writes after the restore whose variables are frozen with what they leave, all nodes of each of them."""
+        targets = {name: variable for name in self._after if (variable := target(self._index, name))}
+        written = set(targets.values())
+        variables = [node for node in graph_def.node if node.op in VARIABLE_OPS] if written else []
+        others = {resource_name(node) for node in variables if node.name not in written}
+        return {name for name, variable in targets.items() if resource_name(self._index.nodes[variable]) not in others}
 
     def _assigns(self, node: NodeDef) -> bool:
         """Whether a NodeDef gives a variable of the graph a value; which one, the weights tell."""

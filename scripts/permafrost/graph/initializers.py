@@ -6,25 +6,18 @@ anything else; what they leave in variables is frozen.
 
 from permafrost.graph.index import GraphIndex, tensor_name
 from permafrost.graph.loading import init_op
-from permafrost.graph.ops.variables import REF_WRITES, RESOURCE_WRITES, VARIABLE_OPS, resource_name
+from permafrost.graph.ops.variables import REF_WRITES, RESOURCE_WRITES, VARIABLE_OPS
 from permafrost.graph.protos import MetaGraphDef
 
 
 def written_by(index: GraphIndex, name: str) -> list[str]:
-    """The variable nodes to which a run of a node writes, also under another name of theirs, in graph order."""
-    targets = {target for node in index.reach([name]) if (target := _target(index, node))}
-    written = {resource_name(index.nodes[target]) for target in targets}
-    variables = [node for node in index.nodes.values() if node.op in VARIABLE_OPS] if written else []
-    return [node.name for node in variables if resource_name(node) in written]
+    """The variable nodes to which a run of a node writes, in graph order."""
+    written = {target(index, node) for node in index.reach([name])}
+    return [variable for variable in index.nodes if variable in written]
 
 
-def is_write(index: GraphIndex, name: str) -> bool:
-    """Whether a node assigns to, adds to or subtracts from a variable that the graph shows."""
-    return bool(_target(index, name))
-
-
-def _target(index: GraphIndex, name: str) -> str:
-    """The variable to which a node writes, itself; "" where it writes to none, or to one that is not seen."""
+def target(index: GraphIndex, name: str) -> str:
+    """The variable to which a node assigns, adds or subtracts, itself; "" where to none, or to one that is not seen."""
     if index.ops[name] not in (*REF_WRITES, *RESOURCE_WRITES) or not index.inputs[name]:
         return ""
     source = index.inputs[name][0][0]
