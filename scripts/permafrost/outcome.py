@@ -38,6 +38,7 @@ CAUSES = {
     "unsupported_op": "choose `outputs:` that do not depend on this node",
     "missing_variable": "choose `outputs:` that do not depend on this variable, or restore it from another checkpoint",
     "shape_mismatch": "put the .meta file that was written with this checkpoint beside it",
+    "dtype_mismatch": "put the .meta file that was written with this checkpoint beside it, or its unconverted tensors",
     "bad_setting": "correct the model's settings",
     "too_large": "a GraphDef cannot be larger than 2 GiB; choose `outputs:` that need fewer variables",
     # What happened while it was frozen.

@@ -307,7 +307,7 @@ def _variable(node: NodeDef, source: Source | None, tensors: Mapping[str, Tensor
 def _refuse_other_dtype(row: Variable, source: Source, tensor: Tensor) -> None:
     """Raises Problem where a tensor has not a variable's dtype once the restore has cast it, or such a cast is unknown.
 
-    It is shape_mismatch, or unsupported_op.
+    It is dtype_mismatch, or unsupported_op.
     """
     dtype = tensor.dtype
     for before, after in source.casts:
@@ -318,7 +318,7 @@ def _refuse_other_dtype(row: Variable, source: Source, tensor: Tensor) -> None:
     if dtype != row.dtype_enum:
         stored, by = _enum(tensor.dtype), " and is cast otherwise" if source.casts else ""
         message = f"variable {row.variable!r} is {row.dtype}, but tensor {source.key!r} is {stored}{by}"
-        raise Problem("shape_mismatch", message)
+        raise Problem("dtype_mismatch", message)
 
 
 def _enum(dtype: int) -> str:
