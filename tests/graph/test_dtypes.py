@@ -7,7 +7,7 @@ import tensorflow as tf
 from tensorflow.core.framework import types_pb2
 from tensorflow.python.framework import tensor_util
 
-from permafrost.freezer import writer
+from permafrost.freezer import contents
 from permafrost.graph import dtypes
 from permafrost.graph.dtypes import DTYPES
 
@@ -89,4 +89,4 @@ def test_fields_of_a_tensor(number):
 
 def test_what_is_content():
     content = {tf.dtypes.as_dtype(dtype).as_datatype_enum for dtype in tensor_util._TENSOR_CONTENT_TYPES}
-    assert {number for number in HELD if number not in writer._NOT_CONTENT} == content & set(HELD)
+    assert {number for number in HELD if number not in contents._NOT_CONTENT} == content & set(HELD)

@@ -122,14 +122,11 @@ def test_a_meta_graph_under_another_name_is_named(tmp_path):
 
 
 @pytest.mark.parametrize("name", ["w.ckpt.txt", "w.ckpt (1)", "w.ckpt.bin", "w.ckpt - Copy"])
-def test_a_v1_checkpoint_under_another_name_than_its_meta_graph_is_named(tmp_path, name):
+def test_the_meta_graph_of_a_v1_checkpoint_under_another_name_is_found(tmp_path, name):
     put(tmp_path, **{name: V1, "w.ckpt.meta": b"\n\0graph"})
-    found = only(tmp_path)
-    assert (found.name, cause(found)) == (name, "no_meta_graph")
-    assert "w.ckpt.meta beside it is that of w.ckpt" in found.problem.message
-    assert found.problem.hint.startswith(f"rename {name} to w.ckpt")
-    os.rename(tmp_path / name, tmp_path / "w.ckpt")
-    assert only(tmp_path).problem is None, "what the hint says helps"
+    found = next(candidate for candidate in scan(tmp_path) if candidate.series)
+    assert (found.name, cause(found)) == (name, "")
+    assert found.graphs.own == [str(tmp_path / "w.ckpt.meta")]
 
 
 def tarred(content: bytes) -> bytes:

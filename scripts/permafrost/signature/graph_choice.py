@@ -45,6 +45,13 @@ class Fit:
         return other.nodes.items() <= self.nodes.items() and other.restores.items() <= self.restores.items()
 
 
+def _refuse_misfits(rows: list[Variable]) -> None:
+    """Raises the Problem of the first variable that has not the shape or the dtype of its tensor."""
+    for row in rows:
+        if is_known(row.defect) and row.defect.cause in ("shape_mismatch", "dtype_mismatch"):
+            raise Problem(row.defect.cause, row.defect.message)
+
+
 def is_open(source: Source) -> bool:
     """Whether a model's graph is still to be chosen."""
     return source.graphs is not None and not graph_sources.graph_of(source).path
@@ -174,6 +181,7 @@ class _Search:
     def _restored(self, graph: Graph, meta_graph: MetaGraphDef, index: GraphIndex) -> list[Variable]:
         self._refuse_other(graph, restored_keys(restore_op_of(meta_graph), index))
         rows = describe_variables(graph.path, meta_graph, index, self._tensors, "raw")
+        _refuse_misfits(rows)
         if unfilled := sorted(restore_map(meta_graph, index).keys() - {row.variable for row in rows if row.key}):
             raise _unfit(f"has {len(unfilled)} variables that their tensors do not fit ({_some(unfilled)})", graph)
         self._refuse_parts(graph, rows)
@@ -181,6 +189,7 @@ class _Search:
 
     def _by_names(self, graph: Graph, meta_graph: MetaGraphDef, index: GraphIndex) -> list[Variable]:
         rows = describe_variables(graph.path, meta_graph, index, self._tensors, self._weights)
+        _refuse_misfits(rows)
         if unsaved := sorted(row.variable for row in rows if not row.key):
             raise _unfit(
                 f"has {len(unsaved)} variables for which the checkpoint has no tensor ({_some(unsaved)})", graph
