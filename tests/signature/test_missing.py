@@ -5,12 +5,15 @@ import os
 os.environ.setdefault("CUDA_VISIBLE_DEVICES", "-1")
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
+import numpy as np
 import pytest
 import tensorflow as tf
 
 import kinds
+from permafrost.graph.index import GraphIndex
 from permafrost.graph.metagraph import read_meta_graph
 from permafrost.report import graph_findings
+from permafrost.signature.missing import after_missing
 from stages import frozen, imported, problem_of, sources
 
 v1, raw = tf.compat.v1, tf.raw_ops
@@ -89,6 +92,20 @@ def test_what_is_named_is_refused_and_what_lies_before_told(build, before, node,
     named = "predictions" if build is decoder_behind_an_embedding else "decoded"
     problem = problem_of(imported, source_of(build, tmp_path), outputs=[named])
     assert problem.cause == "unknown_op" and op in problem.message and repr(before) in problem.hint
+
+
+def python_loader_and_decoder() -> None:
+    ids = v1.py_func(lambda: np.zeros(1, np.int32), [], tf.int32, name="load")
+    rows = tf.nn.embedding_lookup(kinds.weights("table", [7, 4]), tf.reshape(ids, [-1]))
+    scores = tf.nn.log_softmax(tf.matmul(rows, kinds.weights("kernel", [4, 5])), name="scores")
+    tf.transpose(tf.identity(scores, name="beam_search"), name="predictions")
+
+
+def test_what_a_python_function_loads_is_no_reason(tmp_path):
+    source = source_of(python_loader_and_decoder, tmp_path)
+    assert set(after_missing(GraphIndex(read_meta_graph(source.meta).graph_def))) == {"beam_search", "predictions"}
+    record = imported(source)
+    assert "scores" in record.outputs and set(record.inputs) == {"load:0"}
 
 
 def test_where_all_comes_after_it_is_refused(tmp_path):

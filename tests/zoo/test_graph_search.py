@@ -55,7 +55,7 @@ def test_the_steps_of_a_series_whose_meta_graph_has_another_stem(tmp_path):
     assert list(models(tmp_path)) == ["model-2018.ckpt"]
     for step in (48, 49, 50):
         assert own(tmp_path, f"model-2018.ckpt-{step}") == ["model-2018.meta"]
-    assert not any(candidate.problem for candidate in scan(tmp_path))
+    assert all(candidate.series and not candidate.problem for candidate in scan(tmp_path))
 
 
 def test_nothing_is_searched_for_a_checkpoint_with_a_meta_graph(tmp_path, monkeypatch):

@@ -26,8 +26,8 @@ class Constant:
     """A variable that becomes a Const: node name, DataType number, shape, and where its bytes come from.
 
     key, start, extent: the tensor of the checkpoint, and the box of it. casts: what its values are cast by, in this
-    order, as pairs of DataTypes. value: what is in a variable to which nodes write after
-    the restore, or the initial value of one that the checkpoint lacks, in place of these.
+    order, as pairs of DataTypes. value: what is in a variable to which nodes write after the restore, or the initial
+    value of one that the checkpoint lacks, in place of these.
     """
 
     node: str

@@ -16,7 +16,7 @@ from permafrost.graph.fed_controls import INPUT_PIPELINES
 from permafrost.graph.index import GraphIndex, tensor_name
 from permafrost.graph.ops.stateful import RANDOM
 from permafrost.graph.ops.unsafe import UNSAFE_OPS
-from permafrost.graph.ops.variables import VARIABLE_OPS, static_shape
+from permafrost.graph.ops.variables import ASSIGNS, VARIABLE_OPS, may_have_shape, static_shape
 from permafrost.graph.protos import MetaGraphDef, NodeDef
 from permafrost.graph.pruning import PLACEHOLDERS
 from permafrost.outcome import Problem
@@ -27,7 +27,6 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-_ASSIGNS = ("Assign", "AssignVariableOp")
 _ADDS = ("AssignAdd", "AssignAddVariableOp")
 _LOCAL = {"local_variables", "metric_variables"}  # of tf.GraphKeys
 _TENSORFLOWS = 4  # the rank of the reason that only TensorFlow can compute a value
@@ -55,7 +54,7 @@ class InitialValues:
         """Variable -> what assigns to it, or adds to it, in the order of the graph."""
         body, found = Body(self._index.graph_def.node), defaultdict(list)
         for node in body.nodes.values():
-            if node.op in (*_ASSIGNS, *_ADDS) and len(self._index.inputs_of(node)) > 1:
+            if node.op in (*ASSIGNS, *_ADDS) and len(self._index.inputs_of(node)) > 1:
                 found[body.origin(node.input[0])].append(node)
         return found
 
@@ -104,7 +103,7 @@ class InitialValues:
         if len(named) > 1:
             raise _refused(name, f"the graph names two initializers of it, {named[0]!r} and {named[1]!r}")
         initializer = named[0] if named else f"{name}/Assign"
-        if initializer not in [node.name for node in self._writes.get(name, ()) if node.op in _ASSIGNS]:
+        if initializer not in [node.name for node in self._writes.get(name, ()) if node.op in ASSIGNS]:
             raise _refused(name, "the graph has no initializer of it")
         return initializer
 
@@ -134,13 +133,10 @@ class InitialValues:
     def _refuse_other_sources(self, name: str, initializer: NodeDef) -> None:
         """Raises Problem for a variable that programs fill with what they feed, as embeddings, or copy from another."""
         for node in self._writes[name]:
-            if node.op not in _ASSIGNS or node.name == initializer.name:
+            if node.op not in ASSIGNS or node.name == initializer.name:
                 continue
-            source = self._index.source_of(node, 1)
-            for _ in range(len(self._index.nodes)):
-                if source is None or source.op not in _HANDS_ON:
-                    break
-                source = self._index.source_of(source, 0)
+            (origin, _), _ = self._index.upstream(self._index.inputs_of(node)[1], _HANDS_ON)
+            source = self._index.nodes.get(origin)
             if source is not None and source.op in PLACEHOLDERS:
                 raise _refused(name, f"node {node.name!r} is there to assign what is fed to {source.name!r}")
             if source is not None and source.op in VARIABLE_OPS and source.name != name:
@@ -156,10 +152,7 @@ class InitialValues:
     def _refuse_unfit(self, variable: NodeDef, value: "NDArray[Any]") -> None:
         """Raises Problem where an initial value is none that the variable can be given."""
         declared, dtype = static_shape(variable), dtype_name(variable.attr["dtype"].type)
-        fits = not declared or (
-            len(declared) == value.ndim and all(a in (-1, b) for a, b in zip(declared, value.shape, strict=True))
-        )
-        if not fits or value.dtype != numpy_dtype(dtype):
+        if not may_have_shape(declared, value.shape) or value.dtype != numpy_dtype(dtype):
             is_ = f"its initial value is {value.dtype} of shape {list(value.shape)}"
             raise _refused(variable.name, f"{is_}, and it is {dtype} of shape {list(declared or ())}")
 

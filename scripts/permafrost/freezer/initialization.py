@@ -12,13 +12,11 @@ from permafrost.graph.calls import needed_functions
 from permafrost.graph.index import GraphIndex, tensor_name
 from permafrost.graph.initializers import target
 from permafrost.graph.loading import init_op
-from permafrost.graph.ops.variables import REF_WRITES, RESOURCE_WRITES, VARIABLE_OPS, Resource, resource_name
+from permafrost.graph.ops.variables import ASSIGNS, REF_WRITES, RESOURCE_WRITES, VARIABLE_OPS, Resource, resource_name
 from permafrost.graph.protos import GraphDef, MetaGraphDef, NodeDef
 from permafrost.graph.pruning import TABLE_INITIALIZERS, TABLES, needed
 from permafrost.outcome import Problem
 from permafrost.records import OpDefinition
-
-_ASSIGNS = ("Assign", "AssignVariableOp")
 
 
 class Initialization:
@@ -27,24 +25,20 @@ class Initialization:
     Args:
       index: that of the meta graph's graph.
       run_after: the nodes that are run after the restore, and of which it is known what they leave in variables.
+    `restoring` has the nodes that the saver runs.
     """
 
     def __init__(self, meta_graph: MetaGraphDef, index: GraphIndex, run_after: Iterable[str] = ()):
         self._index, self._body = index, Body(index.graph_def.node)
         restore_op = tensor_name(meta_graph.saver_def.restore_op_name)[0]
         self._init_op = init_op(meta_graph)
-        self._restoring = sorted(index.reach([restore_op])) if restore_op else []
+        self.restoring = sorted(index.reach([restore_op])) if restore_op else []
         self._loading = sorted(index.reach([self._init_op]))
         self._after = sorted(index.reach(run_after))
 
-    @property
-    def restoring(self) -> list[str]:
-        """The nodes that the saver runs."""
-        return self._restoring
-
     def ops(self) -> set[str]:
         """The op types of all that the saver and the loader run, also in functions."""
-        nodes = [self._index.nodes[name] for name in {*self._restoring, *self._loading, *self._after}]
+        nodes = [self._index.nodes[name] for name in {*self.restoring, *self._loading, *self._after}]
         functions = needed_functions(nodes, self._index.graph_def.library)
         return {node.op for node in nodes} | {node.op for function in functions for node in function.node_def}
 
@@ -58,11 +52,11 @@ class Initialization:
             if node.op in VARIABLE_OPS:
                 names.setdefault(resource_name(node), []).append(node.name)
         found = {name for twins in names.values() if len(twins) > 1 for name in twins}
-        for name in self._restoring:
+        for name in self.restoring:
             node = self._index.nodes[name]
             if node.op in (*REF_WRITES, *RESOURCE_WRITES) and node.input:
                 found.add(self._body.origin(node.input[0]))
-        for frame in self._frames(self._restoring).frames:
+        for frame in self._frames(self.restoring).frames:
             written = (node.input[0] for node in frame.nodes.values() if node.op in RESOURCE_WRITES and node.input)
             found.update(source.name for text in written if (source := frame.source(text)[1]) is not None)
         return found
@@ -73,7 +67,7 @@ class Initialization:
     @staticmethod
     def _restores(frame: Frame, node: NodeDef) -> bool:
         """As _assigns, for a node of a function that gets the handle as an argument."""
-        where, source, _ = frame.source(node.input[0]) if node.op in _ASSIGNS and node.input else (frame, None, 0)
+        where, source, _ = frame.source(node.input[0]) if node.op in ASSIGNS and node.input else (frame, None, 0)
         return source is not None and not where.function and source.op in VARIABLE_OPS
 
     def refuse_changes(
@@ -92,9 +86,9 @@ class Initialization:
         """
         changes = Changes(self._index.graph_def.library, definitions)
         seeing = changes.seeing(list(graph_def.node))
-        assigning = {name for name in self._restoring if self._assigns(self._index.nodes[name])}
+        assigning = {name for name in self.restoring if self._assigns(self._index.nodes[name])}
         filling = self._filling(initializers)
-        self._refuse(changes, seeing, self._restoring, assigning | filling, self._restores, "while the saver restores")
+        self._refuse(changes, seeing, self.restoring, assigning | filling, self._restores, "while the saver restores")
         loading = f"when the SavedModel's init op {self._init_op!r} is run after the restore"
         captured, fills = filling | self._known(graph_def), _fills(initializers)
         self._refuse(changes, seeing, self._loading, captured | initial, fills, loading)
@@ -111,7 +105,7 @@ class Initialization:
 
     def _assigns(self, node: NodeDef) -> bool:
         """Whether a NodeDef gives a variable of the graph a value; which one, the weights tell."""
-        source = self._index.nodes.get(self._body.origin(node.input[0])) if node.op in _ASSIGNS and node.input else None
+        source = self._index.nodes.get(self._body.origin(node.input[0])) if node.op in ASSIGNS and node.input else None
         return source is not None and source.op in VARIABLE_OPS
 
     def _refuse(

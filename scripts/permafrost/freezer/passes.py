@@ -11,7 +11,7 @@ from permafrost.freezer.contents import Constant
 from permafrost.freezer.draft import Draft, Request
 from permafrost.freezer.initialization import refuse_written_by_initializers
 from permafrost.freezer.propagation import Value
-from permafrost.graph import loading, pruning
+from permafrost.graph import pruning
 from permafrost.graph.calls import needed_functions
 from permafrost.graph.dtypes import dtype_name, numpy_dtype
 from permafrost.graph.index import GraphIndex
@@ -19,7 +19,7 @@ from permafrost.graph.metagraph import producer_ops
 from permafrost.graph.ops import registry
 from permafrost.graph.ops.variables import VARIABLE_OPS
 from permafrost.graph.protos import NodeDef
-from permafrost.graph.restore_map import without_other_savers
+from permafrost.graph.restore_map import table_initializers, without_other_savers
 from permafrost.outcome import Problem, maybe_meant
 from permafrost.records import INITIAL, Initialized, Repair, known
 
@@ -38,9 +38,7 @@ def cut_inputs(draft: Draft) -> None:
 def prune(draft: Draft) -> None:
     """Keeps what the outputs need, and what fills their lookup tables."""
     kept = _kept_for_outputs(draft)
-    meta_graph = draft.request.meta_graph
-    found = pruning.table_initializers(draft.source, kept, loading.init_op(meta_graph))
-    of_tables = without_other_savers(meta_graph, draft.source, found)
+    of_tables = table_initializers(draft.request.meta_graph, draft.source, kept)
     # What those leave behind that were run after the restore is in the constants.
     named = [name for name in draft.request.options.initializer_nodes if name not in draft.request.run_after]
     draft.initializers = list(dict.fromkeys([*of_tables, *named]))

@@ -13,6 +13,7 @@ from permafrost.flow.branches import Branches
 from permafrost.freezer import readers, writes
 from permafrost.freezer.functions import Functions
 from permafrost.graph.calls import needed_functions
+from permafrost.graph.ops.unsafe import PYTHON_OPS
 from permafrost.graph.ops.variables import REF_WRITES, RESOURCE_WRITES, VARIABLE_OPS
 from permafrost.graph.protos import GraphDef, NodeDef, types_pb2
 from permafrost.outcome import Problem
@@ -29,7 +30,6 @@ REF_TWINS = {
 }
 _WRITES = (*REF_WRITES, *RESOURCE_WRITES)
 _HANDLES = ("_VarHandlesOp", "DestroyResourceOp")
-_PYTHON = ("PyFunc", "PyFuncStateless", "EagerPyFunc")
 
 
 @dataclass(frozen=True)
@@ -104,7 +104,7 @@ def _takes_no_variable(body: Body, node: NodeDef, known: Known) -> bool:
 
 def _refuse(name: str, node: NodeDef) -> None:
     """Raises Problem (unsupported_op) for what reaches beyond the graph, or a variable by another way than its node."""
-    if node.op in _PYTHON:
+    if node.op in PYTHON_OPS:
         raise Problem("unsupported_op", f"node {name!r} ({node.op}) runs Python code of the training program")
     if node.op in _HANDLES or (node.op == "Const" and node.attr["dtype"].type == types_pb2.DT_RESOURCE):
         raise Problem("unsupported_op", f"node {name!r} ({node.op}) reaches resources by their names, not by the graph")

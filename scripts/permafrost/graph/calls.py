@@ -1,9 +1,9 @@
 """Which nodes call which library functions, and with what."""
 
-from collections import defaultdict
 from collections.abc import Iterable
 from typing import Any
 
+from permafrost.graph.index import in_order
 from permafrost.graph.protos import FunctionDef, FunctionDefLibrary, NodeDef
 
 # Op that calls functions -> (first input that is an argument, attribute of the arguments' dtypes, of the functions).
@@ -68,17 +68,11 @@ def recursive_function(functions: list[FunctionDef]) -> str | None:
     TensorFlow has no recursion, and dies of it.
     """
     names = {function.signature.name for function in functions}
-    waiting, callers = {}, defaultdict(list)
-    for function in functions:
-        called = names.intersection(name for node in function.node_def for name in called_functions(node))
-        waiting[function.signature.name] = called
-        for name in called:
-            callers[name].append(function.signature.name)
-    ready = [name for name, called in waiting.items() if not called]
-    for name in ready:
-        del waiting[name]
-        for caller in callers[name]:
-            waiting[caller].discard(name)
-            if not waiting[caller]:
-                ready.append(caller)
+    waiting = {
+        function.signature.name: names.intersection(
+            name for node in function.node_def for name in called_functions(node)
+        )
+        for function in functions
+    }
+    in_order(waiting)
     return min(waiting, default=None)

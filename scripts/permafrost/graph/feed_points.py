@@ -4,10 +4,9 @@ from collections.abc import Collection
 
 from permafrost.graph.fed_controls import INPUT_PIPELINES, runs_though_fed
 from permafrost.graph.index import GraphIndex, TensorName, tensor_name
+from permafrost.graph.ops.unsafe import PYTHON_OPS
 from permafrost.graph.ops.variables import VARIABLE_OPS
 from permafrost.graph.pruning import PLACEHOLDERS
-
-_PYTHON = {"PyFunc", "PyFuncStateless", "EagerPyFunc"}
 
 
 def feed_points(index: GraphIndex) -> list[TensorName]:
@@ -28,7 +27,7 @@ def feed_points(index: GraphIndex) -> list[TensorName]:
 def is_input_pipeline(index: GraphIndex, name: str) -> bool:
     """Whether a node hands in what a server would feed: an op of queues and iterators, or a loader that is Python."""
     op = index.ops[name]
-    if op not in _PYTHON:
+    if op not in PYTHON_OPS:
         return op in INPUT_PIPELINES
     return not any(index.ops[source] in VARIABLE_OPS for source in index.reach([name]))
 

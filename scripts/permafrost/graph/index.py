@@ -1,7 +1,7 @@
 """A graph as an index: its nodes by name, who takes from whom, and the names of its tensors."""
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from functools import cached_property
 from typing import Any
 
@@ -113,6 +113,20 @@ class GraphIndex:
         """The outputs of a node that others take as data."""
         return self._used.get(name, set())
 
+    def upstream(self, point: TensorName, through: Collection[str]) -> tuple[TensorName, list[Any]]:
+        """Follows first inputs from a tensor through nodes of the op types `through`, as far as these go.
+
+        Returns the tensor before them, whose node the graph may lack, and the NodeDefs passed, the last one first.
+        """
+        passed: list[Any] = []
+        while len(passed) < len(self.nodes):
+            node = self.nodes.get(point[0])
+            if node is None or node.op not in through or not self.inputs_of(node):
+                break
+            passed.append(node)
+            point = self.inputs_of(node)[0]
+        return point, passed
+
     def reach(self, names: Iterable[str], also: Callable[[Any], Iterable[str]] | None = None) -> set[str]:
         """The nodes from which one of `names` can be reached over data and control inputs, `names` included.
 
@@ -170,19 +184,28 @@ def _in_order(index: GraphIndex, sources: dict[str, list[str]]) -> tuple[list[st
       sources: node -> the nodes that it takes from; those that are no key are passed over.
     """
     waiting: dict[str, set[str]] = {}
-    consumers = defaultdict(list)
     for name in sources:
         own = sources.keys() & sources[name]
         if index.ops[name] in _MERGES:
             own = {source for source in own if index.ops[source] not in _NEXT_ITERATIONS}
         waiting[name] = own
-        for source in own:
-            consumers[source].append(name)
-    order = [name for name, own in waiting.items() if not own]
+    return in_order(waiting), waiting
+
+
+def in_order(waiting: dict[str, set[str]]) -> list[str]:
+    """The keys in an order in which each follows what it waits for, which are keys too.
+
+    They are taken out of `waiting`; what is left there is on a cycle, or behind one.
+    """
+    followers = defaultdict(list)
+    for name, before in waiting.items():
+        for source in before:
+            followers[source].append(name)
+    order = [name for name, before in waiting.items() if not before]
     for name in order:
         del waiting[name]
-        for consumer in consumers[name]:
-            waiting[consumer].discard(name)
-            if not waiting[consumer]:
-                order.append(consumer)
-    return order, waiting
+        for follower in followers[name]:
+            waiting[follower].discard(name)
+            if not waiting[follower]:
+                order.append(follower)
+    return order

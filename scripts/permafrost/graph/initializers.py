@@ -20,9 +20,7 @@ def target(index: GraphIndex, name: str) -> str:
     """The variable to which a node assigns, adds or subtracts, itself; "" where to none, or to one that is not seen."""
     if index.ops[name] not in (*REF_WRITES, *RESOURCE_WRITES) or not index.inputs[name]:
         return ""
-    source = index.inputs[name][0][0]
-    while index.ops.get(source) in ("Identity", "RefIdentity") and index.inputs[source]:
-        source = index.inputs[source][0][0]
+    (source, _), _ = index.upstream(index.inputs[name][0], ("Identity", "RefIdentity"))
     return source if index.ops.get(source) in VARIABLE_OPS else ""
 
 

@@ -10,18 +10,18 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from google.protobuf.message import DecodeError
-
+from permafrost.graph import pruning
 from permafrost.graph.call_frames import Frame, Frames
-from permafrost.graph.index import GraphIndex, tensor_name
-from permafrost.graph.ops.variables import VARIABLE_OPS
-from permafrost.graph.protos import MetaGraphDef, NodeDef, variable_pb2
+from permafrost.graph.declared import declarations
+from permafrost.graph.index import GraphIndex
+from permafrost.graph.loading import init_op
+from permafrost.graph.ops.variables import ASSIGNS, VARIABLE_OPS
+from permafrost.graph.protos import MetaGraphDef, NodeDef
 from permafrost.outcome import Problem
 
 _VARIABLES = "variables"  # tf.GraphKeys.GLOBAL_VARIABLES
 IMPORTS = ("LookupTableImport", "LookupTableImportV2")
 
-_ASSIGNS = ("Assign", "AssignVariableOp")
 _RESTORE_ALL = re.compile(r"(.*/)?restore_all(_[0-9]+)?", re.DOTALL)
 _RESTORES = ("RestoreV2", "RestoreSlice", "Restore")
 _PASS_THROUGH = ("Identity", "Reshape", "Cast")
@@ -64,7 +64,7 @@ def restore_map(meta_graph: MetaGraphDef, index: GraphIndex) -> dict[str, Source
     sources: dict[str, Source] = {}
     for name in index.reach([restore_op]):
         node = index.nodes[name]
-        if node.op in _ASSIGNS:
+        if node.op in ASSIGNS:
             variable = _variable_of(node, index)
             source = _source_of(node, index)
             if variable and source:
@@ -111,7 +111,7 @@ def saved_tables(meta_graph: MetaGraphDef, index: GraphIndex) -> dict[str, tuple
     Those are left out that get something else than whole tensors of the checkpoint. Raises Problem (bad_meta_graph) as
     restore_map does.
     """
-    restore_op = tensor_name(meta_graph.saver_def.restore_op_name)[0]
+    restore_op = restore_op_of(meta_graph)
     found = {}
     for name in sorted(index.reach([restore_op])) if restore_op else ():
         node = index.nodes[name]
@@ -162,16 +162,21 @@ def without_other_savers(meta_graph: MetaGraphDef, index: GraphIndex, initialize
 
     A graph has one for each Saver that was made for it, and nobody runs the others.
     """
-    restore_op = tensor_name(meta_graph.saver_def.restore_op_name)[0]
+    restore_op = restore_op_of(meta_graph)
     restoring = index.reach([restore_op]) if restore_op and initializers else set()
     return [name for name in initializers if name in restoring or not _reads_checkpoint(index, name)]
+
+
+def table_initializers(meta_graph: MetaGraphDef, index: GraphIndex, kept: set[str]) -> list[str]:
+    """The nodes that fill the lookup tables among `kept`, in graph order; those that only other savers run left out."""
+    return without_other_savers(meta_graph, index, pruning.table_initializers(index, kept, init_op(meta_graph)))
 
 
 def _reads_checkpoint(index: GraphIndex, name: str) -> bool:
     if index.ops.get(name) not in IMPORTS or len(index.inputs[name]) < 2:
         return False
-    source, _, _ = _upstream(index, *index.inputs[name][1], _PASS_THROUGH)
-    return index.ops.get(source) in ("RestoreV2", "RestoreSlice", "Restore")
+    (source, _), _ = index.upstream(index.inputs[name][1], _PASS_THROUGH)
+    return index.ops.get(source) in _RESTORES
 
 
 def saved_slices(meta_graph: MetaGraphDef) -> dict[str, Source]:
@@ -182,16 +187,12 @@ def saved_slices(meta_graph: MetaGraphDef) -> dict[str, Source]:
     Problem (bad_meta_graph) for a part that is none.
     """
     found = {}
-    # Asking a map field for a key that it lacks would add it.
-    held = _VARIABLES in meta_graph.collection_def
-    for content in meta_graph.collection_def[_VARIABLES].bytes_list.value if held else ():
-        try:
-            variable = variable_pb2.VariableDef.FromString(content)
-        except DecodeError:
+    for name, held in declarations(meta_graph).items():
+        if _VARIABLES not in held:
             continue
-        part = variable.save_slice_info_def
+        part = held[_VARIABLES].save_slice_info_def
         if part.full_name:
-            name, start, extent = tensor_name(variable.variable_name)[0], tuple(part.var_offset), tuple(part.var_shape)
+            start, extent = tuple(part.var_offset), tuple(part.var_shape)
             if len(start) != len(extent) or min(*start, *extent, 0) < 0:
                 raise Problem(
                     "bad_meta_graph", f"variable {name!r} is saved as a slice of {part.full_name!r} that is none"
@@ -204,27 +205,15 @@ def _variable_of(assign: NodeDef, index: GraphIndex) -> str | None:
     inputs = index.inputs_of(assign)
     if not inputs:
         raise Problem("bad_meta_graph", f"node {assign.name!r} ({assign.op}) lacks its inputs")
-    name, _, _ = _upstream(index, *inputs[0], ("Identity",))
+    (name, _), _ = index.upstream(inputs[0], ("Identity",))
     return name if name in index.nodes and index.nodes[name].op in VARIABLE_OPS else None
-
-
-def _upstream(index: GraphIndex, name: str, output: int, through: tuple[str, ...]) -> tuple[str, int, list[NodeDef]]:
-    """Follows first inputs through ops of the types `through`; gives the node and output, and the nodes passed."""
-    passed: list[NodeDef] = []
-    for _ in range(len(index.nodes)):
-        node = index.nodes.get(name)
-        if node is None or node.op not in through or not index.inputs_of(node):
-            break
-        passed.append(node)
-        name, output = index.inputs_of(node)[0]
-    return name, output, passed
 
 
 def _source_of(assign: NodeDef, index: GraphIndex, position: int = 1) -> Source | None:
     inputs = index.inputs_of(assign)
     if len(inputs) <= position:
         raise Problem("bad_meta_graph", f"node {assign.name!r} ({assign.op}) lacks its inputs")
-    name, output, passed = _upstream(index, *inputs[position], _PASS_THROUGH)
+    (name, output), passed = index.upstream(inputs[position], _PASS_THROUGH)
     node = index.nodes.get(name)
     if node is None or node.op not in _RESTORES or any(cast.attr["Truncate"].b for cast in passed):
         return None
@@ -255,7 +244,8 @@ def _strings(index: GraphIndex, node: NodeDef, position: int) -> list[bytes]:
     inputs = index.inputs_of(node)
     constant = None
     if position < len(inputs):
-        constant = index.nodes.get(_upstream(index, *inputs[position], ("Identity",))[0])
+        (name, _), _ = index.upstream(inputs[position], ("Identity",))
+        constant = index.nodes.get(name)
     return _elements(constant, node)
 
 

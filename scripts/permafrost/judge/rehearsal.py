@@ -14,12 +14,12 @@ from msgspec import Struct
 from msgspec.structs import replace
 from numpy.typing import NDArray
 
-from permafrost.graph import graph_sources, loading, pruning, vocabularies
+from permafrost.graph import graph_sources, pruning, vocabularies
 from permafrost.graph.feed_points import needed
 from permafrost.graph.index import GraphIndex, tensor_name
 from permafrost.graph.metagraph import producer_ops
 from permafrost.graph.ops.unsafe import unsafe_to_restore, unsafe_to_run
-from permafrost.graph.restore_map import without_other_savers
+from permafrost.graph.restore_map import table_initializers
 from permafrost.graph.tensorflow_import import import_to_look_at
 from permafrost.input_kinds import Default, Inputs, Integers
 from permafrost.judge import comparison, replicas
@@ -123,8 +123,7 @@ class _Model:
         self.index = GraphIndex(self.graph_def)
         nodes = [tensor_name(name)[0] for name in self.outputs]
         self._kept = pruning.needed(self.index, nodes, with_colocated=False)
-        filling = pruning.table_initializers(self.index, self._kept, loading.init_op(self.meta_graph))
-        filling = without_other_savers(self.meta_graph, self.index, filling)
+        filling = table_initializers(self.meta_graph, self.index, self._kept)
         self.initializers = left_to_run(self.index, self.meta_graph, filling)
         fed = {self.names[name] for name, spec in imported.inputs.items() if not isinstance(spec, Default)}
         self.allowed = set(settings.allow_ops)

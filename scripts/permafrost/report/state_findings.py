@@ -5,13 +5,13 @@ from typing import Any
 
 from permafrost.graph.index import GraphIndex, tensor_name
 from permafrost.graph.ops.stateful import changes_by_itself
+from permafrost.graph.ops.variables import ASSIGNS
 from permafrost.graph.protos import GraphDef, MetaGraphDef, NodeDef
 from permafrost.report.scopes import scopes
 from permafrost.report.tables.findings import WARNING, Finding
 
 _RESTORES = ("Restore", "RestoreSlice", "RestoreV2")
 _PLAIN = ("Identity", "Reshape", "Cast")
-_ASSIGNS = ("Assign", "AssignVariableOp")
 
 
 def of_frozen(graph_def: GraphDef) -> Iterator[Finding]:
@@ -29,7 +29,7 @@ def of_restore(meta_graph: MetaGraphDef) -> Iterator[Finding]:
     index = GraphIndex(meta_graph.graph_def)
     for name in sorted(index.reach([restore_op] if restore_op else [])):
         node = index.nodes[name]
-        if node.op not in _ASSIGNS or len(index.inputs_of(node)) < 2:
+        if node.op not in ASSIGNS or len(index.inputs_of(node)) < 2:
             continue
         source = _source(index, node)
         if source is not None and source.op not in _RESTORES:

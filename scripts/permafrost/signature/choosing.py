@@ -108,7 +108,7 @@ def _chosen_before(
     for name, why in lost.items():
         entry = ranked.get(name) or Ranked(name, 0, True, [choice.why])
         found.ranking.append(Ranked(name, entry.score, False, [*entry.reasons, f"{LEFT_OUT}{why}"]))
-        found.confidence = min(found.confidence, round(1 - tables.probability(entry.score), 3))
+        found.confidence = _without(found, entry)
     return found
 
 
@@ -155,12 +155,17 @@ def leave_out(choice: outputs.Choice, reasons: dict[str, str], variables: set[st
     for entry in choice.ranking:
         if entry.name in reasons:
             entry.chosen = False
-            choice.confidence = min(choice.confidence, round(1 - tables.probability(entry.score), 3))
+            choice.confidence = _without(choice, entry)
             entry.reasons.append(f"{LEFT_OUT}{reasons[entry.name]}")
     choice.outputs, choice.reach, choice.further = left, None, ""
     if choice.ranking:
         choice.why = outputs.sentence(choice.ranking)
     return True
+
+
+def _without(choice: outputs.Choice, entry: Ranked) -> float:
+    """How sure a choice is once a candidate is left out that may be wanted."""
+    return min(choice.confidence, round(1 - tables.probability(entry.score), 3))
 
 
 def _are_weights(names: list[str], variables: set[str]) -> bool:

@@ -22,7 +22,6 @@ _STATE = re.compile(
     r"(init|zero|rnn|lstm|gru|hidden|cell)[a-z]*_?state|state_?in(put)?$|^[ch]_?in(it)?$|h_?prev", re.IGNORECASE
 )
 _READS = {"Identity", "ReadVariableOp", "Enter", "RefEnter", "Switch", "RefSwitch"}
-_LONGEST_CHAIN = 8
 
 Takers = Callable[[TensorName], list[Use]]
 
@@ -83,16 +82,9 @@ def _axes(index: GraphIndex, node: NodeDef) -> list[int]:
 
 def _weight(index: GraphIndex, node: NodeDef, position: int) -> str:
     """The variable or constant that a node takes at a position; empty where it takes something else."""
-    source = index.source_of(node, position)
-    for _ in range(_LONGEST_CHAIN):
-        if source is None:
-            return ""
-        if source.op in VARIABLE_OPS or source.op == "Const":
-            return str(source.name)
-        if source.op not in _READS:
-            return ""
-        source = index.source_of(source, 0)
-    return ""
+    inputs = index.inputs_of(node)
+    (name, _), _ = index.upstream(inputs[position], _READS) if position < len(inputs) else (("", 0), [])
+    return name if index.ops.get(name) in (*VARIABLE_OPS, "Const") else ""
 
 
 def _begins_loop(index: GraphIndex, node: NodeDef) -> bool:

@@ -4,12 +4,12 @@ from google.protobuf.message import DecodeError
 from msgspec.structs import replace
 
 from permafrost import recording
-from permafrost.graph import frozen_file, loading, pruning
+from permafrost.graph import frozen_file, pruning
 from permafrost.graph.index import GraphIndex, tensor_name
 from permafrost.graph.ops.registry import registered
 from permafrost.graph.protos import MetaGraphDef, NodeDef, types_pb2
 from permafrost.graph.pruning import PLACEHOLDERS, TABLE_INITIALIZERS
-from permafrost.graph.restore_map import without_other_savers
+from permafrost.graph.restore_map import table_initializers
 from permafrost.outcome import Problem
 from permafrost.records import ForeignProvenance, ImportRecord, Settings
 
@@ -90,8 +90,7 @@ def provenance(index: GraphIndex, meta_graph: MetaGraphDef, imported: ImportReco
     graph_def, cuts = pruning.cut_inputs(meta_graph.graph_def, list(imported.inputs), imported.outputs)
     own = GraphIndex(graph_def)
     needed = pruning.needed(own, [tensor_name(name)[0] for name in imported.outputs], with_colocated=False)
-    filling = pruning.table_initializers(own, needed, loading.init_op(meta_graph))
-    initializers = without_other_savers(meta_graph, own, filling)
+    initializers = table_initializers(meta_graph, own, needed)
     found = recording.begun(ForeignProvenance, "")
     found.cuts, found.initializers = cuts, initializers
     found.inputs = {name: cuts.get(name, name) for name in imported.inputs}

@@ -11,7 +11,7 @@ from permafrost.graph.declared import Declarations, declarations
 from permafrost.graph.dtypes import ITEM_SIZES, KNOWN, castable, enum_name
 from permafrost.graph.feed_points import nodes_between
 from permafrost.graph.index import GraphIndex, tensor_name
-from permafrost.graph.ops.variables import VARIABLE_OPS, static_shape
+from permafrost.graph.ops.variables import VARIABLE_OPS, may_have_shape, static_shape
 from permafrost.graph.protos import MetaGraphDef, NodeDef
 from permafrost.graph.restore_map import (
     Source,
@@ -285,7 +285,7 @@ def _variable(node: NodeDef, source: Source | None, tensors: Mapping[str, Tensor
             "shape_mismatch",
             f"variable {node.name!r} is a slice that tensor {source.key!r} of shape {list(tensor.shape)} does not have",
         )
-    shape_fits = declared is None or _compatible(declared, shape)
+    shape_fits = may_have_shape(declared, shape)
     if source.reshaped and declared is not None and min(declared, default=0) >= 0:
         shape_fits, shape = prod(declared) == prod(shape), declared
     if declared is not None and not shape_fits:
@@ -323,10 +323,3 @@ def _refuse_other_dtype(row: Variable, source: Source, tensor: Tensor) -> None:
 
 def _enum(dtype: int) -> str:
     return enum_name(dtype).removeprefix("DT_").lower()
-
-
-def _compatible(declared: tuple[int, ...], shape: tuple[int, ...]) -> bool:
-    # TF 0.x wrote no dimensions for a shape that it did not know.
-    return not declared or (
-        len(declared) == len(shape) and all(a in (-1, b) for a, b in zip(declared, shape, strict=True))
-    )

@@ -7,12 +7,11 @@ from collections.abc import Iterable
 from typing import Any
 
 from permafrost.graph.calls import called_functions, needed_functions
-from permafrost.graph.fed_controls import INPUT_PIPELINES
+from permafrost.graph.feed_points import is_input_pipeline
 from permafrost.graph.index import GraphIndex
 from permafrost.graph.ops.registry import registered
+from permafrost.graph.ops.unsafe import PYTHON_OPS
 from permafrost.graph.protos import FunctionDef, NodeDef
-
-_PYTHON = ("PyFunc", "PyFuncStateless", "EagerPyFunc")
 
 
 def lacks_kernel(op: str) -> bool:
@@ -41,14 +40,14 @@ def after_missing(index: GraphIndex) -> dict[str, str]:
     while waiting:
         source = waiting.pop()
         for name in dependents.get(source, ()):
-            if name not in found and index.ops[name] not in INPUT_PIPELINES:
+            if name not in found and not is_input_pipeline(index, name):
                 found[name] = found[source]
                 waiting.append(name)
     return found
 
 
 def _why(node: NodeDef, library: dict[str, FunctionDef], known: dict[str, str], index: GraphIndex) -> str:
-    if node.op in INPUT_PIPELINES:
+    if is_input_pipeline(index, node.name):
         return ""
     own = _of_node(node.name, node.op, library, known)
     called = [name for name in called_functions(node) if name in library] if not own and library else []
@@ -69,7 +68,7 @@ def _of_node(name: str, op: str, library: dict[str, FunctionDef], known: dict[st
 
 
 def _of_op(op: str) -> str:
-    if op in _PYTHON:
+    if op in PYTHON_OPS:
         return "({}) runs Python code of the training program"
     if registered(op) is None:
         return "has op {}, which this TensorFlow lacks"

@@ -3,7 +3,7 @@
 from collections import defaultdict
 
 from permafrost.graph.index import GraphIndex
-from permafrost.graph.ops.variables import Resource, resource_name
+from permafrost.graph.ops.variables import Resource, may_have_shape, resource_name
 from permafrost.records import Defect, Variable, is_known
 
 # The fields of a row that say where its value lies, and how it comes from there.
@@ -43,7 +43,7 @@ def _share(twins: list[Variable]) -> None:
 
 def _take(row: Variable, other: Variable) -> None:
     """Has `row` take the place of another row of the same variable; or a defect, where it declares another variable."""
-    if row.dtype_enum != other.dtype_enum or not _agree(row.shape, other.shape):
+    if row.dtype_enum != other.dtype_enum or not may_have_shape(row.shape, other.shape):
         said = f"{row.dtype} of shape {row.shape}, and {other.variable!r}, {other.dtype} of shape {other.shape}"
         one = f"nodes {row.variable!r}, {said}, are one variable by their shared_name, which cannot be"
         row.defect = Defect("shape_mismatch", one, "")
@@ -51,10 +51,3 @@ def _take(row: Variable, other: Variable) -> None:
     for field in _PLACE:
         setattr(row, field, getattr(other, field))
     row.shape = other.shape
-
-
-def _agree(declared: list[int] | None, shape: list[int] | None) -> bool:
-    # Of TensorFlow 0.x, a shape without dimensions says nothing.
-    if not declared or shape is None:
-        return True
-    return len(declared) == len(shape) and all(a in (-1, b) for a, b in zip(declared, shape, strict=True))

@@ -78,6 +78,8 @@ _GROUPS = {
 }
 
 # op type -> what it does that a stranger's graph may not.
+# Of these, what calls Python functions of the program that built the graph.
+PYTHON_OPS = ("PyFunc", "PyFuncStateless", "EagerPyFunc")
 UNSAFE_OPS: dict[str, str] = {op: reason for reason, ops in _GROUPS.items() for op in ops.split()}
 
 # op type -> the attribute that decides, and the beginnings of its value that are harmless; None is the empty value.

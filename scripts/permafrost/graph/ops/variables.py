@@ -1,5 +1,7 @@
 """The ops that are variables, those that write to them, and what a variable's node says of it."""
 
+from collections.abc import Sequence
+
 from permafrost.graph.protos import NodeDef
 
 VARIABLE_OPS = ("Variable", "VariableV2", "VarHandleOp")
@@ -22,6 +24,7 @@ REF_SCATTERS = {
 }
 RESOURCE_SCATTERS = {f"Resource{op}": twin for op, twin in REF_SCATTERS.items()}
 
+ASSIGNS = ("Assign", "AssignVariableOp")  # a whole value, whatever was there
 # Op that writes to a variable -> the op that computes what is in the variable then.
 REF_WRITES = {"Assign": "Identity", "AssignAdd": "Add", "AssignSub": "Sub"} | REF_SCATTERS
 RESOURCE_WRITES = {
@@ -46,6 +49,14 @@ def resource_name(variable: NodeDef) -> Resource:
     container = "" if container == "localhost" else container  # what a session takes where a node has none
     is_handle = variable.op == "VarHandleOp"
     return is_handle, container, name if is_handle else name or variable.name
+
+
+def may_have_shape(declared: Sequence[int] | None, shape: Sequence[int] | None) -> bool:
+    """Whether a variable that is declared with one shape (-1: any size) may have another; what is not known agrees."""
+    # TF 0.x wrote no dimensions for a shape that it did not know.
+    if not declared or shape is None:
+        return True
+    return len(declared) == len(shape) and all(a in (-1, b) for a, b in zip(declared, shape, strict=True))
 
 
 def static_shape(node: NodeDef) -> tuple[int, ...] | None:

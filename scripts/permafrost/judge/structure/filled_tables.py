@@ -52,18 +52,10 @@ class FilledTables:
     def _expect(self, own: NodeDef, attributes: tuple[str, str], before: Body) -> None:
         node = node_def_pb2.NodeDef()
         node.CopyFrom(own)
-        names = [_free(f"{own.name}/{part}", before) for part in ("keys", "values")]
+        names = [before.unused(f"{own.name}/{part}") for part in ("keys", "values")]
         node.input[:] = [own.input[0], *names, *(text for text in own.input if text.startswith("^"))]
         self.contents |= {name: own.attr[key].type for name, key in zip(names, attributes, strict=True)}
         self.expected[own.name] = node
-
-
-def _free(name: str, before: Body) -> str:
-    number, candidate = 0, name
-    while candidate in before.nodes:
-        number += 1
-        candidate = f"{name}_{number}"
-    return candidate
 
 
 def restored_by(meta_graph: MetaGraphDef, before: Body) -> set[str]:
