@@ -29,8 +29,9 @@ from frozen_models import frozen_model
 from permafrost import settings
 from permafrost.graph import graph_sources
 from permafrost.judge import judging, model_files, sessions
+from permafrost.model import Settings
 from permafrost.outcome import Problem
-from permafrost.records import ImportRecord, Provenance, Settings
+from permafrost.records import ImportRecord, Provenance
 from permafrost.sandbox import runner
 from permafrost.zoo import discovery
 

@@ -123,7 +123,8 @@ def serve(pipe) -> None:
     import tensorflow as tf
 
     from permafrost import recording
-    from permafrost.records import ImportRecord, Provenance, Settings
+    from permafrost.model import Settings
+    from permafrost.records import ImportRecord, Provenance
     from permafrost.stages import freeze_model
 
     v1 = tf.compat.v1

@@ -4,8 +4,9 @@ import sys
 from pathlib import Path
 
 from permafrost import recording
+from permafrost.model import Model, Settings
 from permafrost.outcome import Problem
-from permafrost.records import ImportRecord, Model, Provenance, Settings
+from permafrost.records import ImportRecord, Provenance
 from permafrost.stages import freeze_model, import_model
 
 

@@ -22,7 +22,8 @@ from permafrost import recording
 from permafrost.graph import graph_sources
 from permafrost.graph.metagraph import producer_ops, read_meta_graph
 from permafrost.graph.protos import types_pb2
-from permafrost.records import ImportRecord, Model, Provenance
+from permafrost.model import Model
+from permafrost.records import ImportRecord, Provenance
 from permafrost.sandbox import limits
 from permafrost.stages import freeze_model, import_model, list_model
 from stages import default_settings, sources

@@ -34,8 +34,9 @@ from permafrost.graph.index import GraphIndex
 from permafrost.graph.protos import graph_pb2
 from permafrost.graph.static import constant
 from permafrost.judge import judging, model_files
+from permafrost.model import Model, Settings
 from permafrost.outcome import Problem
-from permafrost.records import ImportRecord, Model, Provenance, Settings
+from permafrost.records import ImportRecord, Provenance
 from permafrost.sandbox import runner
 from permafrost.zoo import discovery
 

@@ -24,7 +24,8 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "scripts"))
 import pandas as pd
 
 from permafrost import recording
-from permafrost.records import ImportRecord, Provenance, Settings
+from permafrost.model import Settings
+from permafrost.records import ImportRecord, Provenance
 from permafrost.stages import freeze_model, import_model
 
 HOME = Path(__file__).parents[1]

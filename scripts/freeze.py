@@ -6,8 +6,8 @@ The record says how it ended; the .pb is there only when it is good. TensorFlow 
 import argparse
 from pathlib import Path
 
+from permafrost.model import Settings
 from permafrost.recording import reader
-from permafrost.records import Settings
 from permafrost.stages import freeze_model
 
 

@@ -6,8 +6,8 @@ for a trial, in a child process. All of it has a time and a memory limit.
 
 import argparse
 
+from permafrost.model import Settings, Source
 from permafrost.recording import reader
-from permafrost.records import Settings, Source
 from permafrost.stages import import_model
 
 

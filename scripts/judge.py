@@ -6,8 +6,8 @@ has a row for each output and trial.
 
 import argparse
 
+from permafrost.model import Settings, Source
 from permafrost.recording import reader
-from permafrost.records import Settings, Source
 from permafrost.stages import judge_file
 
 

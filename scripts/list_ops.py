@@ -9,8 +9,8 @@ import argparse
 import sys
 from pathlib import Path
 
+from permafrost.model import Limits
 from permafrost.recording import reader
-from permafrost.records import Limits
 from permafrost.stages import list_model
 
 

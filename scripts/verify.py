@@ -7,8 +7,8 @@ a row for each output and trial.
 import argparse
 from pathlib import Path
 
+from permafrost.model import Settings
 from permafrost.recording import reader
-from permafrost.records import Settings
 from permafrost.stages import verify_model
 
 

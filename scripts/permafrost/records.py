@@ -9,6 +9,7 @@ from typing import Any, ClassVar, TypeVar
 from msgspec import UNSET, Struct
 
 from permafrost.input_kinds import Inputs
+from permafrost.model import Defect, Graph
 from permafrost.outcome import FAILED, OK, TRANSIENT, VERIFIED, Problem
 
 INITIAL = "initial value of a variable that is not saved"  # a repair
@@ -19,9 +20,6 @@ _LACKING: Any = UNSET
 
 T = TypeVar("T")
 D = TypeVar("D")
-
-# How far outputs may differ: `ulp`, units in the last place; or `rtol` and `atol`, either of which may be missing.
-Tolerance = dict[str, int | float]
 
 
 class Outcome(Struct, kw_only=True):
@@ -62,127 +60,6 @@ class Record(Outcome, kw_only=True):
         self.transient = self.transient or outcome.transient
         self.status, self.stage = outcome.status, outcome.stage
         self.cause, self.message, self.hint = outcome.cause, outcome.message, outcome.hint
-
-
-class Limits(Struct, kw_only=True):
-    """What a stage of a model may take: time (s), memory (MiB), the size of a file (MiB), threads and processes.
-
-    The defaults are those of config.schema.yaml, for who calls a stage without any.
-    """
-
-    timeout: int | float = 300
-    memory_mb: int = 8192
-    file_mb: int = 64
-    processes: int = 1024
-
-
-class Settings(Limits, kw_only=True):
-    """The settings of a model, which config.schema.yaml describes; a stage is told those that it needs.
-
-    outputs: `auto`, or names of nodes and tensors. inputs: name -> what the config says to feed, the batch as None.
-    """
-
-    outputs: str | list[str] = _LACKING
-    inputs: dict[str, Any] = _LACKING
-    checkpoints: str | list[int] = _LACKING
-    tolerance: Tolerance | None = _LACKING
-    output_tolerance: dict[str, Tolerance | None] = _LACKING
-    expect: str | list[str] = _LACKING
-    judge: str = _LACKING
-    weights: str = _LACKING
-    input_meta_graph: str = _LACKING
-    input_graph: str = _LACKING
-    input_binary: bool | None = _LACKING
-    input_saver: str = _LACKING
-    input_checkpoint: str = _LACKING
-    input_saved_model_dir: str = _LACKING
-    saved_model_tags: list[str] = _LACKING
-    restore_op_name: str = _LACKING
-    filename_tensor_name: str = _LACKING
-    checkpoint_version: str | None = _LACKING
-    unsaved_variables: str = _LACKING
-    clear_devices: bool = _LACKING
-    variable_names_allowlist: list[str] = _LACKING
-    variable_names_denylist: list[str] = _LACKING
-    initializer_nodes: list[str] = _LACKING
-    trials: int = _LACKING
-    seed: int = _LACKING
-    allow_ops: list[str] = _LACKING
-    allow_paths: list[str] = _LACKING
-
-
-class Defect(Struct):
-    """What is wrong with a checkpoint, as discovery found it; the fields of a Problem."""
-
-    cause: str
-    message: str
-    hint: str
-
-
-class Graph(Struct, kw_only=True):
-    """Where a model's graph comes from (graph.graph_sources).
-
-    form: meta_graph, saved_model, graph_def or events. saver: the file of a SaverDef, or "". tags: of a SavedModel.
-    binary: None where the file itself tells. restore_op_name, filename_tensor_name: "" where the SaverDef says so.
-    number: of the graph in an events file, from 0.
-    """
-
-    form: str
-    path: str
-    saver: str = ""
-    tags: list[str] = []
-    binary: bool | None = None
-    restore_op_name: str = ""
-    filename_tensor_name: str = ""
-    number: int = _LACKING
-
-
-class GraphFiles(Struct, kw_only=True):
-    """The files in which the graph of a checkpoint without a meta graph is looked for.
-
-    own: paths of those that belong to no other checkpoint; others: of meta graphs of checkpoints in other directories.
-    unseen: how many more there are of the former.
-    """
-
-    own: list[str]
-    others: list[str] = []
-    unseen: int = 0
-
-
-class Source(Struct, kw_only=True):
-    """What the first stages are told of a model: where its checkpoint and its graph are, and what is wrong with them.
-
-    step: None where the name has none. format: V1, V2, or "" where nothing tells. bytes: of the checkpoint's files
-    without the meta graph. fingerprint: changes where a file does. graph: where the settings name another than `meta`.
-    graphs: where the graph is looked for when nothing names it, or None.
-    """
-
-    prefix: str
-    meta: str
-    step: int | None
-    format: str
-    bytes: int
-    shards: int = 0
-    fingerprint: str = ""
-    problem: Defect | None = None
-    findings: list[str] = []
-    graph: Graph = _LACKING
-    graphs: GraphFiles | None = None
-
-
-class Model(Source, kw_only=True):
-    """A checkpoint that is to be frozen. `zoo` is the directory that it was found below, as the config names it.
-
-    expect: what it is expected to end as (settings.meets). judge: the path of another tool's frozen graph, or "".
-    """
-
-    id: str
-    zoo: str
-    series: str
-    directory: str
-    files: list[str]
-    expect: str | list[str] = VERIFIED
-    judge: str = ""
 
 
 class Variable(Struct, kw_only=True):

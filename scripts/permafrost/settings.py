@@ -17,8 +17,8 @@ import msgspec
 
 from permafrost import config_schema
 from permafrost.config_schema import ConfigPath, defaults, problem, quoted, suggestion
+from permafrost.model import Model, Settings
 from permafrost.outcome import CAUSES, VERIFIED, Problem
-from permafrost.records import Model, Settings
 
 Config = dict[str, Any]  # as Snakemake has it; settings of models are read out of it as Settings
 Patterns = tuple[tuple[str, str], ...]  # the directory of a zoo, or '' for the top of the config, and a pattern

@@ -6,7 +6,8 @@ Each graph has a feed on which TensorFlow shows it, and the judge refuses a froz
 import os
 
 from permafrost import recording
-from permafrost.records import ImportRecord, JudgedFile, Model, Provenance
+from permafrost.model import Model
+from permafrost.records import ImportRecord, JudgedFile, Provenance
 
 os.environ.setdefault("CUDA_VISIBLE_DEVICES", "-1")
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")

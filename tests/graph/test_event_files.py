@@ -11,7 +11,7 @@ import kinds
 from permafrost.encoding import masked
 from permafrost.graph import event_files, graph_sources
 from permafrost.graph.event_files import graphs
-from permafrost.records import Graph
+from permafrost.model import Graph
 from stages import problem_of
 
 v1 = tf.compat.v1

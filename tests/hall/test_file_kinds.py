@@ -19,8 +19,8 @@ from permafrost.checkpoint.reader import open_checkpoint
 from permafrost.graph import graph_sources
 from permafrost.graph.metagraph import read_meta_graph
 from permafrost.graph.protos import meta_graph_pb2, saved_model_pb2
+from permafrost.model import Graph
 from permafrost.outcome import Problem
-from permafrost.records import Graph
 
 MODEL = SAMPLE_ZOO / "conv_batchnorm"
 META = next(MODEL.glob("*.meta"))

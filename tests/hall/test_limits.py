@@ -19,7 +19,8 @@ from conftest import SAMPLE_ZOO
 from permafrost import outcome, recording, settings, whole_files
 from permafrost.graph.metagraph import read_meta_graph
 from permafrost.graph.protos import types_pb2
-from permafrost.records import ImportRecord, Limits, Provenance, Record, Verdict
+from permafrost.model import Limits
+from permafrost.records import ImportRecord, Provenance, Record, Verdict
 from permafrost.report.tables.outputs import OUTPUTS
 from permafrost.sandbox import limits
 from permafrost.stages import freeze_model, import_model, list_model, verify_model

@@ -20,7 +20,7 @@ from kinds import features, weights
 from permafrost.checkpoint.reader import open_checkpoint
 from permafrost.graph.metagraph import read_meta_graph
 from permafrost.judge import model_files
-from permafrost.records import Graph, Settings
+from permafrost.model import Graph, Settings
 from permafrost.sandbox import landlock
 from permafrost.stages import import_model
 from permafrost.workflow.pipeline import Pipeline

@@ -12,7 +12,7 @@ from fresh_process import in_fresh_process
 from judged import verified
 from permafrost.graph.metagraph import read_meta_graph
 from permafrost.graph.protos import MetaGraphDef, saved_model_pb2
-from permafrost.records import Model
+from permafrost.model import Model
 from permafrost.stages import judge_file
 from permafrost.zoo import overrides
 from stages import default_settings, frozen, imported, problem_of, sources

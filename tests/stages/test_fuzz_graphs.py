@@ -21,8 +21,9 @@ from permafrost.graph import graph_sources
 from permafrost.graph.index import tensor_name
 from permafrost.graph.metagraph import read_meta_graph
 from permafrost.graph.protos import MetaGraphDef
+from permafrost.model import GraphFiles, Limits, Model, Settings
 from permafrost.outcome import CAUSES, OK, Problem
-from permafrost.records import GraphFiles, ImportRecord, Limits, Model, Provenance, Record, Settings
+from permafrost.records import ImportRecord, Provenance, Record
 from permafrost.sandbox import limits
 from permafrost.stages import freeze_model, import_model, list_model
 from stages import default_settings, sources

@@ -17,7 +17,8 @@ from fresh_process import in_fresh_process
 from judged import initialized, verified
 from permafrost.graph.graph_sources import read
 from permafrost.graph.metagraph import read_meta_graph
-from permafrost.records import Graph, is_known
+from permafrost.model import Graph
+from permafrost.records import is_known
 from permafrost.zoo import overrides
 from stages import default_settings, frozen, imported, problem_of, sources
 

@@ -3,7 +3,7 @@
 import os
 import shutil
 
-from permafrost.records import Model, Settings
+from permafrost.model import Model, Settings
 
 os.environ.setdefault("CUDA_VISIBLE_DEVICES", "-1")
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")

@@ -8,8 +8,9 @@ from fresh_process import in_fresh_process
 from frozen_by_tensorflow import frozen_by_tensorflow
 from permafrost import recording
 from permafrost.judge.judging import Judgement
+from permafrost.model import Settings
 from permafrost.outcome import VERIFIED
-from permafrost.records import ImportRecord, Provenance, Settings, Verdict, is_known
+from permafrost.records import ImportRecord, Provenance, Verdict, is_known
 from permafrost.stages import import_model, verify_model
 from stages import default_settings, imported, sources
 

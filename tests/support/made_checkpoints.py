@@ -7,7 +7,7 @@ from pathlib import Path
 import crc32c
 
 from permafrost.graph.protos import tensor_bundle_pb2
-from permafrost.records import Model
+from permafrost.model import Model
 from permafrost.zoo import discovery
 
 LFS = b"version https://git-lfs.github.com/spec/v1\noid sha256:" + b"0" * 64 + b"\nsize 136513620\n"

@@ -3,8 +3,9 @@
 from pathlib import Path
 
 from permafrost import recording, settings
+from permafrost.model import Model, Settings
 from permafrost.outcome import OK, Problem
-from permafrost.records import ImportRecord, Model, Provenance, Settings
+from permafrost.records import ImportRecord, Provenance
 from permafrost.stages import freeze_model, import_model
 from permafrost.zoo import discovery
 

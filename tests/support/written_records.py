@@ -7,7 +7,8 @@ from typing import TypeVar
 
 import msgspec
 
-from permafrost.records import ImportRecord, Model, Outcome, Provenance, Record, Verdict, success
+from permafrost.model import Model
+from permafrost.records import ImportRecord, Outcome, Provenance, Record, Verdict, success
 from permafrost.zoo import state_file
 
 R = TypeVar("R", bound=Record)

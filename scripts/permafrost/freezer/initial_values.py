@@ -19,8 +19,9 @@ from permafrost.graph.ops.unsafe import UNSAFE_OPS
 from permafrost.graph.ops.variables import ASSIGNS, VARIABLE_OPS, may_have_shape, static_shape
 from permafrost.graph.protos import MetaGraphDef, NodeDef
 from permafrost.graph.pruning import PLACEHOLDERS
+from permafrost.model import Defect
 from permafrost.outcome import Problem
-from permafrost.records import Defect, Variable, is_known
+from permafrost.records import Variable, is_known
 
 if TYPE_CHECKING:
     from typing import Any

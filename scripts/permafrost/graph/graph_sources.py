@@ -1,6 +1,6 @@
 """Where a model's graph comes from: a meta graph, a SavedModel, an events file, or a GraphDef, each with its saver.
 
-All of them are read as a MetaGraphDef, which is what the rest works on. records.Graph says which it is.
+All of them are read as a MetaGraphDef, which is what the rest works on. model.Graph says which it is.
 """
 
 import contextlib
@@ -15,8 +15,9 @@ from permafrost.graph.event_files import Held
 from permafrost.graph.graph_files import SAVED_MODEL_FILES
 from permafrost.graph.metagraph import checked, content_of, no_graph, read_meta_graph, refuse_other_graphs
 from permafrost.graph.protos import MetaGraphDef, graph_pb2, meta_graph_pb2, saved_model_pb2, saver_pb2
+from permafrost.model import Graph, Source
 from permafrost.outcome import Problem
-from permafrost.records import Graph, ImportRecord, Source, is_known, known
+from permafrost.records import ImportRecord, is_known, known
 
 META_GRAPH, SAVED_MODEL, GRAPH_DEF, EVENTS = "meta_graph", "saved_model", "graph_def", "events"
 _SERVING = "serve"

@@ -16,8 +16,9 @@ from permafrost.graph import text_tables
 from permafrost.graph.graph_sources import SAVED_MODEL
 from permafrost.graph.index import GraphIndex, TensorName, tensor_name
 from permafrost.graph.protos import GraphDef, MetaGraphDef, NodeDef, meta_graph_pb2, node_def_pb2, types_pb2
+from permafrost.model import Defect, Graph
 from permafrost.outcome import Problem
-from permafrost.records import Defect, Graph, ImportRecord, Vocabulary, known
+from permafrost.records import ImportRecord, Vocabulary, known
 
 FROM_FILES = ("InitializeTableFromTextFile", "InitializeTableFromTextFileV2")
 

@@ -7,7 +7,8 @@ import numpy as np
 from msgspec import UNSET, Struct, structs
 from numpy.typing import NDArray
 
-from permafrost.records import Tolerance, is_known
+from permafrost.model import Tolerance
+from permafrost.records import is_known
 
 _SAME: Any = UNSET
 _LARGEST_WHOLE = 2.0**64 - 2048  # the largest float64 that a uint64 holds

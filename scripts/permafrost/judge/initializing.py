@@ -12,8 +12,9 @@ from permafrost.graph.ops.unsafe import unsafe_to_restore, unsafe_to_run
 from permafrost.graph.tensorflow_import import refuse
 from permafrost.judge import comparison, replicas
 from permafrost.judge.sides import CheckpointSide, saver_nodes
+from permafrost.model import Settings
 from permafrost.outcome import Problem
-from permafrost.records import ImportRecord, Initialized, Settings
+from permafrost.records import ImportRecord, Initialized
 
 _LARGEST = 32 << 20  # bytes; a record holds them
 _NOT_RANDOM = "leave that node out of `initializer_nodes:`, or choose `outputs:` that do not depend on the variable"

@@ -25,8 +25,9 @@ from permafrost.judge.pair import Pair
 from permafrost.judge.sessions import Feed, RunFailed
 from permafrost.judge.sides import CheckpointSide, saver_nodes
 from permafrost.judge.structure import nodes, uncaptured_state
+from permafrost.model import Settings, Tolerance
 from permafrost.outcome import Problem
-from permafrost.records import ForeignProvenance, ImportRecord, Provenance, Settings, Tolerance, Verdict, known
+from permafrost.records import ForeignProvenance, ImportRecord, Provenance, Verdict, known
 from permafrost.signature import feeds
 
 # How often a graph is run again before its outputs are said to be always the same.

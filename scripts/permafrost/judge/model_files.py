@@ -5,8 +5,9 @@ import os
 from permafrost.graph import vocabularies
 from permafrost.graph.graph_sources import SAVED_MODEL
 from permafrost.input_kinds import File
+from permafrost.model import Graph, Settings
 from permafrost.outcome import Problem
-from permafrost.records import Graph, ImportRecord, Settings
+from permafrost.records import ImportRecord
 
 
 def readable(imported: ImportRecord, settings: Settings, *others: str) -> list[str]:

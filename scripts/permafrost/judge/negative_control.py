@@ -11,7 +11,8 @@ from permafrost.graph.index import tensor_name
 from permafrost.judge import comparison
 from permafrost.judge.pair import Pair
 from permafrost.judge.sessions import Feed, RunFailed
-from permafrost.records import Control, Tolerance
+from permafrost.model import Tolerance
+from permafrost.records import Control
 
 _MOST_PERTURBED = 12  # variables
 _MOST_RUNS = 60

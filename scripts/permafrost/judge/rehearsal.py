@@ -27,7 +27,8 @@ from permafrost.judge.feed_search import BATCHES, alternatives, failing_node
 from permafrost.judge.seeds import seed_random_ops
 from permafrost.judge.sessions import RunFailed
 from permafrost.judge.sides import CheckpointSide, left_to_run, saver_nodes
-from permafrost.records import ImportRecord, Settings
+from permafrost.model import Settings
+from permafrost.records import ImportRecord
 from permafrost.signature import feeds
 
 # What graph_constructor.cc in tensorflow/core/common_runtime says of shapes that it does not infer, or that are none.

@@ -7,8 +7,9 @@ from typing import Any, NamedTuple
 from permafrost.judge import first_difference, model_files, sessions
 from permafrost.judge.comparison import Row
 from permafrost.judge.judging import Judgement
+from permafrost.model import Settings
 from permafrost.outcome import MISMATCH, TRANSIENT, UNVERIFIABLE, VERIFIED, Problem
-from permafrost.records import ImportRecord, Provenance, Settings, Verdict, failure, success
+from permafrost.records import ImportRecord, Provenance, Verdict, failure, success
 from permafrost.sandbox import runner
 
 _MISMATCHES = ("weights_differ", "outputs_differ", "structure_differs", "not_importable", "not_frozen")

@@ -3,8 +3,9 @@
 from pathlib import Path
 
 from permafrost import layout, recording
+from permafrost.model import Model
 from permafrost.outcome import Problem
-from permafrost.records import JudgedFile, Model, failure, known
+from permafrost.records import JudgedFile, failure, known
 from permafrost.report.columns import Row
 from permafrost.zoo.state_file import State
 

@@ -18,8 +18,8 @@ from permafrost.graph.ops.variables import VARIABLE_OPS, static_shape
 from permafrost.graph.protos import GraphDef, NodeDef, OpDef, OpList
 from permafrost.graph.static import element_count
 from permafrost.graph.tensorflow_import import import_to_look_at
+from permafrost.model import Limits
 from permafrost.outcome import TRANSIENT, Problem
-from permafrost.records import Limits
 from permafrost.report import csv_files
 from permafrost.report.columns import Row
 from permafrost.report.tables.ops import OPS

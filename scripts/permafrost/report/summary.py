@@ -10,8 +10,9 @@ from typing import TypeVar
 import msgspec
 
 from permafrost import layout, recording
+from permafrost.model import Model
 from permafrost.outcome import STATUSES, Problem
-from permafrost.records import ImportRecord, Model, Provenance, Record, Verdict, failure, is_known, known
+from permafrost.records import ImportRecord, Provenance, Record, Verdict, failure, is_known, known
 from permafrost.report import csv_files
 from permafrost.report.columns import Row
 from permafrost.report.tables.findings import FINDINGS

@@ -15,8 +15,8 @@ from typing import Any, TypeVar
 
 from msgspec.structs import replace
 
+from permafrost.model import Limits
 from permafrost.outcome import Problem
-from permafrost.records import Limits
 
 T = TypeVar("T")
 L = TypeVar("L", bound=Limits)

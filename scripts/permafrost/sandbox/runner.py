@@ -27,8 +27,8 @@ from typing import Any, NoReturn, TypeVar
 import msgspec
 import psutil
 
+from permafrost.model import Limits
 from permafrost.outcome import CAUSES, Problem
-from permafrost.records import Limits
 from permafrost.sandbox import confinement
 from permafrost.sandbox.working_directory import working_directory
 

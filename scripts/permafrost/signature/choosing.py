@@ -13,8 +13,9 @@ from permafrost.graph.index import GraphIndex, data_inputs, missing_input, node_
 from permafrost.graph.ops import node_checks, registry
 from permafrost.graph.protos import FunctionDef, MetaGraphDef, NodeDef
 from permafrost.input_kinds import Inputs
+from permafrost.model import Settings
 from permafrost.outcome import Problem
-from permafrost.records import LEFT_OUT, ImportRecord, OpDefinition, Ranked, Settings, Variable
+from permafrost.records import LEFT_OUT, ImportRecord, OpDefinition, Ranked, Variable
 from permafrost.signature import composite_inputs, cudnn, inputs, outputs
 from permafrost.signature.missing import after_missing, lacks_kernel, without_kernel
 from permafrost.signature.ranking import tables

@@ -10,8 +10,9 @@ from permafrost.graph.ops.registry import registered
 from permafrost.graph.protos import MetaGraphDef, NodeDef, types_pb2
 from permafrost.graph.pruning import PLACEHOLDERS, TABLE_INITIALIZERS
 from permafrost.graph.restore_map import table_initializers
+from permafrost.model import Settings
 from permafrost.outcome import Problem
-from permafrost.records import ForeignProvenance, ImportRecord, Settings
+from permafrost.records import ForeignProvenance, ImportRecord
 
 # What can stand at an end of a graph without being an output of it.
 _NO_OUTPUTS = {"Const", *PLACEHOLDERS, *TABLE_INITIALIZERS}

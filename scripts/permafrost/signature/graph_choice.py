@@ -24,8 +24,9 @@ from permafrost.graph.index import GraphIndex
 from permafrost.graph.ops.variables import VARIABLE_OPS
 from permafrost.graph.protos import MetaGraphDef
 from permafrost.graph.restore_map import restore_map, restore_op_of, restored_keys, savers_in
+from permafrost.model import Graph, GraphFiles, Source
 from permafrost.outcome import Problem
-from permafrost.records import Graph, GraphFiles, Source, Variable, is_known
+from permafrost.records import Variable, is_known
 from permafrost.signature.importing import describe_variables
 
 _MOST_NAMED = 5

@@ -22,8 +22,9 @@ from permafrost.graph.restore_map import (
     saved_tables,
     savers_in,
 )
+from permafrost.model import Defect
 from permafrost.outcome import Problem
-from permafrost.records import Defect, ImportRecord, SavedTable, SavedTensor, Variable, is_known
+from permafrost.records import ImportRecord, SavedTable, SavedTensor, Variable, is_known
 from permafrost.signature import averages, twins
 
 _GLOBAL = "variables"  # tf.GraphKeys.GLOBAL_VARIABLES

@@ -4,7 +4,8 @@ from collections import defaultdict
 
 from permafrost.graph.index import GraphIndex
 from permafrost.graph.ops.variables import Resource, may_have_shape, resource_name
-from permafrost.records import Defect, Variable, is_known
+from permafrost.model import Defect
+from permafrost.records import Variable, is_known
 
 # The fields of a row that say where its value lies, and how it comes from there.
 _PLACE = ("key", "slice", "box", "bytes", "restored", "casts")

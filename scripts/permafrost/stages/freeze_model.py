@@ -16,8 +16,9 @@ from permafrost.checkpoint.unchanged import stamp_of, watched
 from permafrost.freezer import freezing, planning, replicas
 from permafrost.graph import graph_sources, vocabularies
 from permafrost.graph.index import GraphIndex
+from permafrost.model import Settings
 from permafrost.outcome import OK, Problem
-from permafrost.records import ImportRecord, Options, Provenance, Settings
+from permafrost.records import ImportRecord, Options, Provenance
 from permafrost.sandbox import limits
 
 

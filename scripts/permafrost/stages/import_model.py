@@ -22,8 +22,9 @@ from permafrost.graph.index import GraphIndex, tensor_name
 from permafrost.graph.ops import registry
 from permafrost.graph.protos import MetaGraphDef
 from permafrost.judge import model_files
+from permafrost.model import Settings, Source
 from permafrost.outcome import OK, TRANSIENT, Problem
-from permafrost.records import ImportRecord, Initialized, Settings, Source, failure, is_known, known
+from permafrost.records import ImportRecord, Initialized, failure, is_known, known
 from permafrost.report.columns import Row
 from permafrost.report.tables.outputs import OUTPUTS
 from permafrost.sandbox import limits

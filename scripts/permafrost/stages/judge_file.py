@@ -14,8 +14,9 @@ from permafrost.graph import graph_sources
 from permafrost.graph.index import GraphIndex
 from permafrost.judge import judging, verdict
 from permafrost.judge.comparison import Row
+from permafrost.model import Settings, Source
 from permafrost.outcome import UNVERIFIABLE, VERIFIED, Problem
-from permafrost.records import ImportRecord, JudgedFile, Settings, Source, failure
+from permafrost.records import ImportRecord, JudgedFile, failure
 from permafrost.report.tables.verification import VERIFICATION
 from permafrost.sandbox import limits
 from permafrost.signature import foreign, graph_choice

@@ -24,8 +24,9 @@ from permafrost.graph.metagraph import producer_ops
 from permafrost.graph.ops import registry
 from permafrost.graph.protos import GraphDef, MetaGraphDef, OpList, graph_pb2
 from permafrost.input_kinds import Default, Value
+from permafrost.model import Limits
 from permafrost.outcome import CAUSES, OK, TRANSIENT, Problem
-from permafrost.records import ImportRecord, Limits, Provenance, Record, failure, is_known, known, success
+from permafrost.records import ImportRecord, Provenance, Record, failure, is_known, known, success
 from permafrost.report import graph_findings, state_findings, weight_findings
 from permafrost.report.columns import Row, Table
 from permafrost.report.picture import drawing

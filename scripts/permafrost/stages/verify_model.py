@@ -12,8 +12,9 @@ from permafrost import layout, recording, whole_files
 from permafrost.checkpoint import unchanged
 from permafrost.graph import graph_sources, vocabularies
 from permafrost.judge.comparison import Row
+from permafrost.model import Settings
 from permafrost.outcome import OK, UNVERIFIABLE, VERIFIED, Problem
-from permafrost.records import ImportRecord, Provenance, Settings, Verdict
+from permafrost.records import ImportRecord, Provenance, Verdict
 from permafrost.report.tables.verification import VERIFICATION
 from permafrost.sandbox import limits
 

@@ -18,8 +18,8 @@ from typing import Any
 import msgspec
 
 from permafrost import layout, settings
+from permafrost.model import Model, Settings, Source
 from permafrost.outcome import Problem
-from permafrost.records import Model, Settings, Source
 from permafrost.sandbox import landlock
 from permafrost.workflow import resources
 from permafrost.workflow.attempts import Attempts

@@ -7,8 +7,8 @@ from typing import Any
 
 from msgspec import Struct
 
+from permafrost.model import Defect, GraphFiles
 from permafrost.outcome import Problem
-from permafrost.records import Defect, GraphFiles
 from permafrost.zoo.listing import Listing
 from permafrost.zoo.names import model_id, printable
 

@@ -15,8 +15,8 @@ from functools import cached_property
 from typing import Any
 
 from permafrost.graph.graph_files import SAVED_MODEL_FILES
+from permafrost.model import Defect
 from permafrost.outcome import Problem
-from permafrost.records import Defect
 from permafrost.zoo.candidate import Candidate, beside, digest, unfollowed, unreadable
 from permafrost.zoo.files import Facts, Files
 from permafrost.zoo.listing import Listing

@@ -9,8 +9,8 @@ from collections.abc import Callable
 
 from msgspec.structs import replace
 
+from permafrost.model import Defect, Model
 from permafrost.outcome import Problem
-from permafrost.records import Defect, Model
 from permafrost.zoo.candidate import Candidate
 from permafrost.zoo.candidates import candidates_in
 from permafrost.zoo.files import Cache, Facts

@@ -18,7 +18,7 @@ from collections.abc import Iterable, Iterator
 from functools import cached_property
 
 from permafrost.graph.event_files import is_events
-from permafrost.records import GraphFiles
+from permafrost.model import GraphFiles
 from permafrost.zoo.candidate import Candidate
 from permafrost.zoo.candidates import META_ENDINGS
 from permafrost.zoo.files import Facts, Files

@@ -8,8 +8,8 @@ from msgspec.structs import replace
 from permafrost.checkpoint import unchanged
 from permafrost.graph.event_files import is_events
 from permafrost.graph.graph_files import SAVED_MODEL_FILES
+from permafrost.model import Defect, Graph, Model, Settings
 from permafrost.outcome import Problem
-from permafrost.records import Defect, Graph, Model, Settings
 
 # freeze_graph's options that say where the graph and the checkpoint are; config.schema.yaml describes them.
 OPTIONS = (

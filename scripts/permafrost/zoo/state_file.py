@@ -15,8 +15,8 @@ from typing import Any
 import msgspec
 from msgspec import Struct
 
+from permafrost.model import Model
 from permafrost.outcome import Problem
-from permafrost.records import Model
 from permafrost.whole_files import written_whole
 from permafrost.zoo import discovery
 from permafrost.zoo.candidate import Candidate

@@ -5,8 +5,9 @@ from typing import Any
 
 from permafrost import layout
 from permafrost.input_kinds import Input, Inputs
+from permafrost.model import Model
 from permafrost.outcome import CAUSES
-from permafrost.records import ImportRecord, Model, Outcome, Provenance, Verdict, is_known, known
+from permafrost.records import ImportRecord, Outcome, Provenance, Verdict, is_known, known
 from permafrost.report import csv_files
 from permafrost.report.columns import MODEL, Integer, Number, Table, Text
 

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from permafrost import layout
-from permafrost.records import Defect
+from permafrost.model import Defect
 from permafrost.report import csv_files
 from permafrost.report.columns import MODEL, Integer, Table, Text
 
