@@ -15,12 +15,14 @@ import json
 import os
 import resource
 import selectors
+import shutil
 import signal
+import stat
 import sys
 import tempfile
 import time
 import traceback
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any, NoReturn, TypeVar
 
@@ -31,6 +33,7 @@ from permafrost.model import Limits
 from permafrost.outcome import CAUSES, Problem
 from permafrost.sandbox import confinement
 from permafrost.sandbox.working_directory import working_directory
+from permafrost.whole_files import written_whole
 
 _MIB = 1 << 20
 _TICK = 0.02  # s between looks at the child
@@ -70,6 +73,7 @@ def run(
     file_mb: int = 64,
     processes: int = 1024,
     readable: Iterable[str] = (),
+    keeps: Mapping[str, str | Path] | None = None,
     returns: Any = Any,
 ) -> T:
     """Gives work(*args), run in a forked child; the process may have imported TensorFlow, but run no op.
@@ -84,6 +88,8 @@ def run(
       processes: how many threads and processes there may be at a time.
       readable: absolute paths of the files, and of the directories with all that is below, that it may read beside
         those of Python and TensorFlow. They may be links.
+      keeps: name of a file that `work` leaves in its working directory -> where it is to be moved to, whole or not at
+        all. A file that `work` does not leave is none there either.
       returns: the type of what `work` returns, for whatever the child sends to be taken for it.
     Raises:
       Problem: the one that `work` raised; or timeout; or memory; or processes; or killed where somebody else ended the
@@ -99,7 +105,24 @@ def run(
         finally:
             child.end()
         result: T = child.result(returns)
+        for name, path in (keeps or {}).items():
+            _keep(os.path.join(directory, name), path)
         return result
+
+
+def _keep(left: str, path: str | Path) -> None:
+    """Moves a file that a child has left to `path`. Raises OSError where it cannot be written."""
+    with contextlib.suppress(FileNotFoundError):
+        os.unlink(path)
+    try:
+        # A link could lead anywhere, and a pipe has no end.
+        source = os.open(left, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    except OSError:
+        return
+    with os.fdopen(source, "rb") as file:
+        if stat.S_ISREG(os.fstat(source).st_mode):
+            with written_whole(path) as temporary, open(temporary, "wb") as target:
+                shutil.copyfileobj(file, target, _MIB)
 
 
 _Bounds = tuple[str, int, int, int, tuple[str, ...]]  # as _confine takes them
