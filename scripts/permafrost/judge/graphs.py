@@ -45,7 +45,7 @@ class Graphs:
         variables = {name for name, node in self.index.nodes.items() if node.op in VARIABLE_OPS}
         self.is_foreign = isinstance(provenance, ForeignProvenance)
         own = provenance.frozen_initializers if isinstance(provenance, ForeignProvenance) else provenance.initializers
-        self.frozen = FrozenFile(frozen_graph, variables, own)
+        self.frozen = FrozenFile.read(frozen_graph, variables, own)
         frozen = [node for node in self.frozen.graph_def.node if node.name in variables]
         self.constants = [node.name for node in frozen if node.op == "Const"]
         self.kept = [node.name for node in frozen if node.op in VARIABLE_OPS]
