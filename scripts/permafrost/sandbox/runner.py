@@ -114,15 +114,29 @@ def _keep(left: str, path: str | Path) -> None:
     """Moves a file that a child has left to `path`. Raises OSError where it cannot be written."""
     with contextlib.suppress(FileNotFoundError):
         os.unlink(path)
-    try:
-        # A link could lead anywhere, and a pipe has no end.
-        source = os.open(left, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
-    except OSError:
+    if (source := _regular(left)) is None:
         return
-    with os.fdopen(source, "rb") as file:
-        if stat.S_ISREG(os.fstat(source).st_mode):
-            with written_whole(path) as temporary, open(temporary, "wb") as target:
-                shutil.copyfileobj(file, target, _MIB)
+    try:
+        with (
+            written_whole(path) as temporary,
+            open(temporary, "wb") as target,
+            open(source, "rb", closefd=False) as file,
+        ):
+            shutil.copyfileobj(file, target, _MIB)
+    finally:
+        os.close(source)
+
+
+def _regular(path: str) -> int | None:
+    """A descriptor of a regular file; None where there is none: a link could lead anywhere, and a pipe has no end."""
+    try:
+        found = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    except OSError:
+        return None
+    if stat.S_ISREG(os.fstat(found).st_mode):
+        return found
+    os.close(found)
+    return None
 
 
 _Bounds = tuple[str, int, int, int, tuple[str, ...]]  # as _confine takes them

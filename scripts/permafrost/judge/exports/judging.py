@@ -28,7 +28,7 @@ _SMALLEST = 1e-30  # a share of what is all 0 is no tolerance
 
 
 class ExportJudgement(Struct):
-    """What was measured of an exported file, a row for each tensor and trial, and what is wrong with it, if anything."""
+    """What was measured of an exported file, a row for each tensor and trial, and what is wrong with it, if it is."""
 
     measured: ExportVerdict
     rows: list[Row]
