@@ -63,15 +63,34 @@ def judge(trials: Trials, runtime: Runtime, share: float | None) -> ExportJudgem
 
 
 def compare(trials: Trials, runtime: Runtime, share: float | None) -> ExportJudgement:
-    """As `judge`, of all trials, and without the negative control: how far another runtime is from the checkpoint."""
+    """As `judge`, of all trials, and without the negative control."""
+    return _of_all(trials, runtime, ((trial, trials.expected(trial)) for trial in trials), share)
+
+
+def compare_with(
+    trials: Trials, runtime: Runtime, expected: list[list[NDArray[Any]]], share: float | None
+) -> ExportJudgement:
+    """As `compare`, with what the checkpoint was found to compute in each trial."""
+    return _of_all(trials, runtime, zip(trials, expected, strict=True), share)
+
+
+def _of_all(
+    trials: Trials, runtime: Runtime, expected: Iterable[tuple[Trial, list[NDArray[Any]]]], share: float | None
+) -> ExportJudgement:
     rows: list[Row] = []
     batches, first = [], None
-    for trial in trials:
+    for trial, values in expected:
         batches.append(trial.batch)
-        found, finding = _compare(trials, trial, runtime, trials.expected(trial), share)
+        found, finding = _compare(trials, trial, runtime, values, share)
         rows += found
         first = first or finding
     return ExportJudgement(_measured(rows, batches, first), rows, first)
+
+
+def refused(cause: str, message: str) -> ExportJudgement:
+    """The judgement of a file that was not run."""
+    finding = Finding(cause, message)
+    return ExportJudgement(_measured([], [], finding), [], finding)
 
 
 def is_right(trials: Trials, runtime: Runtime, share: float | None) -> bool:
