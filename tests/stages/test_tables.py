@@ -95,6 +95,69 @@ def test_a_vocabulary_becomes_a_constant(place, tmp_path):
     assert (rows[0] == rows[2]).all() and not (rows[0] == rows[1]).any() and not (rows[0] == rows[3]).any()
 
 
+def by_reference(path, key_dtype, value_dtype, default, **columns):
+    """A model whose table is of TensorFlow's first ops, which go by references to strings."""
+
+    def build() -> None:
+        table = raw.HashTable(key_dtype=key_dtype, value_dtype=value_dtype)
+        filling = raw.InitializeTableFromTextFile(table_handle=table, filename=str(path), **columns)
+        v1.add_to_collection(v1.GraphKeys.TABLE_INITIALIZERS, filling)
+        asked = v1.placeholder(key_dtype, [None], name="asked")
+        found = raw.LookupTableFind(table_handle=table, keys=asked, default_value=tf.constant(default, value_dtype))
+        if value_dtype == tf.string:
+            found = tf.strings.length(found)
+        if value_dtype.is_integer or value_dtype == tf.string:
+            scored(tf.cast(found, tf.int64))
+        else:
+            tf.multiply(tf.cast(found, tf.float32)[:, None], weights("w", [1, 2]), name="out")
+
+    return build
+
+
+TEXTS = {
+    "numbers of lines": (tf.string, tf.int64, -1, {"key_index": -2, "value_index": -1}, WORDS),
+    "words of lines": (tf.int64, tf.string, "-", {"key_index": -1, "value_index": -2}, WORDS),
+    "columns": (tf.string, tf.int64, -1, {"key_index": 1, "value_index": 0, "delimiter": ","}, ["4,ice", "2,fog"]),
+    "floats": (tf.int64, tf.float32, 0.5, {"key_index": 0, "value_index": 1, "delimiter": " "}, ["3 0.1", "1 2e-3"]),
+    "some lines": (tf.string, tf.int64, -1, {"key_index": -2, "value_index": -1, "vocab_size": 2}, WORDS),
+}
+
+
+@pytest.mark.parametrize("kind", TEXTS)
+def test_a_table_by_reference_is_filled_as_tensorflow_fills_it(kind, tmp_path):
+    *table, columns, lines = TEXTS[kind]
+    path = written(tmp_path / "words.txt", lines)
+    record = imported(saved(by_reference(path, *table, **columns), tmp_path), outputs=["out"])
+    asked = np.array(["ice", "fog", "hail"], object) if table[0] == tf.string else np.int64([3, 1, 9])
+    expected = restored(record.prefix, asked)
+    provenance, graph_def = check(record, tmp_path / "frozen", outputs=["out"])
+    path.unlink()
+    assert {"HashTable", "InitializeTable", "LookupTableFind"} <= {node.op for node in graph_def.node}
+    assert (run(graph_def, provenance, {"asked:0": asked}) == expected).all()
+
+
+def restored(prefix: str, asked):
+    """What TensorFlow makes of a checkpoint and its graph."""
+    with tf.Graph().as_default(), v1.Session() as session:
+        v1.train.import_meta_graph(f"{prefix}.meta").restore(session, prefix)
+        session.run(v1.tables_initializer())
+        return session.run("out:0", {"asked:0": asked})
+
+
+def test_two_nodes_that_are_one_table_by_reference(tmp_path):
+    """The one is filled, the other is looked up in: nothing in a frozen graph may fill it by another name."""
+
+    def build() -> None:
+        filled, asked = (raw.HashTable(key_dtype=tf.string, value_dtype=tf.int64, shared_name="t") for _ in range(2))
+        path = str(written(tmp_path / "words.txt"))
+        filling = raw.InitializeTableFromTextFile(table_handle=filled, filename=path, key_index=-2, value_index=-1)
+        v1.add_to_collection(v1.GraphKeys.TABLE_INITIALIZERS, filling)
+        scored(raw.LookupTableFind(table_handle=asked, keys=words(), default_value=tf.constant(-1, tf.int64)))
+
+    problem = problem_of(frozen, imported(saved(build, tmp_path), outputs=["out"]), tmp_path / "f", outputs=["out"])
+    assert problem.cause == "unsupported_op" and "InitializeTableFromTextFile" in problem.message
+
+
 def mutable(make):
     """A model with a table whose content training put there, and its saver saved."""
 
