@@ -22,8 +22,8 @@ _IMPORTS = ("LookupTableImport", "LookupTableImportV2")
 def roots(index: GraphIndex, restore_op: str, filename: str, needed: set[str]) -> list[str]:
     """The nodes to run so that `restore_op` restores what the nodes `needed` find.
 
-    That is `restore_op` itself, unless it runs something else than assignments and fillings of tables, too: where
-    none of `needed` could tell that from what is there without it, these are what is left.
+    That is `restore_op` itself, unless it also restores other resources than variables and tables: where none of
+    `needed` could tell that from what is there without it, the assignments and fillings are what is left.
     Args:
       filename: the tensor that takes the file's name.
     """
@@ -32,7 +32,9 @@ def roots(index: GraphIndex, restore_op: str, filename: str, needed: set[str]) -
     others = [node for node in running if _is_other(node, body)]
     seeing = [index.nodes[name] for name in needed]
     library = index.graph_def.library
-    if not others or needed_functions(running, library) or uncaptured_state.is_seen(others, body, seeing, library):
+    if not others or needed_functions(running, library) or not _are_of_saveables(others, body):
+        return [restore_op]
+    if uncaptured_state.is_seen(others, body, seeing, library):
         return [restore_op]
     return _filling(running, body, _held(seeing))
 
@@ -42,6 +44,18 @@ def _is_other(node: NodeDef, body: Body) -> bool:
     if is_unsafe(node):
         return node.op not in RESTORING
     return uncaptured_state.changes(node) and not (node.op in _ASSIGNS + _IMPORTS and _memory(node, body))
+
+
+def _are_of_saveables(nodes: list[NodeDef], body: Body) -> bool:
+    """Whether the NodeDefs restore resources, or give those that do what they take, as their handles."""
+    above = (body.data_above(node.name) for node in nodes if _is_saveable(node, body))
+    return {node.name for node in nodes} <= set().union(*above)
+
+
+def _is_saveable(node: NodeDef, body: Body) -> bool:
+    """Whether a NodeDef puts what the checkpoint holds into resources of the graph that are known."""
+    above = (body.nodes[name] for name in body.data_above(node.name) if name in body.nodes)
+    return uncaptured_state.has_handles(node, body) and any(source.op in RESTORING for source in above)
 
 
 def _held(nodes: Iterable[NodeDef]) -> set[Resource]:

@@ -82,6 +82,12 @@ def changes(node: NodeDef) -> bool:
     return _is_changing(node.op, set())
 
 
+def has_handles(node: NodeDef, body: Body) -> bool:
+    """Whether all that a NodeDef of a graph may change are resources whose handles it gets, at least one."""
+    names, hidden = _handles_above(node, body)
+    return bool(names) and not hidden
+
+
 def is_seen(changing: list[NodeDef], body: Body, nodes: list[NodeDef], library: FunctionDefLibrary) -> bool:
     """Whether one of `nodes`, or of the functions that they call, could tell what the NodeDefs `changing` do.
 
