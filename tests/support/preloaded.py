@@ -6,6 +6,8 @@ To load them runs no op, and what stands here must keep to that.
 import importlib
 import os
 
+import pytest  # noqa: F401
+
 import judged  # noqa: F401
 from permafrost.stages import freeze_model, import_model, judge_file, list_model, verify_model  # noqa: F401
 from permafrost.workflow import worker
