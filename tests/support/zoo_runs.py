@@ -59,9 +59,9 @@ class Workspace:
             self.settings.write_text(json.dumps({"zoo": [{"directory": "my zoo", "models": models}]}))
 
     def command(self, *arguments: str, zoo: str = "", **config: str) -> list[str]:
-        return [*SNAKEMAKE, *self._arguments(*arguments, zoo=zoo, **config)]
+        return [*SNAKEMAKE, *self.arguments(*arguments, zoo=zoo, **config)]
 
-    def _arguments(self, *arguments: str, zoo: str = "", **config: str) -> list[str]:
+    def arguments(self, *arguments: str, zoo: str = "", **config: str) -> list[str]:
         chosen = {"frozen": "my frozen", "reports": "my reports", **config}
         given = list(arguments)
         if zoo or not self.settings:
@@ -72,7 +72,7 @@ class Workspace:
         return [*SNAKEFILE, *given, "--config", *(f"{key}={value}" for key, value in chosen.items())]
 
     def run(self, *arguments: str, zoo: str = "", **config: str) -> Run:
-        done = forked_snakemake.run(self._arguments(*arguments, zoo=zoo, **config), self.directory, joined=True)
+        done = forked_snakemake.run(self.arguments(*arguments, zoo=zoo, **config), self.directory, joined=True)
         return Run(done.returncode, done.stdout, planned_jobs(done.stdout))
 
     def summary(self) -> pd.DataFrame:
