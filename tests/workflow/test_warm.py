@@ -525,8 +525,8 @@ def test_with_tensorflow_itself(house):
     house.stage(
         "compute",
         """
-        import sys
-        loaded = "tensorflow" in sys.modules and "keras.src" not in sys.modules
+        import gc, sys
+        loaded = "tensorflow" in sys.modules and "keras.src" not in sys.modules and gc.isenabled()
         import numpy as np
         import tensorflow as tf
         with tf.Graph().as_default(), tf.compat.v1.Session() as session:
