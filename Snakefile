@@ -65,7 +65,7 @@ onstart:
         raise WorkflowError(f"{problem.message} ({problem.hint})") from None
     scheduling.patch_scheduler(workflow)
     if workflow.local_exec:
-        launch.start_worker()
+        launch.start_worker(workflow.dag.needrun_jobs())
 
 
 # All that is made of each model is named, since Snakemake does not miss a file between two others.

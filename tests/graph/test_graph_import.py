@@ -250,6 +250,20 @@ def test_a_reference_stays_one():
     assert [tensor.shape for tensor in graph.get_operation_by_name("line").outputs] == [[], []]
 
 
+def test_what_takes_a_reference_is_not_evaluated():
+    """A table of TensorFlow's first ops comes in, whose file nobody has: only a run would read it."""
+    with tf.Graph().as_default() as graph:
+        table = tf.raw_ops.HashTable(key_dtype=tf.string, value_dtype=tf.int64)
+        filling = tf.raw_ops.InitializeTableFromTextFile(
+            table_handle=table, filename="/gone/words.txt", key_index=-2, value_index=-1
+        )
+        with tf.control_dependencies([filling]):
+            tf.reshape(v1.placeholder(tf.float32, [None], name="x"), tf.identity([2, 3]), name="out")
+    with tf.Graph().as_default() as imported_graph:
+        tensorflow_import.import_to_run(graph.as_graph_def(), set())
+    assert imported_graph.get_tensor_by_name("out:0").shape.rank == 2
+
+
 def test_what_lacks_its_inputs_does_not_come_in():
     graph_def = graph_pb2.GraphDef()
     graph_def.node.add(name="read", op="ReadFile")

@@ -303,11 +303,20 @@ def test_one_target_makes_one_model(tmp_path):
     ]
 
 
-@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
+# A signal that can be caught is handled by Snakemake and the client, whatever the stage: one that loads TensorFlow, one
+# whose sandbox runs a session, and one that needs neither. What a kill leaves depends on what each stage writes.
+STOPPED_AT = {
+    signal.SIGINT: ("import_meta", "verify", "page"),
+    signal.SIGTERM: ("import_meta", "verify", "page"),
+    signal.SIGKILL: (*CHAIN, "summarize", "changes", "page"),
+}
+
+
+@pytest.mark.parametrize("how", STOPPED_AT)
 def test_a_run_that_is_stopped_at_each_stage_in_turn_goes_on(tmp_path, how):
     workspace = small_zoo(tmp_path)
     done: dict[Path, int] = {}
-    for stage in (*CHAIN, "summarize", "changes", "page"):
+    for stage in STOPPED_AT[how]:
         for log in workspace.directory.rglob(f"{stage}.log"):
             log.unlink()
         process = subprocess.Popen(

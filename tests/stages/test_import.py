@@ -1,5 +1,6 @@
 """Importing: meta graphs of every shape, variables and their keys, and what keeps a model from being frozen."""
 
+import functools
 import random
 import shutil
 import tempfile
@@ -414,6 +415,7 @@ def test_a_function_that_calls_itself_is_refused(tmp_path):
     assert problem.cause == "bad_meta_graph" and "calls itself" in problem.message
 
 
+sample_sources = functools.cache(lambda: sources(SAMPLE_ZOO))
 MUTATED = ("resource_variables/model.ckpt", "cond/model.ckpt", "lstm_while/lstm.ckpt", "lookup_table/model.ckpt")
 
 
@@ -421,7 +423,7 @@ MUTATED = ("resource_variables/model.ckpt", "cond/model.ckpt", "lstm_while/lstm.
 @given(st.sampled_from(MUTATED), st.data())
 def test_mutated_graphs_end_in_a_problem_or_a_frozen_graph(id, data):
     """Whatever a node says, importing and freezing give a result or a Problem, and soon."""
-    source = sources(SAMPLE_ZOO)[id]
+    source = sample_sources()[id]
     meta_graph = read_meta_graph(source.meta)
     nodes = meta_graph.graph_def.node
     names = [node.name for node in nodes]

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from tensorflow.python.ops import lookup_ops
+from tensorflow.python.training.saving.saveable_object import SaveableObject, SaveSpec
 
 import kinds
 from fresh_process import in_fresh_process
@@ -94,6 +95,69 @@ def test_a_vocabulary_becomes_a_constant(place, tmp_path):
     assert (rows[0] == rows[2]).all() and not (rows[0] == rows[1]).any() and not (rows[0] == rows[3]).any()
 
 
+def by_reference(path, key_dtype, value_dtype, default, **columns):
+    """A model whose table is of TensorFlow's first ops, which go by references to strings."""
+
+    def build() -> None:
+        table = raw.HashTable(key_dtype=key_dtype, value_dtype=value_dtype)
+        filling = raw.InitializeTableFromTextFile(table_handle=table, filename=str(path), **columns)
+        v1.add_to_collection(v1.GraphKeys.TABLE_INITIALIZERS, filling)
+        asked = v1.placeholder(key_dtype, [None], name="asked")
+        found = raw.LookupTableFind(table_handle=table, keys=asked, default_value=tf.constant(default, value_dtype))
+        if value_dtype == tf.string:
+            found = tf.strings.length(found)
+        if value_dtype.is_integer or value_dtype == tf.string:
+            scored(tf.cast(found, tf.int64))
+        else:
+            tf.multiply(tf.cast(found, tf.float32)[:, None], weights("w", [1, 2]), name="out")
+
+    return build
+
+
+TEXTS = {
+    "numbers of lines": (tf.string, tf.int64, -1, {"key_index": -2, "value_index": -1}, WORDS),
+    "words of lines": (tf.int64, tf.string, "-", {"key_index": -1, "value_index": -2}, WORDS),
+    "columns": (tf.string, tf.int64, -1, {"key_index": 1, "value_index": 0, "delimiter": ","}, ["4,ice", "2,fog"]),
+    "floats": (tf.int64, tf.float32, 0.5, {"key_index": 0, "value_index": 1, "delimiter": " "}, ["3 0.1", "1 2e-3"]),
+    "some lines": (tf.string, tf.int64, -1, {"key_index": -2, "value_index": -1, "vocab_size": 2}, WORDS),
+}
+
+
+@pytest.mark.parametrize("kind", TEXTS)
+def test_a_table_by_reference_is_filled_as_tensorflow_fills_it(kind, tmp_path):
+    *table, columns, lines = TEXTS[kind]
+    path = written(tmp_path / "words.txt", lines)
+    record = imported(saved(by_reference(path, *table, **columns), tmp_path), outputs=["out"])
+    asked = np.array(["ice", "fog", "hail"], object) if table[0] == tf.string else np.int64([3, 1, 9])
+    expected = restored(record.prefix, asked)
+    provenance, graph_def = check(record, tmp_path / "frozen", outputs=["out"])
+    path.unlink()
+    assert {"HashTable", "InitializeTable", "LookupTableFind"} <= {node.op for node in graph_def.node}
+    assert (run(graph_def, provenance, {"asked:0": asked}) == expected).all()
+
+
+def restored(prefix: str, asked):
+    """What TensorFlow makes of a checkpoint and its graph."""
+    with tf.Graph().as_default(), v1.Session() as session:
+        v1.train.import_meta_graph(f"{prefix}.meta").restore(session, prefix)
+        session.run(v1.tables_initializer())
+        return session.run("out:0", {"asked:0": asked})
+
+
+def test_two_nodes_that_are_one_table_by_reference(tmp_path):
+    """The one is filled, the other is looked up in: nothing in a frozen graph may fill it by another name."""
+
+    def build() -> None:
+        filled, asked = (raw.HashTable(key_dtype=tf.string, value_dtype=tf.int64, shared_name="t") for _ in range(2))
+        path = str(written(tmp_path / "words.txt"))
+        filling = raw.InitializeTableFromTextFile(table_handle=filled, filename=path, key_index=-2, value_index=-1)
+        v1.add_to_collection(v1.GraphKeys.TABLE_INITIALIZERS, filling)
+        scored(raw.LookupTableFind(table_handle=asked, keys=words(), default_value=tf.constant(-1, tf.int64)))
+
+    problem = problem_of(frozen, imported(saved(build, tmp_path), outputs=["out"]), tmp_path / "f", outputs=["out"])
+    assert problem.cause == "unsupported_op" and "InitializeTableFromTextFile" in problem.message
+
+
 def mutable(make):
     """A model with a table whose content training put there, and its saver saved."""
 
@@ -106,9 +170,51 @@ def mutable(make):
 
 
 def dense() -> None:
+    """One entry was removed again, and leaves its mark."""
     table = lookup_ops.DenseHashTable(tf.int64, tf.int64, -1, empty_key=-2, deleted_key=-3, checkpoint=True)
-    v1.add_to_collection("to_run", table.insert(tf.constant([5, 7], tf.int64), tf.constant([1, 2], tf.int64)))
+    keys, values = tf.constant([5, 7, 6], tf.int64), tf.constant([1, 2, 3], tf.int64)
+    with tf.control_dependencies([table.insert(keys, values)]):
+        v1.add_to_collection("to_run", table.erase(tf.constant([6], tf.int64)))
     scored(table.lookup(v1.placeholder(tf.int64, [None], name="numbers")))
+
+
+def dense_rows() -> None:
+    """Each key and each value is a vector."""
+    options = {"empty_key": [-2, 0], "deleted_key": [-3, 0], "initial_num_buckets": 16}
+    table = lookup_ops.DenseHashTable(tf.int64, tf.float32, [0.5, 0.25, 1.0], checkpoint=True, **options)
+    keys, values = tf.constant([[5, 1], [7, 2]], tf.int64), np.arange(6, dtype=np.float32).reshape(2, 3)
+    v1.add_to_collection("to_run", table.insert(keys, tf.constant(values)))
+    found = table.lookup(v1.placeholder(tf.int64, [None, 2], name="numbers"))
+    tf.matmul(found, weights("w", [3, 2]), name="out")
+
+
+def dense_words() -> None:
+    options = {"empty_key": "", "deleted_key": "-", "initial_num_buckets": 8}
+    table = lookup_ops.DenseHashTable(tf.string, tf.int64, -1, checkpoint=True, **options)
+    v1.add_to_collection("to_run", table.insert(tf.constant(WORDS), tf.constant([3, 2, 1, 0], tf.int64)))
+    scored(table.lookup(words()))
+
+
+class TableByReference(SaveableObject):
+    """Saves a table of TensorFlow's first ops, as its programs did."""
+
+    def __init__(self, table, dtypes):
+        exported = raw.LookupTableExport(table_handle=table, Tkeys=dtypes[0], Tvalues=dtypes[1])
+        specs = [
+            SaveSpec(tensor, "", f"table-{part}") for part, tensor in zip(("keys", "values"), exported, strict=True)
+        ]
+        super().__init__(table, specs, "table")
+
+    def restore(self, restored_tensors, restored_shapes):
+        return raw.LookupTableImport(table_handle=self.op, keys=restored_tensors[0], values=restored_tensors[1])
+
+
+def mutable_by_reference() -> None:
+    table = raw.MutableHashTable(key_dtype=tf.string, value_dtype=tf.int64)
+    values = tf.constant([1, 2], tf.int64)
+    v1.add_to_collection("to_run", raw.LookupTableInsert(table_handle=table, keys=["ice", "fog"], values=values))
+    v1.add_to_collection(v1.GraphKeys.SAVEABLE_OBJECTS, TableByReference(table, (tf.string, tf.int64)))
+    scored(raw.LookupTableFind(table_handle=table, keys=words(), default_value=tf.constant(-1, tf.int64)))
 
 
 def rows_of_words() -> None:
@@ -121,6 +227,12 @@ def rows_of_words() -> None:
 SAVED = {
     "words": mutable(lambda: lookup_ops.MutableHashTable(tf.string, tf.int64, -1, checkpoint=True)),
     "rows": rows_of_words,
+    "by reference": mutable_by_reference,
+}
+DENSE = {
+    "numbers": dense,
+    "rows": dense_rows,
+    "words": dense_words,
 }
 
 
@@ -145,11 +257,31 @@ def test_a_second_saver_changes_nothing(tmp_path):
     assert len(provenance.initializers) == 1
 
 
-def test_a_dense_table_that_is_saved_is_refused(tmp_path):
-    """TensorFlow takes its keys as a column from a checkpoint, and only as a vector from a constant."""
-    record = imported(saved(dense, tmp_path), outputs=["out"])
-    problem = problem_of(frozen, record, tmp_path / "frozen", outputs=["out"])
-    assert problem.cause == "unsupported_op" and "LookupTableImportV2" in problem.message
+@pytest.mark.parametrize("kind", DENSE)
+def test_a_dense_table_is_filled_as_it_was_saved(kind, tmp_path):
+    """With its free places: where an entry lies tells TensorFlow how to find it."""
+    record = imported(saved(DENSE[kind], tmp_path), outputs=["out"])
+    provenance, graph_def = check(record, tmp_path / "frozen", outputs=["out"])
+    assert [repair.repair for repair in provenance.repairs][-1] == "table embedded"
+    nodes = {node.name: node for node in graph_def.node}
+    (filling,) = (node for node in graph_def.node if node.op.startswith("LookupTableImport"))
+    stored = tf.make_ndarray(nodes[nodes[filling.input[1]].input[0]].attr["value"].tensor)
+    assert (stored == tf.train.load_variable(record.prefix, record.tables[0].keys.key)).all()
+    if kind == "numbers":
+        entries = {"numbers:0": [5, 7, 6, 9]}
+        assert (run(graph_def, provenance, entries)[2:] == run(graph_def, provenance, {"numbers:0": [9, 9]})).all()
+
+
+def test_a_dense_table_by_reference_is_told_to_run_nowhere(tmp_path):
+    """Its op lacks an input for which its kernel asks."""
+
+    def build() -> None:
+        table = raw.MutableDenseHashTable(empty_key=tf.constant(-2, tf.int64), value_dtype=tf.int64)
+        numbers = v1.placeholder(tf.int64, [None], name="numbers")
+        scored(raw.LookupTableFind(table_handle=table, keys=numbers, default_value=tf.constant(-1, tf.int64)))
+
+    problem = problem_of(imported, saved(build, tmp_path), outputs=["out"])
+    assert problem.cause == "unsupported_op" and "an input that the op does not have" in problem.message
 
 
 def test_a_saved_table_that_something_else_fills_as_well_is_refused(tmp_path):
@@ -205,6 +337,35 @@ def of_a_device(graph_def) -> None:
     node.device = "/device:CPU:0"
 
 
+def moved(graph_def) -> None:
+    """The first entry of a dense table lies elsewhere, in both of its parts."""
+    for part in ("/keys", "/values"):
+        (node,) = (node for node in graph_def.node if node.name.endswith(part))
+        rows = tf.make_ndarray(node.attr["value"].tensor)
+        node.attr["value"].tensor.CopyFrom(tf.make_tensor_proto(np.roll(rows, 1, axis=0)))
+
+
+def told_shape(graph_def) -> None:
+    """The op that hides the keys' shape is another one."""
+    (node,) = (node for node in graph_def.node if node.op == "PlaceholderWithDefault")
+    node.attr["shape"].shape.unknown_rank = False
+
+
+@pytest.mark.parametrize(("change", "cause"), [(moved, "weights_differ"), (told_shape, "structure_differs")])
+def test_the_judge_notices_another_dense_table(change, cause, tmp_path):
+    record = imported(saved(dense_rows, tmp_path), outputs=["out"])
+    assert judged_damaged(record, tmp_path / "frozen", change) == ("mismatch", cause)
+
+
+def judged_damaged(record, directory: Path, change) -> tuple[str, str]:
+    """Status and cause of a frozen graph that was changed, and that provenance.json describes as it is."""
+    provenance, path = frozen(record, directory, outputs=["out"])
+    damaged(path, change)
+    provenance.frozen_crc32c, provenance.frozen_bytes = whole_files.checksum(path), path.stat().st_size
+    found = in_fresh_process(verified, record, provenance, path)
+    return found["status"], found["cause"]
+
+
 @pytest.mark.parametrize(
     ("change", "cause"),
     [(other_value, "weights_differ"), (other_key, "weights_differ"), (swapped, "structure_differs"),
@@ -213,11 +374,7 @@ def of_a_device(graph_def) -> None:
 def test_the_judge_notices_another_entry(change, cause, tmp_path):
     """Whatever words are fed: it compares the whole tables."""
     record = imported(saved(from_file(written(tmp_path / "words.txt")), tmp_path), outputs=["out"])
-    provenance, path = frozen(record, tmp_path / "frozen", outputs=["out"])
-    damaged(path, change)
-    provenance.frozen_crc32c, provenance.frozen_bytes = whole_files.checksum(path), path.stat().st_size
-    found = in_fresh_process(verified, record, provenance, path)
-    assert (found["status"], found["cause"]) == ("mismatch", cause)
+    assert judged_damaged(record, tmp_path / "frozen", change) == ("mismatch", cause)
 
 
 def test_a_file_that_changes_before_the_judge_reads_it_is_noticed(tmp_path):

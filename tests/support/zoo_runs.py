@@ -2,7 +2,6 @@
 
 import json
 import re
-import subprocess
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,9 +9,11 @@ from pathlib import Path
 import pandas as pd
 import yaml
 
+import forked_snakemake
 from conftest import HOME
 
-SNAKEMAKE = [sys.executable, "-m", "snakemake", "--snakefile", str(HOME / "Snakefile")]
+SNAKEFILE = ["--snakefile", str(HOME / "Snakefile")]
+SNAKEMAKE = [sys.executable, "-m", "snakemake"]
 
 
 @dataclass
@@ -58,6 +59,9 @@ class Workspace:
             self.settings.write_text(json.dumps({"zoo": [{"directory": "my zoo", "models": models}]}))
 
     def command(self, *arguments: str, zoo: str = "", **config: str) -> list[str]:
+        return [*SNAKEMAKE, *self.arguments(*arguments, zoo=zoo, **config)]
+
+    def arguments(self, *arguments: str, zoo: str = "", **config: str) -> list[str]:
         chosen = {"frozen": "my frozen", "reports": "my reports", **config}
         given = list(arguments)
         if zoo or not self.settings:
@@ -65,18 +69,10 @@ class Workspace:
         else:
             given += [] if "--configfile" in given else ["--configfile"]
             given.insert(given.index("--configfile") + 1, str(self.settings))
-        return [*SNAKEMAKE, *given, "--config", *(f"{key}={value}" for key, value in chosen.items())]
+        return [*SNAKEFILE, *given, "--config", *(f"{key}={value}" for key, value in chosen.items())]
 
     def run(self, *arguments: str, zoo: str = "", **config: str) -> Run:
-        done = subprocess.run(
-            self.command(*arguments, zoo=zoo, **config),
-            cwd=self.directory,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            errors="replace",
-            timeout=300,
-        )
+        done = forked_snakemake.run(self.arguments(*arguments, zoo=zoo, **config), self.directory, joined=True)
         return Run(done.returncode, done.stdout, planned_jobs(done.stdout))
 
     def summary(self) -> pd.DataFrame:

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 from snakemake_interface_logger_plugins.common import LogEvent
 
+import forked_snakemake
 from conftest import HOME, SAMPLE_ZOO
 from permafrost.workflow import failures
 from zoo_runs import Workspace
@@ -140,12 +141,15 @@ def code(workspace: Workspace, name: str, text: str) -> None:
 
 
 def run_quietly(workspace: Workspace, **config: str) -> subprocess.CompletedProcess:
-    command = workspace.command("--quiet", "all", "--cores", "1", **config)
-    command[command.index("--snakefile") + 1] = str(workspace.directory / "code" / "Snakefile")
     environment = os.environ | {"PYTHONPATH": str(workspace.directory / "modules")}
-    return subprocess.run(
-        command, cwd=workspace.directory, env=environment, capture_output=True, text=True, errors="replace", timeout=200
-    )
+    arguments = of_the_copy(workspace.arguments("--quiet", "all", "--cores", "1", **config), workspace)
+    return forked_snakemake.run(arguments, workspace.directory, environment=environment)
+
+
+def of_the_copy(arguments: list[str], workspace: Workspace) -> list[str]:
+    """The arguments with the Snakefile of the workspace's own copy of the code."""
+    arguments[arguments.index("--snakefile") + 1] = str(workspace.directory / "code" / "Snakefile")
+    return arguments
 
 
 @pytest.fixture
@@ -210,7 +214,5 @@ def test_a_quiet_run_says_that_the_disk_is_full(workspace):
 @pytest.mark.slow
 def test_a_run_that_is_not_quiet_names_the_log_of_what_failed(workspace):
     _, (said,) = broken_stage(workspace)
-    command = workspace.command("--cores", "1")
-    command[command.index("--snakefile") + 1] = str(workspace.directory / "code" / "Snakefile")
-    run = subprocess.run(command, cwd=workspace.directory, capture_output=True, text=True, timeout=200)
+    run = forked_snakemake.run(of_the_copy(workspace.arguments("--cores", "1"), workspace), workspace.directory)
     assert run.returncode == 1 and run.stderr.count(said) == 1

@@ -2,12 +2,11 @@
 
 import os
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
+import forked_snakemake
 from conftest import HOME, SAMPLE_ZOO
 from zoo_runs import Run, planned_jobs
 
@@ -51,11 +50,9 @@ class Workflow:
         (self.directory / "Snakefile").write_text(text)
 
     def run(self, *arguments: str) -> Run:
-        command = [sys.executable, "-m", "snakemake", "--cores", "2", *arguments]
-        options = {"cwd": self.directory, "stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True}
         # Python looks into the working directory of the tests, in which permafrost is.
         environment = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"}
-        done = subprocess.run(command, **options, env=environment, timeout=300)
+        done = forked_snakemake.run(["--cores", "2", *arguments], self.directory, joined=True, environment=environment)
         return Run(done.returncode, done.stdout, planned_jobs(done.stdout))
 
 

@@ -10,9 +10,10 @@ from pathlib import Path
 
 import pytest
 
+import forked_snakemake
 from conftest import HOME, SAMPLE_ZOO
 from permafrost import whole_files
-from zoo_runs import SNAKEMAKE, Workspace, planned_jobs
+from zoo_runs import SNAKEFILE, Workspace, planned_jobs
 
 ASKED = [
     ["--list-rules"],
@@ -50,9 +51,7 @@ def processes_of(workspace: Workspace) -> list[int]:
 def ask(workspace: Workspace, *arguments: str) -> subprocess.CompletedProcess:
     config = ["--config", "zoo=my zoo", "frozen=my frozen", "reports=my reports"]
     environment = os.environ | {"TMPDIR": str(workspace.directory / "tmp"), "XDG_RUNTIME_DIR": ""}
-    return subprocess.run(
-        [*SNAKEMAKE, *arguments, *config], cwd=workspace.directory, env=environment, capture_output=True, text=True
-    )
+    return forked_snakemake.run([*SNAKEFILE, *arguments, *config], workspace.directory, environment=environment)
 
 
 @pytest.fixture

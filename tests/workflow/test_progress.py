@@ -4,12 +4,12 @@ import io
 import json
 import logging
 import shutil
-import subprocess
 
 import msgspec
 import pytest
 from snakemake_interface_logger_plugins.common import LogEvent
 
+import forked_snakemake
 from conftest import SAMPLE_ZOO
 from permafrost.outcome import Problem
 from permafrost.records import Verdict, failure
@@ -85,12 +85,12 @@ def test_a_run_says_little_and_a_quiet_one_only_what_is_wrong(tmp_path):
     (log,) = (workspace.directory / ".snakemake" / "log").iterdir()
     assert log.read_text().count("Finished jobid") == 4 * 4 + 4, "the log file has it all"
 
-    quiet = [*workspace.command("--quiet", "all")]
-    wrong = subprocess.run(quiet, cwd=workspace.directory, capture_output=True, text=True)
+    quiet = workspace.arguments("--quiet", "all")
+    wrong = forked_snakemake.run(quiet, workspace.directory)
     assert wrong.returncode == 1
     assert wrong.stdout == "" and "missing_shard" in wrong.stderr
     assert wrong.stderr.splitlines()[1].split() == ["models", "expected"]
     shutil.rmtree(workspace.zoo / "wrong")
-    well = subprocess.run(quiet, cwd=workspace.directory, capture_output=True, text=True)
+    well = forked_snakemake.run(quiet, workspace.directory)
     assert (well.returncode, well.stdout) == (0, "")
     assert len(well.stderr.splitlines()) == 1, "the profile that Snakemake uses"

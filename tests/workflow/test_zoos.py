@@ -8,10 +8,11 @@ from pathlib import Path
 
 import pytest
 
+import forked_snakemake
 from conftest import HOME, SAMPLE_ZOO
 from permafrost.outcome import Problem
 from permafrost.workflow.pipeline import Pipeline
-from zoo_runs import SNAKEMAKE
+from zoo_runs import SNAKEFILE
 
 LINEAR = "linear/model.ckpt"
 
@@ -30,8 +31,7 @@ def dry_run(cwd: Path, made: Path, *arguments: str, **config: str) -> subprocess
     chosen = {"frozen": str(made / "frozen"), "reports": str(made / "reports"), **config}
     given = [f"{key}={value}" for key, value in chosen.items()]
     shown = ["--dry-run", "--quiet", "host", "--printshellcmds"]
-    command = [*SNAKEMAKE, *shown, *arguments, "--config", *given]
-    return subprocess.run(command, cwd=cwd, capture_output=True, text=True, timeout=200)
+    return forked_snakemake.run([*SNAKEFILE, *shown, *arguments, "--config", *given], cwd)
 
 
 def settings_of(run: subprocess.CompletedProcess) -> dict[str, dict]:

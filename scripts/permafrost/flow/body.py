@@ -90,6 +90,17 @@ class Body:
         self._origins.update(dict.fromkeys(passed, name))
         return name
 
+    def data_above(self, name: str) -> set[str]:
+        """A node and all sources before it whose data may reach it."""
+        found, waiting = set(), [name]
+        while waiting:
+            name = waiting.pop()
+            if name not in found:
+                found.add(name)
+                texts = self.nodes[name].input if name in self.nodes else ()
+                waiting += [self.source(text) for text in texts if not text.startswith("^")]
+        return found
+
     def unused(self, name: str) -> str:
         """`name`, or the first of `name_1`, `name_2` and so on, that no node or argument has, and that is not taken."""
         candidate, number = name, 0

@@ -20,6 +20,9 @@ from permafrost.records import OpDefinition
 MAKERS = {
     *VARIABLE_OPS, *TABLES, *QUEUES, "Iterator", "IteratorV2", "Barrier", "ConditionalAccumulator",
     "SparseConditionalAccumulator", "ResourceConditionalAccumulator", "BoostedTreesEnsembleResourceHandleOp",
+    "BoostedTreesQuantileStreamResourceHandleOp", "FixedLengthRecordReader", "FixedLengthRecordReaderV2",
+    "IdentityReader", "IdentityReaderV2", "LMDBReader", "TextLineReader", "TextLineReaderV2", "TFRecordReader",
+    "TFRecordReaderV2", "WholeFileReader", "WholeFileReaderV2",
 }  # fmt: skip
 _VARIABLE_READS = {
     "ReadVariableOp", "ResourceGather", "ResourceGatherNd", "VariableShape", "VarIsInitializedOp",
@@ -76,12 +79,31 @@ class Changes:
             return None
         data = [text for text in node.input if not text.startswith("^")]
         definition = self._definitions.get(node.op)
+        if definition is None and body.function is None:
+            return self._of_unknown(node, body)
         handles = definition.handles if definition is not None else None
         if handles is None or any(position >= len(data) for position in handles):
             return Change(is_hidden=True)
         sources = [body.nodes.get(body.origin(data[position])) for position in handles]
         named = [source for source in sources if source is not None and source.op in MAKERS]
         return Change(frozenset(map(resource_name, named)), is_hidden=len(named) < len(sources))
+
+    def _of_unknown(self, node: NodeDef, body: Body) -> Change:
+        """What a node of an op that TensorFlow lacks may change: whatever is given to it, by whatever way.
+
+        The handle of a resource of its own comes from such an op as well.
+        """
+        names, is_hidden = set(), False
+        for name in body.data_above(node.name) - {node.name}:
+            source = body.nodes.get(name)
+            if source is not None and (source.op in MAKERS or self._is_unknown(source.op)):
+                names.add(resource_name(source))
+            elif source is None or (source.op not in _HARMLESS and self.is_stateful(source.op)):
+                is_hidden = True
+        return Change(frozenset(names), is_hidden)
+
+    def _is_unknown(self, op: str) -> bool:
+        return op not in self._definitions and op not in self._functions
 
     def in_functions(self, nodes: Iterable[NodeDef], frames: Frames) -> Iterator[tuple[str, Any, Change]]:
         """(function, NodeDef, Change) for what changes something in a function that the NodeDefs `nodes` call.

@@ -15,7 +15,7 @@ from permafrost.graph.dtypes import DTYPES
 from permafrost.graph.index import GraphIndex
 from permafrost.graph.ops.variables import resource_name
 from permafrost.graph.protos import GraphDef, NodeDef, node_def_pb2, types_pb2
-from permafrost.graph.pruning import TABLES
+from permafrost.graph.pruning import DENSE_TABLES, TABLES
 from permafrost.graph.text_tables import Cell
 from permafrost.graph.vocabularies import FROM_FILES
 from permafrost.outcome import Problem
@@ -54,7 +54,7 @@ def refuse_missing(initializers: Iterable[str], index: GraphIndex, fillings: Fil
         if vocabulary is not None or name in fillings.restoring:
             _refuse_unknown_table(name, body)
         if name in fillings.restoring:
-            _refuse_odd_restore(name, index, fillings.saved.get(name))
+            _refuse_odd_restore(name, body, fillings.saved.get(name))
             _refuse_others(name, others, body)
 
 
@@ -76,14 +76,16 @@ def _refuse_unknown_table(initializer: str, body: Body) -> None:
         raise Problem("unsupported_op", f"node {node.name!r} ({node.op}) fills a table that the graph does not show")
 
 
-def _refuse_odd_restore(initializer: str, index: GraphIndex, table: SavedTable | None) -> None:
-    """A MutableDenseHashTable saves its keys as a column, for which the op that takes them has no constant."""
-    what = f"node {initializer!r} ({index.ops[initializer]}) restores a table"
-    if table is None:
+def _refuse_odd_restore(initializer: str, body: Body, saved: SavedTable | None) -> None:
+    """Keys are a vector; those of a dense table are rows, as many as of its values. TensorFlow aborts for others."""
+    node, table = body.nodes[initializer], _table_of(initializer, body)
+    what = f"node {initializer!r} ({node.op}) restores the table {table.name!r} ({table.op})"
+    if saved is None:
         raise Problem("unsupported_op", f"{what} from no tensors of the checkpoint")
-    if len(table.keys.shape) != 1:
-        shape = table.keys.shape
-        why = f"from keys of shape {shape}, which TensorFlow takes from a checkpoint and from no constant"
+    keys, values = saved.keys.shape, saved.values.shape
+    dimensions = 2 if table.op in DENSE_TABLES else 1
+    if len(keys) != dimensions or keys[:1] != values[:1]:
+        why = f"from keys of shape {keys} and values of shape {values}, which do not fit it"
         raise Problem("unsupported_op", f"{what} {why}")
 
 
@@ -153,7 +155,23 @@ def _fill_from_checkpoint(initializer: NodeDef, saved: SavedTable, body: Body) -
         body.container.append(node)
         shape = tuple(tensor.shape)
         constants[node.name] = Constant(node.name, tensor.dtype_enum, shape, tensor.bytes, tensor.key)
+    if body.nodes[body.origin(initializer.input[0])].op in DENSE_TABLES:
+        _hide_shape(initializer, body)
     return constants
+
+
+def _hide_shape(initializer: NodeDef, body: Body) -> None:
+    """Has the op take keys whose shape nothing tells before it runs.
+
+    A dense table takes them as rows, as it was saved, and none other; the op's shape function lets only vectors pass,
+    and what it cannot tell (LookupTableImportV2 in tensorflow/core/ops/lookup_ops.cc).
+    """
+    node = node_def_pb2.NodeDef(name=body.unused(f"{initializer.name}/rows"), op="PlaceholderWithDefault")
+    node.input.append(initializer.input[1])
+    node.attr["dtype"].type = initializer.attr["Tin"].type
+    node.attr["shape"].shape.unknown_rank = True
+    initializer.input[1] = node.name
+    body.container.append(node)
 
 
 def _constant(name: str, dtype: int) -> NodeDef:

@@ -19,6 +19,8 @@ TABLES = (
     "HashTable", "HashTableV2", "MutableHashTable", "MutableHashTableV2", "MutableHashTableOfTensors",
     "MutableHashTableOfTensorsV2", "MutableDenseHashTable", "MutableDenseHashTableV2", "AnonymousHashTable",
 )  # fmt: skip
+# Tables that are saved and filled as they lie in memory, with what marks a free place.
+DENSE_TABLES = ("MutableDenseHashTable", "MutableDenseHashTableV2")
 QUEUES = (
     "FIFOQueue", "FIFOQueueV2", "PaddingFIFOQueue", "PaddingFIFOQueueV2", "PriorityQueue", "PriorityQueueV2",
     "RandomShuffleQueue", "RandomShuffleQueueV2", "Stack", "StackV2",

@@ -3,7 +3,7 @@
 To find out shapes, TensorFlow evaluates what hangs on constants alone while it imports a graph, in the bodies of the
 functions that it calls too, whether a run reaches it or not (EvaluateConstantTensor in
 tensorflow/core/common_runtime/eval_const_tensor.cc, InferShapesForFunction in shape_refiner.cc of the same directory).
-It never evaluates an op with state.
+It never evaluates an op with state, nor one that takes a reference, which only an op with state gives.
 """
 
 from typing import Any
@@ -53,7 +53,9 @@ def evaluated_unsafe(graph_def: GraphDef, allowed: set[str]) -> list[tuple[str, 
 
 def _may_be_evaluated(op: str) -> bool:
     definition = op_def_registry.get(op)
-    return definition is not None and not definition.is_stateful
+    if definition is None or definition.is_stateful:
+        return False
+    return not any(argument.is_ref for argument in definition.input_arg)
 
 
 def refuse(unsafe: list[tuple[str, str, str]]) -> None:

@@ -48,8 +48,7 @@ def worst(found: set[str]) -> str:
 
 def _restores_by_itself(graphs: Graphs) -> bool:
     """Whether the saver's own restore computes with what may be another in another run."""
-    restore_op, filename = saver_nodes(graphs.meta_graph)
-    run = executed(graphs.index, [restore_op], {filename}) if restore_op else ()
+    run = executed(graphs.index, graphs.restores, {saver_nodes(graphs.meta_graph)[1]})
     return any(changes_by_itself(graphs.index.nodes[name].op) for name in run)
 
 

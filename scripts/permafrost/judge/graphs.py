@@ -1,12 +1,14 @@
 """The two graphs that the judge compares, as they are read: what is fed to both and fetched from both."""
 
+from functools import cached_property
+
 from permafrost.graph import graph_sources, pruning, vocabularies
 from permafrost.graph.index import GraphIndex
 from permafrost.graph.ops.variables import VARIABLE_OPS
 from permafrost.input_kinds import Default
 from permafrost.judge import replicas
 from permafrost.judge.sessions import Feed
-from permafrost.judge.sides import FrozenFile, left_to_run
+from permafrost.judge.sides import FrozenFile, left_to_run, restores_of
 from permafrost.records import ForeignProvenance, ImportRecord, Provenance, known
 from permafrost.signature import feeds, heads
 
@@ -48,6 +50,12 @@ class Graphs:
         frozen = [node for node in self.frozen.graph_def.node if node.name in variables]
         self.constants = [node.name for node in frozen if node.op == "Const"]
         self.kept = [node.name for node in frozen if node.op in VARIABLE_OPS]
+
+    @cached_property
+    def restores(self) -> list[str]:
+        """The nodes by which the saver restores what the checkpoint's side needs; none without a saver."""
+        names = [*(tensor_name(name)[0] for name in [*self.outputs, *self.fed]), *self.initializers]
+        return restores_of(self.index, self.meta_graph, self.imported, [*names, *self.constants, *self.kept])
 
     @property
     def given(self) -> set[str]:

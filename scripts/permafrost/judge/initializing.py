@@ -11,7 +11,7 @@ from permafrost.graph.index import GraphIndex
 from permafrost.graph.ops.unsafe import unsafe_to_restore, unsafe_to_run
 from permafrost.graph.tensorflow_import import refuse
 from permafrost.judge import comparison, replicas
-from permafrost.judge.sides import CheckpointSide, saver_nodes
+from permafrost.judge.sides import CheckpointSide, restores_of, saver_nodes
 from permafrost.model import Settings
 from permafrost.outcome import Problem
 from permafrost.records import ImportRecord, Initialized
@@ -44,7 +44,8 @@ def _side(imported: ImportRecord, settings: Settings, names: list[str]) -> Check
     meta_graph, allowed = graph_sources.read(imported.graph), set(settings.allow_ops)
     replicas.stand_in(meta_graph)
     index = GraphIndex(meta_graph.graph_def)
-    refuse(unsafe_to_restore(index, *saver_nodes(meta_graph), allowed))
+    restores = restores_of(index, meta_graph, imported, names)
+    refuse(unsafe_to_restore(index, restores, saver_nodes(meta_graph)[1], allowed))
     refuse(unsafe_to_run(index, [], set(), imported.initializers, allowed, vocabularies.paths(imported)))
     return CheckpointSide(meta_graph.graph_def, meta_graph, imported, [], names, [], allowed)
 

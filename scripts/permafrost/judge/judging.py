@@ -157,7 +157,7 @@ def _refuse_unsafe_restore(graphs: Graphs, allowed: set[str]) -> None:
         return
     if restore_op not in graphs.index.nodes:
         raise Problem("not_restorable", f"the graph lacks the node {restore_op!r}, which its saver runs to restore")
-    refuse(unsafe_to_restore(graphs.index, restore_op, filename, allowed))
+    refuse(unsafe_to_restore(graphs.index, graphs.restores, filename, allowed))
 
 
 def _compare_weights(graphs: Graphs, original: CheckpointSide, expected_number: int) -> int:

@@ -1,44 +1,100 @@
-"""A restore of some variables alone, for a checkpoint that lacks others, or has them with other shapes or dtypes."""
+"""A restore of some variables and tables alone.
 
-from typing import Any
+For a checkpoint that lacks others, or has them with other shapes or dtypes, and for a saver that also restores what no
+output needs and what may not run here: the position of an iterator, the state of a reader.
+"""
+
+from collections.abc import Iterable
 
 from permafrost.flow.body import Body
-from permafrost.graph.index import TensorName, tensor_name
-from permafrost.graph.ops.variables import resource_name
+from permafrost.graph.calls import needed_functions
+from permafrost.graph.index import GraphIndex, TensorName, tensor_name
+from permafrost.graph.ops.unsafe import RESTORING, executed, is_unsafe
+from permafrost.graph.ops.variables import VARIABLE_OPS, Resource, resource_name
 from permafrost.graph.protos import GraphDef, NodeDef, types_pb2
+from permafrost.graph.pruning import TABLES
+from permafrost.judge.structure import uncaptured_state
 
 _ASSIGNS = ("Assign", "AssignVariableOp")
+_IMPORTS = ("LookupTableImport", "LookupTableImportV2")
 
 
-def split(graph_def: GraphDef, restore_op: str, variables: set[str]) -> list[str]:
-    """Has each assignment to one of `variables` in a restore read its own tensor of the checkpoint alone.
+def roots(index: GraphIndex, restore_op: str, filename: str, needed: set[str]) -> list[str]:
+    """The nodes to run so that `restore_op` restores what the nodes `needed` find.
+
+    That is `restore_op` itself, unless it also restores other resources than variables and tables: where none of
+    `needed` could tell that from what is there without it, the assignments and fillings are what is left.
+    Args:
+      filename: the tensor that takes the file's name.
+    """
+    running = [index.nodes[name] for name in sorted(executed(index, [restore_op], {filename}))]
+    body = Body(index.graph_def.node)
+    others = [node for node in running if _is_other(node, body)]
+    seeing = [index.nodes[name] for name in needed]
+    library = index.graph_def.library
+    if not others or needed_functions(running, library) or not _are_of_saveables(others, body):
+        return [restore_op]
+    if uncaptured_state.is_seen(others, body, seeing, library):
+        return [restore_op]
+    return _filling(running, body, _held(seeing))
+
+
+def _is_other(node: NodeDef, body: Body) -> bool:
+    """Whether a NodeDef of a restore does something else than to read the checkpoint, to assign and to fill tables."""
+    if is_unsafe(node):
+        return node.op not in RESTORING
+    return uncaptured_state.changes(node) and not (node.op in _ASSIGNS + _IMPORTS and _memory(node, body))
+
+
+def _are_of_saveables(nodes: list[NodeDef], body: Body) -> bool:
+    """Whether the NodeDefs restore resources, or give those that do what they take, as their handles."""
+    above = (body.data_above(node.name) for node in nodes if _is_saveable(node, body))
+    return {node.name for node in nodes} <= set().union(*above)
+
+
+def _is_saveable(node: NodeDef, body: Body) -> bool:
+    """Whether a NodeDef puts what the checkpoint holds into resources of the graph that are known."""
+    above = (body.nodes[name] for name in body.data_above(node.name) if name in body.nodes)
+    return uncaptured_state.has_handles(node, body) and any(source.op in RESTORING for source in above)
+
+
+def _held(nodes: Iterable[NodeDef]) -> set[Resource]:
+    return {resource_name(node) for node in nodes if node.op in VARIABLE_OPS + TABLES}
+
+
+def _filling(running: list[NodeDef], body: Body, memory: set[Resource]) -> list[str]:
+    """The names of the nodes that give something in `memory` its content."""
+    return [node.name for node in running if node.op in _ASSIGNS + _IMPORTS and _memory(node, body) in memory]
+
+
+def split(graph_def: GraphDef, restores: list[str], held: set[str]) -> list[str]:
+    """Has each assignment to one of `held` in a restore read its own tensors of the checkpoint alone.
 
     A RestoreV2 reads many tensors, and fails where the checkpoint lacks one of them. All else stays the graph's own.
     Args:
       graph_def: changed in place; it holds what the restore runs.
-      restore_op: the node that restores all variables.
-      variables: variable nodes; other nodes that are the same variable count as well.
-    Returns the names of the nodes to run in place of `restore_op`.
+      restores: the nodes that restore everything.
+      held: variable and table nodes; other nodes that are the same variable or table count as well.
+    Returns the names of the nodes to run in place of `restores`.
     """
     body = Body(graph_def.node)
-    memory = {resource_name(body.nodes[name]) for name in variables}
-    running = _above([restore_op], body, with_controls=True)
-    assigns = [node for node in running if node.op in _ASSIGNS and _memory(node, body) in memory]
+    running = _above(restores, body, with_controls=True)
+    filling = _filling(running, body, _held(body.nodes[name] for name in held))
     single: dict[TensorName, str] = {}
-    for node in _above([node.name for node in assigns], body, with_controls=False):
+    for node in _above(filling, body, with_controls=False):
         for position, text in enumerate(node.input):
             source = body.nodes.get(body.source(text))
             if source is not None and source.op == "RestoreV2" and not text.startswith("^"):
                 point = tensor_name(text)
                 single[point] = single.get(point) or _single(body, source, point[1])
                 node.input[position] = single[point]
-    return [node.name for node in assigns]
+    return filling
 
 
-def _memory(assign: NodeDef, body: Body) -> Any:
-    """What tells the variable that a NodeDef assigns to; None where it is none of the graph."""
-    variable = body.nodes.get(body.origin(assign.input[0])) if assign.input else None
-    return None if variable is None else resource_name(variable)
+def _memory(filling: NodeDef, body: Body) -> Resource | None:
+    """What tells the variable or the table that a NodeDef fills; None where it is none of the graph."""
+    found = body.nodes.get(body.origin(filling.input[0])) if filling.input else None
+    return None if found is None or found.op not in VARIABLE_OPS + TABLES else resource_name(found)
 
 
 def _above(names: list[str], body: Body, with_controls: bool) -> list[NodeDef]:

@@ -26,7 +26,7 @@ from permafrost.judge import comparison, replicas
 from permafrost.judge.feed_search import BATCHES, alternatives, failing_node
 from permafrost.judge.seeds import seed_random_ops
 from permafrost.judge.sessions import RunFailed
-from permafrost.judge.sides import CheckpointSide, left_to_run, saver_nodes
+from permafrost.judge.sides import CheckpointSide, left_to_run, restores_of, saver_nodes
 from permafrost.model import Settings
 from permafrost.records import ImportRecord
 from permafrost.signature import feeds
@@ -130,7 +130,9 @@ class _Model:
         self.allowed = set(settings.allow_ops)
         known = vocabularies.paths(imported)
         self.unsafe = unsafe_to_run(self.index, self.outputs, fed, self.initializers, self.allowed, known)
-        self.unsafe += unsafe_to_restore(self.index, *saver_nodes(self.meta_graph), self.allowed)
+        names = [*nodes, *(tensor_name(name)[0] for name in self.names.values()), *self.initializers]
+        restores = restores_of(self.index, self.meta_graph, imported, names)
+        self.unsafe += unsafe_to_restore(self.index, restores, saver_nodes(self.meta_graph)[1], self.allowed)
 
     def stale_shapes(self) -> str:
         """The first node whose `_output_shapes` TensorFlow refuses; empty where there is none."""

@@ -3,7 +3,7 @@
 import os
 import re
 import tempfile
-from collections.abc import Generator
+from collections.abc import Generator, Iterable
 from typing import Any
 
 import tensorflow as tf
@@ -33,7 +33,8 @@ class CheckpointSide(Side):
     """The meta graph, pruned to what is run, restored from the checkpoint by the meta graph's own saver.
 
     Variables that it does not restore are given their initial values before, where constants determine these. Where the
-    checkpoint does not fit variables that are not needed, the saver restores the others alone.
+    checkpoint does not fit variables that are not needed, or the saver restores other things that are not needed, it
+    restores what is needed alone.
     ordered: the reads that were put before a write, where the graph leaves the order open. initialized: the variables
     with their initial values, and the nodes that give them these.
     """
@@ -65,23 +66,23 @@ class CheckpointSide(Side):
         """
         self._restore_op, self._filename = saver_nodes(meta_graph)
         index = GraphIndex(graph_def)
+        names = [*(tensor_name(name)[0] for name in tensors), *initializers, *variables]
         super().__init__(left_to_run(index, meta_graph, initializers))
         self._prefix = _literal(imported.prefix, imported.files)
-        needed = pruning.needed(
-            index, [tensor_name(name)[0] for name in tensors] + initializers + variables, with_colocated=False
-        )
+        needed = pruning.needed(index, names, with_colocated=False)
         self._after = known(imported.initializers, [])
         following = index.reach(self._after)
         held = [name for name in sorted(needed | following) if index.nodes[name].op in VARIABLE_OPS]
         own = initializers_of(meta_graph, index, imported.variables)
         self.initialized = {name: own[name] for name in held if name in own}
         initializing = pruning.needed(index, list(self.initialized.values()), with_colocated=False)
+        self._restores = restores_of(index, meta_graph, imported, names)
         kept = pruning.extract(index, needed | initializing | self._restoring(index) | following)
         vocabularies.point_to(kept, vocabularies.paths(imported))
-        self._restores = [self._restore_op] if self._restore_op else []
         unfit = {row.variable for row in imported.variables if _is_unfit(row)}
-        if self._restore_op and unfit:
-            self._restores = partial_restore.split(kept, self._restore_op, set(held) - unfit)
+        if unfit or self._restores != [self._restore_op]:
+            tables = {name for name in needed | following if index.nodes[name].op in pruning.TABLES}
+            self._restores = partial_restore.split(kept, self._restores, {*held, *tables} - unfit)
         pruning.drop_foreign_colocation(kept)
         _open_defaults(kept)
         devices.clear(kept)
@@ -105,7 +106,7 @@ class CheckpointSide(Side):
     def _restoring(self, index: GraphIndex) -> set[str]:
         """The nodes that the saver runs, and the one that takes the file's name, without what is its default."""
         name, _ = tensor_name(self._filename)
-        running = executed(index, [self._restore_op], {self._filename}) | {name}
+        running = executed(index, self._restores, {self._filename}) | {name}
         has_default = name in index.nodes and index.nodes[name].op == "PlaceholderWithDefault"
         return running if has_default else running | pruning.needed(index, [name], with_colocated=False)
 
@@ -312,6 +313,19 @@ def left_to_run(index: GraphIndex, meta_graph: MetaGraphDef, initializers: list[
     restore_op, filename = saver_nodes(meta_graph)
     restoring = executed(index, [restore_op], {filename}) if restore_op else set()
     return [name for name in initializers if name not in restoring]
+
+
+def restores_of(index: GraphIndex, meta_graph: MetaGraphDef, imported: ImportRecord, names: Iterable[str]) -> list[str]:
+    """The nodes by which the meta graph's saver restores what the nodes `names`, and those run after it, need.
+
+    None without a saver.
+    Args:
+      index: of the graph that is run, which may have its inputs cut.
+      imported: for `initializers`.
+    """
+    restore_op, filename = saver_nodes(meta_graph)
+    needed = pruning.needed(index, [*names, *known(imported.initializers, [])], with_colocated=False)
+    return partial_restore.roots(index, restore_op, filename, needed) if restore_op else []
 
 
 def saver_nodes(meta_graph: MetaGraphDef) -> tuple[str, str]:

@@ -5,7 +5,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from permafrost.flow.body import PASSING
 from permafrost.graph.index import GraphIndex
+from permafrost.graph.pruning import DENSE_TABLES
 from permafrost.judge.sessions import Side
 from permafrost.outcome import Problem
 
@@ -30,9 +32,12 @@ def compare(before: GraphIndex, after: GraphIndex, original: Side, frozen: Side)
             for key, value in _DTYPES
             if key in node.attr
         )
-        expected, found = (_entries(*side.export(name, *dtypes)) for side in (original, frozen))
+        sides = [side.export(name, *dtypes) for side in (original, frozen)]
+        expected, found = (_entries(*each) for each in sides)
         if expected != found:
             raise Problem("weights_differ", f"the table that {name!r} fills {_difference(expected, found)}")
+        if _is_dense(name, after) and [*map(_rows, sides[0])] != [*map(_rows, sides[1])]:
+            raise Problem("weights_differ", f"the table that {name!r} fills has its entries in other places")
     return len(names)
 
 
@@ -40,6 +45,12 @@ def _is_filled_otherwise(name: str, before: GraphIndex, after: GraphIndex) -> bo
     is_filling = after.nodes[name].op.startswith(("InitializeTable", "LookupTableImport"))
     same = before.ops[name] == after.ops[name] and before.inputs[name] == after.inputs[name]
     return is_filling and "FromTextFile" not in after.ops[name] and not same
+
+
+def _is_dense(name: str, index: GraphIndex) -> bool:
+    """Whether a node fills a table that is exported as it lies in memory, so that what is looked up goes by it."""
+    (table, _), _ = index.upstream(index.inputs[name][0], PASSING)
+    return index.ops.get(table) in DENSE_TABLES
 
 
 def _entries(keys: NDArray[Any], values: NDArray[Any]) -> dict[Row, Row]:

@@ -13,6 +13,10 @@ from permafrost.graph.ops.registry import registered
 from permafrost.graph.ops.unsafe import PYTHON_OPS
 from permafrost.graph.protos import FunctionDef, NodeDef
 
+# The kernel asks for an input of the op's second version, `deleted_key`
+# (tensorflow/core/kernels/lookup_table_op.cc).
+_NEVER_RUNS = ("MutableDenseHashTable",)
+
 
 def lacks_kernel(op: str) -> bool:
     """Whether TensorFlow knows an op type and cannot run it here, on a CPU."""
@@ -20,6 +24,8 @@ def lacks_kernel(op: str) -> bool:
 
     if registered(op) is None:
         return False
+    if op in _NEVER_RUNS:
+        return True
     devices = {kernel.device_type for kernel in kernels.get_registered_kernels_for_op(op).kernel}
     return not devices & {"CPU", "DEFAULT"}
 
@@ -77,6 +83,8 @@ def _of_op(op: str) -> str:
 
 def without_kernel(op: str) -> str:
     """What is wrong with a node whose op lacks_kernel; {} stands for the op."""
+    if op in _NEVER_RUNS:
+        return "has op {}, whose kernel in this TensorFlow asks for an input that the op does not have"
     if op.startswith("TPUReplicated"):
         return "({}) stands for more than one replica on a TPU, each with a value of its own"
     return "has op {}, for which this TensorFlow has no kernel on a CPU"

@@ -33,10 +33,13 @@ def of_files(index: GraphIndex, vocabularies: Iterable[Vocabulary]) -> Words:
 
 
 def of_checkpoint(tables: Iterable[SavedTable], checkpoint: Checkpoint) -> Words:
-    """The first keys of each table of words that a saver restores; none of what is damaged."""
+    """The first keys of each table of words that a saver restores; none of what is damaged.
+
+    The keys of a dense table lie among those that mark free places, which may not be looked up.
+    """
     found = Words()
     for table in tables:
-        if table.keys.dtype_enum == types_pb2.DT_STRING:
+        if table.keys.dtype_enum == types_pb2.DT_STRING and len(table.keys.shape) == 1:
             with contextlib.suppress(Problem):  # The freezer says what is wrong with it.
                 found[table.initializer] = list(_texts(checkpoint.read_strings(table.keys.key)))
     return found

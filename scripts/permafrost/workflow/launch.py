@@ -9,11 +9,15 @@ import hashlib
 import os
 import subprocess
 import sys
+from collections.abc import Iterable
+from typing import Any
 
 from permafrost.outcome import Problem
 from permafrost.workflow.pipeline import Pipeline
 
 _PYTHON, _SCRIPT, _RUN, _PID = "PERMAFROST_PYTHON", "PERMAFROST_WARM", "PERMAFROST_RUN", "PERMAFROST_RUN_PID"
+_CLIENT = f'"${_PYTHON}" -I -S "${_SCRIPT}"'
+_IF_RUNNING = "--if-running"
 
 
 def warm(command: str) -> str:
@@ -21,12 +25,12 @@ def warm(command: str) -> str:
 
     That worker ends with the run; on a cluster the run is the Snakemake process of the node's job.
     """
-    return f'"${_PYTHON}" -I -S "${_SCRIPT}" {command}'
+    return f"{_CLIENT} {command}"
 
 
 def plain(command: str) -> str:
     """The shell command of another stage: where the worker runs, it starts sooner there."""
-    return warm(f"--if-running {command}")
+    return warm(f"{_IF_RUNNING} {command}")
 
 
 def prepare(home: str) -> None:
@@ -51,7 +55,16 @@ def hand_over(run: Pipeline) -> str:
     return f'"${name}"'
 
 
-def start_worker() -> None:
-    """Has the worker load TensorFlow while the first jobs begin. Where that fails, the first job says why."""
+def start_worker(jobs: Iterable[Any]) -> None:
+    """Has the worker load TensorFlow while the first jobs begin, where one of the planned `jobs` needs it.
+
+    Where that fails, the first job that needs it says why.
+    """
+    if not any(_needs_worker(job.rule.shellcmd or "") for job in jobs):
+        return
     command = [sys.executable, "-I", "-S", os.environ[_SCRIPT], "--start"]
     subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+
+
+def _needs_worker(command: str) -> bool:
+    return command.startswith(warm("")) and not command.startswith(warm(_IF_RUNNING))

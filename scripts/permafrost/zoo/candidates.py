@@ -23,7 +23,7 @@ from permafrost.zoo.listing import Listing
 from permafrost.zoo.names import model_id, printable, split_step
 from permafrost.zoo.networks import Variables, networks
 from permafrost.zoo.other_names import DATA_SHARD, is_a_copy, originals
-from permafrost.zoo.renamed import Advice, Renamed
+from permafrost.zoo.renamed import Renamed
 from permafrost.zoo.strays import V1_SHARD, Singles, is_attributes, listed, notes, owner
 
 _LONGEST_NAME = 255  # bytes, on every file system
@@ -59,7 +59,7 @@ class _Directory:
                 self.others.append(name)
         self._set_copies_aside()
         orphans = [shard for name, shards in self.data.items() if name not in self.indexes for shard in shards]
-        self.explained: set[str] = set()  # meta graphs of which a problem tells
+        self.explained: set[str] = set()  # the names of meta graphs that are those of checkpoints beside them
         self.renamed = Renamed(self.files, self.others + orphans)
         self.metas_by_stem: dict[str, dict[int | None, str]] = defaultdict(dict)
         for name, meta in self.metas.items():
@@ -354,20 +354,22 @@ class _Directory:
     def _meta_problem(self, name: str, meta: str) -> Problem | None:
         if meta:
             return self.files.graph_problem(meta)
-        missing, advice = self.files.shown(f"{name}.meta"), self._graph_beside(name) or self.renamed.meta(name)
+        missing = self.files.shown(f"{name}.meta")
+        advice = None if self._has_graph_of_original(name) else self.renamed.meta(name)
         more = f"; {advice.text}" if advice else ""
         why = f"{missing} is missing, and so is that of any other step{more}"
         return Problem("no_meta_graph", why, advice.hint if advice else "")
 
-    def _graph_beside(self, name: str) -> Advice | None:
-        """What is said where there is a meta graph for the name from which that of a checkpoint was made."""
+    def _has_graph_of_original(self, name: str) -> bool:
+        """Whether there is a meta graph for the name from which that of a checkpoint was made, and nothing else of it.
+
+        The search for graphs finds it then; it is no checkpoint of its own that was lost.
+        """
         original = next((original for original in originals(name) if self._has_graph(original)), None)
         if original is None or original in self.indexes or original in self.others:
-            return None
+            return False
         self.explained.add(original)
-        meta, shown = printable(self.metas[original]), printable(original)
-        hint = f"rename {printable(name)} to {shown}, in each of its files, or name that as `input_meta_graph:`"
-        return Advice(f"{meta} beside it is that of {shown}", hint, meta)
+        return True
 
 
 def _height(name: str) -> tuple[bool, int, str]:

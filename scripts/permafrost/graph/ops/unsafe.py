@@ -114,20 +114,20 @@ def executed(index: GraphIndex, fetched: Iterable[str], fed: set[str]) -> set[st
 
 
 # What a saver is there for.
-_RESTORING = ("RestoreV2", "RestoreSlice", "Restore")
+RESTORING = ("RestoreV2", "RestoreSlice", "Restore")
 
 
 def unsafe_to_restore(
-    index: GraphIndex, restore_op: str, filename: str, allowed: set[str]
+    index: GraphIndex, restores: Iterable[str], filename: str, allowed: set[str]
 ) -> list[tuple[str, str, str]]:
-    """As unsafe_nodes, for the run of a saver's restore op; its ops that read the checkpoint are not unsafe.
+    """As unsafe_nodes, for the run of what a saver restores by; its ops that read the checkpoint are not unsafe.
 
     Args:
-      restore_op: the node that is run; empty for a graph without a saver.
+      restores: the nodes that are run; none for a graph without a saver.
       filename: the tensor that is fed.
     """
-    running = executed(index, [restore_op], {filename}) if restore_op else ()
-    return [row for row in unsafe_nodes(index.graph_def, running, allowed) if row[1] not in _RESTORING]
+    running = executed(index, restores, {filename})
+    return [row for row in unsafe_nodes(index.graph_def, running, allowed) if row[1] not in RESTORING]
 
 
 def unsafe_to_run(

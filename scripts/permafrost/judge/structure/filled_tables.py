@@ -20,7 +20,8 @@ _IMPORTS = ("LookupTableImport", "LookupTableImportV2")
 class FilledTables:
     """The initializers of a frozen graph that take constants where those of the meta graph take something else.
 
-    expected: initializer -> the NodeDef that it has to be. contents: constant -> its DataType.
+    expected: initializer, or what stands between it and a constant -> the NodeDef that it has to be. contents: constant
+    -> its DataType.
     """
 
     def __init__(self, before: Body, after: Body, restoring: Collection[str]):
@@ -56,6 +57,18 @@ class FilledTables:
         node.input[:] = [own.input[0], *names, *(text for text in own.input if text.startswith("^"))]
         self.contents |= {name: own.attr[key].type for name, key in zip(names, attributes, strict=True)}
         self.expected[own.name] = node
+        table = before.nodes.get(before.origin(own.input[0]))
+        if table is not None and table.op.startswith("MutableDenseHashTable"):
+            self._expect_rows(node, before)
+
+    def _expect_rows(self, initializer: NodeDef, before: Body) -> None:
+        """The keys of a dense table come by way of a default, since TensorFlow takes none whose shape is known."""
+        name = before.unused(f"{initializer.name}/rows")
+        rows = node_def_pb2.NodeDef(name=name, op="PlaceholderWithDefault", input=initializer.input[1:2])
+        rows.attr["dtype"].type = initializer.attr["Tin"].type
+        rows.attr["shape"].shape.unknown_rank = True
+        initializer.input[1] = name
+        self.expected[name] = rows
 
 
 def restored_by(meta_graph: MetaGraphDef, before: Body) -> set[str]:

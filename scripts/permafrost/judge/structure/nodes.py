@@ -127,6 +127,8 @@ class _Comparison:
 
     def _added(self, node: NodeDef) -> NodeDef:
         """What a node has to be that the meta graph lacks. Raises Problem where the frozen graph may not have it."""
+        if node.name in self._filled:
+            return self._filled[node.name]
         if node.name in self._scatters:
             return self._scatters[node.name][1]
         gather = self._before.nodes.get(node.name.rpartition("/axis")[0])

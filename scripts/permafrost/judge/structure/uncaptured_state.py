@@ -77,6 +77,37 @@ def refuse(
     _refuse_written(part, library, outputs, initializers)
 
 
+def changes(node: NodeDef) -> bool:
+    """Whether a NodeDef, which calls no function of the graph, may change something beside what it gives."""
+    return _is_changing(node.op, set())
+
+
+def has_handles(node: NodeDef, body: Body) -> bool:
+    """Whether all that a NodeDef of a graph may change are resources whose handles it gets, at least one."""
+    names, hidden = _handles_above(node, body)
+    return bool(names) and not hidden
+
+
+def is_seen(changing: list[NodeDef], body: Body, nodes: list[NodeDef], library: FunctionDefLibrary) -> bool:
+    """Whether one of `nodes`, or of the functions that they call, could tell what the NodeDefs `changing` do.
+
+    A handle that is found by its name, as that of an iterator is, may be any.
+    Args:
+      body: the graph that they are all in.
+    """
+    seeing = [*nodes, *_inside(nodes, library)]
+    return any(_finds_handle(node) for node in seeing) or any(_seen(node, body, seeing) for node in changing)
+
+
+def _finds_handle(node: NodeDef) -> bool:
+    """Whether an op gives a handle, and takes something else than handles."""
+    definition = op_def_registry.get(node.op)
+    if definition is None or not any(arg.type == types_pb2.DT_RESOURCE for arg in definition.output_arg):
+        return False
+    taken = [arg for arg in definition.input_arg if arg.type == types_pb2.DT_STRING]
+    return bool(taken) and len(taken) == len(definition.input_arg)
+
+
 def _refuse_changes(changing: Iterator[tuple[Body, NodeDef]], graph: Body, seeing: list[NodeDef], when: str) -> None:
     for body, node in changing:
         seen = _seen(node, body, seeing) if body is graph else "the state of a function"
@@ -205,6 +236,8 @@ def _gives_handle(definition: OpDef) -> bool:
 
 def _handles_above(node: NodeDef, body: Body) -> tuple[set[Resource], bool]:
     """The resources whose handles a node may get, and whether it may get others, too."""
+    if op_def_registry.get(node.op) is None and body.function is None:
+        return _given_to_unknown(node, body)
     names, hidden, seen = set(), op_def_registry.get(node.op) is None, set()
     waiting = _handle_inputs(node)
     while waiting:
@@ -219,6 +252,22 @@ def _handles_above(node: NodeDef, body: Body) -> tuple[set[Resource], bool]:
         elif source.name not in seen:
             seen.add(source.name)
             waiting.extend(text for text in source.input if not text.startswith("^"))
+    return names, hidden
+
+
+def _given_to_unknown(node: NodeDef, body: Body) -> tuple[set[Resource], bool]:
+    """As _handles_above, for a node of the graph whose op TensorFlow lacks: what is given to it, by whatever way.
+
+    What such an op gives in its turn is taken for the handle of a resource of its own.
+    """
+    names, hidden = set(), False
+    for name in body.data_above(node.name) - {node.name}:
+        source = body.nodes.get(name)
+        definition = op_def_registry.get(source.op) if source is not None else None
+        if source is not None and (definition is None or _gives_handle(definition)):
+            names.add(resource_name(source))
+        elif source is None or _is_changing(source.op, set()):
+            hidden = True
     return names, hidden
 
 
