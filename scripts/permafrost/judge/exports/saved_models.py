@@ -16,10 +16,13 @@ from tensorflow.python.saved_model.loader_impl import SavedModelLoader
 
 from permafrost.export_records import Endpoint, Signature
 from permafrost.graph.index import GraphIndex, tensor_name
+from permafrost.graph.ops.stateful import RANDOM, changes_by_itself
 from permafrost.graph.ops.unsafe import unsafe_to_run
+from permafrost.graph.protos import GraphDef, MetaGraphDef
 from permafrost.graph.tensorflow_import import evaluated_unsafe, refuse
 from permafrost.judge.exports.runtimes import Array, Weight
 from permafrost.judge.exports.saved_model_files import FILE, INIT_OP_KEY, SIGNATURE_KEY, TAG
+from permafrost.judge.seeds import is_seeded
 from permafrost.judge.sessions import ENVIRONMENT, Feed, RunFailed, Side, array_of, failing_as, sentence
 from permafrost.outcome import Problem
 
@@ -28,7 +31,10 @@ _CANNOT_LOAD = "TensorFlow cannot load the SavedModel"
 
 
 class SavedModelRuntime:
-    """A SavedModel, ready to be run (judge.exports.runtimes.Runtime)."""
+    """A SavedModel, ready to be run (judge.exports.runtimes.Runtime).
+
+    With V2 it is loaded once where its graph has no op with a memory, whose runs are then all the first one.
+    """
 
     def __init__(
         self, path: Path, signature: Signature, loader: str = V1, usual: bool = False, allowed: Iterable[str] = ()
@@ -48,16 +54,23 @@ class SavedModelRuntime:
         self._signature, self._usual = signature, usual
         self._directory = str(path.parent)
         self._side: _Side | None = None
+        self._loaded: _Loaded | None = None
         self._weight: Feed = {}
         self._is_v2 = loader == V2
-        _refuse_unsafe(self._directory, signature, set(allowed))
+        with _loading():
+            meta_graph = SavedModelLoader(self._directory).get_meta_graph_def_from_tags([TAG])
+        _refuse_unsafe(meta_graph, signature, set(allowed))
+        self._remembers = any(_has_memory(op) for op in _ops(meta_graph.graph_def))
         if self._is_v2 and not usual:
             _as_the_judge_runs()
 
     def run(self, feed: Feed) -> list[Array]:
         """See Runtime. Inputs that `feed` lacks keep the default that the graph has for them."""
         if self._is_v2 and not self._weight:
-            return _Loaded(self._directory, self._signature).run(feed)
+            # Loaded anew where a run could find what another one left; this takes seconds.
+            if self._loaded is None or self._remembers:
+                self._loaded = _Loaded(self._directory, self._signature)
+            return self._loaded.run(feed)
         named = {each.tensor: feed[each.key] for each in self._signature.inputs if each.key in feed}
         fetches = [each.tensor for each in (*self._signature.outputs, *self._signature.hidden)]
         return self._v1.run(fetches, named | self._weight, is_plain=self._usual)
@@ -94,10 +107,18 @@ def _rank(operation: Any) -> tuple[bool, bool]:
     return not (tensor.dtype.is_floating or tensor.dtype.is_complex), (tensor.shape.num_elements() or 0) < 2
 
 
-def _refuse_unsafe(directory: str, signature: Signature, allowed: set[str]) -> None:
-    """Raises Problem: unsafe_op for what would run while it is loaded or run, not_importable."""
-    with _loading():
-        meta_graph = SavedModelLoader(directory).get_meta_graph_def_from_tags([TAG])
+def _ops(graph_def: GraphDef) -> set[str]:
+    bodies = (graph_def.node, *(function.node_def for function in graph_def.library.function))
+    return {node.op for nodes in bodies for node in nodes}
+
+
+def _has_memory(op: str) -> bool:
+    """Whether another run of an op may give something else: what draws numbers goes on where it was."""
+    return bool(RANDOM.match(op)) or is_seeded(op) or changes_by_itself(op)
+
+
+def _refuse_unsafe(meta_graph: MetaGraphDef, signature: Signature, allowed: set[str]) -> None:
+    """Raises Problem (unsafe_op) for what would run while it is loaded or run."""
     refuse(evaluated_unsafe(meta_graph.graph_def, allowed))
     fetched = [each.tensor for each in (*signature.outputs, *signature.hidden)]
     fed = {each.tensor for each in signature.inputs}
@@ -158,7 +179,7 @@ class _Side(Side):
 
 
 class _Loaded:
-    """A SavedModel as tf.saved_model.load gives it, for one run: functions keep what they were run with."""
+    """A SavedModel as tf.saved_model.load gives it; random ops in it go on where they were in the last run."""
 
     def __init__(self, directory: str, signature: Signature):
         """Raises Problem: not_importable or memory."""
