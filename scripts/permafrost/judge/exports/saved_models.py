@@ -16,19 +16,25 @@ from tensorflow.python.saved_model.loader_impl import SavedModelLoader
 
 from permafrost.export_records import Endpoint, Signature
 from permafrost.graph.index import GraphIndex, tensor_name
+from permafrost.graph.ops.stateful import RANDOM, changes_by_itself
 from permafrost.graph.ops.unsafe import unsafe_to_run
+from permafrost.graph.protos import GraphDef, MetaGraphDef
 from permafrost.graph.tensorflow_import import evaluated_unsafe, refuse
 from permafrost.judge.exports.runtimes import Array, Weight
 from permafrost.judge.exports.saved_model_files import FILE, INIT_OP_KEY, SIGNATURE_KEY, TAG
+from permafrost.judge.seeds import is_seeded
 from permafrost.judge.sessions import ENVIRONMENT, Feed, RunFailed, Side, array_of, failing_as, sentence
 from permafrost.outcome import Problem
 
-V1, V2 = "v1", "v2"  # tf.compat.v1.saved_model.load into a session, and tf.saved_model.load
-_CANNOT_LOAD = "TensorFlow cannot load the SavedModel"
+V1, V2 = "v1", "v2"
+_LOADERS = {V1: "tf.compat.v1.saved_model.load", V2: "tf.saved_model.load"}
 
 
 class SavedModelRuntime:
-    """A SavedModel, ready to be run (judge.exports.runtimes.Runtime)."""
+    """A SavedModel, ready to be run (judge.exports.runtimes.Runtime).
+
+    With V2 it is loaded once where its graph has no op with a memory, whose runs are then all the first one.
+    """
 
     def __init__(
         self, path: Path, signature: Signature, loader: str = V1, usual: bool = False, allowed: Iterable[str] = ()
@@ -37,7 +43,8 @@ class SavedModelRuntime:
 
         Args:
           signature: what it takes and gives, as its record has it.
-          loader: V1 or V2.
+          loader: V1, into a session, as TensorFlow Serving does it; or V2, which refuses some graphs that V1 takes:
+            those with an op that TensorFlow removed from new graphs, or a placeholder that is no input.
           usual: whether it runs as TensorFlow runs it by itself, with its optimisers and as many threads as there are
             cores; else with one thread and without, as the judge runs both sides.
           allowed: op types that may run though they are unsafe.
@@ -48,16 +55,23 @@ class SavedModelRuntime:
         self._signature, self._usual = signature, usual
         self._directory = str(path.parent)
         self._side: _Side | None = None
+        self._loaded: _Loaded | None = None
         self._weight: Feed = {}
         self._is_v2 = loader == V2
-        _refuse_unsafe(self._directory, signature, set(allowed))
+        with _loading(loader):
+            meta_graph = SavedModelLoader(self._directory).get_meta_graph_def_from_tags([TAG])
+        _refuse_unsafe(meta_graph, signature, set(allowed))
+        self._remembers = any(_has_memory(op) for op in _ops(meta_graph.graph_def))
         if self._is_v2 and not usual:
             _as_the_judge_runs()
 
     def run(self, feed: Feed) -> list[Array]:
         """See Runtime. Inputs that `feed` lacks keep the default that the graph has for them."""
         if self._is_v2 and not self._weight:
-            return _Loaded(self._directory, self._signature).run(feed)
+            # Loaded anew where a run could find what another one left; this takes seconds.
+            if self._loaded is None or self._remembers:
+                self._loaded = _Loaded(self._directory, self._signature)
+            return self._loaded.run(feed)
         named = {each.tensor: feed[each.key] for each in self._signature.inputs if each.key in feed}
         fetches = [each.tensor for each in (*self._signature.outputs, *self._signature.hidden)]
         return self._v1.run(fetches, named | self._weight, is_plain=self._usual)
@@ -94,10 +108,18 @@ def _rank(operation: Any) -> tuple[bool, bool]:
     return not (tensor.dtype.is_floating or tensor.dtype.is_complex), (tensor.shape.num_elements() or 0) < 2
 
 
-def _refuse_unsafe(directory: str, signature: Signature, allowed: set[str]) -> None:
-    """Raises Problem: unsafe_op for what would run while it is loaded or run, not_importable."""
-    with _loading():
-        meta_graph = SavedModelLoader(directory).get_meta_graph_def_from_tags([TAG])
+def _ops(graph_def: GraphDef) -> set[str]:
+    bodies = (graph_def.node, *(function.node_def for function in graph_def.library.function))
+    return {node.op for nodes in bodies for node in nodes}
+
+
+def _has_memory(op: str) -> bool:
+    """Whether another run of an op may give something else: what draws numbers goes on where it was."""
+    return bool(RANDOM.match(op)) or is_seeded(op) or changes_by_itself(op)
+
+
+def _refuse_unsafe(meta_graph: MetaGraphDef, signature: Signature, allowed: set[str]) -> None:
+    """Raises Problem (unsafe_op) for what would run while it is loaded or run."""
     refuse(evaluated_unsafe(meta_graph.graph_def, allowed))
     fetched = [each.tensor for each in (*signature.outputs, *signature.hidden)]
     fed = {each.tensor for each in signature.inputs}
@@ -106,13 +128,14 @@ def _refuse_unsafe(directory: str, signature: Signature, allowed: set[str]) -> N
 
 
 @contextlib.contextmanager
-def _loading() -> Iterator[None]:
+def _loading(loader: str) -> Iterator[None]:
     """Turns what a loader raises into Problem, not_importable or memory."""
+    what = f"{_LOADERS[loader]} cannot load the SavedModel"
     try:
-        with failing_as("not_importable", _CANNOT_LOAD):
+        with failing_as("not_importable", what):
             yield
     except (RuntimeError, OSError, UnliftableError) as error:
-        raise Problem("not_importable", f"{_CANNOT_LOAD}: {sentence(error)}") from error
+        raise Problem("not_importable", f"{what}: {sentence(error)}") from error
 
 
 def _as_the_judge_runs() -> None:
@@ -135,12 +158,12 @@ class _Side(Side):
     def __init__(self, directory: str):
         """Raises Problem: not_importable or memory."""
         super().__init__([])
-        with _loading():
+        with _loading(V1):
             self._loader = SavedModelLoader(directory)
             self._loader.load_graph(self.graph, [TAG])
 
     def _restore(self, session: Any) -> None:
-        with _loading():
+        with _loading(V1):
             self._loader.restore_variables(session, None)
             self._loader.run_init_ops(session, [TAG])
 
@@ -158,12 +181,12 @@ class _Side(Side):
 
 
 class _Loaded:
-    """A SavedModel as tf.saved_model.load gives it, for one run: functions keep what they were run with."""
+    """A SavedModel as tf.saved_model.load gives it; random ops in it go on where they were in the last run."""
 
     def __init__(self, directory: str, signature: Signature):
         """Raises Problem: not_importable or memory."""
         self._signature = signature
-        with _loading():
+        with _loading(V2):
             self._loaded = tf.saved_model.load(directory)
             self._function = self._loaded.signatures[SIGNATURE_KEY]
 
