@@ -55,7 +55,7 @@ class FramedModel:
 
 
 def _by_frozen_graph(path: str, initializers: list[str], signature: Signature, feed: dict) -> list:
-    file = FrozenFile(path, set(), initializers)
+    file = FrozenFile.read(path, set(), initializers)
     seed_random_ops(file.graph_def)
     named = {each.tensor: feed[each.key] for each in signature.inputs if each.key in feed}
     return FrozenSide(file, set()).run([each.tensor for each in (*signature.outputs, *signature.hidden)], named)

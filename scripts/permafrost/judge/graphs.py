@@ -3,7 +3,7 @@
 from functools import cached_property
 
 from permafrost.graph import graph_sources, pruning, vocabularies
-from permafrost.graph.index import GraphIndex
+from permafrost.graph.index import GraphIndex, tensor_name
 from permafrost.graph.ops.variables import VARIABLE_OPS
 from permafrost.input_kinds import Default
 from permafrost.judge import replicas

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 from msgspec import Struct
 
-from permafrost.export_records import ONNX, SAVED_MODEL, ExportRecord, ExportVerdict
+from permafrost.export_records import NOT_LOADED, ONNX, SAVED_MODEL, ExportRecord, ExportVerdict
 from permafrost.judge import model_files, sessions
 from permafrost.judge.comparison import Row
 from permafrost.judge.exports import judging, kept_values
@@ -22,7 +22,7 @@ from permafrost.judge.exports.trials import Trials
 from permafrost.judge.judging import Finding
 from permafrost.model import Settings
 from permafrost.outcome import MISMATCH, UNVERIFIABLE, VERIFIED, Problem
-from permafrost.records import ImportRecord, Provenance, Verdict, failure, success
+from permafrost.records import ImportRecord, Provenance, Verdict, failure, known, success
 from permafrost.sandbox import runner
 
 _MISMATCHES = ("outputs_differ", "structure_differs", "not_importable")
@@ -65,7 +65,7 @@ def decide(stage: str, exported: Exported, settings: Settings, record: ExportVer
         values = os.path.join(between, _EXPECTED)
         try:
             found: ExportJudgement = _run(_judge, exported, settings, {_EXPECTED: values}, ExportJudgement)
-            if exported.export.format == SAVED_MODEL and found.finding is None:
+            if exported.export.format == SAVED_MODEL and not (found.finding or known(found.measured.usual_match, "")):
                 usual: _Usual = _run(_usual, exported, settings, {}, _Usual, values)
                 found.measured.usual_match, found.measured.usual_max_abs_diff = usual.match, usual.max_abs_diff
         except Problem as problem:
@@ -119,11 +119,25 @@ def _judge(exported: Exported, settings: Settings, directory: str) -> ExportJudg
     trials = _trials(exported, settings, directory)
     found = judging.judge(trials, first, None)
     if found.finding is None:
-        other = judging.compare(trials, second, None)
-        found.finding = _of_loader(other.finding)
-        found.measured.match = "" if found.finding else found.measured.match
+        found.finding = _of_second_loader(trials, second, found.measured)
         kept_values.write(_EXPECTED, [trials.expected(trial) for trial in trials])
     return found
+
+
+def _of_second_loader(trials: Trials, runtime: Runtime, measured: ExportVerdict) -> Finding | None:
+    """What tf.saved_model.load makes of a SavedModel that is right under the loader for sessions.
+
+    There are ops that TensorFlow puts into no new graph; what serves models loads those as sessions do.
+    """
+    try:
+        finding = judging.compare(trials, runtime, None).finding
+    except Problem as problem:
+        if problem.cause != "not_importable":
+            raise
+        measured.usual_match = NOT_LOADED
+        return None
+    measured.match = "" if finding else measured.match
+    return _of_loader(finding)
 
 
 def _of_loader(finding: Finding | None) -> Finding | None:
@@ -175,10 +189,12 @@ def runtime_of(export: ExportRecord, directory: str) -> Runtime:
     if export.format == ONNX:
         from permafrost.judge.exports.onnx_files import OnnxRuntime
 
-        return OnnxRuntime(path, export.signature)
+        onnx: Runtime = OnnxRuntime(path, export.signature)
+        return onnx
     from permafrost.judge.exports.tflite_files import TfliteRuntime
 
-    return TfliteRuntime(path, export.signature)
+    tflite: Runtime = TfliteRuntime(path, export.signature)
+    return tflite
 
 
 def share(export: ExportRecord, settings: Settings) -> float | None:
