@@ -53,7 +53,7 @@ def check(
     functions = _Functions(originals, copies, graph_def.library, _filled_otherwise(meta_graph, before))
     _refuse_ways_around(frozen)
     body = Body(frozen.node)
-    tables = FilledTables(before, body, filled_tables.restored_by(meta_graph, before))
+    tables = FilledTables(before, body, filled_tables.restored_by(meta_graph, before), graph_def.library)
     _Comparison(before, body, constants, functions, restored, outputs, tables).check()
     functions.check_rest()
     return len(frozen.node)
@@ -127,6 +127,8 @@ class _Comparison:
 
     def _added(self, node: NodeDef) -> NodeDef:
         """What a node has to be that the meta graph lacks. Raises Problem where the frozen graph may not have it."""
+        if node.name in self._filled:
+            return self._filled[node.name]
         if node.name in self._scatters:
             return self._scatters[node.name][1]
         gather = self._before.nodes.get(node.name.rpartition("/axis")[0])
