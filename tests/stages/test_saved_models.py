@@ -11,7 +11,20 @@ import tensorflow as tf
 
 import exported_modules
 from by_loaders import check, compared, the_source
-from exported_modules import DeeplyRagged, Dense, Ragged, SameNames, Sparse, TwoCounters, Words, edited, export
+from exported_modules import (
+    DeeplyRagged,
+    Dense,
+    Draws,
+    DrawsBeside,
+    DrawsInALoop,
+    Ragged,
+    SameNames,
+    Sparse,
+    TwoCounters,
+    Words,
+    edited,
+    export,
+)
 from fresh_process import in_fresh_process
 from judged import rehearse, verified
 from permafrost.freezer import passes
@@ -57,6 +70,21 @@ def test_a_model_without_a_signature_has_no_output(tmp_path):
     tf.saved_model.save(module, str(tmp_path / "zoo" / "export"))
     problem = problem_of(imported, the_source(tmp_path / "zoo" / "export"))
     assert problem.cause == "no_output" and "has no signature" in problem.message and "signatures=" in problem.hint
+
+
+@pytest.mark.parametrize("kind", [Draws, DrawsInALoop])
+def test_a_generator_is_refused_by_its_name(kind, tmp_path):
+    """What it draws next, a graph without variables cannot keep."""
+    problem = problem_of(imported, the_source(export(kind(), tmp_path / "zoo" / "export")))
+    assert problem.cause == "unsupported_op" and "draws from a random generator" in problem.message, problem.message
+    assert "RngReadAndSkip" in problem.message and "tf.random.stateless_" in problem.hint
+
+
+def test_what_does_without_the_generator_is_frozen(tmp_path):
+    record = imported(the_source(export(DrawsBeside(), tmp_path / "zoo" / "export")))
+    assert len(record.outputs) == 1
+    provenance, _ = frozen(record, tmp_path / "frozen")
+    assert [tensor.key for tensor in provenance.tensors] == ["w/.ATTRIBUTES/VARIABLE_VALUE"]
 
 
 def function_of(meta_graph, start: str):

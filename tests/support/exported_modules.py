@@ -133,6 +133,37 @@ class Flow(tf.Module):
         return {"y": x}
 
 
+class Draws(Dense):
+    """The output takes numbers of a generator that keeps its state in a variable."""
+
+    def __init__(self):
+        super().__init__()
+        self.generator = tf.random.Generator.from_seed(3)
+
+    @signed(floats(None, 4))
+    def __call__(self, x):
+        return {"y": x @ self.w + self.generator.normal([3])}
+
+
+class DrawsBeside(Draws):
+    """Another signature does without the generator."""
+
+    @signed(floats(None, 4))
+    def more(self, x):
+        return {"y": x @ self.w}
+
+
+class DrawsInALoop(Draws):
+    """The generator is asked in a cond of a loop."""
+
+    @signed(floats(None, 4))
+    def __call__(self, x):
+        for _ in tf.range(2):
+            if tf.reduce_sum(x) > 0.0:
+                x = x * self.generator.uniform([4])
+        return {"y": x @ self.w}
+
+
 class Ragged(tf.Module):
     def __init__(self):
         self.w = tf.Variable(values(4))
