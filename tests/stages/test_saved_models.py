@@ -17,7 +17,10 @@ from exported_modules import (
     Draws,
     DrawsBeside,
     DrawsInALoop,
+    Examples,
+    Photographs,
     Ragged,
+    RaggedWords,
     SameNames,
     Sparse,
     TwoCounters,
@@ -27,6 +30,7 @@ from exported_modules import (
 )
 from fresh_process import in_fresh_process
 from judged import rehearse, verified
+from permafrost import input_kinds as kinds
 from permafrost.freezer import passes
 from permafrost.freezer.initialization import Initialization
 from stages import frozen, imported, problem_of
@@ -53,6 +57,23 @@ def test_parts_of_ragged_and_sparse_inputs_fit_together(kind, tmp_path):
     kinds = Counter(type(spec).__name__ for spec in record.inputs.values())
     assert kinds["RowSplits"] == {Ragged: 1, DeeplyRagged: 2, Sparse: 0}[kind]
     assert (kinds["Indices"], kinds["Sizes"]) == ((1, 1) if kind is Sparse else (0, 0))
+    assert in_fresh_process(verified, record, *frozen(record, tmp_path / "frozen"))["match"] == "bitwise"
+
+
+CONTENTS = {
+    Words: kinds.Words(["ice", "snow", "fog"]),
+    RaggedWords: kinds.Words(["ice", "snow"]),
+    Photographs: kinds.PngImage(3),
+    Examples: kinds.SerializedExample([kinds.Feature("word", "string", 1), kinds.Feature("x", "float32", 3)]),
+}
+
+
+@pytest.mark.parametrize("kind", CONTENTS)
+def test_what_a_function_takes_tells_what_strings_are(kind, tmp_path):
+    record = rehearse(imported(the_source(export(kind(), tmp_path / "zoo" / "export"))))
+    assert record.rehearsal == ""
+    found = [spec.content for spec in record.inputs.values() if isinstance(spec, kinds.Strings)]
+    assert found == [CONTENTS[kind]]
     assert in_fresh_process(verified, record, *frozen(record, tmp_path / "frozen"))["match"] == "bitwise"
 
 
