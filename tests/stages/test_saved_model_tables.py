@@ -209,6 +209,13 @@ def test_what_the_checkpoint_does_not_tell_of_a_table_is_refused(edit, tmp_path)
     assert problem.cause == "unsupported_op" and "while the saver restores" in problem.message, problem.message
 
 
+def test_a_graph_without_its_objects_keeps_its_functions(tmp_path):
+    """Its functions would be frozen as they are, with what the restore function does."""
+    directory = edited(exported(Learned, tmp_path), lambda m: m.object_graph_def.Clear())
+    problem = problem_of(lambda: frozen(imported(the_source(directory)), tmp_path / "frozen"))
+    assert problem.cause == "unsupported_op" and "while the saver restores" in problem.message, problem.message
+
+
 def test_keys_and_values_are_told_by_the_function(tmp_path):
     """Two tables of one form, of which each restores what the other one saved."""
 

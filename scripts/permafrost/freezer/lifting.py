@@ -14,7 +14,7 @@ from permafrost.flow.body import Body, controls
 from permafrost.graph.call_frames import Frame, Frames
 from permafrost.graph.calls import called_functions
 from permafrost.graph.index import GraphIndex, tensor_name
-from permafrost.graph.loading import init_op
+from permafrost.graph.loading import INIT_OP_SIGNATURE, init_op
 from permafrost.graph.protos import FunctionDef, GraphDef, MetaGraphDef, NodeDef, node_def_pb2, types_pb2
 from permafrost.graph.pruning import TABLES
 from permafrost.graph.restore_map import Source, restore_op_of, restored_in_function
@@ -51,7 +51,9 @@ def lift(meta_graph: MetaGraphDef) -> list[Repair]:
 
 def _lift_text_files(meta_graph: MetaGraphDef) -> list[Repair]:
     index = GraphIndex(meta_graph.graph_def)
-    fillings = text_fillings(index, sorted(index.reach([init_op(meta_graph)])))
+    signatures = (signature for key, signature in meta_graph.signature_def.items() if key != INIT_OP_SIGNATURE)
+    fetched = {tensor_name(info.name)[0] for signature in signatures for info in signature.outputs.values()}
+    fillings = text_fillings(index, sorted(index.reach([init_op(meta_graph)]) - fetched))
     return [_become_initializer(index.nodes[filling.call], filling) for filling in fillings]
 
 
@@ -69,7 +71,8 @@ def _become_initializer(call: Any, filling: TextFilling) -> Repair:
 
 def _lift_imports(meta_graph: MetaGraphDef) -> list[Repair]:
     graph_def, restore_op = meta_graph.graph_def, restore_op_of(meta_graph)
-    if not restore_op:
+    # The functions of other graphs are frozen as they are, also those that nothing calls.
+    if not restore_op or not meta_graph.object_graph_def.nodes:
         return []
     frames = Frames(graph_def.node, graph_def.library, sorted(GraphIndex(graph_def).reach([restore_op])))
     found = list(_imports(frames, tensor_name(meta_graph.saver_def.filename_tensor_name)[0]))
