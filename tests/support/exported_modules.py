@@ -70,6 +70,50 @@ class Words(tf.Module):
         return {"y": tf.gather(self.rows, ids), "names": tf.gather(self.names, ids)}
 
 
+class Examples(tf.Module):
+    """Serialized examples are parsed in the function of the signature, and words of them are looked up."""
+
+    def __init__(self):
+        self.rows = tf.Variable(values(5, 3))
+        rows = tf.lookup.KeyValueTensorInitializer(tf.constant(["ice", "snow"]), tf.constant([1, 2], tf.int64))
+        self.table = tf.lookup.StaticHashTable(rows, 0)
+        self.features = {
+            "x": tf.io.FixedLenFeature([3], tf.float32),
+            "word": tf.io.FixedLenFeature([], tf.string, default_value="ice"),
+        }
+
+    @signed(tf.TensorSpec([None], tf.string, name="examples"))
+    def __call__(self, examples):
+        parsed = tf.io.parse_example(examples, self.features)
+        return {"y": parsed["x"] * tf.gather(self.rows, self.table.lookup(parsed["word"]))}
+
+
+class Photographs(tf.Module):
+    """Images are decoded in the function of the signature."""
+
+    def __init__(self):
+        self.w = tf.Variable(values(3, 2))
+
+    @signed(tf.TensorSpec([], tf.string, name="image_bytes"))
+    def __call__(self, image):
+        pixels = tf.cast(tf.io.decode_png(image, 3), tf.float32) / 255.0
+        return {"y": tf.reduce_mean(pixels, [0, 1])[None] @ self.w}
+
+
+class RaggedWords(tf.Module):
+    """Rows of words of any length, looked up and added up."""
+
+    def __init__(self):
+        self.rows = tf.Variable(values(5, 3))
+        rows = tf.lookup.KeyValueTensorInitializer(tf.constant(["ice", "snow"]), tf.constant([1, 2], tf.int64))
+        self.table = tf.lookup.StaticHashTable(rows, 0)
+
+    @signed(tf.RaggedTensorSpec([None, None], tf.string, 1, tf.int64))
+    def __call__(self, words):
+        ids = words.with_values(self.table.lookup(words.values))
+        return {"y": tf.reduce_sum(tf.gather(self.rows, ids), 1), "sizes": ids.row_lengths()}
+
+
 class TwoTables(tf.Module):
     """One signature needs one of the tables, and the other is for training alone."""
 
@@ -131,6 +175,37 @@ class Flow(tf.Module):
         else:
             x = x - self.k
         return {"y": x}
+
+
+class Draws(Dense):
+    """The output takes numbers of a generator that keeps its state in a variable."""
+
+    def __init__(self):
+        super().__init__()
+        self.generator = tf.random.Generator.from_seed(3)
+
+    @signed(floats(None, 4))
+    def __call__(self, x):
+        return {"y": x @ self.w + self.generator.normal([3])}
+
+
+class DrawsBeside(Draws):
+    """Another signature does without the generator."""
+
+    @signed(floats(None, 4))
+    def more(self, x):
+        return {"y": x @ self.w}
+
+
+class DrawsInALoop(Draws):
+    """The generator is asked in a cond of a loop."""
+
+    @signed(floats(None, 4))
+    def __call__(self, x):
+        for _ in tf.range(2):
+            if tf.reduce_sum(x) > 0.0:
+                x = x * self.generator.uniform([4])
+        return {"y": x @ self.w}
 
 
 class Ragged(tf.Module):

@@ -91,6 +91,7 @@ def fill_tables(draft: Draft) -> None:
     reached = draft.source.reach(draft.initializers)
     filling = [name for name in initializers if name in reached]
     tables.refuse_unrestored(draft.graph_def, fillings)
+    tables.refuse_in_functions(draft.initializers, draft.source)
     if filling:
         others = without_other_savers(request.meta_graph, draft.source, initializers)
         tables.refuse_missing(filling, draft.source, fillings, others)

@@ -13,6 +13,7 @@ from permafrost.flow.branches import Branches
 from permafrost.freezer.readers import READERS, convert_reader
 from permafrost.graph.calls import CALLS
 from permafrost.graph.index import Use
+from permafrost.graph.ops.generators import GENERATORS
 from permafrost.graph.ops.variables import REF_SCATTERS, VARIABLE_OPS
 from permafrost.graph.protos import NodeDef, tensor_shape_pb2
 from permafrost.outcome import Problem
@@ -81,9 +82,7 @@ class Propagation:
                 if node.op in _LOOPS and value.handle:
                     waiting.extend(self._consumers_of_output(node.name, position))
             elif value.handle and node.op not in _CONVERTED:
-                raise Problem(
-                    "unsupported_op", f"node {node.name!r} ({node.op}) needs the handle of variable {source!r}"
-                )
+                raise _needs_handle(node, source)
 
     def _convert_reader(self, node: NodeDef, value: Value) -> None:
         _, same_in_graph, same_in_function = READERS[node.op]
@@ -126,3 +125,16 @@ class Propagation:
         if "_output_shapes" in node.attr and any(value.handle for value in values.values()):
             del node.attr["_output_shapes"]
             self._note(node, "stale _output_shapes dropped")
+
+
+def _needs_handle(node: NodeDef, source: str) -> Problem:
+    """The Problem with a node that takes the handle of a variable, or of the argument, `source`."""
+    if node.op not in GENERATORS:
+        return Problem("unsupported_op", f"node {node.name!r} ({node.op}) needs the handle of variable {source!r}")
+    return Problem(
+        "unsupported_op",
+        f"node {node.name!r} ({node.op}) draws from a random generator that keeps its state in a variable "
+        f"({source!r}), and a frozen graph has no variable to move on with each draw",
+        "choose `outputs:` that do not depend on this node, or export the model without it, or with the ops of "
+        "`tf.random.stateless_*` in its place",
+    )

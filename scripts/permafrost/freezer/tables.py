@@ -16,6 +16,7 @@ from permafrost.graph.index import GraphIndex
 from permafrost.graph.ops.variables import resource_name
 from permafrost.graph.protos import GraphDef, NodeDef, node_def_pb2, types_pb2
 from permafrost.graph.pruning import DENSE_TABLES, TABLES
+from permafrost.graph.text_fillings import reads_files
 from permafrost.graph.text_tables import Cell
 from permafrost.graph.vocabularies import FROM_FILES
 from permafrost.outcome import Problem
@@ -56,6 +57,20 @@ def refuse_missing(initializers: Iterable[str], index: GraphIndex, fillings: Fil
         if name in fillings.restoring:
             _refuse_odd_restore(name, body, fillings.saved.get(name))
             _refuse_others(name, others, body)
+
+
+def refuse_in_functions(initializers: Iterable[str], index: GraphIndex) -> None:
+    """Raises Problem (unsupported_op) for a text file that fills a table in a function, and cannot be told from there.
+
+    Args:
+      initializers: the nodes that are run to fill tables; those of which more is known stand in the graph themselves.
+    """
+    for call, function, node in reads_files(index, initializers):
+        raise Problem(
+            "unsupported_op",
+            f"node {node!r} of function {function!r}, which {call!r} calls, fills a table from a text file, and the "
+            "function does more than that, or the graph does not show which file or which table it is",
+        )
 
 
 def refuse_unrestored(graph_def: GraphDef, fillings: Fillings) -> None:

@@ -149,11 +149,24 @@ def _restored_in_functions(index: GraphIndex, restore_op: str) -> Iterator[tuple
 
 
 def _source_in_function(frame: Frame, assign: NodeDef) -> Source | None:
-    where, node, output = frame.source(assign.input[1], ("Identity", "Reshape"))
+    return restored_in_function(frame, assign.input[1])
+
+
+def restored_in_function(frame: Frame, text: str, filename: str = "") -> Source | None:
+    """What an input of a node in a function takes of the checkpoint; None where it takes something else.
+
+    Args:
+      filename: the node of the graph that has to give the checkpoint's name, or "" for whichever does.
+    Raises Problem (bad_meta_graph) where a restore op is not as TensorFlow's savers write it.
+    """
+    where, node, output = frame.source(text, ("Identity", "Reshape"))
     if node is None or node.op != "RestoreV2" or len(node.input) < 3:
         return None
-    keys, slices = (_elements(where.source(text)[1], node) for text in node.input[1:3])
-    is_reshaped = frame.source(assign.input[1])[1] is not node
+    outside, given, _ = where.source(node.input[0])
+    if filename and (given is None or outside.function or given.name != filename):
+        return None
+    keys, slices = (_elements(where.source(each)[1], node) for each in node.input[1:3])
+    is_reshaped = frame.source(text)[1] is not node
     return _source(node, output, keys, slices, is_reshaped)
 
 

@@ -16,6 +16,7 @@ from permafrost.graph import text_tables
 from permafrost.graph.graph_sources import SAVED_MODEL
 from permafrost.graph.index import GraphIndex, TensorName, tensor_name
 from permafrost.graph.protos import GraphDef, MetaGraphDef, NodeDef, meta_graph_pb2, node_def_pb2, types_pb2
+from permafrost.graph.text_fillings import text_fillings
 from permafrost.model import Defect, Graph
 from permafrost.outcome import Problem
 from permafrost.records import ImportRecord, Vocabulary, known
@@ -66,17 +67,32 @@ def point_to(graph_def: GraphDef, found: dict[str, str]) -> None:
       found: initializer -> path; those that the graph lacks are passed over.
     """
     taken = {node.name for node in graph_def.node}
-    for node in [node for node in graph_def.node if node.name in found]:
+    for node in [node for node in graph_def.node if node.name in found and node.op in FROM_FILES]:
         name = f"{node.name}/path"
         while name in taken:
             name += "_"
         taken.add(name)
-        constant = node_def_pb2.NodeDef(name=name, op="Const")
-        constant.attr["dtype"].type = constant.attr["value"].tensor.dtype = types_pb2.DT_STRING
-        constant.attr["value"].tensor.tensor_shape.SetInParent()
-        constant.attr["value"].tensor.string_val.append(os.fsencode(found[node.name]))
-        graph_def.node.append(constant)
+        graph_def.node.append(_constant(name, found[node.name]))
         node.input[1] = name
+    if calls := [node.name for node in graph_def.node if node.name in found and node.op not in FROM_FILES]:
+        _point_assets(GraphIndex(graph_def), calls, found)
+
+
+def _point_assets(index: GraphIndex, calls: list[str], found: dict[str, str]) -> None:
+    """The loader feeds the asset from which a variable gets the name of the file."""
+    for filling in text_fillings(index, calls):
+        source = index.nodes[filling.path[0]]
+        waiting = [text for text in source.input if text.startswith("^")]
+        source.CopyFrom(_constant(source.name, found[filling.call]))
+        source.input.extend(waiting)
+
+
+def _constant(name: str, path: str) -> NodeDef:
+    constant = node_def_pb2.NodeDef(name=name, op="Const")
+    constant.attr["dtype"].type = constant.attr["value"].tensor.dtype = types_pb2.DT_STRING
+    constant.attr["value"].tensor.tensor_shape.SetInParent()
+    constant.attr["value"].tensor.string_val.append(os.fsencode(path))
+    return constant
 
 
 def _assets(meta_graph: MetaGraphDef) -> dict[TensorName, str]:

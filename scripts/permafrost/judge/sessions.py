@@ -172,15 +172,16 @@ class Side:
             with failing_as(self._failure, f"the initializer {name!r} fails"):
                 session.run(self.graph.get_operation_by_name(name))
 
-    def export(self, initializer: str, key_dtype: int, value_dtype: int) -> tuple[NDArray[Any], NDArray[Any]]:
-        """The keys and the values, in any order, of the table that a node fills, once all are filled.
+    def export(self, table: str, key_dtype: int, value_dtype: int) -> tuple[NDArray[Any], NDArray[Any]]:
+        """The keys and the values, in any order, of a table, once all are filled.
 
         Args:
+          table: the tensor that is its handle.
           key_dtype, value_dtype: DataTypes of the table.
-        Raises Problem where an initializer fails, or the node fills no table of these dtypes.
+        Raises Problem where an initializer fails, or the tensor is no table of these dtypes.
         """
-        with failing_as(self._failure, f"the table that {initializer!r} fills cannot be read"):
-            handle = self.graph.get_operation_by_name(initializer).inputs[0]
+        with failing_as(self._failure, f"the table {table!r} cannot be read"):
+            handle = self.graph.get_tensor_by_name(table)
             dtypes = {"Tkeys": tf.as_dtype(key_dtype), "Tvalues": tf.as_dtype(value_dtype)}
             is_handle = handle.dtype == tf.resource
             export = tf.raw_ops.LookupTableExportV2 if is_handle else tf.raw_ops.LookupTableExport
@@ -188,7 +189,7 @@ class Side:
                 tensors = export(table_handle=handle, **dtypes)
         with self.restored() as session:
             self._initialize(session)
-            with failing_as(self._failure, f"the table that {initializer!r} fills cannot be read"):
+            with failing_as(self._failure, f"the table {table!r} cannot be read"):
                 keys, values = session.run([*tensors])
         return array_of(keys), array_of(values)
 

@@ -309,10 +309,13 @@ def _hold_open(node: NodeDef, value: NDArray[Any]) -> None:
 
 
 def left_to_run(index: GraphIndex, meta_graph: MetaGraphDef, initializers: list[str]) -> list[str]:
-    """Those of the nodes `initializers` that the meta graph's saver does not run when it restores."""
+    """Those of the nodes `initializers` that the graph has, and the meta graph's saver does not run when it restores.
+
+    The graph lacks those by which a frozen graph has what a function of the saver fills a table with.
+    """
     restore_op, filename = saver_nodes(meta_graph)
     restoring = executed(index, [restore_op], {filename}) if restore_op else set()
-    return [name for name in initializers if name not in restoring]
+    return [name for name in initializers if name in index.nodes and name not in restoring]
 
 
 def restores_of(index: GraphIndex, meta_graph: MetaGraphDef, imported: ImportRecord, names: Iterable[str]) -> list[str]:

@@ -24,7 +24,7 @@ def compare(before: GraphIndex, after: GraphIndex, original: Side, frozen: Side)
       original, frozen: the two sides, which run their initializers.
     Raises Problem: weights_differ naming the first entry that is another one, and as Side.export does.
     """
-    names = [name for name in after.nodes if name in before.nodes and _is_filled_otherwise(name, before, after)]
+    names = [name for name in after.nodes if _is_filled_otherwise(name, before, after)]
     for name in names:
         dtypes = next(
             (node.attr[key].type, node.attr[value].type)
@@ -32,7 +32,8 @@ def compare(before: GraphIndex, after: GraphIndex, original: Side, frozen: Side)
             for key, value in _DTYPES
             if key in node.attr
         )
-        sides = [side.export(name, *dtypes) for side in (original, frozen)]
+        table = "{}:{}".format(*after.inputs[name][0])
+        sides = [side.export(table, *dtypes) for side in (original, frozen)]
         expected, found = (_entries(*each) for each in sides)
         if expected != found:
             raise Problem("weights_differ", f"the table that {name!r} fills {_difference(expected, found)}")
@@ -43,7 +44,7 @@ def compare(before: GraphIndex, after: GraphIndex, original: Side, frozen: Side)
 
 def _is_filled_otherwise(name: str, before: GraphIndex, after: GraphIndex) -> bool:
     is_filling = after.nodes[name].op.startswith(("InitializeTable", "LookupTableImport"))
-    same = before.ops[name] == after.ops[name] and before.inputs[name] == after.inputs[name]
+    same = before.ops.get(name) == after.ops[name] and before.inputs[name] == after.inputs[name]
     return is_filling and "FromTextFile" not in after.ops[name] and not same
 
 

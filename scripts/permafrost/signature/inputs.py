@@ -20,6 +20,7 @@ from permafrost.graph.pruning import PLACEHOLDERS, declared_dtype, declared_shap
 from permafrost.graph.static import constant, element_count, output_shape
 from permafrost.outcome import Problem, maybe_meant
 from permafrost.signature import float_inputs, sparse_inputs, string_inputs
+from permafrost.signature.called import unfolded
 from permafrost.signature.table_words import Words
 
 # Ops that hand on a tensor's values, maybe in another shape or order.
@@ -169,9 +170,18 @@ class _Uses:
         if dtype == "bool":
             return kinds.Value(dtype, shape, "a flag: false" + because, point.open, value=False)
         if dtype == "string":
-            content = string_inputs.content(self.index, self._along(name, output, self._hands_on_values), self._words)
+            content = self._strings(name, output)
             return kinds.Strings(dtype, shape, content.why + because, point.open, content=content)
         return self._integers(point) if "int" in dtype else self._floats(point)
+
+    def _strings(self, name: str, output: int) -> kinds.Content:
+        """What the strings are, by the ops that take them, or else by those in the functions that do."""
+        content = string_inputs.content(self.index, self._along(name, output, self._hands_on_values), self._words)
+        if content != kinds.Words() or not self.index.graph_def.library.function:
+            return content
+        inside = unfolded(self.index)
+        uses = _Uses(inside, set(inside.nodes), {}, self._words)
+        return string_inputs.content(inside, uses._along(name, output, uses._hands_on_values), self._words)
 
     def _floats(self, point: _Point) -> kinds.Uniform | kinds.Value | kinds.OneHot | kinds.State:
         tensor, shape = (point.name, point.output), point.shape or []

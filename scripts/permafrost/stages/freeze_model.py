@@ -13,7 +13,7 @@ import google.protobuf
 from permafrost import layout, recording, whole_files
 from permafrost.checkpoint.reader import open_checkpoint
 from permafrost.checkpoint.unchanged import stamp_of, watched
-from permafrost.freezer import freezing, planning, replicas
+from permafrost.freezer import freezing, lifting, planning, replicas
 from permafrost.graph import graph_sources, vocabularies
 from permafrost.graph.index import GraphIndex
 from permafrost.model import Settings
@@ -47,7 +47,7 @@ def _freeze(imported: ImportRecord, settings: Settings, frozen_graph: Path, reco
 def _freeze_unchanged(imported: ImportRecord, options: Options, frozen_graph: Path, record: Provenance) -> None:
     meta_graph = graph_sources.read(imported.graph)
     record.outputs = [name if ":" in name else f"{name}:0" for name in imported.outputs]
-    resolved = replicas.resolve(meta_graph.graph_def)
+    resolved = [*replicas.resolve(meta_graph.graph_def), *lifting.lift(meta_graph)]
     plan = planning.plan(meta_graph, GraphIndex(meta_graph.graph_def), imported, options)
     plan.repairs[:0] = planning.of_kept(resolved, meta_graph.graph_def, plan.graph_def)
     with open_checkpoint(imported.prefix) as checkpoint:

@@ -15,7 +15,7 @@ from msgspec import UNSET
 from permafrost import recording
 from permafrost.checkpoint import object_graph, unchanged
 from permafrost.checkpoint.reader import open_checkpoint
-from permafrost.freezer import planning, replicas
+from permafrost.freezer import lifting, planning, replicas
 from permafrost.freezer.initialization import Initialization
 from permafrost.graph import graph_sources, initializers, pruning, vocabularies
 from permafrost.graph.index import GraphIndex, tensor_name
@@ -60,6 +60,7 @@ def import_model(source: Source, settings: Settings, record: ImportRecord) -> No
     if not meta_graph.saver_def.restore_op_name:
         record.findings = [*record.findings, "the graph has no saver; its variables are restored by their names"]
     replicas.resolve(meta_graph.graph_def)
+    lifting.lift(meta_graph)
     index = GraphIndex(meta_graph.graph_def)
     words, saved = _import_checkpoint(meta_graph, index, settings, is_named, record)
     if found := vocabularies.find(meta_graph, index, record.graph, record.prefix, settings.allow_paths):

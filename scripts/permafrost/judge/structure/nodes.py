@@ -53,7 +53,7 @@ def check(
     functions = _Functions(originals, copies, graph_def.library, _filled_otherwise(meta_graph, before))
     _refuse_ways_around(frozen)
     body = Body(frozen.node)
-    tables = FilledTables(before, body, filled_tables.restored_by(meta_graph, before))
+    tables = FilledTables(before, body, filled_tables.restored_by(meta_graph, before), graph_def.library)
     _Comparison(before, body, constants, functions, restored, outputs, tables).check()
     functions.check_rest()
     return len(frozen.node)

@@ -25,6 +25,7 @@ _QUIET = {
     "RestoreV2", "StatefulPartitionedCall", "VarIsInitializedOp", "VariableShape", "While",
 }  # fmt: skip
 _WRITES = ("Assign", "AssignAdd", "AssignSub", "AssignVariableOp", "AssignAddVariableOp", "AssignSubVariableOp")
+_IMPORT = "LookupTableImportV2"
 _INIT_OPS = ("saved_model_main_op", "legacy_init_op")
 _INIT_SIGNATURE = "__saved_model_init_op"
 
@@ -56,9 +57,11 @@ def refuse(
     restoring, loading = (_run(body, [name]) for name in (meta_graph.saver_def.restore_op_name, _init_op(meta_graph)))
     filling = {node.name for node in _run(body, initializers) if node.op in TABLE_INITIALIZERS and node.input}
     assigning = {node.name for node in restoring if _is_restored(node, body)}
+    own = [node for node in frozen.node if node.op == _IMPORT and node.name in initializers and node.input]
+    imported = {body.source(node.input[0]) for node in own}
 
     def is_plain_in_the_restore(frame: Frame, node: NodeDef) -> bool:
-        return _gives_value(frame, node) or _is_unseen(frame, node, seeing)
+        return _gives_value(frame, node) or _imports(frame, node, imported) or _is_unseen(frame, node, seeing)
 
     def is_plain_afterwards(frame: Frame, node: NodeDef) -> bool:
         return _fills_table(frame, node, initializers) or _is_unseen(frame, node, seeing)
@@ -170,6 +173,12 @@ def _gives_value(frame: Frame, node: NodeDef) -> bool:
     """As _is_restored, for a node of a function."""
     variable = _handle_given(frame, node) if node.op == "AssignVariableOp" else None
     return variable is not None and variable.op in VARIABLE_OPS
+
+
+def _imports(frame: Frame, node: NodeDef, imported: Collection[str]) -> bool:
+    """Whether a function's node imports one of the tables `imported`, of which the comparison of tables tells."""
+    table = _handle_given(frame, node) if node.op == _IMPORT else None
+    return table is not None and table.op in TABLES and table.name in imported
 
 
 def _fills_table(frame: Frame, node: NodeDef, initializers: list[str]) -> bool:
