@@ -94,6 +94,7 @@ rule judge_export:
     input:
         imported=f"{of_model}/import.json",
         provenance=f"{frozen}/{{model}}/provenance.json",
+        verdict=f"{of_model}/verify.json",
         export=f"{frozen}/{{model}}/export_{{format}}.json",
     output:
         record=f"{of_model}/judged_{{format}}.json",
@@ -115,8 +116,8 @@ rule judge_export:
     shell:
         warm(
             "judge_export --format {wildcards.format} --model {wildcards.model:q} --attempt={params.attempt}"
-            " --import-record {input.imported:q} --provenance {input.provenance:q} --export {input.export:q}"
-            " --settings {params.settings:q} {output.record:q} {output.table:q} > {log:q} 2>&1"
+            " --import-record {input.imported:q} --provenance {input.provenance:q} --verdict {input.verdict:q}"
+            " --export {input.export:q} --settings {params.settings:q} {output.record:q} {output.table:q} > {log:q} 2>&1"
         )
 
 

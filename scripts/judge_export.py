@@ -19,6 +19,7 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--model", required=True, help="the model's id")
     parser.add_argument("--import-record", required=True, help="the model's import.json")
     parser.add_argument("--provenance", required=True, help="the model's provenance.json")
+    parser.add_argument("--verdict", required=True, help="the model's verify.json")
     parser.add_argument(
         "--export", required=True, type=Path, help="the export's record, beside its files and frozen_graph.pb"
     )
@@ -30,7 +31,7 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("table", help="export_<format>.csv, to be written")
     args = parser.parse_args(argv)
 
-    paths = judge_export.Paths(args.import_record, args.provenance, args.export)
+    paths = judge_export.Paths(args.import_record, args.provenance, args.verdict, args.export)
     judge_export.run(args.format, args.model, args.attempt, paths, args.settings, args.record, args.table)
     return 0
 

@@ -11,7 +11,6 @@ from typing import Any
 
 import numpy as np
 from msgspec import Struct
-from msgspec.structs import replace
 
 from permafrost import layout, recording
 from permafrost.export_records import ExportRecord, Signature
@@ -99,7 +98,8 @@ def convert(load: Callable[[], Conversion], task: Task, directory: str) -> Conve
     """
     try:
         conversion = load()
-        return _first_right(conversion, _prepared(conversion.form, task), task, directory)
+        prepared = _prepared(conversion.form, task)
+        return _first_right(conversion, prepared, task, _trials(conversion.form, prepared, task, directory))
     except Refused as refused:
         return Converted(refused=Refusal(refused.cause, refused.message, refused.op, refused.node))
 
@@ -110,17 +110,40 @@ def _prepared(form: str, task: Task) -> Prepared:
     from permafrost.exporter.preparation import baking, preparing
     from permafrost.graph import frozen_file
 
-    names, options = task.settings.signature, getattr(task.settings, form)
     index = GraphIndex(frozen_file.read(str(task.frozen_graph))[0])
-    found = signature.of_model(task.imported, task.provenance, index, names)
-    baked = baking.chosen(task.imported, options.bake, names)
-    inputs = {source: tensor for source, tensor in task.provenance.inputs.items() if source in baked}
-    values = {tensor: baked[source] for source, tensor in inputs.items()}
+    found = signature.of_model(task.imported, task.provenance, index, task.settings.signature)
+    keys = {endpoint.key: endpoint.source for endpoint in found.inputs}
+    baked = baking.chosen(task.imported, getattr(task.settings, form).bake, keys)
+    values = {endpoint.tensor: baked[endpoint.source] for endpoint in found.inputs if endpoint.source in baked}
+    if others := sorted(baked.keys() - keys.values()):
+        _refuse_others(others, form, task)
     prepared: Prepared = preparing.prepare(str(task.frozen_graph), found, values, task.provenance.initializers)
     return prepared
 
 
-def _first_right(conversion: Conversion, prepared: Prepared, task: Task, directory: str) -> Converted:
+def _refuse_others(sources: list[str], form: str, task: Task) -> None:
+    """Raises Problem (bad_setting) where the settings bake what is no input of the file anyway."""
+    if isinstance(getattr(task.settings, form).bake, dict):
+        said = f"`{form}:` bakes {sources[0]}, which is no input of the exported file: it keeps its default"
+        raise Problem("bad_setting", said, "name it under `signature: {inputs: ...}` too, or leave it out")
+
+
+def _trials(form: str, prepared: Prepared, task: Task, directory: str) -> Any:
+    """The judge's trials; raises Refused where the prepared graph does not compute in each what the checkpoint does."""
+    from permafrost.judge.exports import rewrites
+    from permafrost.judge.exports.trials import Trials
+
+    record = _described(form, Converted(signature=prepared.signature, baked=_listed(prepared.baked)), task)
+    model = (task.imported, task.provenance, task.verdict, str(task.frozen_graph))
+    trials = Trials(*model, record, task.settings, directory)
+    graph = (prepared.graph_def, prepared.weights, prepared.signature, prepared.initializers)
+    if differs := rewrites.first_difference(trials, *graph, set(task.settings.allow_ops)):
+        said = f"the graph that was prepared for the converter computes something else: {differs}"
+        raise Refused("conversion_failed", said)
+    return trials
+
+
+def _first_right(conversion: Conversion, prepared: Prepared, task: Task, trials: Any) -> Converted:
     """The first conversion that is right, else the last; raises the first way's Refused where all ways refuse."""
     refused: list[Refused] = []
     made: Converted | None = None
@@ -130,7 +153,7 @@ def _first_right(conversion: Conversion, prepared: Prepared, task: Task, directo
         except Refused as error:
             refused.append(error)
             continue
-        if way == conversion.ways[-1] or _is_right(conversion.form, made, task, directory):
+        if way == conversion.ways[-1] or _is_right(conversion.form, made, task, trials):
             break
     if made is None:
         raise refused[0]
@@ -152,8 +175,7 @@ def _by(conversion: Conversion, prepared: Prepared, way: str, task: Task) -> Con
         traceback.print_exc()
         said = " ".join(f"{type(error).__name__}: {error}".split())[:_LONGEST]
         raise Refused("conversion_failed", f"the converter failed: {said}") from error
-    baked = {source: np.asarray(value).tolist() for source, value in prepared.baked.items()}
-    return Converted(signature=signature, baked=baked, changes=prepared.changes, way=way)
+    return Converted(signature=signature, baked=_listed(prepared.baked), changes=prepared.changes, way=way)
 
 
 def _copied(prepared: Prepared) -> Prepared:
@@ -170,19 +192,20 @@ def _copied(prepared: Prepared) -> Prepared:
     )
 
 
-def _is_right(form: str, made: Converted, task: Task, directory: str) -> bool:
-    """Whether the judge finds a converted file right on one trial."""
-    from permafrost.judge.exports import judging
+def _is_right(form: str, made: Converted, task: Task, trials: Any) -> bool:
+    """Whether the judge finds a converted file right in the first trial."""
+    from permafrost.judge.exports import deciding, judging
+    from permafrost.judge.sessions import RunFailed
 
-    once = replace(task.settings, trials=1)
     record = _described(form, made, task)
     try:
-        at = os.path.abspath(made.way)
-        found = judging.judge(task.imported, task.provenance, str(task.frozen_graph), record, at, once, directory)
-    except (Problem, MemoryError, RuntimeError, ValueError) as error:
-        print(f"the conversion {made.way!r} was not found right: {error}", flush=True)
+        runtime = deciding.runtime_of(record, os.path.abspath(made.way))
+        is_right = bool(judging.is_right(trials, runtime, deciding.share(record, task.settings)))
+    except (Problem, RunFailed) as error:
+        print(f"{made.way}: {error}", flush=True)
         return False
-    return found.finding is None
+    print(f"{made.way}: {'right' if is_right else 'not right'} in the first trial", flush=True)
+    return is_right
 
 
 def _described(form: str, made: Converted, task: Task) -> ExportRecord:
@@ -191,4 +214,9 @@ def _described(form: str, made: Converted, task: Task) -> ExportRecord:
     record.format, record.options, record.frozen_sha256 = form, options_of(task.settings, form), task.frozen_sha256
     assert made.signature is not None  # A conversion that was made has one.
     record.signature, record.baked, record.changes, record.way = made.signature, made.baked, made.changes, made.way
+    record.files = {name: "" for name in layout.EXPORTED[form] if os.path.exists(os.path.join(made.way, name))}
     return record
+
+
+def _listed(baked: dict[str, Any]) -> dict[str, Any]:
+    return {source: np.asarray(value).tolist() for source, value in baked.items()}

@@ -25,6 +25,7 @@ class Task(NamedTuple):
 
     imported: ImportRecord
     provenance: Provenance
+    verdict: Verdict
     frozen_graph: Path
     frozen_sha256: str
     settings: Settings
@@ -44,18 +45,18 @@ class Made(NamedTuple):
 Make = Callable[[Task], Made]
 
 
-def export(form: str, make: Make, verdict: Verdict, task: Task, record: ExportRecord) -> None:
+def export(form: str, make: Make, task: Task, record: ExportRecord) -> None:
     """Exports to a format, and says in `record` what was made.
 
     Args:
       make: makes the files of the format.
-      verdict: what the judge said of the frozen graph.
       task: without `frozen_sha256`, which is found out here.
     Raises Problem: not_verified, missing_package, changed where the frozen graph is not the one that was frozen, and
     what `make` raises; what Refused says of op and node is in the record then.
     """
     record.format = form
     record.options = options_of(task.settings, form)
+    verdict = task.verdict
     if verdict.status != VERIFIED:
         why = f"it is {verdict.status} ({verdict.cause})" if verdict.cause else f"it is {verdict.status}"
         raise Problem("not_verified", f"the frozen graph is not exported, since {why}", verdict.hint)
@@ -116,10 +117,11 @@ def run(form: str, make: Make, model: str, attempt: str, records: Records, setti
     verdict = recording.load_or_fail(records.verdict, Verdict, stage)
     recording.reserve(path)
     exported_files.delete(path.parent, form)
-    task = Task(imported, provenance, records.provenance.with_name(layout.FROZEN_GRAPH), "", settings, path.parent)
+    frozen_graph = records.provenance.with_name(layout.FROZEN_GRAPH)
+    task = Task(imported, provenance, verdict, frozen_graph, "", settings, path.parent)
     with recording.recording(stage, recording.begun(ExportRecord, model), path, attempt, REFUSED) as record:
         _refuse_unread(imported, provenance)
-        export(form, make, verdict, task, record)
+        export(form, make, task, record)
     if record.status != OK:
         exported_files.delete(path.parent, form)
 

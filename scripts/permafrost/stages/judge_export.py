@@ -4,10 +4,9 @@ All of it runs in a child process with limits. judged_<format>.json says what wa
 for each output and trial.
 """
 
-import os
 import time
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from permafrost import export_packages, layout, recording
 from permafrost.checkpoint import unchanged
@@ -15,86 +14,68 @@ from permafrost.export_records import ExportRecord, ExportVerdict
 from permafrost.graph import graph_sources
 from permafrost.judge.comparison import Row
 from permafrost.model import Settings
-from permafrost.outcome import FAILED, OK, UNVERIFIABLE, VERIFIED, Problem
-from permafrost.records import ImportRecord, Provenance, Record, failure, is_known, success
+from permafrost.outcome import OK, REFUSED, UNVERIFIABLE, VERIFIED
+from permafrost.records import ImportRecord, Provenance, Record, Verdict
 from permafrost.report.tables.export import EXPORT
-from permafrost.sandbox import limits, runner
+from permafrost.sandbox import limits
 from permafrost.stages import exported_files, proven_graph
 
 
-def judge(
-    imported: ImportRecord, provenance: Provenance, export: ExportRecord, directory: Path, settings: Settings,
-    record: ExportVerdict,
-) -> list[Row]:  # fmt: skip
+class Earlier(NamedTuple):
+    """What the stages before said of a model and its export."""
+
+    imported: ImportRecord
+    provenance: Provenance
+    verdict: Verdict
+    export: ExportRecord
+
+
+def judge(earlier: Earlier, directory: Path, settings: Settings, record: ExportVerdict) -> list[Row]:
     """Judges an export, and says in `record` what was measured and how it ended; returns the rows of the table.
 
     Where the export was refused, that is how the record ends.
     Args:
       directory: of frozen_graph.pb and of the exported files.
     Raises Problem: changed where one of these is not what its record describes, or where the export is not verified and
-    a file of the checkpoint was deleted or changed meanwhile; and what the judge raises.
+    a file of the checkpoint was deleted or changed meanwhile; OSError.
     """
-    for earlier in (export, provenance, imported):
-        if earlier.status != OK:
-            record.end(earlier)
-            if record.status == FAILED:  # Its record cannot be read.
-                record.status = UNVERIFIABLE
-            return []
+    if stopped := _stopped(earlier):
+        record.end(stopped)
+        record.status = REFUSED if stopped.status == REFUSED else UNVERIFIABLE  # Else a record cannot be read.
+        return []
     began = time.monotonic()
-    record.environment = dict(export_packages.versions(export.format))
-    with unchanged.watched(graph_sources.files_of(imported)) as refuse_changed:
-        limits.held(settings, _refuse_changed, directory, provenance, export)
-        rows = _decide(imported, provenance, export, directory, limits.left(settings, began), record)
+    with unchanged.watched(graph_sources.files_of(earlier.imported)) as refuse_changed:
+        limits.held(settings, _refuse_changed, directory, earlier)
+        rows = _decide(earlier, directory.absolute(), limits.left(settings, began), record)
         if record.status != VERIFIED:
             refuse_changed()
     return rows
 
 
-def _refuse_changed(directory: Path, provenance: Provenance, export: ExportRecord) -> None:
-    proven_graph.refuse_other(directory / layout.FROZEN_GRAPH, provenance)
-    exported_files.refuse_others(directory, export)
+def _stopped(earlier: Earlier) -> Record | None:
+    """The record for which there is nothing to judge."""
+    made = (earlier.export, earlier.provenance, earlier.imported)
+    not_good = [record for record in made if record.status != OK]
+    not_good += [earlier.verdict] if earlier.verdict.status != VERIFIED else []
+    return next(iter(not_good), None)
 
 
-def _decide(
-    imported: ImportRecord, provenance: Provenance, export: ExportRecord, directory: Path, settings: Settings,
-    record: ExportVerdict,
-) -> list[Row]:  # fmt: skip
+def _refuse_changed(directory: Path, earlier: Earlier) -> None:
+    proven_graph.refuse_other(directory / layout.FROZEN_GRAPH, earlier.provenance)
+    exported_files.refuse_others(directory, earlier.export)
+
+
+def _decide(earlier: Earlier, directory: Path, settings: Settings, record: ExportVerdict) -> list[Row]:
     # Imported here: what was refused needs neither TensorFlow nor another runtime.
-    from permafrost.judge import verdict
-    from permafrost.judge.exports import judging
+    from permafrost.judge.exports import deciding
 
-    imported, directory = graph_sources.absolute(imported), directory.absolute()
-    model = (imported, provenance, str(directory / layout.FROZEN_GRAPH), export, str(directory))
-    bounds = _bounds(imported, export, directory, settings)
-    try:
-        found = runner.run(judging.judge, *model, settings, os.getcwd(), returns=judging.ExportJudgement, **bounds)
-    except Problem as problem:
-        record.end(failure(_stage(export.format), problem, verdict.status(problem.cause)))
-        return []
-    _take_over(record, found.measured)
-    if found.finding is None:
-        record.end(success(VERIFIED))
-    else:
-        noticed = Problem(found.finding.cause, found.finding.message)
-        record.end(failure(_stage(export.format), noticed, verdict.status(noticed.cause)))
-    rows: list[Row] = found.rows
+    frozen_graph, imported = str(directory / layout.FROZEN_GRAPH), graph_sources.absolute(earlier.imported)
+    exported = deciding.Exported(
+        imported, earlier.provenance, earlier.verdict, frozen_graph, earlier.export, str(directory)
+    )
+    rows: list[Row] = deciding.decide(_stage(earlier.export.format), exported, settings, record)
+    record.environment = {**record.environment, **export_packages.versions(earlier.export.format)}
     return rows
-
-
-def _bounds(imported: ImportRecord, export: ExportRecord, directory: Path, settings: Settings) -> dict[str, Any]:
-    """What the child may use: it writes copies of the exported file, with other weights, into its own directory."""
-    from permafrost.judge import model_files
-
-    files = [str(directory / name) for name in export.files]
-    readable = model_files.readable(imported, settings, str(directory / layout.FROZEN_GRAPH), *files)
-    return runner.limits(settings) | {"readable": readable, "file_mb": settings.file_mb + (2 * export.bytes >> 20)}
-
-
-def _take_over(record: ExportVerdict, measured: ExportVerdict) -> None:
-    """Takes over what the judge says to have found, and not how that ended."""
-    for field in record.__struct_fields__:
-        if field not in Record.__struct_fields__ and is_known(value := getattr(measured, field)):
-            setattr(record, field, value)
 
 
 def _stage(form: str) -> str:
@@ -102,10 +83,11 @@ def _stage(form: str) -> str:
 
 
 class Paths(NamedTuple):
-    """The paths of a model's import.json and provenance.json, and of export_<format>.json beside the exported files."""
+    """The paths of a model's records, and of export_<format>.json beside the exported files."""
 
     imported: str
     provenance: str
+    verdict: str
     export: Path
 
 
@@ -119,10 +101,12 @@ def run(form: str, model: str, attempt: str, paths: Paths, settings: Settings, p
     stage = _stage(form)
     imported = recording.load_or_fail(paths.imported, ImportRecord, stage)
     provenance = recording.load_or_fail(paths.provenance, Provenance, stage)
+    verdict = recording.load_or_fail(paths.verdict, Verdict, stage)
     export = recording.load_or_fail(paths.export, ExportRecord, stage)
     rows: list[Row] = []
     begun = recording.begun(ExportVerdict, model)
     with recording.recording(stage, begun, path, attempt, UNVERIFIABLE) as record:
         record.format = form
-        rows += judge(imported, provenance, export, paths.export.parent, settings, record)
+        earlier = Earlier(imported, provenance, verdict, export)
+        rows += judge(earlier, paths.export.parent, settings, record)
     EXPORT.write(table, rows)

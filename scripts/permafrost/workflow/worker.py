@@ -49,7 +49,7 @@ STAGES = (
 LATE = (
     "permafrost.judge.rehearsal", "permafrost.judge.judging", "permafrost.judge.verdict",
     "permafrost.report.op_listing", "encodings.ascii",
-    "permafrost.exporter.saved_model", "permafrost.exporter.signature", "permafrost.judge.exports.judging",
+    "permafrost.exporter.saved_model", "permafrost.exporter.signature", "permafrost.judge.exports.deciding",
 )  # fmt: skip
 
 
