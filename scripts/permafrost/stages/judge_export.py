@@ -54,7 +54,7 @@ def judge(earlier: Earlier, directory: Path, settings: Settings, record: ExportV
 
 def _stopped(earlier: Earlier) -> Record | None:
     """The record for which there is nothing to judge."""
-    made = (earlier.export, earlier.provenance, earlier.imported)
+    made: list[Record] = [earlier.export, earlier.provenance, earlier.imported]
     not_good = [record for record in made if record.status != OK]
     not_good += [earlier.verdict] if earlier.verdict.status != VERIFIED else []
     return next(iter(not_good), None)
