@@ -167,19 +167,20 @@ def _by(conversion: Conversion, prepared: Prepared, way: str, task: Task) -> Con
     """Converts in a way, into the directory of its name. Raises Refused."""
     os.mkdir(way)
     path = os.path.abspath(os.path.join(way, layout.EXPORTED[conversion.form][0]))
+    own = _copied(prepared)
     try:
-        signature = conversion.convert(_copied(prepared), task.settings, way, path, task.frozen_sha256)
+        signature = conversion.convert(own, task.settings, way, path, task.frozen_sha256)
     except (Refused, Problem, MemoryError):
         raise
     except Exception as error:
         traceback.print_exc()
         said = " ".join(f"{type(error).__name__}: {error}".split())[:_LONGEST]
         raise Refused("conversion_failed", f"the converter failed: {said}") from error
-    return Converted(signature=signature, baked=_listed(prepared.baked), changes=prepared.changes, way=way)
+    return Converted(signature=signature, baked=_listed(prepared.baked), changes=own.changes, way=way)
 
 
 def _copied(prepared: Prepared) -> Prepared:
-    """What a converter may change, with the large weights shared."""
+    """What a way of conversion may change, and say what it changed, with the large weights shared."""
     graph_def = type(prepared.graph_def)()
     graph_def.CopyFrom(prepared.graph_def)
     return Prepared(
@@ -188,7 +189,7 @@ def _copied(prepared: Prepared) -> Prepared:
         signature=prepared.signature,
         initializers=prepared.initializers,
         baked=prepared.baked,
-        changes=prepared.changes,
+        changes=list(prepared.changes),
     )
 
 
