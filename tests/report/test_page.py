@@ -302,7 +302,7 @@ def test_no_plot_of_numbers_that_are_none(value):
     assert [plot["title"] for plot in plots.plots(summary, timings, op_types)] == ["TensorFlow versions and formats"]
 
 
-@pytest.mark.parametrize("name", ["summary", "timings", "op_types", "findings", "changes"])
+@pytest.mark.parametrize("name", ["summary", "timings", "op_types", "findings", "changes", "exports"])
 @pytest.mark.parametrize("content", [None, b"", b"a,b\n", b"\xff\xfe\0"])
 def test_a_table_that_cannot_be_read_leaves_no_page(tmp_path, name, content, capsys):
     html = mixed_zoo(tmp_path)
