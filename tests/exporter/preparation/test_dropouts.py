@@ -1,4 +1,4 @@
-"""Dropout that keeps all is gone from a prepared graph, in each form that TensorFlow has written, and no bit changes."""
+"""Dropout that keeps all is gone from a prepared graph, in each form that TensorFlow wrote, and no bit changes."""
 
 import os
 
