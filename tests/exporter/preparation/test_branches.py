@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from preparing import SPECIAL, check, ops, v1
+from permafrost.exporter.preparation.preparing import prepare
+from preparing import SPECIAL, bits, check, frozen, ops, run, signature, v1
 
 raw = tf.raw_ops
 X = SPECIAL.reshape(3, 3)
@@ -226,3 +227,36 @@ def test_an_assertion_in_a_function_stays(tmp_path) -> None:
         tf.identity(checked(x), name="y")
 
     assert "Assert" in ops(check(build, tmp_path, FEEDS))
+
+
+def test_a_function_with_a_loop_is_called_twice(tmp_path) -> None:
+    """In a graph of TensorFlow 1 both loops would have frames of one name."""
+
+    @tf.function(autograph=False)
+    def doubled(a):
+        return tf.while_loop(lambda i, b: i < 3, lambda i, b: (i + 1, b * 2 + tf.cast(i, tf.float32)), [0, a])[1]
+
+    def build() -> None:
+        x, _ = start()
+        tf.identity(doubled(x) * doubled(x + 1), name="y")
+
+    check(build, tmp_path, FEEDS)
+
+
+def test_an_input_of_the_other_side_goes(tmp_path) -> None:
+    def build() -> None:
+        x, training = start()
+        label = v1.placeholder(tf.float32, [None, 3], name="label")
+        tf.identity(v1.cond(training, lambda: x * label, lambda: x * 2), name="y")
+
+    feeds = [feed | {"label:0": np.ones_like(feed["x:0"])} for feed in FEEDS]
+    path, graph = frozen(build, tmp_path)
+    own = signature(graph, ["x:0", "label:0", "training:0"], ["y:0"])
+    prepared = prepare(str(path), own, {"training:0": np.array(False)}, [])
+    assert [each.key for each in prepared.signature.inputs] == ["x:0"]
+    assert any("label:0" in change for change in prepared.changes)
+    before = v1.GraphDef.FromString(path.read_bytes())
+    for feed in feeds:
+        (wanted,) = run(before, ["y:0"], feed | {"training:0": False})
+        (found,) = run(prepared.graph_def, ["output_0:0"], {"x:0": feed["x:0"]})
+        assert bits(found) == bits(wanted)

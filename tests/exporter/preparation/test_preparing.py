@@ -152,7 +152,6 @@ RANDOM = {
     "categorical": lambda x: tf.random.categorical(tf.zeros([1, 3]), 3),
     "stateless": lambda x: x + tf.random.stateless_uniform(tf.shape(x), [1, 2]),
     "gamma": lambda x: x + tf.random.gamma([], 1.0),
-    "crop": lambda x: tf.raw_ops.RandomCrop(image=tf.cast(x[:, :, None], tf.uint8), size=tf.constant([1, 1], tf.int64)),
     "sampler": lambda x: tf.random.uniform_candidate_sampler(tf.constant([[1]], tf.int64), 1, 1, True, 3)[0],
 }
 
