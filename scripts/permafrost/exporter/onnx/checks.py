@@ -69,6 +69,28 @@ def refuse_lost(model: Any, signature: Signature, weights: Collection[str]) -> N
             _refuse_other_dtype(end, taken[end.name])
 
 
+def refuse_invalid(model: Any) -> None:
+    """Raises Refused (conversion_failed) where the model is not as ONNX's own checker wants it.
+
+    The checker wants a shape of each input and output, where onnxruntime and the format itself let one of an unknown
+    rank have none; such a one passes.
+    """
+    import onnx
+
+    values = [*model.graph.input, *model.graph.output]
+    shapeless = [value.type.tensor_type for value in values if not value.type.tensor_type.HasField("shape")]
+    for tensor in shapeless:
+        tensor.shape.SetInParent()
+    try:
+        onnx.checker.check_model(model)
+    except onnx.checker.ValidationError as error:
+        said = " ".join(str(error).split())[:300]
+        raise Refused("conversion_failed", f"what tf2onnx made is no valid ONNX: {said}") from error
+    finally:
+        for tensor in shapeless:
+            tensor.ClearField("shape")
+
+
 def _refuse_other_dtype(end: Endpoint, value: Any) -> None:
     found = value.type.tensor_type.elem_type
     if found != element_type(end):

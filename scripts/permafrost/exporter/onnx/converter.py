@@ -10,12 +10,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from permafrost.exporter.onnx import handlers
+from permafrost.exporter.onnx.ordered_sets import ordered_sets
 from permafrost.exporter.onnx.tables import Table
 from permafrost.exporter.prepared import Refused
-from permafrost.graph.protos import GraphDef
+from permafrost.graph.protos import GraphDef, graph_pb2
 
 GRAPPLER, PLAIN = "grappler", "plain"
-WAYS = (GRAPPLER, PLAIN)
+WAYS = (GRAPPLER, PLAIN, handlers.PRECISE)
 _FAILED_NODE = "Failed to convert node"
 
 
@@ -38,8 +39,8 @@ def converted(job: Job, way: str) -> Any:
     """The ModelProto that tf2onnx makes of a graph, which may still have nodes of TensorFlow's own.
 
     Args:
-      way: one of WAYS: whether TensorFlow's optimiser folds constants before. Some rewriters of tf2onnx know the one
-        form of a cell or a cond, some the other.
+      way: one of WAYS: whether TensorFlow's optimiser folds constants before, as some rewriters of tf2onnx know the one
+        form of a cell or a cond, some the other; the last has no optimiser, and handlers.PRECISE for what it is.
     Raises Refused (unsupported_op or conversion_failed).
     """
     with _errors_told() as records:
@@ -60,12 +61,30 @@ def _convert(job: Job, way: str) -> Any:
     graph_def = job.graph_def
     if way == GRAPPLER:
         with tf.Graph().as_default():
-            graph_def = tf_loader.tf_optimize(job.inputs, job.outputs, graph_def)
-    model, _ = _convert_common(
-        graph_def, name="frozen_graph.pb", opset=job.opset, input_names=job.inputs, output_names=job.outputs,
-        custom_op_handlers=handlers.by_op(job.tables), tensors_to_rename=dict(job.names),
-    )  # fmt: skip
+            graph_def = _in_order(tf_loader.tf_optimize(job.inputs, job.outputs, graph_def), graph_def)
+    options = {
+        "opset": job.opset,
+        "input_names": job.inputs,
+        "output_names": job.outputs,
+        "tensors_to_rename": dict(job.names),
+        "custom_op_handlers": handlers.by_op(job.tables, way),
+    }
+    with ordered_sets("tf2onnx"):
+        model, _ = _convert_common(graph_def, name="frozen_graph.pb", **options)
     return model
+
+
+def _in_order(graph_def: GraphDef, before: GraphDef) -> GraphDef:
+    """What TensorFlow's optimiser gives, in the order of the graph before: its own is another in each run."""
+    places = {node.name: place for place, node in enumerate(before.node)}
+    nodes = sorted(graph_def.node, key=lambda node: (places.get(node.name, len(places)), node.name))
+    functions = sorted(graph_def.library.function, key=lambda function: str(function.signature.name))
+    ordered = graph_pb2.GraphDef(versions=graph_def.versions)
+    ordered.node.extend(nodes)
+    ordered.library.CopyFrom(graph_def.library)
+    del ordered.library.function[:]
+    ordered.library.function.extend(functions)
+    return ordered
 
 
 class _Records(logging.Handler):

@@ -14,23 +14,30 @@ from permafrost.exporter.onnx.tables import Table
 # ONNX's dtype of table contents -> the word in LabelEncoder's attributes, and the dtype that it works with.
 _INT64, _FLOAT, _STRING = "int64", "float", "string"
 
+# A way of conversion that says some ops by others, where onnxruntime's own are polynomials that lose the digits of what
+# is small: its Sigmoid stops at -18, where TensorFlow's goes on to the smallest number (onnxruntime/core/mlas/lib).
+PRECISE = "precise"
+
 Handler = Callable[[Any, Any, str, Any], Any]  # graph, node, its name, arguments
 
 
-def by_op(tables: dict[str, Table]) -> dict[str, tuple[Handler, list[Any]]]:
+def by_op(tables: dict[str, Table], way: str) -> dict[str, tuple[Handler, list[Any]]]:
     """Op type -> its handler, as `custom_op_handlers` of tf2onnx takes them.
 
     Args:
       tables: node of a table -> what it holds, as tables.find gives it.
+      way: PRECISE for what onnxruntime has an approximation of as well.
     """
     find, size = partial(_look_up, tables), partial(_table_size, tables)
     handlers: dict[str, Handler] = {
-        "Log1p": _log1p, "Expm1": _expm1, "BroadcastArgs": _broadcast_args, "Xlogy": _xlogy, "Rint": _rint,
+        "ShapeN": _shape_n, "Log1p": _log1p, "Expm1": _expm1, "BroadcastArgs": _broadcast_args, "Xlogy": _xlogy, "Rint": _rint,
         "LookupTableFind": find, "LookupTableFindV2": find, "LookupTableSize": size, "LookupTableSizeV2": size,
         "HashTable": _keep, "HashTableV2": _keep, "MutableHashTable": _keep, "MutableHashTableV2": _keep,
         "SparseDenseCwiseMul": partial(_sparse_dense, "Mul"), "SparseDenseCwiseDiv": partial(_sparse_dense, "Div"),
-        "SparseDenseCwiseAdd": partial(_sparse_dense, "Add"),
+        "SparseDenseCwiseAdd": partial(_sparse_dense, "Add"), "SparseTensorDenseMatMul": _sparse_matmul,
     }  # fmt: skip
+    if way == PRECISE:
+        handlers |= {"Sigmoid": _sigmoid}
     return {op: (handler, []) for op, handler in handlers.items()}
 
 
@@ -60,12 +67,22 @@ class _Replacing:
         array = np.array(value, dtype or utils.map_onnx_to_numpy_type(self.dtype))
         return str(self.graph.make_const(utils.make_name(f"{self.name}/constant"), array).output[0])
 
-    def end(self, op: str, *inputs: str, domain: str = "", **attributes: Any) -> Any:
-        """The node that gives what the node gave that was taken out."""
+    def end(self, op: str, *inputs: str, domain: str = "", output: str = "", **attributes: Any) -> Any:
+        """The node that gives an output, the first one where none is said, of the node that was taken out."""
+        from tf2onnx import utils
+
+        name = utils.make_name(self.name) if output else self.name
         return self.graph.make_node(
-            op, list(inputs), name=self.name, outputs=self.outputs[:1], attr=attributes, domain=domain,
+            op, list(inputs), name=name, outputs=[output or self.outputs[0]], attr=attributes, domain=domain,
             dtypes=[self.dtype], shapes=[self.shape],
         )  # fmt: skip
+
+
+def _shape_n(graph: Any, node: Any, _name: str, _args: Any) -> None:
+    """The shapes of several tensors, of one dtype."""
+    new = _Replacing(graph, node)
+    for tensor, output in zip(new.inputs, new.outputs, strict=True):
+        new.end("Cast", new.add("Shape", tensor), output=output, to=new.dtype)
 
 
 def _log1p(graph: Any, node: Any, _name: str, _args: Any) -> None:
@@ -81,6 +98,13 @@ def _log1p(graph: Any, node: Any, _name: str, _args: Any) -> None:
     # An infinite x has no ratio, and a large one has 1.
     ratio = new.add("Where", new.add("Less", x, one), ratio, one)
     new.end("Where", is_small, x, new.add("Mul", log, ratio))
+
+
+def _sigmoid(graph: Any, node: Any, _name: str, _args: Any) -> None:
+    """1 / (1 + exp(-x))"""
+    new = _Replacing(graph, node)
+    one = new.constant(1)
+    new.end("Div", one, new.add("Add", one, new.add("Exp", new.add("Neg", *new.inputs))))
 
 
 def _expm1(graph: Any, node: Any, _name: str, _args: Any) -> None:
@@ -133,6 +157,30 @@ def _sparse_dense(op: str, graph: Any, node: Any, _name: str, _args: Any) -> Non
     new.end(op, values, new.add("GatherND", spread, new.add("Cast", indices, to=TensorProto.INT64)))
 
 
+def _sparse_matmul(graph: Any, node: Any, _name: str, _args: Any) -> None:
+    """The rows of the dense matrix that entries of the sparse one take, times their values, added up by the row.
+
+    Source: tensorflow/core/kernels/sparse_tensor_dense_matmul_op.cc.
+    """
+    from onnx import TensorProto
+
+    if graph.opset < 16:
+        raise ValueError("a sum of scattered rows needs opset 16")
+    adjoint_a, adjoint_b = (bool(node.get_attr_value(name, 0)) for name in ("adjoint_a", "adjoint_b"))
+    new = _Replacing(graph, node)
+    indices, values, shape, dense = new.inputs
+    indices, shape = (new.add("Cast", tensor, to=TensorProto.INT64) for tensor in (indices, shape))
+    dense = new.add("Transpose", dense, perm=[1, 0]) if adjoint_b else dense
+    first, second = (new.constant([number], np.int64) for number in ((1, 0) if adjoint_a else (0, 1)))
+    last = new.constant([-1], np.int64)
+    taken = new.add("GatherND", dense, new.add("Gather", indices, second, axis=1))
+    scaled = new.add("Mul", taken, new.add("Unsqueeze", values, last))
+    width = new.add("Gather", new.add("Shape", dense), new.constant([1], np.int64))
+    size = new.add("Concat", new.add("Gather", shape, first), width, axis=0)
+    zeros = new.add("Expand", new.constant(0), size)
+    new.end("ScatterND", zeros, new.add("Gather", indices, first, axis=1), scaled, reduction="add")
+
+
 def _keep(_graph: Any, _node: Any, _name: str, _args: Any) -> None:
     """A table goes with its last look-up; one that is left over is found in the file, and refused."""
 
@@ -160,6 +208,7 @@ def _look_up(tables: dict[str, Table], graph: Any, node: Any, _name: str, _args:
     new = _Replacing(graph, node)
     content = {f"keys_{keys}s": _listed(table.keys, keys), f"values_{values}s": _listed(table.values, values)}
     content[f"default_{values}"] = _plain(value, values)
+    new.shape = graph.get_shape(new.inputs[1])
     _encode(new, _cast_to(new, new.inputs[1], keys), values, content)
     _drop_unused(graph, handle)
 
