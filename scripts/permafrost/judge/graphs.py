@@ -1,15 +1,14 @@
 """The two graphs that the judge compares, as they are read: what is fed to both and fetched from both."""
 
 from permafrost.graph import graph_sources, pruning, vocabularies
-from permafrost.graph.index import GraphIndex, tensor_name
+from permafrost.graph.index import GraphIndex
 from permafrost.graph.ops.variables import VARIABLE_OPS
 from permafrost.input_kinds import Default
 from permafrost.judge import replicas
 from permafrost.judge.sessions import Feed
 from permafrost.judge.sides import FrozenFile, left_to_run
 from permafrost.records import ForeignProvenance, ImportRecord, Provenance, known
-from permafrost.signature import feeds
-from permafrost.signature.forward.marks import HEADS, STRUCTURAL
+from permafrost.signature import feeds, heads
 
 
 class Graphs:
@@ -40,7 +39,7 @@ class Graphs:
         self.vocabularies = set(vocabularies.paths(imported))
         tensors = [name if ":" in name else f"{name}:0" for name in imported.outputs]
         self.outputs = list(dict.fromkeys(cuts.get(name, name) for name in tensors))
-        hidden = _before_heads(self.index, self.outputs, self.fed)
+        hidden = heads.before_heads(self.index, self.outputs, self.fed)
         self.before_heads = {name: output for name, output in hidden.items() if name not in self.outputs}
         variables = {name for name, node in self.index.nodes.items() if node.op in VARIABLE_OPS}
         self.is_foreign = isinstance(provenance, ForeignProvenance)
@@ -69,26 +68,3 @@ class Graphs:
     def feed(self, seed: int, batch: int, directory: str) -> Feed:
         """The arrays of one trial, by the names of the import record. Raises Problem (bad_feed)."""
         return feeds.make(self.inputs, seed, batch, directory)
-
-
-def _before_heads(index: GraphIndex, outputs: list[str], fed: set[str]) -> dict[str, str]:
-    """The tensors that heads take -> the output, as far as only reshaping and further heads lie between the two."""
-    found: dict[str, str] = {}
-    waiting = [(name, name) for name in outputs if name not in fed]
-    seen = set(outputs)
-    while waiting:
-        name, output = waiting.pop(0)
-        node = index.nodes.get(tensor_name(name)[0])
-        if node is None or not (node.op in HEADS or node.op in STRUCTURAL):
-            continue
-        sources = index.inputs_of(node)
-        for source, number in sources[:1] if node.op in HEADS else sources:
-            tensor = f"{source}:{number}"
-            if source not in index.nodes or tensor in fed or index.nodes[source].op in (*VARIABLE_OPS, "Const"):
-                continue
-            if node.op in HEADS:
-                found.setdefault(tensor, output)
-            if tensor not in seen:
-                seen.add(tensor)
-                waiting.append((tensor, output))
-    return found
