@@ -1,4 +1,4 @@
-"""Graphs made with TensorFlow, as the exporter's preparation leaves them, with what TensorFlow itself gives for them."""
+"""Graphs made with TensorFlow, as the exporter's preparation leaves them, and what TensorFlow gives for them."""
 
 from collections.abc import Callable
 

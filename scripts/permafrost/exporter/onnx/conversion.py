@@ -6,7 +6,7 @@ from permafrost.export_records import Signature
 from permafrost.exporter.onnx import checks, external_data, function_names, interface, naming, ready, tables
 from permafrost.exporter.onnx.converter import WAYS, Job, converted
 from permafrost.exporter.onnx.tables import Table
-from permafrost.exporter.prepared import Prepared, Refused
+from permafrost.exporter.prepared import Prepared
 from permafrost.graph.index import GraphIndex
 from permafrost.graph.protos import GraphDef
 from permafrost.model import OnnxOptions
@@ -23,8 +23,8 @@ def convert(prepared: Prepared, options: OnnxOptions, way: str, path: str, froze
     Args:
       way: one of WAYS.
       frozen_sha256: of the frozen graph, for the file's metadata.
-    Returns the signature with the names and the shapes that the file has. Raises Refused, naming op and node: an op that
-    ONNX or tf2onnx lacks, random ones, lost outputs, too_large; and Problem (bad_setting) as naming.in_file does.
+    Returns the signature with the names and the shapes that the file has. Raises Refused, naming op and node: an op
+    that ONNX or tf2onnx lacks, random ones, lost outputs, too_large; and Problem (bad_setting) as naming.in_file does.
     """
     signature = naming.in_file(prepared.signature, options)
     found = tables.find(GraphIndex(prepared.graph_def), prepared.initializers)

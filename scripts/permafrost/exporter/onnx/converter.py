@@ -13,7 +13,7 @@ from permafrost.exporter.onnx import handlers
 from permafrost.exporter.onnx.ordered_sets import ordered_sets
 from permafrost.exporter.onnx.tables import Table
 from permafrost.exporter.prepared import Refused
-from permafrost.graph.protos import GraphDef, graph_pb2
+from permafrost.graph.protos import GraphDef, graph_pb2, types_pb2
 
 GRAPPLER, PLAIN = "grappler", "plain"
 WAYS = (GRAPPLER, PLAIN, handlers.PRECISE)
@@ -108,6 +108,10 @@ def _errors_told() -> Iterator[list[logging.LogRecord]]:
 
 
 def _refusal(job: Job, error: Exception, records: list[logging.LogRecord]) -> Refused:
+    if isinstance(error, UnicodeDecodeError) and (name := _undecodable(job.graph_def)):
+        return Refused(
+            "unsupported_op", f"constant {name!r} holds bytes that are no text, as ONNX wants", "Const", name
+        )
     said = f"{type(error).__name__}: {' '.join(str(error).split())}"[:300].rstrip(": ")
     for record in records:
         if str(record.msg).startswith(_FAILED_NODE) and isinstance(record.args, tuple) and record.args:
@@ -122,3 +126,15 @@ def _op_of(graph_def: GraphDef, name: str) -> str:
     """The op type of a node of the graph or of its functions; "" for one that tf2onnx has made."""
     bodies = [graph_def.node, *(function.node_def for function in graph_def.library.function)]
     return next((node.op for body in bodies for node in body if node.name == name), "")
+
+
+def _undecodable(graph_def: GraphDef) -> str:
+    """The first constant of strings that are no UTF-8; "" where there is none."""
+    for node in graph_def.node:
+        if node.op == "Const" and node.attr["dtype"].type == types_pb2.DT_STRING:
+            try:
+                for string in node.attr["value"].tensor.string_val:
+                    string.decode()
+            except UnicodeDecodeError:
+                return str(node.name)
+    return ""

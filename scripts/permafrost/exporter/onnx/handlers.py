@@ -30,7 +30,8 @@ def by_op(tables: dict[str, Table], way: str) -> dict[str, tuple[Handler, list[A
     """
     find, size = partial(_look_up, tables), partial(_table_size, tables)
     handlers: dict[str, Handler] = {
-        "ShapeN": _shape_n, "Log1p": _log1p, "Expm1": _expm1, "BroadcastArgs": _broadcast_args, "Xlogy": _xlogy, "Rint": _rint,
+        "ShapeN": _shape_n, "BroadcastArgs": _broadcast_args, "Rint": _rint,
+        "Log1p": _log1p, "Expm1": _expm1, "Xlogy": _xlogy,
         "LookupTableFind": find, "LookupTableFindV2": find, "LookupTableSize": size, "LookupTableSizeV2": size,
         "HashTable": _keep, "HashTableV2": _keep, "MutableHashTable": _keep, "MutableHashTableV2": _keep,
         "SparseDenseCwiseMul": partial(_sparse_dense, "Mul"), "SparseDenseCwiseDiv": partial(_sparse_dense, "Div"),
