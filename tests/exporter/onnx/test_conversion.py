@@ -308,6 +308,15 @@ def test_a_table_that_nobody_fills_is_refused(tmp_path):
     assert (caught.value.op, caught.value.node) == ("LookupTableFindV2", "out")
 
 
+def test_an_input_that_the_preparation_has_left_out(tmp_path):
+    graph, (feed,) = made("unused_input")
+    nodes = [node for node in graph.graph_def.node if node.name != "unused"]
+    expected = graph.run(feed)
+    del graph.graph_def.node[:]
+    graph.graph_def.node.extend(nodes)
+    assert is_right(expected, converted(graph, tmp_path).run(feed))
+
+
 def test_bytes_that_are_no_text_are_refused_by_their_constant(tmp_path):
     def build() -> None:
         x = v1.placeholder(tf.float32, [None], "x")

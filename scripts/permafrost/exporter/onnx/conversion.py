@@ -7,7 +7,7 @@ from permafrost.exporter.onnx import checks, external_data, function_names, inte
 from permafrost.exporter.onnx.converter import WAYS, Job, converted
 from permafrost.exporter.onnx.tables import Table
 from permafrost.exporter.prepared import Prepared
-from permafrost.graph.index import GraphIndex
+from permafrost.graph.index import GraphIndex, tensor_name
 from permafrost.graph.protos import GraphDef
 from permafrost.model import OnnxOptions
 
@@ -45,12 +45,14 @@ def convert(prepared: Prepared, options: OnnxOptions, way: str, path: str, froze
 def _job(
     signature: Signature, graph_def: GraphDef, weights: dict[str, str], found: dict[str, Table], opset: int
 ) -> Job:
-    ends = (*signature.outputs, *signature.hidden)
+    ends, there = (*signature.outputs, *signature.hidden), {node.name for node in graph_def.node}
+    # One that nothing needs may be gone; it is an input of the file all the same.
+    fed = [end for end in signature.inputs if tensor_name(end.tensor)[0] in there]
     return Job(
         graph_def=graph_def,
-        inputs=[*(end.tensor for end in signature.inputs), *weights],
+        inputs=[*(end.tensor for end in fed), *weights],
         outputs=[end.tensor for end in ends],
-        names={end.tensor: end.name for end in (*signature.inputs, *ends)},
+        names={end.tensor: end.name for end in (*fed, *ends)},
         tables=found,
         opset=opset,
     )
