@@ -84,7 +84,7 @@ def reader(kind: type[T]) -> Callable[[str], T]:
     """A function that reads a JSON text as `kind`, for an argument of a command line."""
 
     def read(text: str) -> T:
-        return msgspec.convert(json.loads(text), kind)
+        return msgspec.convert(json.loads(text), kind, str_keys=True)
 
     return read
 
