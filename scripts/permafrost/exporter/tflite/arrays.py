@@ -70,7 +70,7 @@ def replaceable(index: GraphIndex) -> list[Array]:
 
 def _array(index: GraphIndex, node: NodeDef) -> Array | None:
     array = Array(node=node, flow=[])
-    if not _follow_handle(index, array) or not _has_known_indices(index, array):
+    if not _follow_handle(index, array) or not _has_known_indices(index, array) or _may_grow(array):
         return None
     begin = _beginning(index, array)
     if begin is None or not _follow_flow(index, array, begin):
@@ -163,9 +163,17 @@ def _merge_alone(index: GraphIndex, array: Array) -> bool:
     return all(flow.issuperset(index.inputs_of(node)) for node in array.passing if node.op == "Merge")
 
 
+def _may_grow(array: Array) -> bool:
+    """Whether what is written one by one may make the array longer, which the converter does not see of a list."""
+    return bool(array.node.attr["dynamic_size"].b and array.of_kind(WRITE))
+
+
 def _has_known_indices(index: GraphIndex, array: Array) -> bool:
     """Whether all at once is written from the first element on, one after another, as a list has it."""
-    written = [node for node in array.of_kind(SCATTER) if "Unpack" not in node.op]
+    filled = array.of_kind(SCATTER)
+    if filled and array.of_kind(SIZE):
+        return False  # A list has as many elements as it is filled with, an array may have more.
+    written = [node for node in filled if "Unpack" not in node.op]
     return all(is_counting(index, index.inputs_of(node)[1]) for node in written)
 
 

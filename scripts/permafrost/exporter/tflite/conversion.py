@@ -8,12 +8,12 @@ import os
 import tempfile
 from typing import Any, Protocol
 
-import msgspec
 import tensorflow as tf
 
 from permafrost.export_records import Signature
-from permafrost.exporter.prepared import Prepared
+from permafrost.exporter.prepared import Prepared, Refused
 from permafrost.exporter.tflite import batches, errors, finishing, saved_graph, spelling, tensor_lists
+from permafrost.graph.protos import GraphDef
 from permafrost.whole_files import written_whole
 
 OPEN, FIXED = "open", "fixed_batch"
@@ -64,17 +64,26 @@ def _changed(prepared: Prepared, options: Options, way: str) -> Prepared:
     """The graph as the converter gets it."""
     batch = options.batch or (1 if way == FIXED else None)
     changed = copy.copy(batches.fixed(prepared, batch) if batch else prepared)
-    listed, count = tensor_lists.with_lists(spelling.respelled(changed.graph_def))
+    listed, count = _with_lists(changed)
     said = [f"lists stand for {count} TensorArrays"] if count else []
     changed.graph_def, changed.changes = listed, [*changed.changes, *said]
     return changed
+
+
+def _with_lists(prepared: Prepared) -> tuple[GraphDef, int]:
+    try:
+        return tensor_lists.with_lists(spelling.respelled(prepared.graph_def))
+    except (ValueError, tf.errors.OpError) as error:
+        # Sizes that a graph states in two places, the batch among them, may be at odds.
+        why = " ".join(str(error).split())[:300]
+        raise Refused("conversion_failed", f"TensorFlow cannot import the graph with these shapes: {why}") from error
 
 
 def _converted(directory: str, options: Options) -> bytes:
     """What the converter makes of the SavedModel in a directory. Raises Refused."""
     try:
         content: bytes = _converter(directory, options).convert()
-    except Exception as error:  # noqa: BLE001 - the converter raises whatever its parts do
+    except Exception as error:
         raise errors.refused(error) from error
     return content
 
@@ -83,7 +92,7 @@ def _converter(directory: str, options: Options) -> Any:
     converter = tf.lite.TFLiteConverter.from_saved_model(directory, signature_keys=[saved_graph.SERVING])
     converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS]
     converter.allow_custom_ops = False
-    converter._experimental_lower_tensor_list_ops = True  # noqa: SLF001 - what it does by itself, said aloud
+    converter._experimental_lower_tensor_list_ops = True
     converter.canonicalizing_inf_as_min_max_float = False  # An infinity is no large number.
     if options.quantize:
         converter.optimizations = [tf.lite.Optimize.DEFAULT]

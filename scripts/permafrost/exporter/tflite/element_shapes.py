@@ -19,6 +19,7 @@ from permafrost.graph.protos import GraphDef, NodeDef
 from permafrost.graph.tensorflow_import import import_to_look_at
 
 Sizes = list[int | None]
+_Axis = tuple[TensorName, int, int]  # an axis of a tensor, and how many it has
 
 _SAME = {
     "Identity", "Relu", "Relu6", "Elu", "Selu", "LeakyRelu", "Sigmoid", "Tanh", "Softplus", "Softsign", "Exp", "Neg",
@@ -163,70 +164,100 @@ class _Walk:
         self._inner = _in_loops(index)
 
     def elements(self, array: Array, sizes: Sizes | None) -> Elements:
-        """The elements of an array, whose known sizes are given."""
-        if sizes is None:
-            return Elements()
-        if array.node.name in self._inner:
-            return Elements(tuple(Dimension(size) for size in sizes))
-        return Elements(tuple(self._dimension(array, axis, size) for axis, size in enumerate(sizes)))
+        """The elements of an array, of which the known sizes are given."""
+        found = self._of_rank(array) if sizes is None else sizes
+        if found is None or array.node.name in self._inner:
+            return Elements(_dimensions(sizes))
+        return Elements(tuple(self._dimension(array, axis, found) for axis in range(len(found))))
 
-    def _dimension(self, array: Array, axis: int, size: int | None) -> Dimension:
-        if size is not None:
-            return Dimension(size)
+    def _of_rank(self, array: Array) -> Sizes | None:
+        """Open sizes, as many as what is written has where TensorFlow infers no rank of it: as its operands have."""
         for tensor, dropped in written(self._index, array):
-            if (found := self._find(tensor, axis + dropped)) is not None:
+            for before in self._alike(tensor):
+                sizes = self._inferred.sizes(before) if self._inferred.has(before) else None
+                if sizes:
+                    return [None] * (len(sizes) - dropped)
+        return None
+
+    def _alike(self, tensor: TensorName) -> Iterator[TensorName]:
+        """The tensors that have as many dimensions as one, the nearest first."""
+        waiting, seen = [tensor], set[TensorName]()
+        while waiting and len(seen) < _MOST_STEPS:
+            tensor = waiting.pop(0)
+            if tensor in seen or tensor[0] not in self._index.nodes:
+                continue
+            seen.add(tensor)
+            yield tensor
+            node = self._index.nodes[tensor[0]]
+            if node.op in _SAME:
+                waiting += self._index.inputs_of(node)[:1]
+            elif node.op in _BROADCAST or node.op == "Merge":
+                waiting += self._index.inputs_of(node)
+
+    def _dimension(self, array: Array, axis: int, sizes: Sizes) -> Dimension:
+        if sizes[axis] is not None:
+            return Dimension(sizes[axis])
+        for tensor, dropped in written(self._index, array):
+            if (found := self._find((tensor, axis + dropped, len(sizes) + dropped))) is not None:
                 return found
         return Dimension()
 
-    def _find(self, tensor: TensorName, axis: int) -> Dimension | None:
-        waiting, seen = [(tensor, axis)], set[tuple[TensorName, int]]()
+    def _find(self, place: _Axis) -> Dimension | None:
+        waiting, seen = [place], set[_Axis]()
         while waiting and len(seen) < _MOST_STEPS:
-            tensor, axis = waiting.pop(0)
-            if (tensor, axis) in seen or not self._inferred.has(tensor):
+            place = waiting.pop(0)
+            tensor, axis, rank = place
+            if place in seen or not self._inferred.has(tensor):
                 continue
-            seen.add((tensor, axis))
+            seen.add(place)
             sizes = self._inferred.sizes(tensor)
-            if sizes is not None and (axis >= len(sizes) or sizes[axis] is not None):
+            if sizes is not None and len(sizes) != rank:
                 continue
+            if sizes is not None and sizes[axis] is not None:
+                return Dimension(sizes[axis])
             if tensor[0] not in self._inner:
                 return Dimension(source=(*tensor, axis), dtype=self._inferred.dtype(tensor))
-            waiting += self._before(tensor, axis)
+            waiting += self._before(place)
         return None
 
-    def _before(self, tensor: TensorName, axis: int) -> list[tuple[TensorName, int]]:
+    def _before(self, place: _Axis) -> list[_Axis]:
         """The tensors that have a dimension of one that an op in a loop gives, as one of theirs."""
+        tensor, axis, rank = place
         node = self._index.nodes[tensor[0]]
         inputs = self._index.inputs_of(node)
         if node.op in _SAME:
-            return [(inputs[0], axis)]
-        if node.op in _BROADCAST or node.op == "Merge":
-            return [(each, axis) for each in inputs]
+            return [(inputs[0], axis, rank)]
+        if node.op == "Merge":
+            return [(each, axis, rank) for each in inputs]
+        if node.op in _BROADCAST:
+            return [(each, axis, rank) for each in inputs if not self._is_spread(each, axis)]
         if node.op in ("Select", "SelectV2"):
-            return [(each, axis) for each in inputs[1:]]
+            return [(each, axis, rank) for each in inputs[1:]]
         if array := self._arrays.get(node.name):
-            return [(each, axis + dropped) for each, dropped in written(self._index, array)]
-        return self._before_layer(node, inputs, axis)
+            return [(each, axis + dropped, rank + dropped) for each, dropped in written(self._index, array)]
+        return self._before_layer(node, inputs, place)
 
-    def _before_layer(self, node: NodeDef, inputs: list[TensorName], axis: int) -> list[tuple[TensorName, int]]:
+    def _before_layer(self, node: NodeDef, inputs: list[TensorName], place: _Axis) -> list[_Axis]:
+        _, axis, rank = place
         if node.op == "MatMul":
             turned = node.attr["transpose_a" if axis == 0 else "transpose_b"].b
-            return [(inputs[axis], 1 - axis if turned else axis)]
-        if node.op == "ConcatV2":
-            return [(each, axis) for each in inputs[:-1]] if self._is_elsewhere(inputs[-1], inputs[0], axis) else []
-        if node.op == "Concat":
-            return [(each, axis) for each in inputs[1:]] if self._is_elsewhere(inputs[0], inputs[1], axis) else []
-        if node.op == "Split":
-            return [(inputs[1], axis)] if self._is_elsewhere(inputs[0], inputs[1], axis) else []
-        return []
+            return [(inputs[axis], 1 - axis if turned else axis, rank)]
+        number, parts = {
+            "ConcatV2": (inputs[-1], inputs[:-1]), "Concat": (inputs[0], inputs[1:]), "Split": (inputs[0], inputs[1:]),
+        }.get(node.op, (("", 0), []))  # fmt: skip
+        return [(each, axis, rank) for each in parts if self._is_elsewhere(number, axis, rank)]
 
-    def _is_elsewhere(self, number: TensorName, whole: TensorName, axis: int) -> bool:
-        """Whether an axis that a constant tells, of a tensor, is another one than `axis`."""
+    def _is_spread(self, tensor: TensorName, axis: int) -> bool:
+        """Whether a tensor may be spread along an axis."""
+        sizes = self._inferred.sizes(tensor)
+        return sizes is not None and axis < len(sizes) and sizes[axis] == 1
+
+    def _is_elsewhere(self, number: TensorName, axis: int, rank: int) -> bool:
+        """Whether the axis that a constant tells is another one than `axis`."""
         node = self._index.nodes.get(number[0])
-        sizes = self._inferred.sizes(whole)
         if node is None or node.op != "Const":
             return False
-        said = int(tensor_util.MakeNdarray(node.attr["value"].tensor).reshape(-1)[0])
-        return said != axis and (said >= 0 or sizes is None or said + len(sizes) != axis)
+        return int(tensor_util.MakeNdarray(node.attr["value"].tensor).reshape(-1)[0]) % rank != axis
 
 
 def _in_loops(index: GraphIndex) -> set[str]:

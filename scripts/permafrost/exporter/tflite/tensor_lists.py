@@ -12,7 +12,7 @@ from tensorflow.python.framework import tensor_util
 
 from permafrost.exporter.tflite import arrays
 from permafrost.exporter.tflite.arrays import Array, kind_of
-from permafrost.exporter.tflite.element_shapes import Dimension, ElementShapes, Elements
+from permafrost.exporter.tflite.element_shapes import Dimension, Elements, ElementShapes
 from permafrost.graph.index import GraphIndex, tensor_name
 from permafrost.graph.protos import GraphDef, NodeDef, types_pb2
 
@@ -22,8 +22,8 @@ _ROUNDS = 4  # what goes round a loop may tell a shape only after what is read i
 def with_lists(graph_def: GraphDef) -> tuple[GraphDef, int]:
     """A graph in which lists stand for TensorArrays, and for how many; the graph itself where they stand for none.
 
-    Arrays in functions stay, and those of which anything else is asked than to be written, read, gathered, counted and
-    filled from the first element on.
+    Arrays in functions stay, and those that may grow, and those of which anything else is asked than to be written,
+    read, gathered, counted and filled from the first element on.
     """
     found = arrays.replaceable(GraphIndex(graph_def))
     if not found:
@@ -72,8 +72,6 @@ class _Rewriting:
                 _become(node, "TensorListGetItem", [flow, inputs[1], shape], array.dtype)
             case arrays.WRITE:
                 _become(node, "TensorListSetItem", [flow, inputs[1], inputs[2]], array.dtype)
-                if array.node.attr["dynamic_size"].b:
-                    node.attr["resize_if_index_out_of_bounds"].b = True
             case arrays.SCATTER:
                 value = inputs[1 if "Unpack" in node.op else 2]
                 shape = self._constant(node, "element_shape", elements.known, value)
@@ -131,7 +129,9 @@ class _Rewriting:
         name, output, axis = dimension.source
         shape = self._add(node, f"shape_{position}", "Shape", [f"{name}:{output}"], 0)
         shape.attr["T"].type, shape.attr["out_type"].type = dimension.dtype, types_pb2.DT_INT32
-        bounds = [self._constant(node, f"{word}_{position}", [k], near) for word, k in (("from", axis), ("to", axis + 1))]
+        bounds = [
+            self._constant(node, f"{word}_{position}", [k], near) for word, k in (("from", axis), ("to", axis + 1))
+        ]
         step = self._constant(node, f"step_{position}", [1], near)
         part = self._add(node, f"size_{position}", "StridedSlice", [shape.name, *bounds, step], 0)
         part.attr["T"].type = part.attr["Index"].type = types_pb2.DT_INT32
@@ -204,4 +204,3 @@ def _become(node: NodeDef, op: str, inputs: list[str], dtype: int = 0, shape_typ
         node.attr["element_dtype"].type = dtype
     if shape_type:
         node.attr[shape_type].type = types_pb2.DT_INT32
-
