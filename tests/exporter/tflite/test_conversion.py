@@ -80,6 +80,17 @@ def test_computes_the_same(program, version, tmp_path, monkeypatch) -> None:
             assert close(one, other), (one, other)
 
 
+@pytest.mark.parametrize("way", conversion.WAYS)
+def test_what_the_converter_gets_has_the_same_bits(way) -> None:
+    with control_flow(1):
+        prepared = made(recurrent)
+    rewritten = conversion.rewritten(prepared, TfliteOptions(), way)
+    assert rewritten.graph_def != prepared.graph_def
+    feed = feed_of(prepared, 1, 0)
+    for one, other in zip(said(prepared, feed), said(rewritten, feed), strict=True):
+        assert one.tobytes() == other.tobytes()
+
+
 def test_the_bytes_are_always_the_same(tmp_path, monkeypatch) -> None:
     monkeypatch.chdir(tmp_path)
     for name in ("one", "other"):
@@ -131,6 +142,46 @@ def test_infinities_stay(tmp_path, monkeypatch) -> None:
     runtime = TfliteRuntime("model.tflite", conversion.convert(prepared, TfliteOptions(), OPEN, "model.tflite"))
     feed = {"x": np.float32([[-1, -2, -3], [1, 2, 3]])}
     assert runtime.run(feed)[0].tolist() == said(prepared, feed)[0].tolist() == [-np.inf, 3]
+
+
+def _table(keys: tf.Tensor, values: tf.Tensor, default):
+    return tf.lookup.StaticHashTable(tf.lookup.KeyValueTensorInitializer(keys, values), default)
+
+
+def words():
+    x = v1.placeholder(tf.string, [None], "x")
+    return {"x": x}, {"y": _table(tf.constant(["a", "b"]), tf.constant([5, 6], tf.int64), -1).lookup(x), "same": x}
+
+
+def numbers():
+    x = v1.placeholder(tf.int64, [None], "x")
+    return {"x": x}, {"y": _table(tf.constant([3, 4], tf.int64), tf.constant(["a", "b"]), "?").lookup(x)}
+
+
+@pytest.mark.parametrize(
+    ("program", "fed"), [(words, np.array([b"b", b"c\0", b"", b"a"], object)), (numbers, np.array([4, 9, 3]))]
+)
+def test_tables_are_filled_and_strings_are_whole(program, fed, tmp_path, monkeypatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    prepared = made(program)
+    runtime = TfliteRuntime("model.tflite", conversion.convert(prepared, TfliteOptions(), OPEN, "model.tflite"))
+    for one, other in zip(said(prepared, {"x": fed}), runtime.run({"x": fed}), strict=True):
+        assert close(one, other), (one, other)
+
+
+def test_weights_that_are_kept_apart_are_in_the_file(tmp_path, monkeypatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    prepared = made(convolution)
+    feed = feed_of(prepared, 2, 0)
+    expected = said(prepared, feed)
+    for node in prepared.graph_def.node:
+        if node.op == "Const" and node.name in ("dense", "kernel"):
+            tensor = node.attr["value"].tensor
+            prepared.weights[node.name] = tf.make_ndarray(tensor)
+            tensor.ClearField("tensor_content")
+    assert len(prepared.weights) == 2
+    runtime = TfliteRuntime("model.tflite", conversion.convert(prepared, TfliteOptions(), OPEN, "model.tflite"))
+    assert all(close(one, other) for one, other in zip(expected, runtime.run(feed), strict=True))
 
 
 def decoding():

@@ -48,7 +48,7 @@ def convert(prepared: Prepared, options: Options, way: str, path: str) -> Signat
       what is hidden has the name of its tensor in the file.
     Raises Refused: unsupported_op with op and node, random_op, too_large, lost_output, conversion_failed; and OSError.
     """
-    changed = _changed(prepared, options, way)
+    changed = rewritten(prepared, options, way)
     signature = finishing.numbered(changed.signature)
     with tempfile.TemporaryDirectory(dir=os.getcwd()) as directory:
         saved_graph.write(changed, signature, directory)
@@ -60,8 +60,13 @@ def convert(prepared: Prepared, options: Options, way: str, path: str) -> Signat
     return said
 
 
-def _changed(prepared: Prepared, options: Options, way: str) -> Prepared:
-    """The graph as the converter gets it."""
+def rewritten(prepared: Prepared, options: Options, way: str) -> Prepared:
+    """The graph as the converter gets it; in TensorFlow it gives the same bits, on inputs of the shapes that it has.
+
+    Args:
+      prepared: stays as it is. options, way: as for `convert`.
+    Raises Refused (conversion_failed) where TensorFlow cannot import it with the shapes of its inputs.
+    """
     batch = options.batch or (1 if way == FIXED else None)
     changed = copy.copy(batches.fixed(prepared, batch) if batch else prepared)
     listed, count = _with_lists(changed)
