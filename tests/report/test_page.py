@@ -180,6 +180,12 @@ def test_the_least_sure_of_the_verified_come_first():
     assert (found["models"], found["few"]) == (3, 1)
 
 
+def test_where_all_outputs_are_sure_there_is_nothing_to_look_at():
+    rows = [("a", "verified", "0.95", "0.9", "out"), ("b", "failed", "0.1", "", "")]
+    columns = ["model", "status", "outputs_confidence", "weights_reached", "outputs"]
+    assert overview.unsure(pd.DataFrame(rows, columns=columns)) == {"models": 0, "few": 0, "named": []}
+
+
 def test_texts_that_repeat_are_there_once():
     table = frame(
         [{"model": f"m{n}", "status": "verified", "nodes": str(n), "max_abs_diff": "inf"} for n in range(9)],

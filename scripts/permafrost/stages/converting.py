@@ -196,14 +196,15 @@ def _copied(prepared: Prepared) -> Prepared:
 def _is_right(form: str, made: Converted, task: Task, trials: Any) -> bool:
     """Whether the judge finds a converted file right in the first trial."""
     from permafrost.judge.exports import deciding, judging
-    from permafrost.judge.sessions import RunFailed
 
     record = _described(form, made, task)
     try:
         runtime = deciding.runtime_of(record, os.path.abspath(made.way))
         is_right = bool(judging.is_right(trials, runtime, deciding.share(record, task.settings)))
-    except (Problem, RunFailed) as error:
-        print(f"{made.way}: {error}", flush=True)
+    except MemoryError:
+        raise
+    except Exception as error:  # A runtime says in ways of its own that it does not take a file.
+        print(f"{made.way}: {type(error).__name__}: {error}", flush=True)
         return False
     print(f"{made.way}: {'right' if is_right else 'not right'} in the first trial", flush=True)
     return is_right

@@ -21,7 +21,7 @@ import msgspec
 from permafrost import export_packages, layout, settings
 from permafrost.export_records import FORMATS
 from permafrost.model import Model, Settings, Source
-from permafrost.outcome import Problem
+from permafrost.outcome import VERIFIED, Problem
 from permafrost.sandbox import landlock
 from permafrost.workflow import resources
 from permafrost.workflow.attempts import Attempts
@@ -250,7 +250,7 @@ class Pipeline:
 
     def expected(self, model: str, form: str = "") -> str | list[str]:
         """What a model, or its export to a format, is expected to end as, as in settings.meets."""
-        return self.models[model].exports[form] if form else self.models[model].expect
+        return self.models[model].exports.get(form, VERIFIED) if form else self.models[model].expect
 
     def announce(self) -> None:
         """Says on stderr what a person should know before the jobs start."""
