@@ -297,6 +297,24 @@ def test_random_ops_are_refused(draw, way, tmp_path):
     assert caught.value.op and caught.value.node
 
 
+@pytest.mark.parametrize("way", conversion.WAYS)
+def test_old_arrays_are_refused_by_their_node(way, tmp_path):
+    """Their handles are references to strings, on which tf2onnx fails before it comes to any op."""
+
+    graph, _ = made("same_tensor_twice")
+    array = graph.graph_def.node.add(name="array", op="TensorArray", input=["size"])
+    array.attr["dtype"].type = tf.float32.as_datatype_enum
+    graph.graph_def.node.add(name="handle", op="Identity", input=["array"]).attr["T"].type = tf.string.as_datatype_enum
+    size = graph.graph_def.node.add(name="size", op="Const")
+    size.attr["dtype"].type = tf.int32.as_datatype_enum
+    size.attr["value"].tensor.CopyFrom(tf.make_tensor_proto(1, tf.int32))
+    graph.graph_def.versions.producer = 15
+    next(node for node in graph.graph_def.node if node.name == "end_0").input.append("^handle")
+    with pytest.raises(Refused) as caught:
+        converted(graph, tmp_path, way)
+    assert (caught.value.cause, caught.value.op, caught.value.node) == ("unsupported_op", "TensorArray", "array")
+
+
 def test_a_table_that_nobody_fills_is_refused(tmp_path):
     def build() -> None:
         x = v1.placeholder(tf.int64, [None], "x")
@@ -317,11 +335,35 @@ def test_an_input_that_the_preparation_has_left_out(tmp_path):
     assert is_right(expected, converted(graph, tmp_path).run(feed))
 
 
-def test_bytes_that_are_no_text_are_refused_by_their_constant(tmp_path):
+def test_what_constant_strings_say_is_computed_before(tmp_path):
     def build() -> None:
         x = v1.placeholder(tf.float32, [None], "x")
-        picture = tf.io.decode_raw(tf.constant([b"\xff\xd8"], name="picture"), tf.uint8)
+        picture = tf.io.decode_raw(tf.identity(tf.constant([b"\xff\xd8"])), tf.uint8)
         tf.identity(x + tf.cast(picture, tf.float32)[0, 0], "out")
+
+    graph, feed = Made(build, ["x"], ["out"]), {"x": numbers(3)}
+    assert is_right(graph.run(feed), converted(graph, tmp_path).run(feed))
+
+
+@pytest.mark.parametrize("way", conversion.WAYS)
+def test_no_file_is_read_while_a_graph_is_converted(way, tmp_path):
+    secret = tmp_path / "secret"
+    secret.write_bytes(b"\x01")
+
+    def build() -> None:
+        x = v1.placeholder(tf.float32, [None], "x")
+        content = tf.io.decode_raw(tf.io.read_file(str(secret), name="read"), tf.uint8)
+        tf.identity(x + tf.cast(content, tf.float32)[0], "out")
+
+    with pytest.raises(Refused) as caught:
+        converted(Made(build, ["x"], ["out"]), tmp_path, way)
+    assert (caught.value.cause, caught.value.op) == ("unsupported_op", "ReadFile")
+
+
+def test_bytes_that_are_no_text_are_refused_by_their_constant(tmp_path):
+    def build() -> None:
+        x = v1.placeholder(tf.int32, [None], "x")
+        tf.gather(tf.constant([b"\xff\xd8", b"ice"], name="picture"), x, name="out")
 
     with pytest.raises(Refused, match="no text") as caught:
         converted(Made(build, ["x"], ["out"]), tmp_path)

@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from permafrost.export_records import Endpoint, Signature
+from permafrost.exporter.onnx import constant_strings
 from permafrost.exporter.onnx.checks import nodes
 from permafrost.exporter.prepared import Prepared, Refused
 from permafrost.graph.index import GraphIndex, tensor_name
@@ -31,7 +32,8 @@ def graph(prepared: Prepared, signature: Signature, tables: Iterable[str]) -> Gr
             _stand_in(node)
         elif node.name in inputs and node.op in PLACEHOLDERS:
             _shape_input(node, inputs[node.name].shape)
-    return copy
+    folded = constant_strings.fold(copy)
+    return extract(GraphIndex(folded), GraphIndex(folded).reach([*ends, *inputs, *tables]))
 
 
 def _stand_in(node: NodeDef) -> None:
