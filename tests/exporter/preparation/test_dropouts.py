@@ -1,4 +1,4 @@
-"""Dropout that keeps all is gone from a prepared graph, in each form that TensorFlow has written, and no bit changes."""
+"""Dropout that keeps all is gone from a prepared graph, in each form that TensorFlow wrote, and no bit changes."""
 
 import os
 
@@ -197,3 +197,22 @@ def test_in_a_cond_that_stays(control_flow, tmp_path) -> None:
     prepared = check(conditional, tmp_path, feeds, {"keep:0": np.float32(1)})
     assert "RandomUniform" not in ops(prepared) and "Floor" not in ops(prepared)
     assert {"Switch", "If", "StatelessIf"} & set(ops(prepared))
+
+
+@pytest.mark.parametrize("ends", [(False, False), (False, True), (True, False)])
+def test_one_after_the_other(ends, tmp_path) -> None:
+    """Numbers too small to be normal become zero once, be it by one product that is left."""
+    computes_before, computes_after = ends
+
+    def build() -> None:
+        x = v1.placeholder(tf.float32, [None, 3], name="x")
+        keep = v1.placeholder(tf.float32, [], name="keep")
+        y = x + 1 if computes_before else x
+        for form in FORMS:
+            y = form(tf.reshape(y, [-1, 3]), keep)
+        tf.identity(product(y) if computes_after else y, name="y")
+
+    prepared = check(build, tmp_path, FEEDS, {"keep:0": np.float32(1)})
+    assert not {"RandomUniform", "Floor", "SelectV2"} & set(ops(prepared))
+    if any(ends):
+        assert not {"Mul", "RealDiv", "Div"} & set(ops(prepared))

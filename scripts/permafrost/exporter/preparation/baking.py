@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from permafrost import input_kinds as kinds
-from permafrost.exporter.preparation.constants import make_constant
+from permafrost.exporter.preparation.constants import NUMBERS, make_constant
 from permafrost.exporter.preparation.draft import Draft
 from permafrost.graph.index import tensor_name
 from permafrost.outcome import Problem, maybe_meant
@@ -79,9 +79,10 @@ def _fits(shape: tuple[int, ...], spec: kinds.Input) -> bool:
 def bake_inputs(draft: Draft) -> None:
     """Makes constants of the inputs to bake, and takes them out of the signature."""
     values = {tensor_name(tensor): value for tensor, value in draft.bake.items()}
+    dtypes = {tensor_name(each.tensor): each.dtype for each in draft.signature.inputs}
     for node in draft.main.graph_def.node:
         if (node.name, 0) in values:
-            make_constant(node, values[node.name, 0], node.attr["dtype"].type)
+            make_constant(node, values[node.name, 0], NUMBERS[dtypes[node.name, 0]])
             del node.input[:]  # What is fed waits for nothing.
     left = []
     for endpoint in draft.signature.inputs:

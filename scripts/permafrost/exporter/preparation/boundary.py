@@ -5,13 +5,11 @@ from typing import Any
 import msgspec
 
 from permafrost.export_records import Endpoint
+from permafrost.exporter.preparation.constants import NUMBERS
 from permafrost.exporter.preparation.draft import Draft
 from permafrost.exporter.preparation.parts import canonical, rewrite
-from permafrost.graph.dtypes import DTYPES
 from permafrost.graph.index import tensor_name
-from permafrost.graph.pruning import PLACEHOLDERS
 
-_NUMBERS = {dtype.name: number for number, dtype in DTYPES.items()}
 _FOR_TENSORFLOW_ALONE = ("_output_shapes", "_class", "_input_shapes")
 
 
@@ -29,7 +27,7 @@ def add_heads(draft: Draft) -> None:
 
 def _with_head(draft: Draft, endpoint: Endpoint, name: str) -> Endpoint:
     head = draft.main.add(name, "Identity", [canonical(endpoint.tensor)])
-    head.attr["T"].type = _NUMBERS[endpoint.dtype]
+    head.attr["T"].type = NUMBERS[endpoint.dtype]
     return msgspec.structs.replace(endpoint, tensor=f"{head.name}:0")
 
 
@@ -39,12 +37,10 @@ def open_inputs(draft: Draft) -> None:
     In a graph of a TensorFlow before 1.0 the shape `[]` of a placeholder is that of any tensor, which converters, who
     do not look at the graph's version, take for that of a scalar (PlaceholderOp in tensorflow/core/ops/array_ops.cc).
     """
-    inputs = {tensor_name(each.tensor)[0]: each for each in draft.signature.inputs}
+    inputs = {tensor_name(each.tensor): each for each in draft.signature.inputs}
     for node in draft.main.graph_def.node:
-        if node.op not in PLACEHOLDERS:
-            continue
-        if node.name in inputs:
-            _open(node, inputs[node.name])
+        if (node.name, 0) in inputs:
+            _open(node, inputs[node.name, 0])
         elif node.op == "PlaceholderWithDefault" and node.input:
             defaults = [text for text in node.input if not text.startswith("^")]
             rewrite(node, "Identity", defaults, T=node.attr["dtype"].type)
@@ -53,8 +49,7 @@ def open_inputs(draft: Draft) -> None:
 
 def _open(node: Any, endpoint: Endpoint) -> None:
     """A placeholder that is fed waits for nothing, whatever inputs it has."""
-    dtype = node.attr["dtype"].type
-    rewrite(node, "Placeholder", [], dtype=dtype)
+    rewrite(node, "Placeholder", [], dtype=NUMBERS[endpoint.dtype])
     del node.input[:]
     shape = node.attr["shape"].shape
     shape.SetInParent()
@@ -66,12 +61,23 @@ def _open(node: Any, endpoint: Endpoint) -> None:
 
 def strip(draft: Draft) -> None:
     """Takes away what was noted for TensorFlow alone: devices, colocations, and shapes that rewrites make wrong."""
-    for part in draft.parts:
-        for node in part.graph_def.node:
+    opaque = draft.graph_def.library.function
+    for nodes in (*(part.graph_def.node for part in draft.parts), *(function.node_def for function in opaque)):
+        for node in nodes:
             node.device = ""
             for name in _FOR_TENSORFLOW_ALONE:
                 node.attr.pop(name, None)
-        if part.function is not None:
-            part.function.attr.pop("_input_shapes", None)
-            for arguments in part.function.arg_attr.values():
-                arguments.attr.pop("_output_shapes", None)
+    for function in (*(part.function for part in draft.parts if part.function is not None), *opaque):
+        function.attr.pop("_input_shapes", None)
+        for arguments in function.arg_attr.values():
+            arguments.attr.pop("_output_shapes", None)
+
+
+def drop_unused_inputs(draft: Draft) -> None:
+    """Takes inputs out of the signature that only what is switched off has used: converters lose them."""
+    names = {node.name for node in draft.main.graph_def.node}
+    gone = [each for each in draft.signature.inputs if tensor_name(each.tensor)[0] not in names]
+    for endpoint in gone:
+        draft.count(f"input {endpoint.source} is none any more, since no output depends on it")
+    inputs = [each for each in draft.signature.inputs if each not in gone]
+    draft.signature = msgspec.structs.replace(draft.signature, inputs=inputs)

@@ -9,6 +9,7 @@ from permafrost.exporter.preparation.parts import ARGUMENT, Part, canonical, spe
 from permafrost.graph.calls import CALLS, called_functions
 from permafrost.graph.index import tensor_name
 from permafrost.graph.protos import FunctionDef, GraphDef, NodeDef
+from permafrost.graph.pruning import QUEUES, TABLES
 
 _PLAIN = ("PartitionedCall", "StatefulPartitionedCall")
 _BY_INDEX = {
@@ -74,7 +75,7 @@ def inline_calls(draft: Draft) -> bool:
         calls = [
             (node, body, view.is_steady(node))
             for node in part.graph_def.node
-            if (body := _callee(draft, node)) is not None and body is not part
+            if (body := _callee(draft, part, node)) is not None
         ]
         gone = set()
         for node, body, is_steady in calls:
@@ -87,10 +88,17 @@ def inline_calls(draft: Draft) -> bool:
     return bool(count)
 
 
-def _callee(draft: Draft, node: NodeDef) -> Part | None:
+def _callee(draft: Draft, part: Part, node: NodeDef) -> Part | None:
+    """The function that a node calls, where its nodes may stand in the node's place.
+
+    A node that is to be run by its name stays, and so does a function with a table or a queue, which is one for all its
+    calls.
+    """
     name = node.attr["f"].func.name if node.op in _PLAIN else node.op
     body = draft.functions.get(name)
-    return body if body is not None and body.function is not None else None
+    if body is None or body is part or node.name in part.lasting:
+        return None
+    return None if any(each.op in (*TABLES, *QUEUES) for each in body.graph_def.node) else body
 
 
 class _Inlining:
@@ -117,6 +125,9 @@ class _Inlining:
             copy.CopyFrom(node)
             copy.name = self._names[node.name]
             copy.input[:] = list(dict.fromkeys(self._moved(text) for text in node.input if text.startswith("^")))
+            if "frame_name" in copy.attr:
+                # Of two loops in frames of one name each would run the other's rounds.
+                copy.attr["frame_name"].s = self._call.name.encode() + b"/" + copy.attr["frame_name"].s
             moved = [self._moved(text) for text in data(node)]
             copy.input[:] = [*moved, *copy.input, *(self._barrier if not moved else [])]
         self._hand_out()
@@ -154,7 +165,6 @@ class _Inlining:
         done = self._part.add(f"{self._call.name}/done", "NoOp", list(dict.fromkeys(waits)))
         after[f"^{self._call.name}"] = f"^{done.name}"
         self._part.redirect(after)
-        self._part.lasting = [done.name if name == self._call.name else name for name in self._part.lasting]
 
 
 def hand_in_constants(draft: Draft) -> bool:

@@ -6,7 +6,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from permafrost.exporter.preparation.parts import rewrite
+from permafrost.graph.dtypes import DTYPES
 from permafrost.graph.protos import NodeDef, types_pb2
+
+NUMBERS = {dtype.name: number for number, dtype in DTYPES.items()}  # name of a DataType -> the DataType
 
 
 def make_constant(node: NodeDef, array: NDArray[Any], dtype: int) -> None:

@@ -10,7 +10,7 @@ from permafrost.exporter.preparation.draft import Draft
 from permafrost.exporter.preparation.parts import Part, rewrite, spelled
 from permafrost.exporter.preparation.values import DRAWING
 from permafrost.exporter.prepared import Refused
-from permafrost.graph.calls import called_functions
+from permafrost.graph.calls import CALLS, called_functions
 from permafrost.graph.dtypes import dtype_name, numpy_dtype
 from permafrost.graph.index import GraphIndex, TensorName, tensor_name
 from permafrost.graph.ops.stateful import RANDOM
@@ -96,11 +96,10 @@ def refuse_draws(draft: Draft) -> None:
 
 def is_random(draft: Draft, node: NodeDef) -> bool:
     """Whether a NodeDef draws random numbers, by its name or by the seeds that its op takes."""
-    if RANDOM.match(node.op):
+    if RANDOM.match(node.op) or (node.op.startswith(("Stateless", "Stateful")) and node.op not in CALLS):
         return True
     definition = draft.definitions(node.op)
-    names = {attribute.name for attribute in definition.attr} if definition is not None else set()
-    return {"seed", "seed2"} <= names or node.op.startswith("StatelessSample")
+    return definition is not None and {"seed", "seed2"} <= {attribute.name for attribute in definition.attr}
 
 
 def _giving(index: GraphIndex, results: list[str]) -> list[Any]:

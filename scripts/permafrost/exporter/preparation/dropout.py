@@ -2,86 +2,90 @@
 
 TensorFlow has written x / keep * floor(keep + u), x * (1 / keep) * cast(u >= rate) and select(u >= rate, x * scale, 0);
 all of them have a mask that is 1, or True, for each u where keep is 1, and a scale that is 1. x * 1 and x / 1 are x for
-each x, NaN and infinities too, but for what is too small to be a normal number: TensorFlow's threads take that for
-zero. So the last product is left out only where what comes is computed, or where all that takes it computes.
+each x, NaN and infinities too, but for what `subnormal` says.
 """
 
 from permafrost.exporter.preparation.conditions import View, data
 from permafrost.exporter.preparation.draft import Draft
 from permafrost.exporter.preparation.parts import canonical, rewrite
-from permafrost.flow.sharing import SHAPELY
-from permafrost.graph.index import TensorName, tensor_name
+from permafrost.exporter.preparation.subnormal import is_computed, is_computed_with
+from permafrost.graph.index import TensorName, in_data_order, tensor_name
 from permafrost.graph.protos import NodeDef, types_pb2
 
+_MASKED = ("Mul", "Select", "SelectV2")
 _PRODUCTS = ("Mul", "RealDiv", "Div")
 _FLOATS = (types_pb2.DT_FLOAT, types_pb2.DT_DOUBLE, types_pb2.DT_HALF, types_pb2.DT_BFLOAT16)
-# Of these each gives the shape of its first input, whatever the others are, as long as these are scalars.
+# Each of these gives the shape of its first input.
 _ELEMENTWISE = (
-    *("Identity", "StopGradient", "Relu", "Relu6", "Elu", "Selu", "LeakyRelu", "Tanh", "Sigmoid", "Softplus"),
+    *("Identity", "StopGradient", "Relu", "Relu6", "Elu", "Selu", "LeakyRelu", "Tanh", "Sigmoid", "Softplus", "Floor"),
     *("Abs", "Neg", "Exp", "Sqrt", "Square", "Softmax", "LogSoftmax", "BiasAdd", "Cast", "ZerosLike", "OnesLike"),
 )
-_WITH_SCALARS = ("Add", "AddV2", "Sub", "Mul", "RealDiv", "Div", "Maximum", "Minimum", "GreaterEqual", "Floor", "Less")
-# What is too small to be normal comes out of these as it is, or as zero, and nothing else does but for what is normal.
-_MOVING = (
-    *("Identity", "StopGradient", "Reshape", "ExpandDims", "Squeeze", "Transpose", "Pack", "Unpack", "Concat"),
-    *("ConcatV2", "Split", "SplitV", "Slice", "StridedSlice", "Gather", "GatherV2", "Pad", "PadV2", "Tile", "Enter"),
-    *("ReverseV2", "ReverseSequence", "Relu", "Relu6", "LeakyRelu", "Elu", "Selu", "Tanh", "Abs", "Neg", "MaxPool"),
+# And these do where all the others are scalars.
+_WITH_SCALARS = (
+    *("Add", "AddV2", "Sub", "Mul", "RealDiv", "Div", "Maximum", "Minimum"),
+    *("Less", "LessEqual", "Greater", "GreaterEqual"),
 )
-_MOVING_BACK = ("Identity", "StopGradient", "Reshape", "Squeeze", "ExpandDims", "Transpose", "Relu", "MaxPool", "Neg")
-# These compute with every element, so that it counts as zero, and what they give is normal or zero.
-_COMPUTING = (
-    *("Add", "AddV2", "Sub", "Mul", "Div", "RealDiv", "MatMul", "BatchMatMul", "BatchMatMulV2", "BatchMatMulV3"),
-    *("Conv2D", "DepthwiseConv2dNative", "BiasAdd", "FusedBatchNorm", "FusedBatchNormV2", "FusedBatchNormV3"),
-    *("Square", "SquaredDifference"),
-)
-_TAKING = (*_COMPUTING, "Sigmoid", "Softmax", "LogSoftmax", *SHAPELY)
-_MOST = 1000  # nodes that are looked at for one dropout
+_MOST = 1000  # nodes on the way back to where a shape comes from
 
 
 def leave_out_dropout(draft: Draft) -> bool:
     """Makes identities of the last ops of dropouts that keep all; tells whether there was one."""
     count = 0
     for part in draft.parts:
-        view = View(part)
-        masked = [node for node in part.graph_def.node if node.op in ("Mul", "Select", "SelectV2")]
-        found = [(node, _kept(view, node)) for node in masked]
-        for node, text in found:
-            if text:
-                rewrite(node, "Identity", [text], T=node.attr["T"].type)
-                count += 1
+        if any(node.op in _MASKED for node in part.graph_def.node):
+            view = View(part)
+            left_out = _left_out(view)
+            for name, text in left_out.items():
+                rewrite(view.index.nodes[name], "Identity", [text], T=view.index.nodes[name].attr["T"].type)
+            count += len(left_out)
     draft.count("dropout that keeps all left out", count)
     return bool(count)
 
 
-def _kept(view: View, node: NodeDef) -> str:
+def _left_out(view: View) -> dict[str, str]:
+    """Node -> the tensor that it gives as it is.
+
+    In the order of the data: whether one may be left out can depend on whether one before it is.
+    """
+    found: dict[str, str] = {}
+    for name in in_data_order(view.index):
+        node = view.index.nodes[name]
+        if node.op in _MASKED and (text := _kept(view, node, found)):
+            found[name] = text
+    return found
+
+
+def _kept(view: View, node: NodeDef, left_out: dict[str, str]) -> str:
     """The tensor that a node gives as it is, as far as it may be left out; "" where it has to stay."""
-    if node.op == "Mul":
-        first, second = data(node)
-        pairs = [(first, second), (second, first)]
-    else:
-        mask, yes, no = data(node)
-        other = view.known(no)
-        pairs = [(yes, mask)] if other is not None and other.is_scalar or node.op == "Select" else []
-    for text, mask in pairs:
-        if node.attr["T"].type in _FLOATS and _is_mask_of(view, mask, text) and view.comes_with([*data(node)], text):
-            return _unscaled(view, node, text)
+    for text, mask in _masked(view, node) if node.attr["T"].type in _FLOATS else ():
+        if _is_mask_of(view, mask, text) and view.comes_with(data(node), text):
+            return _unscaled(view, node, text, left_out)
     return ""
 
 
+def _masked(view: View, node: NodeDef) -> list[tuple[str, str]]:
+    """What may be masked in a node, and its mask, for each way in which it may be read."""
+    if node.op == "Mul":
+        first, second = data(node)
+        return [(first, second), (second, first)]
+    mask, yes, no = data(node)
+    other = view.known(no)
+    return [(yes, mask)] if node.op == "Select" or (other is not None and other.is_scalar) else []
+
+
 def _is_mask_of(view: View, mask: str, text: str) -> bool:
-    """Whether a tensor was filled by `settle_draws` or otherwise, has ones alone, and the shape of another."""
+    """Whether a tensor was filled, has ones alone, and the shape of another."""
     known = view.known(mask)
     if known is None or not known.is_one():
         return False
-    filled = _shape_from(view, tensor_name(mask))
-    node = view.index.nodes.get(filled[0])
+    node = view.index.nodes.get(_shape_from(view, tensor_name(mask))[0])
     if node is None or node.op != "Fill":
         return False
-    (shape, _), _ = view.index.upstream(view.index.inputs[node.name][0], ("Identity",))
-    shape_node = view.index.nodes.get(shape)
-    if shape_node is None or shape_node.op != "Shape":
+    (name, _), _ = view.index.upstream(view.index.inputs[node.name][0], ("Identity",))
+    shape = view.index.nodes.get(name)
+    if shape is None or shape.op != "Shape":
         return False
-    return _shape_from(view, view.index.inputs[shape][0]) == _shape_from(view, tensor_name(text))
+    return _shape_from(view, view.index.inputs[name][0]) == _shape_from(view, tensor_name(text))
 
 
 def _shape_from(view: View, tensor: TensorName) -> TensorName:
@@ -93,8 +97,8 @@ def _shape_from(view: View, tensor: TensorName) -> TensorName:
             break
         if node.op in _ELEMENTWISE:
             tensor = inputs[0]
-        elif node.op in _WITH_SCALARS and (others := _beside_scalars(view, inputs)):
-            tensor = others
+        elif node.op in _WITH_SCALARS and (other := _beside_scalars(view, inputs)):
+            tensor = other
         else:
             break
     return tensor
@@ -107,12 +111,15 @@ def _beside_scalars(view: View, inputs: list[TensorName]) -> TensorName | None:
     return others[0] if len(others) == 1 else None
 
 
-def _unscaled(view: View, node: NodeDef, text: str) -> str:
-    """What comes to a dropout before it is divided by what is kept; "" where the dropout itself has to stay."""
+def _unscaled(view: View, node: NodeDef, text: str, left_out: dict[str, str]) -> str:
+    """What comes to a dropout before it is divided by what is kept.
+
+    Where what is too small has to become zero, that is the quotient, or "" without one.
+    """
     before = text
     while (inner := _without_scale(view, before)) is not None:
         before = inner
-    if _is_computed(view, tensor_name(before)) or _is_computed_with(view, (node.name, 0)):
+    if is_computed(view, before, left_out) or is_computed_with(view, node.name):
         return canonical(before)
     return canonical(text) if before != text else ""
 
@@ -127,36 +134,3 @@ def _without_scale(view: View, text: str) -> str | None:
         if known is not None and known.is_one() and known.is_scalar and view.comes_with([scale], inner):
             return inner
     return None
-
-
-def _is_computed(view: View, tensor: TensorName) -> bool:
-    """Whether an op that computes has made a tensor, so that it has no number too small to be normal."""
-    for _ in range(_MOST):
-        node = view.index.nodes.get(tensor[0])
-        if node is None:
-            return False
-        if node.op in _COMPUTING:
-            return True
-        inputs = view.index.inputs[node.name]
-        if node.op not in _MOVING_BACK or not inputs:
-            return False
-        tensor = inputs[0]
-    return False
-
-
-def _is_computed_with(view: View, tensor: TensorName) -> bool:
-    """Whether all that takes a tensor computes with it, be it moved before, so that such a number counts as zero."""
-    results = {tensor_name(text) for text in view.part.results}
-    waiting, seen = [tensor], {tensor}
-    while waiting:
-        tensor = waiting.pop()
-        if tensor in results or len(seen) > _MOST:
-            return False
-        for user, _ in view.index.uses.get(tensor, ()):
-            if user.op in _MOVING:
-                new = {(user.name, output) for output in view.index.used_outputs(user.name) | {0}} - seen
-                waiting += new
-                seen |= new
-            elif user.op not in _TAKING:
-                return False
-    return True

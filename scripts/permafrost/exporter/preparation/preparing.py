@@ -22,8 +22,6 @@ _BEFORE: tuple[Callable[[Draft], None], ...] = (
     baking.bake_inputs,
     # A default that is never fed is a value that the passes below may know.
     boundary.open_inputs,
-    # Colocations name nodes that go, and shapes are those before inputs were baked.
-    boundary.strip,
 )
 
 # Again and again, since each may show another one something to do. Each tells whether it has changed anything.
@@ -65,11 +63,14 @@ def prepare(
         apply(draft)
     draft.main.prune()
     draft.open_functions()
+    # Colocations name nodes that go, and shapes are those before inputs were baked.
+    boundary.strip(draft)
     _repeat(draft, _FOLDS)
     for change in _DROPOUTS:
         change(draft)
         _prune(draft)
     draws.refuse_draws(draft)
+    boundary.drop_unused_inputs(draft)
     draft.close_functions()
     return _prepared(draft)
 
