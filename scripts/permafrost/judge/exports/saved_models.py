@@ -26,8 +26,8 @@ from permafrost.judge.seeds import is_seeded
 from permafrost.judge.sessions import ENVIRONMENT, Feed, RunFailed, Side, array_of, failing_as, sentence
 from permafrost.outcome import Problem
 
-V1, V2 = "v1", "v2"  # tf.compat.v1.saved_model.load into a session, and tf.saved_model.load
-_CANNOT_LOAD = "TensorFlow cannot load the SavedModel"
+V1, V2 = "v1", "v2"
+_LOADERS = {V1: "tf.compat.v1.saved_model.load", V2: "tf.saved_model.load"}
 
 
 class SavedModelRuntime:
@@ -43,7 +43,8 @@ class SavedModelRuntime:
 
         Args:
           signature: what it takes and gives, as its record has it.
-          loader: V1 or V2.
+          loader: V1, into a session, as TensorFlow Serving does it; or V2, which refuses some graphs that V1 takes:
+            those with an op that TensorFlow removed from new graphs, or a placeholder that is no input.
           usual: whether it runs as TensorFlow runs it by itself, with its optimisers and as many threads as there are
             cores; else with one thread and without, as the judge runs both sides.
           allowed: op types that may run though they are unsafe.
@@ -57,7 +58,7 @@ class SavedModelRuntime:
         self._loaded: _Loaded | None = None
         self._weight: Feed = {}
         self._is_v2 = loader == V2
-        with _loading():
+        with _loading(loader):
             meta_graph = SavedModelLoader(self._directory).get_meta_graph_def_from_tags([TAG])
         _refuse_unsafe(meta_graph, signature, set(allowed))
         self._remembers = any(_has_memory(op) for op in _ops(meta_graph.graph_def))
@@ -127,13 +128,14 @@ def _refuse_unsafe(meta_graph: MetaGraphDef, signature: Signature, allowed: set[
 
 
 @contextlib.contextmanager
-def _loading() -> Iterator[None]:
+def _loading(loader: str) -> Iterator[None]:
     """Turns what a loader raises into Problem, not_importable or memory."""
+    what = f"{_LOADERS[loader]} cannot load the SavedModel"
     try:
-        with failing_as("not_importable", _CANNOT_LOAD):
+        with failing_as("not_importable", what):
             yield
     except (RuntimeError, OSError, UnliftableError) as error:
-        raise Problem("not_importable", f"{_CANNOT_LOAD}: {sentence(error)}") from error
+        raise Problem("not_importable", f"{what}: {sentence(error)}") from error
 
 
 def _as_the_judge_runs() -> None:
@@ -156,12 +158,12 @@ class _Side(Side):
     def __init__(self, directory: str):
         """Raises Problem: not_importable or memory."""
         super().__init__([])
-        with _loading():
+        with _loading(V1):
             self._loader = SavedModelLoader(directory)
             self._loader.load_graph(self.graph, [TAG])
 
     def _restore(self, session: Any) -> None:
-        with _loading():
+        with _loading(V1):
             self._loader.restore_variables(session, None)
             self._loader.run_init_ops(session, [TAG])
 
@@ -184,7 +186,7 @@ class _Loaded:
     def __init__(self, directory: str, signature: Signature):
         """Raises Problem: not_importable or memory."""
         self._signature = signature
-        with _loading():
+        with _loading(V2):
             self._loaded = tf.saved_model.load(directory)
             self._function = self._loaded.signatures[SIGNATURE_KEY]
 
