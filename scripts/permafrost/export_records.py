@@ -48,10 +48,13 @@ class ExportRecord(Record, kw_only=True):
     baked: source -> the value that an input always has in the file, as lists; it is no input of the file.
     changes: sentences, one for each change of the graph that was made before the converter got it. way: which of the
     format's ways of conversion it was, as a word. files: path below the model's directory -> SHA-256. bytes: of all of
-    them. op, node: what stood in the way, where the export was refused; "" where nothing tells.
+    them. stamps: path -> size and time of change (ns), by which a file is known again. op, node: what stood in the way,
+    where the export was refused; "" where nothing tells.
     """
 
-    whole: ClassVar[frozenset[str]] = frozenset({"format", "signature", "baked", "files", "bytes"})
+    whole: ClassVar[frozenset[str]] = frozenset(
+        {"format", "frozen_sha256", "signature", "baked", "files", "bytes", "stamps"}
+    )
 
     format: str = _LACKING
     frozen_sha256: str = _LACKING
@@ -64,6 +67,7 @@ class ExportRecord(Record, kw_only=True):
     way: str = _LACKING
     files: dict[str, str] = _LACKING
     bytes: int = _LACKING
+    stamps: dict[str, tuple[int, int]] = _LACKING
     op: str = _LACKING
     node: str = _LACKING
 

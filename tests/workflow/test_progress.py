@@ -83,7 +83,7 @@ def test_a_run_says_little_and_a_quiet_one_only_what_is_wrong(tmp_path):
     assert "\nbroken_truncated/model.ckpt: failed, truncated (as expected)\n" in run.output
     assert "jobid" not in run.output and "Execute" not in run.output
     (log,) = (workspace.directory / ".snakemake" / "log").iterdir()
-    assert log.read_text().count("Finished jobid") == 4 * 4 + 4, "the log file has it all"
+    assert log.read_text().count("Finished jobid") == 4 * 4 + 5, "the log file has it all"
 
     quiet = [*workspace.command("--quiet", "all")]
     wrong = subprocess.run(quiet, cwd=workspace.directory, capture_output=True, text=True)

@@ -13,6 +13,7 @@ import google.protobuf
 from permafrost import layout, recording, whole_files
 from permafrost.checkpoint.reader import open_checkpoint
 from permafrost.checkpoint.unchanged import stamp_of, watched
+from permafrost.export_records import FORMATS
 from permafrost.freezer import freezing, planning, replicas
 from permafrost.graph import graph_sources, vocabularies
 from permafrost.graph.index import GraphIndex
@@ -20,6 +21,7 @@ from permafrost.model import Settings
 from permafrost.outcome import OK, Problem
 from permafrost.records import ImportRecord, Options, Provenance
 from permafrost.sandbox import limits
+from permafrost.stages import exported_files
 
 
 def freeze(imported: ImportRecord, settings: Settings, frozen_graph: Path, record: Provenance) -> None:
@@ -30,6 +32,8 @@ def freeze(imported: ImportRecord, settings: Settings, frozen_graph: Path, recor
     in `settings`.
     """
     frozen_graph.unlink(missing_ok=True)
+    for export in FORMATS:  # They are of the graph that was there.
+        exported_files.delete(frozen_graph.parent, export)
     if imported.status != OK:
         record.end(imported)
     else:
