@@ -410,6 +410,16 @@ def test_the_digits_of_a_small_sigmoid(tmp_path):
     assert is_right(graph.run(feed), converted(graph, tmp_path, "precise").run(feed))
 
 
+@pytest.mark.parametrize(("way", "count"), [("plain", 0), ("precise", 1)])
+def test_the_changes_say_what_is_computed_by_other_ops(way, count, tmp_path):
+    def build() -> None:
+        tf.sigmoid(v1.placeholder(tf.float32, [None], "x"), name="out")
+
+    prepared = Made(build, ["x"], ["out"]).prepared()
+    conversion.convert(prepared, OnnxOptions(), way, str(tmp_path / "model.onnx"))
+    assert [change.split(" as ")[0] for change in prepared.changes] == ["1 Sigmoid computed"] * count
+
+
 def test_bodies_whose_nodes_have_the_names_of_others(tmp_path):
     with control_flow(2):
         graph, feeds = made("lstm")

@@ -136,17 +136,18 @@ def _unknown(job: Job) -> NodeDef | None:
     from tf2onnx.handler import tf_op
 
     known = {*tf_op.create_mapping(job.opset, []), *handlers.by_op(job.tables, PLAIN), *_REWRITTEN}
-    nodes = (node for body in _bodies(job.graph_def) for node in body)
+    nodes = (node for body in bodies(job.graph_def) for node in body)
     return next((node for node in nodes if node.op not in known), None)
 
 
-def _bodies(graph_def: GraphDef) -> list[Iterable[NodeDef]]:
+def bodies(graph_def: GraphDef) -> list[Iterable[NodeDef]]:
+    """The nodes of a graph, and those of each of its functions."""
     return [graph_def.node, *(function.node_def for function in graph_def.library.function)]
 
 
 def _op_of(graph_def: GraphDef, name: str) -> str:
     """The op type of a node of the graph or of its functions; "" for one that tf2onnx has made."""
-    return next((node.op for body in _bodies(graph_def) for node in body if node.name == name), "")
+    return next((node.op for body in bodies(graph_def) for node in body if node.name == name), "")
 
 
 def _undecodable(graph_def: GraphDef) -> str:
