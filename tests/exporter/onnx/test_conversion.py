@@ -174,6 +174,18 @@ def test_names_of_dimensions_and_a_fixed_batch(tmp_path):
     assert is_right(graph.run(feeds[0]), runtime.run(feeds[0]))
 
 
+@pytest.mark.parametrize(("batch", "shape"), [(None, [5, "batch", 3]), (2, [5, 2, 3])])
+def test_the_batch_is_the_first_open_dimension(batch, shape, tmp_path):
+    def build() -> None:
+        tf.reduce_sum(v1.placeholder(tf.float32, [5, None, 3], "x"), 0, name="out")
+
+    graph = Made(build, ["x"], ["out"])
+    runtime = converted(graph, tmp_path, batch=batch)
+    (x,) = onnx.load(tmp_path / "model.onnx").graph.input
+    assert [dim.dim_param or dim.dim_value for dim in x.type.tensor_type.shape.dim] == shape
+    assert is_right(graph.run({"x": numbers(5, 2, 3)}), runtime.run({"x": numbers(5, 2, 3)}))
+
+
 @pytest.mark.parametrize(
     ("axes", "words"),
     [({"y": {0: "n"}}, "no input or output"), ({"x": {1: "n"}}, "which is 8"), ({"x": {2: "n"}}, "axis 2")],

@@ -39,7 +39,8 @@ def convert(prepared: Prepared, options: OnnxOptions, way: str, path: str, froze
     model = converted(_job(signature, graph_def, weights, found, options.opset), way)
     _check(model, signature, weights)
     needed = ready.take_weights(model, weights)
-    interface.declare(model, signature, options, ready.batched(graph_def, signature))
+    batched = ready.batched(graph_def, signature) if options.batch is None else set()
+    interface.declare(model, signature, options, batched)
     _tell_origin(model, frozen_sha256, way)
     external_data.write(model, {name: prepared.weights[weights[name]] for name in needed}, path)
     return signature
