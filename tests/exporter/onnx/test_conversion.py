@@ -174,6 +174,18 @@ def test_names_of_dimensions_and_a_fixed_batch(tmp_path):
     assert is_right(graph.run(feeds[0]), runtime.run(feeds[0]))
 
 
+@pytest.mark.parametrize(("batch", "shape"), [(None, [5, "batch", 3]), (2, [5, 2, 3])])
+def test_the_batch_is_the_first_open_dimension(batch, shape, tmp_path):
+    def build() -> None:
+        tf.reduce_sum(v1.placeholder(tf.float32, [5, None, 3], "x"), 0, name="out")
+
+    graph = Made(build, ["x"], ["out"])
+    runtime = converted(graph, tmp_path, batch=batch)
+    (x,) = onnx.load(tmp_path / "model.onnx").graph.input
+    assert [dim.dim_param or dim.dim_value for dim in x.type.tensor_type.shape.dim] == shape
+    assert is_right(graph.run({"x": numbers(5, 2, 3)}), runtime.run({"x": numbers(5, 2, 3)}))
+
+
 @pytest.mark.parametrize(
     ("axes", "words"),
     [({"y": {0: "n"}}, "no input or output"), ({"x": {1: "n"}}, "which is 8"), ({"x": {2: "n"}}, "axis 2")],
@@ -297,6 +309,24 @@ def test_random_ops_are_refused(draw, way, tmp_path):
     assert caught.value.op and caught.value.node
 
 
+@pytest.mark.parametrize("way", conversion.WAYS)
+def test_old_arrays_are_refused_by_their_node(way, tmp_path):
+    """Their handles are references to strings, on which tf2onnx fails before it comes to any op."""
+
+    graph, _ = made("same_tensor_twice")
+    array = graph.graph_def.node.add(name="array", op="TensorArray", input=["size"])
+    array.attr["dtype"].type = tf.float32.as_datatype_enum
+    graph.graph_def.node.add(name="handle", op="Identity", input=["array"]).attr["T"].type = tf.string.as_datatype_enum
+    size = graph.graph_def.node.add(name="size", op="Const")
+    size.attr["dtype"].type = tf.int32.as_datatype_enum
+    size.attr["value"].tensor.CopyFrom(tf.make_tensor_proto(1, tf.int32))
+    graph.graph_def.versions.producer = 15
+    next(node for node in graph.graph_def.node if node.name == "end_0").input.append("^handle")
+    with pytest.raises(Refused) as caught:
+        converted(graph, tmp_path, way)
+    assert (caught.value.cause, caught.value.op, caught.value.node) == ("unsupported_op", "TensorArray", "array")
+
+
 def test_a_table_that_nobody_fills_is_refused(tmp_path):
     def build() -> None:
         x = v1.placeholder(tf.int64, [None], "x")
@@ -317,11 +347,35 @@ def test_an_input_that_the_preparation_has_left_out(tmp_path):
     assert is_right(expected, converted(graph, tmp_path).run(feed))
 
 
-def test_bytes_that_are_no_text_are_refused_by_their_constant(tmp_path):
+def test_what_constant_strings_say_is_computed_before(tmp_path):
     def build() -> None:
         x = v1.placeholder(tf.float32, [None], "x")
-        picture = tf.io.decode_raw(tf.constant([b"\xff\xd8"], name="picture"), tf.uint8)
+        picture = tf.io.decode_raw(tf.identity(tf.constant([b"\xff\xd8"])), tf.uint8)
         tf.identity(x + tf.cast(picture, tf.float32)[0, 0], "out")
+
+    graph, feed = Made(build, ["x"], ["out"]), {"x": numbers(3)}
+    assert is_right(graph.run(feed), converted(graph, tmp_path).run(feed))
+
+
+@pytest.mark.parametrize("way", conversion.WAYS)
+def test_no_file_is_read_while_a_graph_is_converted(way, tmp_path):
+    secret = tmp_path / "secret"
+    secret.write_bytes(b"\x01")
+
+    def build() -> None:
+        x = v1.placeholder(tf.float32, [None], "x")
+        content = tf.io.decode_raw(tf.io.read_file(str(secret), name="read"), tf.uint8)
+        tf.identity(x + tf.cast(content, tf.float32)[0], "out")
+
+    with pytest.raises(Refused) as caught:
+        converted(Made(build, ["x"], ["out"]), tmp_path, way)
+    assert (caught.value.cause, caught.value.op) == ("unsupported_op", "ReadFile")
+
+
+def test_bytes_that_are_no_text_are_refused_by_their_constant(tmp_path):
+    def build() -> None:
+        x = v1.placeholder(tf.int32, [None], "x")
+        tf.gather(tf.constant([b"\xff\xd8", b"ice"], name="picture"), x, name="out")
 
     with pytest.raises(Refused, match="no text") as caught:
         converted(Made(build, ["x"], ["out"]), tmp_path)
@@ -366,6 +420,16 @@ def test_the_digits_of_a_small_sigmoid(tmp_path):
     graph, feed = Made(build, ["x"], ["out"]), {"x": np.array([-40, -25, -30], "f")}
     assert not is_right(graph.run(feed), converted(graph, tmp_path, "plain").run(feed))
     assert is_right(graph.run(feed), converted(graph, tmp_path, "precise").run(feed))
+
+
+@pytest.mark.parametrize(("way", "count"), [("plain", 0), ("precise", 1)])
+def test_the_changes_say_what_is_computed_by_other_ops(way, count, tmp_path):
+    def build() -> None:
+        tf.sigmoid(v1.placeholder(tf.float32, [None], "x"), name="out")
+
+    prepared = Made(build, ["x"], ["out"]).prepared()
+    conversion.convert(prepared, OnnxOptions(), way, str(tmp_path / "model.onnx"))
+    assert [change.split(" as ")[0] for change in prepared.changes] == ["1 Sigmoid computed"] * count
 
 
 def test_bodies_whose_nodes_have_the_names_of_others(tmp_path):

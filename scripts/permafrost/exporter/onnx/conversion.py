@@ -4,7 +4,8 @@ from typing import Any
 
 from permafrost.export_records import Signature
 from permafrost.exporter.onnx import checks, external_data, function_names, interface, naming, ready, tables
-from permafrost.exporter.onnx.converter import WAYS, Job, converted
+from permafrost.exporter.onnx.converter import WAYS, Job, bodies, converted
+from permafrost.exporter.onnx.handlers import PRECISE
 from permafrost.exporter.onnx.tables import Table
 from permafrost.exporter.prepared import Prepared
 from permafrost.graph.index import GraphIndex, tensor_name
@@ -23,6 +24,7 @@ def convert(prepared: Prepared, options: OnnxOptions, way: str, path: str, froze
     Args:
       way: one of WAYS.
       frozen_sha256: of the frozen graph, for the file's metadata.
+    `prepared.changes` gets a sentence where this way computes something by other ops.
     Returns the signature with the names and the shapes that the file has. Raises Refused, naming op and node: an op
     that ONNX or tf2onnx lacks, random ones, lost outputs, too_large; and Problem (bad_setting) as naming.in_file does.
     """
@@ -33,10 +35,12 @@ def convert(prepared: Prepared, options: OnnxOptions, way: str, path: str, froze
     tables.name_tables(list(graph_def.node))
     function_names.make_unique(graph_def)
     weights = ready.weight_tensors(graph_def, prepared)
+    prepared.changes += _changes(graph_def, way)
     model = converted(_job(signature, graph_def, weights, found, options.opset), way)
     _check(model, signature, weights)
     needed = ready.take_weights(model, weights)
-    interface.declare(model, signature, options, ready.batched(graph_def, signature))
+    batched = ready.batched(graph_def, signature) if options.batch is None else set()
+    interface.declare(model, signature, options, batched)
     _tell_origin(model, frozen_sha256, way)
     external_data.write(model, {name: prepared.weights[weights[name]] for name in needed}, path)
     return signature
@@ -56,6 +60,13 @@ def _job(
         tables=found,
         opset=opset,
     )
+
+
+def _changes(graph_def: GraphDef, way: str) -> list[str]:
+    """What this way of conversion computes by other ops."""
+    count = sum(node.op == "Sigmoid" for body in bodies(graph_def) for node in body)
+    said = f"{count} Sigmoid computed as 1 / (1 + exp(-x)), which keeps the digits of small numbers"
+    return [said] if way == PRECISE and count else []
 
 
 def _check(model: Any, signature: Signature, weights: dict[str, str]) -> None:

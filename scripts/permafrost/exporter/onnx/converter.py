@@ -5,7 +5,7 @@ Source: process_tf_graph of tf2onnx/tfonnx.py and _convert_common of tf2onnx/con
 
 import contextlib
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,10 +13,16 @@ from permafrost.exporter.onnx import handlers
 from permafrost.exporter.onnx.ordered_sets import ordered_sets
 from permafrost.exporter.onnx.tables import Table
 from permafrost.exporter.prepared import Refused
-from permafrost.graph.protos import GraphDef, graph_pb2, types_pb2
+from permafrost.graph.protos import GraphDef, NodeDef, graph_pb2, types_pb2
 
 GRAPPLER, PLAIN = "grappler", "plain"
 WAYS = (GRAPPLER, PLAIN, handlers.PRECISE)
+# What its rewriters make loops and branches of, and what no conversion sees.
+_REWRITTEN = (
+    "Switch", "Merge", "Enter", "Exit", "NextIteration", "LoopCond", "TensorArrayV3", "TensorArrayReadV3",
+    "TensorArrayWriteV3", "TensorArraySizeV3", "TensorArrayGatherV3", "TensorArrayScatterV3", "Const", "Placeholder",
+    "NoOp", "Identity",
+)  # fmt: skip
 _FAILED_NODE = "Failed to convert node"
 
 
@@ -119,13 +125,29 @@ def _refusal(job: Job, error: Exception, records: list[logging.LogRecord]) -> Re
             op = _op_of(job.graph_def, node)
             text = f"tf2onnx cannot convert node {node!r} ({op or 'one of its own'}): {said}"
             return Refused("unsupported_op", text, op, node)
+    if (unknown := _unknown(job)) is not None:
+        text = f"tf2onnx fails on the graph, in which it does not know node {unknown.name!r} ({unknown.op}): {said}"
+        return Refused("unsupported_op", text, unknown.op, unknown.name)
     return Refused("conversion_failed", f"tf2onnx fails on the graph: {said}")
+
+
+def _unknown(job: Job) -> NodeDef | None:
+    """The first node of an op that tf2onnx has no handler for, where it is none of those that it rewrites as loops."""
+    from tf2onnx.handler import tf_op
+
+    known = {*tf_op.create_mapping(job.opset, []), *handlers.by_op(job.tables, PLAIN), *_REWRITTEN}
+    nodes = (node for body in bodies(job.graph_def) for node in body)
+    return next((node for node in nodes if node.op not in known), None)
+
+
+def bodies(graph_def: GraphDef) -> list[Iterable[NodeDef]]:
+    """The nodes of a graph, and those of each of its functions."""
+    return [graph_def.node, *(function.node_def for function in graph_def.library.function)]
 
 
 def _op_of(graph_def: GraphDef, name: str) -> str:
     """The op type of a node of the graph or of its functions; "" for one that tf2onnx has made."""
-    bodies = [graph_def.node, *(function.node_def for function in graph_def.library.function)]
-    return next((node.op for body in bodies for node in body if node.name == name), "")
+    return next((node.op for body in bodies(graph_def) for node in body if node.name == name), "")
 
 
 def _undecodable(graph_def: GraphDef) -> str:

@@ -10,15 +10,14 @@ from permafrost.model import OnnxOptions
 from permafrost.outcome import Problem, maybe_meant
 
 BATCH = "batch"
-_BATCH_AXIS = 0
 
 
 def in_file(signature: Signature, options: OnnxOptions) -> Signature:
     """The signature with the names and the shapes that the file has.
 
     A name is the key, with `_out`, `_hidden` or a number behind it where another has it already: in an ONNX graph an
-    input and an output are the same tensor where they have the same name. `options.batch` is put in the place of an
-    open first dimension, but for one that `options.dynamic_axes` names.
+    input and an output are the same tensor where they have the same name. `options.batch` is put in the place of the
+    first open dimension of each input, but for one that `options.dynamic_axes` names.
     Raises Problem (bad_setting) for a key or an axis of `options.dynamic_axes` that the model lacks, or that is fixed.
     """
     _check(signature, options)
@@ -44,11 +43,15 @@ def _candidates(key: str, suffix: str) -> Iterator[str]:
 
 
 def _fixed(endpoint: Endpoint, options: OnnxOptions) -> Shape | None:
-    shape = endpoint.shape
-    stays_open = _BATCH_AXIS in options.dynamic_axes.get(endpoint.key, {})
-    if options.batch is None or stays_open or not shape or shape[_BATCH_AXIS] is not None:
+    shape, axis = endpoint.shape, batch_axis(endpoint.shape)
+    if shape is None or axis is None or axis in options.dynamic_axes.get(endpoint.key, {}) or options.batch is None:
         return shape
-    return [options.batch, *shape[1:]]
+    return [*shape[:axis], options.batch, *shape[axis + 1 :]]
+
+
+def batch_axis(shape: Shape | None) -> int | None:
+    """The dimension that is the batch: the first open one; others are lengths. None where none is open."""
+    return next((axis for axis, size in enumerate(shape or ()) if size is None), None)
 
 
 def _check(signature: Signature, options: OnnxOptions) -> None:
@@ -69,6 +72,7 @@ def _check_axis(end: Endpoint, axis: int) -> None:
 
 
 def dimension(endpoint: Endpoint, axis: int, options: OnnxOptions) -> str:
-    """The name of an open dimension of an input: what the settings say, `batch` for the first, or `<name>_<axis>`."""
+    """The name of an open dimension of an input: what the settings say, `batch` for that, or `<name>_<axis>`."""
     named = options.dynamic_axes.get(endpoint.key, {}).get(axis)
-    return named or (BATCH if axis == _BATCH_AXIS else f"{endpoint.name}_{axis}")
+    is_batch = options.batch is None and axis == batch_axis(endpoint.shape)
+    return named or (BATCH if is_batch else f"{endpoint.name}_{axis}")

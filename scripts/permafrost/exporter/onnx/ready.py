@@ -4,7 +4,9 @@ from collections.abc import Iterable
 from typing import Any
 
 from permafrost.export_records import Endpoint, Signature
+from permafrost.exporter.onnx import constant_strings
 from permafrost.exporter.onnx.checks import nodes
+from permafrost.exporter.onnx.naming import batch_axis
 from permafrost.exporter.prepared import Prepared, Refused
 from permafrost.graph.index import GraphIndex, tensor_name
 from permafrost.graph.protos import GraphDef, NodeDef, graph_pb2
@@ -31,7 +33,8 @@ def graph(prepared: Prepared, signature: Signature, tables: Iterable[str]) -> Gr
             _stand_in(node)
         elif node.name in inputs and node.op in PLACEHOLDERS:
             _shape_input(node, inputs[node.name].shape)
-    return copy
+    folded = constant_strings.fold(copy)
+    return extract(GraphIndex(folded), GraphIndex(folded).reach([*ends, *inputs, *tables]))
 
 
 def _stand_in(node: NodeDef) -> None:
@@ -71,30 +74,27 @@ def take_weights(model: Any, weights: Iterable[str]) -> list[str]:
 
 
 def batched(graph_def: GraphDef, signature: Signature) -> set[str]:
-    """The names of the outputs whose first dimension is the inputs' open first one, as TensorFlow's shapes tell.
+    """The names of the outputs whose first dimension is the inputs' batch, as TensorFlow's shapes tell.
 
     Imports the graph with an unlikely number there, and looks where the number comes out.
     """
     import tensorflow as tf
 
-    open_ = {tensor_name(end.tensor)[0] for end in signature.inputs if _is_open(end)}
-    if not open_:
+    found = {tensor_name(end.tensor)[0]: batch_axis(end.shape) for end in signature.inputs}
+    axes = {node: axis for node, axis in found.items() if axis is not None}
+    if not axes:
         return set()
     copy = graph_pb2.GraphDef()
     copy.CopyFrom(graph_def)
     for node in copy.node:
-        if node.name in open_:
-            node.attr["shape"].shape.dim[0].size = _UNLIKELY
+        if node.name in axes:
+            node.attr["shape"].shape.dim[axes[node.name]].size = _UNLIKELY
     with tf.Graph().as_default() as imported:
         try:
             tf.import_graph_def(copy, name="")
         except ValueError:  # Shapes that do not fit together, as where another dimension is to be the same.
             return set()
         return {end.name for end in signature.outputs if _leads(imported, end)}
-
-
-def _is_open(end: Endpoint) -> bool:
-    return bool(end.shape) and end.shape is not None and end.shape[0] is None
 
 
 def _leads(imported: Any, end: Endpoint) -> bool:

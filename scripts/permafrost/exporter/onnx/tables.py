@@ -6,10 +6,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from permafrost.exporter.onnx.constant_strings import may_be_run
 from permafrost.graph.index import GraphIndex, TensorName
-from permafrost.graph.ops.stateful import RANDOM, changes_by_itself
 from permafrost.graph.protos import NodeDef
-from permafrost.graph.pruning import PLACEHOLDERS, TABLE_INITIALIZERS, TABLES, extract
+from permafrost.graph.pruning import TABLE_INITIALIZERS, TABLES, extract
 
 _ON_THE_WAY = ("Identity", "Enter", "RefEnter", "Switch", "RefSwitch")
 
@@ -40,8 +40,7 @@ def find(index: GraphIndex, initializers: list[str]) -> dict[str, Table]:
 
 def _is_constant(index: GraphIndex, sources: list[TensorName]) -> bool:
     """Whether constants decide tensors: they depend on no input, and on nothing that keeps or draws something."""
-    ops = {index.ops[name] for name in index.reach(source for source, _ in sources)}
-    return not any(op in PLACEHOLDERS or changes_by_itself(op) or RANDOM.match(op) for op in ops)
+    return all(may_be_run(index.nodes[name]) for name in index.reach(source for source, _ in sources))
 
 
 def _computed(index: GraphIndex, filling: dict[str, list[TensorName]]) -> dict[str, Table]:
@@ -51,7 +50,10 @@ def _computed(index: GraphIndex, filling: dict[str, list[TensorName]]) -> dict[s
     names = {handle: [f"{node}:{output}" for node, output in sources] for handle, sources in filling.items()}
     with tf.Graph().as_default(), tf.compat.v1.Session() as session:
         tf.import_graph_def(extract(index, kept), name="")
-        found = session.run(names)
+        try:
+            found = session.run(names)
+        except tf.errors.OpError:
+            return {}
     return {handle: Table(np.reshape(keys, -1), np.reshape(values, -1)) for handle, (keys, values) in found.items()}
 
 

@@ -34,8 +34,12 @@ class Known(NamedTuple):
 
     @property
     def value(self) -> Any:
-        """The one value that all elements have, a numpy scalar; None where they may differ."""
-        return self.low if self.low.tobytes() == self.high.tobytes() else None
+        """The one value that all elements have, a numpy scalar; None where they may differ.
+
+        Of a zero among floats the sign is not known: a maximum of 0 and -0 may be either.
+        """
+        is_zero = self.low.dtype.kind not in "biu" and self.low == 0
+        return self.low if not is_zero and self.low.tobytes() == self.high.tobytes() else None
 
     def is_one(self) -> bool:
         """Whether all elements are 1, or True."""
@@ -193,7 +197,7 @@ def _cast(node: NodeDef, a: Known) -> Known | None:
         return None
     to = numpy_dtype(dtype.name)
     if dtype.kind == BOOL:
-        return a._replace(low=np.bool_(a.low), high=np.bool_(a.high)) if a.value is not None else None
+        return _truth(bool(a.low), a) if a.low == a.high else None
     ends = [np.asarray(x).astype(to)[()] for x in (a.low, a.high)]
     # A number that the dtype cannot hold becomes whatever the machine makes of it.
     fits = dtype.kind == FLOAT or all(int(x) == int(y) for x, y in zip(ends, (a.low, a.high), strict=True))
