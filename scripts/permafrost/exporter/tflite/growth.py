@@ -24,7 +24,7 @@ def counted(index: GraphIndex) -> str:
     for name, node in index.nodes.items():
         is_open = node.op == "Placeholder" and node.attr["dtype"].type in _COUNTABLE
         if is_open and not node.attr["shape"].shape.unknown_rank and node.attr["shape"].shape.dim:
-            return name
+            return str(name)
     return ""
 
 
