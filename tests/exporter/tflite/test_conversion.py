@@ -38,6 +38,20 @@ def recurrent():
     return {"x": x}, {"y": outputs, "h": state[1]}
 
 
+def decoder():
+    """Each step is fed what the one before chose; the loop ends by itself, and its array grows."""
+    x = v1.placeholder(tf.float32, [None, 3], "x")
+    table = v1.get_variable("table", [6, 3], use_resource=False, initializer=v1.random_normal_initializer(seed=3))
+
+    def step(time, state, array):
+        scores = tf.matmul(tf.tanh(state), table, transpose_b=True)
+        return time + 1, state * 0.5 + tf.gather(table, tf.argmax(scores, 1)), array.write(time, scores)
+
+    scores = tf.TensorArray(tf.float32, 0, dynamic_size=True, infer_shape=False)
+    _, _, scores = v1.while_loop(lambda time, *_: time < 4, step, [0, x, scores])
+    return {"x": x}, {"scores": scores.stack()}
+
+
 def functional():
     x = v1.placeholder(tf.float32, [None, 3], "x")
     matrix = _weights("matrix", 3, 3)
@@ -61,7 +75,9 @@ def feed_of(prepared, batch: int, seed: int) -> dict[str, np.ndarray]:
     return feed
 
 
-@pytest.mark.parametrize(("program", "version"), [(convolution, 1), (recurrent, 1), (functional, 2), (embedding, 1)])
+@pytest.mark.parametrize(
+    ("program", "version"), [(convolution, 1), (recurrent, 1), (decoder, 1), (functional, 2), (embedding, 1)]
+)
 def test_computes_the_same(program, version, tmp_path, monkeypatch) -> None:
     monkeypatch.chdir(tmp_path)
     with control_flow(version):

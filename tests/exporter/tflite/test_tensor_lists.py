@@ -53,6 +53,22 @@ def decoder():
     return {"x": x}, {"ids": ids.stack()}
 
 
+def raw():
+    """An array that grows with the rounds of a loop, as a decoder's do."""
+    x = v1.placeholder(tf.float32, [5, None, 3], "x")
+    read, cell = tf.TensorArray(tf.float32, 5).unstack(x), LSTM(4)
+
+    def loop(time, output, state, _):
+        is_done = tf.fill([tf.shape(x)[1]], time >= 5)
+        following = tf.cond(time >= 5, lambda: tf.zeros([tf.shape(x)[1], 3]), lambda: read.read(time))
+        following.set_shape([None, 3])
+        begun = cell.zero_state(tf.shape(x)[1], tf.float32) if output is None else state
+        return is_done, following, begun, output, None
+
+    outputs, _, _ = v1.nn.raw_rnn(cell, loop)
+    return {"x": x}, {"y": outputs.stack(), "count": outputs.size()}
+
+
 def mapped():
     x = v1.placeholder(tf.float32, [None, 3], "x")
     return {"x": x}, {"y": tf.map_fn(lambda row: tf.cumsum(row) * 2.0, x)}
@@ -84,7 +100,7 @@ def under_a_condition():
     )}  # fmt: skip
 
 
-PROGRAMS = (recurrent, of_lengths, both_ways, stacked, decoder, mapped, nested, chosen, under_a_condition)
+PROGRAMS = (recurrent, of_lengths, both_ways, stacked, decoder, raw, mapped, nested, chosen, under_a_condition)
 
 
 def feed_of(prepared, batch: int, seed: int) -> dict[str, np.ndarray]:
@@ -113,6 +129,22 @@ def growing():
     return {"x": x}, {"y": array.stack()}
 
 
+def growing_by_twos():
+    x = v1.placeholder(tf.float32, [None], "x")
+    array = tf.TensorArray(tf.float32, 0, dynamic_size=True)
+    _, array = v1.while_loop(
+        lambda k, _: k < 3, lambda k, a: (k + 1, a.write(2 * k, x).write(2 * k + 1, x)), [0, array]
+    )
+    return {"x": x}, {"y": array.stack()}
+
+
+def growing_from_the_end():
+    x = v1.placeholder(tf.float32, [None], "x")
+    array = tf.TensorArray(tf.float32, 0, dynamic_size=True)
+    _, array = v1.while_loop(lambda k, _: k < 3, lambda k, a: (k + 1, a.write(2 - k, x)), [0, array])
+    return {"x": x}, {"y": array.stack()}
+
+
 def gradient():
     x = v1.placeholder(tf.float32, [3, None], "x")
     array = tf.TensorArray(tf.float32, 3).unstack(x)
@@ -130,7 +162,7 @@ def joined():
     return {"x": x}, {"y": tf.TensorArray(tf.float32, 2).unstack(x).concat()}
 
 
-@pytest.mark.parametrize("program", [growing, gradient, turned_round, joined])
+@pytest.mark.parametrize("program", [growing, growing_by_twos, growing_from_the_end, gradient, turned_round, joined])
 def test_what_a_list_is_not_stays_an_array(program) -> None:
     with control_flow(1):
         prepared = made(program)

@@ -63,14 +63,14 @@ def flow_position(node: NodeDef) -> int:
     return _FLOW.get(found[1], -1) if found else -1
 
 
-def replaceable(index: GraphIndex) -> list[Array]:
-    """The arrays that lists can stand for, in graph order."""
+def of_graph(index: GraphIndex) -> list[Array]:
+    """The arrays that lists can stand for, in graph order, if these may grow as the arrays do."""
     return [array for node in index.graph_def.node if node.op in MAKES and (array := _array(index, node)) is not None]
 
 
 def _array(index: GraphIndex, node: NodeDef) -> Array | None:
     array = Array(node=node, flow=[])
-    if not _follow_handle(index, array) or not _has_known_indices(index, array) or _may_grow(array):
+    if not _follow_handle(index, array) or not _has_known_indices(index, array):
         return None
     begin = _beginning(index, array)
     if begin is None or not _follow_flow(index, array, begin):
@@ -163,8 +163,8 @@ def _merge_alone(index: GraphIndex, array: Array) -> bool:
     return all(flow.issuperset(index.inputs_of(node)) for node in array.passing if node.op == "Merge")
 
 
-def _may_grow(array: Array) -> bool:
-    """Whether what is written one by one may make the array longer, which the converter does not see of a list."""
+def may_grow(array: Array) -> bool:
+    """Whether what is written one by one may make the array longer."""
     return bool(array.node.attr["dynamic_size"].b and array.of_kind(WRITE))
 
 
@@ -194,14 +194,15 @@ def is_counting(index: GraphIndex, tensor: TensorName) -> bool:
     if node is None:
         return False
     if node.op == "Const":
-        return _is_a_count(_value(node))
+        return _is_a_count(value(node))
     if node.op != "Range":
         return False
     start, _, delta = (index.nodes.get(name) for name, _ in index.inputs_of(node))
-    return _value(start) == [0] and _value(delta) == [1]
+    return value(start) == [0] and value(delta) == [1]
 
 
-def _value(node: NodeDef | None) -> list[int] | None:
+def value(node: NodeDef | None) -> list[int] | None:
+    """The numbers of a constant of integers; None for another node."""
     if node is None or node.op != "Const" or node.attr["dtype"].type not in (types_pb2.DT_INT32, types_pb2.DT_INT64):
         return None
     return [int(number) for number in tensor_util.MakeNdarray(node.attr["value"].tensor).reshape(-1)]

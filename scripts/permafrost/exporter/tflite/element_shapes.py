@@ -14,7 +14,8 @@ from tensorflow.python.framework import tensor_util
 
 from permafrost.exporter.tflite import arrays
 from permafrost.exporter.tflite.arrays import Array
-from permafrost.graph.index import GraphIndex, TensorName, in_order
+from permafrost.exporter.tflite.frames import in_loops
+from permafrost.graph.index import GraphIndex, TensorName
 from permafrost.graph.protos import GraphDef, NodeDef
 from permafrost.graph.tensorflow_import import import_to_look_at
 
@@ -161,7 +162,7 @@ class _Walk:
     def __init__(self, index: GraphIndex, inferred: _Inferred, found: list[Array]):
         self._index, self._inferred = index, inferred
         self._arrays = {member.name: array for array in found for member in array.members}
-        self._inner = _in_loops(index)
+        self._inner = in_loops(index)
 
     def elements(self, array: Array, sizes: Sizes | None) -> Elements:
         """The elements of an array, of which the known sizes are given."""
@@ -258,22 +259,3 @@ class _Walk:
         if node is None or node.op != "Const":
             return False
         return int(tensor_util.MakeNdarray(node.attr["value"].tensor).reshape(-1)[0]) % rank != axis
-
-
-def _in_loops(index: GraphIndex) -> set[str]:
-    """The nodes that run in the frame of a while loop."""
-    depths: dict[str, int] = {}
-    for name in in_order({name: set(_sources(index, name)) for name in index.nodes}):
-        before = max((depths[source] for source in _sources(index, name)), default=0)
-        depths[name] = before + {"Enter": 1, "Exit": -1}.get(index.ops[name], 0)
-    return {name for name in index.nodes if depths.get(name, 1) > 0}
-
-
-def _sources(index: GraphIndex, name: str) -> list[str]:
-    """What a node waits for in the first round of a loop."""
-    is_merge = index.ops[name] == "Merge"
-    return [
-        source
-        for source in index.sources[name]
-        if source in index.ops and not (is_merge and index.ops[source] == "NextIteration")
-    ]

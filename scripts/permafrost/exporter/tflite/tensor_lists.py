@@ -10,7 +10,7 @@ from collections.abc import Iterator
 
 from tensorflow.python.framework import tensor_util
 
-from permafrost.exporter.tflite import arrays
+from permafrost.exporter.tflite import arrays, growth
 from permafrost.exporter.tflite.arrays import Array, kind_of
 from permafrost.exporter.tflite.element_shapes import Dimension, Elements, ElementShapes
 from permafrost.graph.index import GraphIndex, tensor_name
@@ -22,10 +22,10 @@ _ROUNDS = 4  # what goes round a loop may tell a shape only after what is read i
 def with_lists(graph_def: GraphDef) -> tuple[GraphDef, int]:
     """A graph in which lists stand for TensorArrays, and for how many; the graph itself where they stand for none.
 
-    Arrays in functions stay, and those that may grow, and those of which anything else is asked than to be written,
-    read, gathered, counted and filled from the first element on.
+    Arrays in functions stay, those that grow otherwise than by one element a round, and those of which anything else is
+    asked than to be written, read, gathered, counted and filled from the first element on.
     """
-    found = arrays.replaceable(GraphIndex(graph_def))
+    found = growth.replaceable(GraphIndex(graph_def))
     if not found:
         return graph_def, 0
     shapes, before = ElementShapes({}), None
@@ -45,7 +45,7 @@ class _Rewriting:
         self._index = GraphIndex(self.graph_def)
         self._taken = set(self._index.nodes)
         self._made: list[NodeDef] = []
-        found = arrays.replaceable(self._index)
+        found = growth.replaceable(self._index)
         gone = {node.name for array in found for node in array.handles}
         for array in found:
             self._replace(array, shapes.of_array(array))
@@ -57,62 +57,88 @@ class _Rewriting:
             node.attr["T"].type = types_pb2.DT_VARIANT
         for node, position in arrays.uses_of(self._index, array.flow[:1]):
             _set_input(node, position, array.node.name)
-        has_parts = bool(array.of_kind(arrays.SCATTER))
+        # Before any op is another one.
+        grows, has_parts = arrays.may_grow(array), bool(array.of_kind(arrays.SCATTER))
+        whole = {node.name for node in array.of_kind(arrays.GATHER) if growth.asks_for_all(self._index, array, node)}
+        gathers, sizes = array.of_kind(arrays.GATHER), array.of_kind(arrays.SIZE)
         for member in array.members:
-            self._replace_member(array, elements, member, has_parts)
-        self._reserve(array, elements)
+            self._replace_member(array, elements, member)
+        for node in gathers:
+            is_whole = node.name in whole and (not has_parts or "Pack" in node.op)
+            self._gather(array, elements, node, is_whole, grows)
+        for node in sizes:
+            self._count(node, grows)
+        self._reserve(array, elements, grows)
 
-    def _replace_member(self, array: Array, elements: Elements, node: NodeDef, has_parts: bool) -> None:
+    def _replace_member(self, array: Array, elements: Elements, node: NodeDef) -> None:
         inputs, kind = _data(node), kind_of(node)
-        # The flow of a node may have been renamed, so the inputs are read anew.
         flow = inputs[arrays.flow_position(node)] if kind != arrays.CLOSE else ""
         match kind:
             case arrays.READ:
                 shape = self._constant(node, "element_shape", elements.known, inputs[1])
                 _become(node, "TensorListGetItem", [flow, inputs[1], shape], array.dtype)
+            case arrays.WRITE if arrays.may_grow(array):
+                _become(node, "TensorListPushBack", [flow, inputs[2]], array.dtype)
             case arrays.WRITE:
                 _become(node, "TensorListSetItem", [flow, inputs[1], inputs[2]], array.dtype)
             case arrays.SCATTER:
                 value = inputs[1 if "Unpack" in node.op else 2]
                 shape = self._constant(node, "element_shape", elements.known, value)
                 _become(node, "TensorListFromTensor", [value, shape], array.dtype, shape_type="shape_type")
-            case arrays.GATHER:
-                self._gather(array, elements, node, flow, has_parts)
-            case arrays.SIZE:
-                _become(node, "TensorListLength", [flow])
-            case _:
+            case arrays.CLOSE:
                 _become(node, "NoOp", [])
 
-    def _gather(self, array: Array, elements: Elements, node: NodeDef, flow: str, has_parts: bool) -> None:
+    def _gather(self, array: Array, elements: Elements, node: NodeDef, is_whole: bool, grows: bool) -> None:
         """All elements where all are asked for, which a list has as many of as the array; else the chosen ones."""
-        indices = "" if "Pack" in node.op else _data(node)[1]
+        flow, indices = _data(node)[arrays.flow_position(node)], _data(node)[1]
         shape = self._constant(node, "element_shape", elements.known, flow)
-        if not indices or not has_parts and self._counts(array, indices):
+        if is_whole and not grows:
             _become(node, "TensorListStack", [flow, shape], array.dtype)
             node.attr["num_elements"].i = -1
             return
         stack = self._add(node, "stack", "TensorListStack", [flow, shape], array.dtype)
         stack.attr["num_elements"].i = -1
+        if grows:
+            self._leave_out_first(node, stack.name, array.dtype, flow)
+            return
         axis = self._constant(node, "axis", 0, indices)
         _become(node, "GatherV2", [stack.name, indices, axis])
         node.attr["Tparams"].type, node.attr["Taxis"].type = array.dtype, types_pb2.DT_INT32
         node.attr["Tindices"].type = types_pb2.DT_INT32
 
-    def _counts(self, array: Array, indices: str) -> bool:
-        """Whether indices are 0, 1, 2, up to as many as the array has elements."""
-        index = self._index
-        (name, _), _ = index.upstream(tensor_name(indices), ("Identity",))
-        if not arrays.is_counting(index, (name, 0)) or index.ops[name] != "Range":
-            return False
-        limit, _ = index.upstream(index.inputs[name][1], ("Identity",))
-        size, _ = index.upstream(index.inputs[array.node.name][0], ("Identity",))
-        counted = {member.name for member in array.members if index.ops[member.name].startswith("TensorArraySize")}
-        return limit == size or limit[0] in counted
+    def _leave_out_first(self, node: NodeDef, stack: str, dtype: int, near: str) -> None:
+        bounds = [self._constant(node, word, [k], near) for word, k in (("from", 1), ("to", 0), ("step", 1))]
+        _become(node, "StridedSlice", [stack, *bounds])
+        node.attr["T"].type, node.attr["Index"].type = dtype, types_pb2.DT_INT32
+        node.attr["end_mask"].i = 1
 
-    def _reserve(self, array: Array, elements: Elements) -> None:
+    def _count(self, node: NodeDef, grows: bool) -> None:
+        flow = _data(node)[arrays.flow_position(node)]
+        if not grows:
+            _become(node, "TensorListLength", [flow])
+            return
+        length = self._add(node, "length", "TensorListLength", [flow], 0)
+        _become(node, "Sub", [length.name, self._constant(node, "one", 1, flow)])
+        node.attr["T"].type = types_pb2.DT_INT32
+
+    def _reserve(self, array: Array, elements: Elements, grows: bool) -> None:
         node = array.node
         size = _data(node)[0]
-        _become(node, "TensorListReserve", [self._shape(node, elements, size), size], array.dtype, "shape_type")
+        length = self._one(node, size) if grows else size
+        _become(node, "TensorListReserve", [self._shape(node, elements, size), length], array.dtype, "shape_type")
+
+    def _one(self, node: NodeDef, near: str) -> str:
+        """The name of a tensor that is 1 whatever is fed, and that no converter knows to be so."""
+        name = growth.counted(self._index)
+        equal = self._add(node, "equal", "Equal", [name, name], 0)
+        equal.attr["T"].type = self._index.nodes[name].attr["dtype"].type
+        where = self._add(node, "where", "Where", [equal.name], 0)
+        where.attr["T"].type = types_pb2.DT_BOOL
+        many = self._size(node, (where.name, 0, 0), types_pb2.DT_INT64, "where", near)
+        none = self._add(node, "none", "Minimum", [many, self._constant(node, "zero", 0, near)], 0)
+        one = self._add(node, "first", "AddV2", [none.name, self._constant(node, "one", 1, near)], 0)
+        none.attr["T"].type = one.attr["T"].type = types_pb2.DT_INT32
+        return str(one.name)
 
     def _shape(self, node: NodeDef, elements: Elements, near: str) -> str:
         """The name of the tensor that has the shape of the elements, as far as the graph can tell before it runs."""
@@ -126,14 +152,16 @@ class _Rewriting:
     def _dimension(self, node: NodeDef, position: int, dimension: Dimension, near: str) -> str:
         if dimension.source is None:
             return self._constant(node, f"size_{position}", -1 if dimension.size is None else dimension.size, near)
-        name, output, axis = dimension.source
-        shape = self._add(node, f"shape_{position}", "Shape", [f"{name}:{output}"], 0)
-        shape.attr["T"].type, shape.attr["out_type"].type = dimension.dtype, types_pb2.DT_INT32
-        bounds = [
-            self._constant(node, f"{word}_{position}", [k], near) for word, k in (("from", axis), ("to", axis + 1))
-        ]
-        step = self._constant(node, f"step_{position}", [1], near)
-        part = self._add(node, f"size_{position}", "StridedSlice", [shape.name, *bounds, step], 0)
+        return self._size(node, dimension.source, dimension.dtype, str(position), near)
+
+    def _size(self, node: NodeDef, source: tuple[str, int, int], dtype: int, word: str, near: str) -> str:
+        """The name of the tensor that has the size of a tensor along an axis: source is (node, output, axis)."""
+        name, output, axis = source
+        shape = self._add(node, f"shape_{word}", "Shape", [f"{name}:{output}"], 0)
+        shape.attr["T"].type, shape.attr["out_type"].type = dtype, types_pb2.DT_INT32
+        bounds = [self._constant(node, f"{end}_{word}", [k], near) for end, k in (("from", axis), ("to", axis + 1))]
+        step = self._constant(node, f"step_{word}", [1], near)
+        part = self._add(node, f"size_{word}", "StridedSlice", [shape.name, *bounds, step], 0)
         part.attr["T"].type = part.attr["Index"].type = types_pb2.DT_INT32
         part.attr["shrink_axis_mask"].i = 1
         return str(part.name)
