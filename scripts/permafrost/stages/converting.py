@@ -1,7 +1,7 @@
 """Converts a frozen graph by a stranger's converter, in a sandbox: a graph can make it hang, abort or take all memory.
 
 The graph is prepared, and converted in each of the format's ways in turn. The first file that the judge finds right on
-a trial is taken; where none is, the last that was made, of which judge_export then says what is wrong.
+a trial is taken; where none is, the first that was made, of which judge_export then says what is wrong.
 """
 
 import os
@@ -28,14 +28,19 @@ _TIMES = 3  # A converted file and what is made on the way to it, as multiples o
 _LONGEST = 300  # characters of what a converter says
 
 Convert = Callable[[Prepared, Settings, str, str, str], Signature]  # prepared, settings, way, path, SHA-256 of the .pb
+Rewrite = Callable[[Prepared, Settings, str], Prepared]  # prepared, settings, way
 
 
 class Conversion(Struct):
-    """A format: its name, its ways of conversion in the order in which they are tried, and what does one."""
+    """A format: its name, its ways of conversion in the order in which they are tried, and what does one.
+
+    rewrite: gives the graph that the converter gets in a way, where that is another than the prepared one.
+    """
 
     form: str
     ways: tuple[str, ...]
     convert: Convert
+    rewrite: Rewrite | None = None
 
 
 class Refusal(Struct):
@@ -130,45 +135,44 @@ def _refuse_others(sources: list[str], form: str, task: Task) -> None:
 
 def _trials(form: str, prepared: Prepared, task: Task, directory: str) -> Any:
     """The judge's trials; raises Refused where the prepared graph does not compute in each what the checkpoint does."""
-    from permafrost.judge.exports import rewrites
     from permafrost.judge.exports.trials import Trials
 
     record = _described(form, Converted(signature=prepared.signature, baked=_listed(prepared.baked)), task)
     model = (task.imported, task.provenance, task.verdict, str(task.frozen_graph))
     trials = Trials(*model, record, task.settings, directory)
-    graph = (prepared.graph_def, prepared.weights, prepared.signature, prepared.initializers)
-    if differs := rewrites.first_difference(trials, *graph, set(task.settings.allow_ops)):
-        said = f"the graph that was prepared for the converter computes something else: {differs}"
-        raise Refused("conversion_failed", said)
+    _refuse_different(prepared, task, trials)
     return trials
 
 
 def _first_right(conversion: Conversion, prepared: Prepared, task: Task, trials: Any) -> Converted:
-    """The first conversion that is right, else the last; raises the first way's Refused where all ways refuse."""
+    """The first conversion that is right, else the first; raises the first way's Refused where all ways refuse."""
     refused: list[Refused] = []
-    made: Converted | None = None
+    made: list[Converted] = []
     for way in conversion.ways:
         try:
-            made = _by(conversion, prepared, way, task)
+            made.append(_by(conversion, prepared, way, task, trials))
         except Refused as error:
             refused.append(error)
             continue
-        if way == conversion.ways[-1] or _is_right(conversion.form, made, task, trials):
+        if _is_right(conversion.form, made[-1], task, trials):
+            made.insert(0, made[-1])
             break
-    if made is None:
+    if not made:
         raise refused[0]
     for name in layout.EXPORTED[conversion.form]:
-        if os.path.exists(path := os.path.join(made.way, name)):
+        if os.path.exists(path := os.path.join(made[0].way, name)):
             os.replace(path, name)
-    return made
+    return made[0]
 
 
-def _by(conversion: Conversion, prepared: Prepared, way: str, task: Task) -> Converted:
+def _by(conversion: Conversion, prepared: Prepared, way: str, task: Task, trials: Any) -> Converted:
     """Converts in a way, into the directory of its name. Raises Refused."""
     os.mkdir(way)
     path = os.path.abspath(os.path.join(way, layout.EXPORTED[conversion.form][0]))
     own = _copied(prepared)
     try:
+        if conversion.rewrite is not None:
+            _refuse_different(conversion.rewrite(own, task.settings, way), task, trials)
         signature = conversion.convert(own, task.settings, way, path, task.frozen_sha256)
     except (Refused, Problem, MemoryError):
         raise
@@ -177,6 +181,17 @@ def _by(conversion: Conversion, prepared: Prepared, way: str, task: Task) -> Con
         said = " ".join(f"{type(error).__name__}: {error}".split())[:_LONGEST]
         raise Refused("conversion_failed", f"the converter failed: {said}") from error
     return Converted(signature=signature, baked=_listed(prepared.baked), changes=own.changes, way=way)
+
+
+def _refuse_different(prepared: Prepared, task: Task, trials: Any) -> None:
+    """Raises Refused where TensorFlow does not compute of a graph, bit by bit, what the checkpoint does."""
+    from permafrost.judge.exports import rewrites
+
+    graph = (prepared.graph_def, prepared.weights, prepared.signature, prepared.initializers)
+    own = trials.of(prepared.signature)
+    if differs := rewrites.first_difference(own, *graph, set(task.settings.allow_ops)):
+        said = f"the graph that was prepared for the converter computes something else: {differs}"
+        raise Refused("conversion_failed", said)
 
 
 def _copied(prepared: Prepared) -> Prepared:
@@ -200,7 +215,8 @@ def _is_right(form: str, made: Converted, task: Task, trials: Any) -> bool:
     record = _described(form, made, task)
     try:
         runtime = deciding.runtime_of(record, os.path.abspath(made.way))
-        is_right = bool(judging.is_right(trials, runtime, deciding.share(record, task.settings)))
+        own = trials.of(record.signature)
+        is_right = bool(judging.is_right(own, runtime, deciding.share(record, task.settings)))
     except MemoryError:
         raise
     except Exception as error:  # A runtime says in ways of its own that it does not take a file.

@@ -20,4 +20,8 @@ def _load() -> Conversion:
         made: Signature = conversion.convert(prepared, settings.tflite, way, path)
         return made
 
-    return Conversion(TFLITE, conversion.WAYS, convert)
+    def rewrite(prepared: Prepared, settings: Settings, way: str) -> Prepared:
+        changed: Prepared = conversion.rewritten(prepared, settings.tflite, way)
+        return changed
+
+    return Conversion(TFLITE, conversion.WAYS, convert, rewrite)

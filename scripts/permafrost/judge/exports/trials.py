@@ -1,5 +1,6 @@
 """The trials of an exported file: the feeds of the model's verification, and what the checkpoint computes on them."""
 
+import copy
 from collections.abc import Iterator
 from typing import Any
 
@@ -63,11 +64,20 @@ class Trials:
         )
         self.pair = Pair(graphs, allowed)
         self.pair.give_kept()
-        signature = export.signature
+        self._verified = verdict.batches
+        self._follow(export.signature)
+
+    def _follow(self, signature: Signature) -> None:
         self.fetched = [endpoint.source for endpoint in (*signature.outputs, *signature.hidden)]
         self.sources = {endpoint.key: endpoint.source for endpoint in signature.inputs}
-        fixed = fixed_batch(signature, graphs.inputs)
-        self._batches = [fixed] * len(verdict.batches) if fixed else verdict.batches
+        fixed = fixed_batch(signature, self.pair.graphs.inputs)
+        self._batches = [fixed] * len(self._verified) if fixed else self._verified
+
+    def of(self, signature: Signature) -> "Trials":
+        """The same for another file of the same model, by its signature. Raises Problem as fixed_batch does."""
+        other = copy.copy(self)
+        other._follow(signature)
+        return other
 
     def __iter__(self) -> Iterator[Trial]:
         for number, batch in enumerate(self._batches):
