@@ -7,7 +7,8 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 READY_TO_EXPORT := $(VENV)/.ready-to-export
 READY_TO_TEST := $(VENV)/.ready-to-test
-INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --compile
+# The lists have all that their packages need, of which one asks for TensorFlow by another of its names.
+INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --compile --no-deps
 SNAKEFLAGS ?=
 
 .PHONY: all exports test test-slurm lint models clean

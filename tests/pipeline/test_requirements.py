@@ -35,7 +35,9 @@ EXPORTING = {package for packages in export_packages.NEEDED.values() for package
 
 
 def required_by(package: str) -> list[Requirement]:
-    """What an installed package asks for on this machine, without its extras."""
+    """What an installed package asks for on this machine, without its extras; by another of its names, nothing."""
+    if package in TENSORFLOW - installed():
+        return []
     found = map(Requirement, metadata.requires(package) or [])
     return [needed for needed in found if needed.marker is None or needed.marker.evaluate({"extra": ""})]
 
