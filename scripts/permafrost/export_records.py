@@ -12,7 +12,8 @@ _LACKING: Any = UNSET
 
 SAVED_MODEL, ONNX, TFLITE = "saved_model", "onnx", "tflite"
 FORMATS = (SAVED_MODEL, ONNX, TFLITE)
-NOT_LOADED = "not loaded"  # a SavedModel by tf.saved_model.load, though sessions load it
+# What a SavedModel is under TensorFlow's own settings, where that does not load it, though sessions do, or has no room.
+NOT_LOADED, NOT_RUN = "not loaded", "not run"
 
 
 class Endpoint(Struct, kw_only=True):
@@ -78,7 +79,8 @@ class ExportVerdict(Record, kw_only=True):
 
     match: bitwise, tolerance, or "". max_abs_diff, tolerance_used: the largest. first_tensor: the first output that
     differs, or where it begins. usual_match, usual_max_abs_diff: the same under the settings that the format's runtime
-    has by itself, where the judge's are others, or NOT_LOADED. control: of the weight that was changed in the file.
+    has by itself, where the judge's are others, or NOT_LOADED or NOT_RUN. control: of the weight that was changed in
+    the file.
     """
 
     good: ClassVar[str] = VERIFIED

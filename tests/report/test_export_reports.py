@@ -159,3 +159,11 @@ def test_an_export_of_a_model_that_is_not_verified_says_nothing_beside_it(tmp_pa
         table.to_csv(reports / f"{name}.csv", index=False)
     assert gate.main([f"--exports={reports}/exports.csv", str(reports / "summary.csv"), str(reports / "gate.txt")]) == 0
     assert "not as expected" not in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(("usual", "said"), [("not loaded", "TensorFlow Serving do"), ("not run", "`memory_mb`")])
+def test_what_became_of_a_saved_model_that_tensorflow_by_itself_does_not_run(tmp_path, usual, said):
+    zoo(tmp_path, usual_match=usual)
+    found = read(tmp_path, "findings")
+    (advice,) = found[(found["model"] == MODEL) & (found["finding"] == "export_differs_by_default")]["advice"]
+    assert said in advice

@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from permafrost import layout, recording
-from permafrost.export_records import FORMATS, SAVED_MODEL, Endpoint, ExportRecord, ExportVerdict
+from permafrost.export_records import FORMATS, NOT_LOADED, NOT_RUN, SAVED_MODEL, Endpoint, ExportRecord, ExportVerdict
 from permafrost.model import Model
 from permafrost.outcome import EXPORT_STATUSES, UNVERIFIABLE, VERIFIED, Problem
 from permafrost.records import ImportRecord, Record, failure, is_known, known
@@ -72,13 +72,22 @@ def _differing(export: Export) -> list[Finding]:
     usual = known(verdict.usual_match, _BITWISE)
     if export.format != SAVED_MODEL or verdict.status != VERIFIED or usual == _BITWISE:
         return []
+    return [Finding(INFO, "export_differs_by_default", export.format, _usual(verdict), export.model)]
+
+
+def _usual(verdict: ExportVerdict) -> str:
+    """What a SavedModel does under TensorFlow's own settings, where that is not the checkpoint's bits."""
+    if verdict.usual_match == NOT_LOADED:
+        return (
+            "tf.saved_model.load does not load the SavedModel, since TensorFlow puts one of its ops into no new graph; "
+            "sessions and TensorFlow Serving do"
+        )
+    own = "under the settings that TensorFlow has by itself, with its graph optimisers on, the SavedModel"
+    if verdict.usual_match == NOT_RUN:
+        return f"{own} was not run within `timeout` and `memory_mb`; see judge_saved_model.log"
     most = known(verdict.usual_max_abs_diff, None)
     by = f" by up to {most:g}" if most is not None else ""
-    advice = (
-        f"under the settings that TensorFlow has by itself, with its graph optimisers on, the SavedModel's outputs "
-        f"differ from the checkpoint's{by}; where the bits matter, load it with the optimisers off"
-    )
-    return [Finding(INFO, "export_differs_by_default", export.format, advice, export.model)]
+    return f"{own}'s outputs differ from the checkpoint's{by}; where the bits matter, load it with the optimisers off"
 
 
 def _baked(export: Export) -> list[Finding]:

@@ -267,7 +267,7 @@ class _Child:
         status = self._exit_status
         if status is not None and -status in _FROM_OUTSIDE:
             return Problem("killed", f"TensorFlow was ended from outside, with {_signal_name(-status)}")
-        if self._log.says("std::bad_alloc", "MemoryError", "out of memory"):
+        if self._log.says("std::bad_alloc", "MemoryError", "out of memory", "mmap error: 12"):
             return self._too_much_memory()
         if status is not None and status < 0:
             return Problem("crash", f"TensorFlow ended with {_signal_name(-status)}{last}")

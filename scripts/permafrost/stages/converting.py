@@ -135,11 +135,11 @@ def _refuse_others(sources: list[str], form: str, task: Task) -> None:
 
 def _trials(form: str, prepared: Prepared, task: Task, directory: str) -> Any:
     """The judge's trials; raises Refused where the prepared graph does not compute in each what the checkpoint does."""
-    from permafrost.judge.exports.trials import Trials
+    from permafrost.judge.exports.trials import Exported, Trials
 
     record = _described(form, Converted(signature=prepared.signature, baked=_listed(prepared.baked)), task)
     model = (task.imported, task.provenance, task.verdict, str(task.frozen_graph))
-    trials = Trials(*model, record, task.settings, directory)
+    trials = Trials(Exported(*model, record, ""), task.settings, directory)
     _refuse_different(prepared, task, trials)
     return trials
 

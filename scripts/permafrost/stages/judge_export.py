@@ -67,10 +67,10 @@ def _refuse_changed(directory: Path, earlier: Earlier) -> None:
 
 def _decide(earlier: Earlier, directory: Path, settings: Settings, record: ExportVerdict) -> list[Row]:
     # Imported here: what was refused needs neither TensorFlow nor another runtime.
-    from permafrost.judge.exports import deciding
+    from permafrost.judge.exports import deciding, trials
 
     frozen_graph, imported = str(directory / layout.FROZEN_GRAPH), graph_sources.absolute(earlier.imported)
-    exported = deciding.Exported(
+    exported = trials.Exported(
         imported, earlier.provenance, earlier.verdict, frozen_graph, earlier.export, str(directory)
     )
     rows: list[Row] = deciding.decide(_stage(earlier.export.format), exported, settings, record)

@@ -11,6 +11,7 @@ from permafrost import recording
 from permafrost.export_records import SAVED_MODEL, ExportRecord, ExportVerdict
 from permafrost.exporter.saved_model import FILE
 from permafrost.judge.exports import deciding
+from permafrost.judge.exports.trials import Exported
 from permafrost.outcome import MISMATCH, VERIFIED
 from permafrost.records import Verdict
 from saved_models import FramedModel
@@ -32,7 +33,7 @@ def decided(model: FramedModel, **settings) -> dict:
     export.format, export.signature, export.baked = SAVED_MODEL, model.signature, {}
     export.files = {f"saved_model/{FILE}": ""}
     paths = str(model.frozen), export, str(model.directory.parent)
-    exported = deciding.Exported(model.record, model.provenance, msgspec.convert(verdict, Verdict), *paths)
+    exported = Exported(model.record, model.provenance, msgspec.convert(verdict, Verdict), *paths)
     record = recording.begun(ExportVerdict, "m")
     rows = deciding.decide("judge_export", exported, chosen, record)
     return recording.content(record) | {"rows": msgspec.to_builtins(rows)}

@@ -88,6 +88,8 @@ def _converted(directory: str, options: Options) -> bytes:
     """What the converter makes of the SavedModel in a directory. Raises Refused."""
     try:
         content: bytes = _converter(directory, options).convert()
+    except MemoryError:
+        raise
     except Exception as error:
         raise errors.refused(error) from error
     return content

@@ -5,51 +5,25 @@ run once as TensorFlow runs it by itself, which is what people see, and which ma
 """
 
 import os
+import sys
 import tempfile
 from collections.abc import Callable
-from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
-from msgspec import Struct
-
-from permafrost.export_records import NOT_LOADED, ONNX, SAVED_MODEL, ExportRecord, ExportVerdict
+from permafrost.export_records import NOT_LOADED, NOT_RUN, ONNX, SAVED_MODEL, ExportRecord, ExportVerdict
 from permafrost.judge import model_files, sessions
 from permafrost.judge.comparison import Row
-from permafrost.judge.exports import judging, kept_values
+from permafrost.judge.exports import judging, saved_model_judging
 from permafrost.judge.exports.judging import ExportJudgement
 from permafrost.judge.exports.runtimes import Runtime
-from permafrost.judge.exports.trials import Trials
-from permafrost.judge.judging import Finding
+from permafrost.judge.exports.trials import Exported, Trials
 from permafrost.model import Settings
 from permafrost.outcome import MISMATCH, UNVERIFIABLE, VERIFIED, Problem
-from permafrost.records import ImportRecord, Provenance, Verdict, failure, known, success
+from permafrost.records import failure, success
 from permafrost.sandbox import runner
 
 _MISMATCHES = ("outputs_differ", "structure_differs", "not_importable")
-_EXPECTED = "expected"  # the file of what the checkpoint computes
 _LARGEST_VALUES_MB = 4096
-_USUAL_SHARE = 1e-5  # of the largest value, beyond which another order of the same arithmetic is told as a difference
-
-
-class Exported(NamedTuple):
-    """What is judged: a model's records, the path of its frozen graph, and the record of a file that was made of it.
-
-    directory: in which the files of `export` are. All paths are absolute.
-    """
-
-    imported: ImportRecord
-    provenance: Provenance
-    verdict: Verdict
-    frozen_graph: str
-    export: ExportRecord
-    directory: str
-
-
-class _Usual(Struct):
-    """What a runtime's usual settings make of a file: `match` as of a verdict, and the largest difference."""
-
-    match: str
-    max_abs_diff: float | None
 
 
 def decide(stage: str, exported: Exported, settings: Settings, record: ExportVerdict) -> list[Row]:
@@ -61,16 +35,11 @@ def decide(stage: str, exported: Exported, settings: Settings, record: ExportVer
     Raises OSError where a file cannot be read.
     """
     record.environment = sessions.ENVIRONMENT
-    with tempfile.TemporaryDirectory() as between:
-        values = os.path.join(between, _EXPECTED)
-        try:
-            found: ExportJudgement = _run(_judge, exported, settings, {_EXPECTED: values}, ExportJudgement)
-            if exported.export.format == SAVED_MODEL and not (found.finding or known(found.measured.usual_match, "")):
-                usual: _Usual = _run(_usual, exported, settings, {}, _Usual, values)
-                found.measured.usual_match, found.measured.usual_max_abs_diff = usual.match, usual.max_abs_diff
-        except Problem as problem:
-            record.end(failure(stage, problem, status(problem.cause)))
-            return []
+    try:
+        found = _judged(exported, settings)
+    except Problem as problem:
+        record.end(failure(stage, problem, status(problem.cause)))
+        return []
     record.take_over(found.measured)
     if found.finding is None:
         record.end(success(VERIFIED))
@@ -85,102 +54,68 @@ def status(cause: str) -> str:
     return MISMATCH if cause in _MISMATCHES else UNVERIFIABLE
 
 
-def _run(
-    work: Callable[..., Any],
-    exported: Exported,
-    settings: Settings,
-    keeps: dict[str, str],
-    returns: Any,
-    values: str | None = None,
-) -> Any:
-    files = [os.path.join(exported.directory, name) for name in exported.export.files]
-    read = [*files, *filter(None, [values])]
-    readable = model_files.readable(exported.imported, settings, exported.frozen_graph, *read)
-    bounds = runner.limits(settings) | {"file_mb": max(settings.file_mb, _LARGEST_VALUES_MB)}
-    arguments = (exported, settings, os.getcwd(), *filter(None, [values]))
-    return runner.run(work, *arguments, readable=readable, keeps=keeps, returns=returns, **bounds)
-
-
-def _judge(exported: Exported, settings: Settings, directory: str) -> ExportJudgement:
-    """In the sandbox: the file under its runtime, or under both of TensorFlow's loaders."""
+def _judged(exported: Exported, settings: Settings) -> ExportJudgement:
     if exported.export.format != SAVED_MODEL:
-        trials = _trials(exported, settings, directory)
-        return judging.judge(trials, runtime_of(exported.export, exported.directory), share(exported.export, settings))
-    from permafrost.judge.exports import saved_model_files, saved_models
-
-    path, frozen_graph = Path(exported.directory) / saved_model_path(exported.export), Path(exported.frozen_graph)
-    if problem := _misstated(exported, path, frozen_graph):
-        return judging.refused("structure_differs", problem)
-    seeded = saved_model_files.for_judging(path, Path("seeded").absolute())
-    allowed, signature = set(settings.allow_ops), exported.export.signature
-    # First, since its settings are those of the process.
-    second = saved_models.SavedModelRuntime(seeded, signature, saved_models.V2, allowed=allowed)
-    first = saved_models.SavedModelRuntime(seeded, signature, saved_models.V1, allowed=allowed)
-    trials = _trials(exported, settings, directory)
-    found = judging.judge(trials, first, None)
-    if found.finding is None:
-        found.finding = _of_second_loader(trials, second, found.measured)
-        kept_values.write(_EXPECTED, [trials.expected(trial) for trial in trials])
+        of_file: ExportJudgement = _run(_judge, exported, settings, ExportJudgement)
+        return of_file
+    with tempfile.TemporaryDirectory() as between:
+        expected = os.path.join(between, saved_model_judging.EXPECTED)
+        keeps = {saved_model_judging.EXPECTED: expected}
+        found: ExportJudgement = _run(saved_model_judging.by_sessions, exported, settings, ExportJudgement, keeps=keeps)
+        if found.finding is None:
+            _load(exported, settings, expected, found)
     return found
 
 
-def _of_second_loader(trials: Trials, runtime: Runtime, measured: ExportVerdict) -> Finding | None:
-    """What tf.saved_model.load makes of a SavedModel that is right under the loader for sessions.
+def _load(exported: Exported, settings: Settings, expected: str, found: ExportJudgement) -> None:
+    """Says in the judgement of a SavedModel what tf.saved_model.load makes of it.
 
     There are ops that TensorFlow puts into no new graph; what serves models loads those as sessions do.
     """
+    measured = found.measured
     try:
-        finding = judging.compare(trials, runtime, None).finding
+        loaded = _by(saved_model_judging.by_loading, exported, settings, expected)
     except Problem as problem:
         if problem.cause != "not_importable":
             raise
         measured.usual_match = NOT_LOADED
-        return None
-    measured.match = "" if finding else measured.match
-    return _of_loader(finding)
+        return
+    if loaded.finding is not None:
+        found.finding, measured.match = loaded.finding, ""
+        return
+    try:
+        usual = _by(saved_model_judging.as_people_run_it, exported, settings, expected).measured
+        measured.usual_match, measured.usual_max_abs_diff = usual.match, usual.max_abs_diff
+    except Problem as problem:
+        print(f"under TensorFlow's own settings: {problem}", file=sys.stderr)
+        measured.usual_match = NOT_RUN
 
 
-def _of_loader(finding: Finding | None) -> Finding | None:
-    return finding and Finding(finding.cause, f"loaded by tf.saved_model.load, {finding.message}")
+def _by(work: Callable[..., Any], exported: Exported, settings: Settings, expected: str) -> ExportJudgement:
+    found: ExportJudgement = _run(work, exported, settings, ExportJudgement, expected)
+    return found
 
 
-def _misstated(exported: Exported, path: Path, frozen_graph: Path) -> str:
-    from permafrost.judge.exports import saved_model_files
-
-    if not saved_model_files.holds(path, frozen_graph):
-        return f"the graph in {path} is not {frozen_graph}, byte for byte"
-    signature, initializers = exported.export.signature, exported.provenance.initializers
-    return saved_model_files.misstated(path, frozen_graph, signature, initializers)
-
-
-def _usual(exported: Exported, settings: Settings, directory: str, values: str) -> _Usual:
-    """In the sandbox: a SavedModel as TensorFlow runs it by itself, in a process that has run nothing else."""
-    from permafrost.judge.exports import saved_model_files, saved_models
-
-    path = Path(exported.directory) / saved_model_path(exported.export)
-    seeded = saved_model_files.for_judging(path, Path("seeded").absolute())
-    allowed = set(settings.allow_ops)
-    runtime = saved_models.SavedModelRuntime(seeded, exported.export.signature, saved_models.V2, True, allowed)
-    trials = _trials(exported, settings, directory)
-    found = judging.compare_with(trials, runtime, kept_values.read(values), _USUAL_SHARE)
-    return _Usual(found.measured.match, found.measured.max_abs_diff)
+def _run(
+    work: Callable[..., Any],
+    exported: Exported,
+    settings: Settings,
+    returns: Any,
+    *values: str,
+    keeps: dict[str, str] | None = None,
+) -> Any:
+    """Runs `work` in the sandbox, with the paths of `values`, which it may read, as its last arguments."""
+    files = [os.path.join(exported.directory, name) for name in exported.export.files]
+    readable = model_files.readable(exported.imported, settings, exported.frozen_graph, *files, *values)
+    bounds = runner.limits(settings) | {"file_mb": max(settings.file_mb, _LARGEST_VALUES_MB)}
+    arguments = (exported, settings, os.getcwd(), *values)
+    return runner.run(work, *arguments, readable=readable, keeps=keeps, returns=returns, **bounds)
 
 
-def saved_model_path(export: ExportRecord) -> str:
-    """The path of a SavedModel's only file, below the model's directory."""
-    return next(iter(export.files))
-
-
-def _trials(exported: Exported, settings: Settings, directory: str) -> Trials:
-    return Trials(
-        exported.imported,
-        exported.provenance,
-        exported.verdict,
-        exported.frozen_graph,
-        exported.export,
-        settings,
-        directory,
-    )
+def _judge(exported: Exported, settings: Settings, directory: str) -> ExportJudgement:
+    """In the sandbox: a file under the runtime of its format."""
+    trials = Trials(exported, settings, directory)
+    return judging.judge(trials, runtime_of(exported.export, exported.directory), share(exported.export, settings))
 
 
 def runtime_of(export: ExportRecord, directory: str) -> Runtime:

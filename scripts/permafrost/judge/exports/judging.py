@@ -147,11 +147,11 @@ def _tied(
     trials: Trials, trial: Trial, output: str, a: NDArray[Any], b: NDArray[Any], share: float | None
 ) -> tuple[float, float] | None:
     """The first two scores between which the checkpoint and the file chose otherwise, if all such are near ties."""
-    chooser = ties.chooser_of(trials.pair.graphs.index, output) if share and a.shape == b.shape else None
+    chooser = ties.chooser_of(trials.graphs.index, output) if share and a.shape == b.shape else None
     if chooser is None or chooser.axis is None or a.dtype.kind not in "iu":
         return None
     try:
-        (scores,) = trials.pair.run_original([chooser.scores], trial.feed)
+        (scores,) = trials.run([chooser.scores], trial)
     except RunFailed:
         return None
     return ties.are_near(scores, chooser.axis, a, b, share) if share else None

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import tensorflow as tf
+from google.protobuf.message import EncodeError
 from tensorflow.python.framework import tensor_util
 from tensorflow.python.ops.op_selector import UnliftableError
 from tensorflow.python.saved_model.loader_impl import SavedModelLoader
@@ -134,6 +135,8 @@ def _loading(loader: str) -> Iterator[None]:
     try:
         with failing_as("not_importable", what):
             yield
+    except EncodeError as error:  # A message is copied, and there is no room for the copy.
+        raise Problem("memory", f"TensorFlow ran out of memory: {sentence(error)}") from error
     except (RuntimeError, OSError, UnliftableError) as error:
         raise Problem("not_importable", f"{what}: {sentence(error)}") from error
 

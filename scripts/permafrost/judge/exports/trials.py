@@ -2,7 +2,7 @@
 
 import copy
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from msgspec import Struct
@@ -13,8 +13,9 @@ from permafrost.graph.ops.unsafe import unsafe_to_run
 from permafrost.graph.tensorflow_import import refuse
 from permafrost.input_kinds import Fed
 from permafrost.judge.graphs import Graphs
-from permafrost.judge.pair import Pair
+from permafrost.judge.seeds import seed_random_ops
 from permafrost.judge.sessions import Feed, RunFailed
+from permafrost.judge.sides import CheckpointSide
 from permafrost.model import Settings
 from permafrost.outcome import Problem
 from permafrost.records import ImportRecord, Provenance, Verdict
@@ -29,48 +30,47 @@ class Trial(Struct):
     feed: Feed
 
 
+class Exported(NamedTuple):
+    """What is judged: a model's records, the path of its frozen graph, and the record of a file that was made of it.
+
+    directory: in which the files of `export` are. All paths are absolute.
+    """
+
+    imported: ImportRecord
+    provenance: Provenance
+    verdict: Verdict
+    frozen_graph: str
+    export: ExportRecord
+    directory: str
+
+
 class Trials:
     """The trials of an export.
 
-    pair: the checkpoint's side, and that of the frozen graph. fetched: the sources of what the file gives and of what
-    is hidden in it. sources: key of an input of the file -> source.
+    graphs: the checkpoint's, with its inputs and outputs. fetched: the sources of what the file gives and of what is
+    hidden in it. sources: key of an input of the file -> source.
     """
 
-    def __init__(
-        self,
-        imported: ImportRecord,
-        provenance: Provenance,
-        verdict: Verdict,
-        frozen_graph: str,
-        export: ExportRecord,
-        settings: Settings,
-        directory: str,
-    ):
-        """Imports both sides.
+    def __init__(self, exported: Exported, settings: Settings, directory: str):
+        """Imports the checkpoint's side.
 
         Args:
-          imported, provenance, verdict: the model's records.
-          frozen_graph: path of the .pb.
-          export: what the file says of itself.
           settings: seed, allow_ops.
           directory: where relative `file:` inputs are looked up.
         Raises Problem as judge.judging.judge does for a graph that may not be run.
         """
-        self._settings, self._directory, self._export = settings, directory, export
-        graphs = Graphs(imported, provenance, frozen_graph)
-        allowed = set(settings.allow_ops)
-        refuse(
-            unsafe_to_run(graphs.index, graphs.fetched, graphs.fed, graphs.initializers, allowed, graphs.vocabularies)
-        )
-        self.pair = Pair(graphs, allowed)
-        self.pair.give_kept()
-        self._verified = verdict.batches
-        self._follow(export.signature)
+        self._settings, self._directory, self._export = settings, directory, exported.export
+        self.graphs = Graphs(exported.imported, exported.provenance, exported.frozen_graph)
+        self.graphs.frozen.large.clear()  # Its weights are as many as the checkpoint's, and nobody runs it here.
+        self._side = _checkpoint_side(self.graphs, set(settings.allow_ops))
+        self._verified = exported.verdict.batches
+        self._computed: dict[tuple[Any, ...], list[NDArray[Any]]] = {}
+        self._follow(exported.export.signature)
 
     def _follow(self, signature: Signature) -> None:
         self.fetched = [endpoint.source for endpoint in (*signature.outputs, *signature.hidden)]
         self.sources = {endpoint.key: endpoint.source for endpoint in signature.inputs}
-        fixed = fixed_batch(signature, self.pair.graphs.inputs)
+        fixed = fixed_batch(signature, self.graphs.inputs)
         self._batches = [fixed] * len(self._verified) if fixed else self._verified
 
     def of(self, signature: Signature) -> "Trials":
@@ -86,24 +86,41 @@ class Trials:
     def trial(self, number: int, batch: int) -> Trial:
         """A trial by its number. Raises Problem (bad_feed)."""
         seed = self._settings.seed + number
-        feed = self.pair.graphs.feed(seed, batch, self._directory)
+        feed = self.graphs.feed(seed, batch, self._directory)
         for source, value in self._export.baked.items():
             feed[source] = np.asarray(value, feed[source].dtype)
         return Trial(number, seed, batch, feed)
 
     def expected(self, trial: Trial) -> list[NDArray[Any]]:
-        """What the checkpoint computes of `fetched`, in the first run of a fresh session.
+        """What the checkpoint computes of `fetched`, in the first run of a fresh session; it is run once for a trial.
 
         Raises Problem (run_failed, bad_feed) where it does not run on what was baked or fixed.
         """
-        try:
-            return self.pair.run_original(self.fetched, trial.feed)
-        except RunFailed as failed:
-            raise Problem(failed.cause, f"the checkpoint's graph does not run on these inputs: {failed}") from failed
+        asked = (trial.number, trial.batch, *self.fetched)
+        if asked not in self._computed:
+            try:
+                self._computed[asked] = self.run(self.fetched, trial)
+            except RunFailed as failed:
+                said = f"the checkpoint's graph does not run on these inputs: {failed}"
+                raise Problem(failed.cause, said) from failed
+        return self._computed[asked]
+
+    def run(self, tensors: list[str], trial: Trial) -> list[NDArray[Any]]:
+        """The checkpoint's side on a trial's feed. Raises RunFailed, and Problem as CheckpointSide.run does."""
+        return self._side.run(tensors, {self.graphs.names[name]: value for name, value in trial.feed.items()})
 
     def fed(self, trial: Trial) -> Feed:
         """What is fed to the file, by the keys of its inputs."""
         return {key: trial.feed[source] for key, source in self.sources.items()}
+
+
+def _checkpoint_side(graphs: Graphs, allowed: set[str]) -> CheckpointSide:
+    """The side of the checkpoint as judge.pair.Pair has it, its random ops seeded. Raises Problem."""
+    refuse(unsafe_to_run(graphs.index, graphs.fetched, graphs.fed, graphs.initializers, allowed, graphs.vocabularies))
+    seed_random_ops(graphs.graph_def)
+    tensors, variables = [*graphs.outputs, *graphs.fed], graphs.constants + graphs.kept
+    model = (graphs.graph_def, graphs.meta_graph, graphs.imported, tensors, variables, graphs.initializers, allowed)
+    return CheckpointSide(*model)
 
 
 def fixed_batch(signature: Signature, inputs: dict[str, Fed]) -> int | None:
