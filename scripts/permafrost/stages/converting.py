@@ -19,7 +19,7 @@ from permafrost.graph import graph_sources
 from permafrost.graph.index import GraphIndex
 from permafrost.judge import model_files
 from permafrost.model import Settings
-from permafrost.outcome import Problem
+from permafrost.outcome import TRANSIENT, Problem
 from permafrost.sandbox import runner
 from permafrost.stages.export_model import Made, Task, options_of
 
@@ -151,8 +151,8 @@ def _first_right(conversion: Conversion, prepared: Prepared, task: Task, trials:
     for way in conversion.ways:
         try:
             made.append(_by(conversion, prepared, way, task, trials))
-        except Refused as error:
-            refused.append(error)
+        except (Refused, Problem) as error:
+            refused.append(_refusal(error))
             continue
         if _is_right(conversion.form, made[-1], task, trials):
             made.insert(0, made[-1])
@@ -163,6 +163,15 @@ def _first_right(conversion: Conversion, prepared: Prepared, task: Task, trials:
         if os.path.exists(path := os.path.join(made[0].way, name)):
             os.replace(path, name)
     return made[0]
+
+
+def _refusal(error: Refused | Problem) -> Refused:
+    """What a way of conversion is refused for; raises a Problem that is the machine's or the limits', not the way's."""
+    if isinstance(error, Refused):
+        return error
+    if error.cause in TRANSIENT | {"memory"}:
+        raise error
+    return Refused(error.cause, error.message)
 
 
 def _by(conversion: Conversion, prepared: Prepared, way: str, task: Task, trials: Any) -> Converted:
