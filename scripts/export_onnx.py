@@ -3,34 +3,12 @@
 export_onnx.json says what was made, or why nothing was.
 """
 
-import argparse
-from pathlib import Path
-
 from permafrost.export_records import ONNX
-from permafrost.model import Settings
-from permafrost.recording import reader
-from permafrost.stages import export_model, export_onnx
+from permafrost.stages import export_onnx, export_program
 
 
 def main(argv: list[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--model", required=True, help="the model's id")
-    parser.add_argument("--import-record", required=True, help="the model's import.json")
-    parser.add_argument(
-        "--provenance", required=True, type=Path, help="the model's provenance.json, beside frozen_graph.pb"
-    )
-    parser.add_argument("--verdict", required=True, help="the model's verify.json")
-    parser.add_argument(
-        "--settings", required=True, type=reader(Settings), help="JSON: onnx, signature, timeout, memory_mb, ..."
-    )
-    parser.add_argument("--attempt", default="", help="a token for the record, where an earlier one does not hold")
-    parser.add_argument("record", type=Path, help="export_onnx.json, to be written; model.onnx comes beside it")
-    args = parser.parse_args(argv)
-
-    records = export_model.Records(args.import_record, args.provenance, args.verdict)
-    make = export_onnx.make
-    export_model.run(ONNX, make, args.model, args.attempt, records, args.settings, args.record)
-    return 0
+    return export_program.main(__doc__, ONNX, export_onnx.make, argv)
 
 
 if __name__ == "__main__":

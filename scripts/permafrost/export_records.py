@@ -97,9 +97,3 @@ class ExportVerdict(Record, kw_only=True):
     usual_match: str = _LACKING
     usual_max_abs_diff: float | None = _LACKING
     control: Control = _LACKING
-
-    def take_over(self, found: "ExportVerdict") -> None:
-        """Takes over what another verdict says to have found, and not how that ended."""
-        for field in self.__struct_fields__:
-            if field not in Record.__struct_fields__ and (value := getattr(found, field)) is not UNSET:
-                setattr(self, field, value)

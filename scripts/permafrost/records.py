@@ -61,6 +61,12 @@ class Record(Outcome, kw_only=True):
         self.status, self.stage = outcome.status, outcome.stage
         self.cause, self.message, self.hint = outcome.cause, outcome.message, outcome.hint
 
+    def take_over(self, found: "Record") -> None:
+        """Takes over what another record of the same type says to have found, and not how that ended."""
+        for field in self.__struct_fields__:
+            if field not in Record.__struct_fields__ and (value := getattr(found, field)) is not UNSET:
+                setattr(self, field, value)
+
 
 class Variable(Struct, kw_only=True):
     """A variable node of a meta graph, and the part of the checkpoint that is its value.
@@ -327,12 +333,6 @@ class Verdict(Record, kw_only=True):
     max_abs_diff: float | None = _LACKING
     tolerance_used: float | None = _LACKING
     control: Control = _LACKING
-
-    def take_over(self, found: "Verdict") -> None:
-        """Takes over what another verdict says to have found, and not how that ended."""
-        for field in self.__struct_fields__:
-            if field not in Record.__struct_fields__ and (value := getattr(found, field)) is not UNSET:
-                setattr(self, field, value)
 
 
 class JudgedFile(Verdict, kw_only=True):

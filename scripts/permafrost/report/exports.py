@@ -1,18 +1,15 @@
 """The exports of the models: their records, a row of exports.csv for each, and what is warned about."""
 
 from pathlib import Path
-from typing import TypeVar
 
 from permafrost import layout, recording
 from permafrost.export_records import FORMATS, NOT_LOADED, NOT_RUN, SAVED_MODEL, Endpoint, ExportRecord, ExportVerdict
 from permafrost.model import Model
 from permafrost.outcome import EXPORT_STATUSES, UNVERIFIABLE, VERIFIED, Problem
-from permafrost.records import ImportRecord, Record, failure, is_known, known
+from permafrost.records import ImportRecord, failure, is_known, known
 from permafrost.report.tables.exports import Export
 from permafrost.report.tables.findings import INFO, WARNING, Finding
 from permafrost.zoo.state_file import State
-
-R = TypeVar("R", bound=Record)
 
 _BITWISE = "bitwise"
 
@@ -25,22 +22,13 @@ def of_model(model: Model, frozen: str | Path, reports: str | Path) -> list[Expo
 def _export(model: Model, form: str, frozen: str | Path, reports: str | Path) -> Export:
     made = layout.of_frozen(frozen, model.id, layout.export_record(form))
     judged = layout.of_model(reports, model.id, layout.export_verdict(form))
-    record, first = _read(made, ExportRecord)
-    verdict, second = _read(judged, ExportVerdict)
+    record, first = recording.load_or_empty(made, ExportRecord)
+    verdict, second = recording.load_or_empty(judged, ExportVerdict)
     wrong = first or second
     if not wrong and verdict.status not in EXPORT_STATUSES:
         wrong = f"{judged} has the status {verdict.status!r}, which is none of {', '.join(EXPORT_STATUSES)}"
     ended = failure("list_exports", Problem("internal", wrong), UNVERIFIABLE) if wrong else verdict
     return Export(model.id, form, model.exports[form], record, verdict, ended)
-
-
-def _read(path: str, kind: type[R]) -> tuple[R, str]:
-    """The record at `path`, and "", or an empty one and what is wrong."""
-    try:
-        return recording.load(path, kind), ""
-    except (OSError, ValueError, RecursionError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "it is not a record of a stage"
-        return recording.begun(kind, ""), f"{path} cannot be read: {reason}"
 
 
 def rows(state: State, frozen: str, reports: str) -> list[Export]:

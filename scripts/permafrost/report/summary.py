@@ -5,7 +5,7 @@ summary.csv is the same bytes for the same zoo: times and memory are in timings.
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import msgspec
 
@@ -21,8 +21,6 @@ from permafrost.report.tables.op_types import OP_TYPES
 from permafrost.report.tables.summary import SUMMARY, Result
 from permafrost.report.tables.timings import TIMINGS
 from permafrost.zoo.state_file import State
-
-R = TypeVar("R", bound=Record)
 
 
 @dataclass(frozen=True)
@@ -51,22 +49,13 @@ class Records:
 def read_records(frozen: str | Path, reports: str | Path, model: str) -> Records:
     """The records of a model's import, freeze and verification."""
     verdict = layout.of_model(reports, model, layout.VERDICT)
-    imported, first = _read(layout.of_model(reports, model, layout.IMPORT), ImportRecord)
-    provenance, second = _read(layout.of_frozen(frozen, model, layout.PROVENANCE), Provenance)
-    verified, third = _read(verdict, Verdict)
+    imported, first = recording.load_or_empty(layout.of_model(reports, model, layout.IMPORT), ImportRecord)
+    provenance, second = recording.load_or_empty(layout.of_frozen(frozen, model, layout.PROVENANCE), Provenance)
+    verified, third = recording.load_or_empty(verdict, Verdict)
     wrong = first or second or third
     if not wrong and verified.status not in STATUSES:
         wrong = f"{verdict} has the status {verified.status!r}, which is none of {', '.join(STATUSES)}"
     return Records(imported, provenance, verified, wrong)
-
-
-def _read(path: str, kind: type[R]) -> tuple[R, str]:
-    """The record at `path`, and "", or an empty one and what is wrong."""
-    try:
-        return recording.load(path, kind), ""
-    except (OSError, ValueError, RecursionError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "it is not a record of a stage"
-        return recording.begun(kind, ""), f"{path} cannot be read: {reason}"
 
 
 def result(model: Model, found: Records, exported: list[Export]) -> Result:
@@ -77,7 +66,7 @@ def result(model: Model, found: Records, exported: list[Export]) -> Result:
 
 def listing_record(reports: str | Path, model: str) -> Record:
     """The record of a model's listing of ops, an empty one where it cannot be read: only its timing is shown."""
-    return _read(layout.of_model(reports, model, layout.LISTING), Record)[0]
+    return recording.load_or_empty(layout.of_model(reports, model, layout.LISTING), Record)[0]
 
 
 def timing_rows(model: str, found: Records, listed: Record, exported: list[Export]) -> list[Row]:

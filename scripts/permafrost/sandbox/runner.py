@@ -6,7 +6,6 @@ and an empty working directory of its own; where the kernel has Landlock, it wri
 given alone. Its result comes back as JSON, since nothing that it sends may be trusted.
 """
 
-import codecs
 import contextlib
 import ctypes
 import errno
@@ -15,9 +14,7 @@ import json
 import os
 import resource
 import selectors
-import shutil
 import signal
-import stat
 import sys
 import tempfile
 import time
@@ -31,16 +28,14 @@ import psutil
 
 from permafrost.model import Limits
 from permafrost.outcome import CAUSES, Problem
-from permafrost.sandbox import confinement
+from permafrost.sandbox import confinement, handed_out
+from permafrost.sandbox.printed import Printed
 from permafrost.sandbox.working_directory import working_directory
-from permafrost.whole_files import written_whole
 
 _MIB = 1 << 20
 _TICK = 0.02  # s between looks at the child
 _SCAN = 0.5  # s between looks for processes that the child has started
 _LARGEST_RESULT = 64 * _MIB
-_LARGEST_LOG = _MIB
-_OF_TRACES = ("stack trace", "symbolize_elf")  # The latter cannot read what threads have mapped.
 _STACKS = 256 * _MIB  # writable memory that TensorFlow's threads reserve and hardly touch
 
 _PR_SET_PDEATHSIG, _PR_SET_CHILD_SUBREAPER = 1, 36  # linux/prctl.h
@@ -106,37 +101,8 @@ def run(
             child.end()
         result: T = child.result(returns)
         for name, path in (keeps or {}).items():
-            _keep(os.path.join(directory, name), path)
+            handed_out.move(os.path.join(directory, name), path)
         return result
-
-
-def _keep(left: str, path: str | Path) -> None:
-    """Moves a file that a child has left to `path`. Raises OSError where it cannot be written."""
-    with contextlib.suppress(FileNotFoundError):
-        os.unlink(path)
-    if (source := _regular(left)) is None:
-        return
-    try:
-        with (
-            written_whole(path) as temporary,
-            open(temporary, "wb") as target,
-            open(source, "rb", closefd=False) as file,
-        ):
-            shutil.copyfileobj(file, target, _MIB)
-    finally:
-        os.close(source)
-
-
-def _regular(path: str) -> int | None:
-    """A descriptor of a regular file; None where there is none: a link could lead anywhere, and a pipe has no end."""
-    try:
-        found = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
-    except OSError:
-        return None
-    if stat.S_ISREG(os.fstat(found).st_mode):
-        return found
-    os.close(found)
-    return None
 
 
 _Bounds = tuple[str, int, int, int, tuple[str, ...]]  # as _confine takes them
@@ -158,7 +124,7 @@ class _Child:
         self._memory_mb, self._processes = memory_mb, processes
         self._held = _memory_bytes(_status("self"))
         self._received = bytearray()
-        self._log = _Log()
+        self._log = Printed()
         self._descendants: set[psutil.Process] = set()
         self._next_scan = time.monotonic() + _SCAN  # Most are done by then, and end() looks too.
         self._exit_status: int | None = None
@@ -273,40 +239,6 @@ class _Child:
             return Problem("crash", f"TensorFlow ended with {_signal_name(-status)}{last}")
         ending = "ended" if status is None else f"ended with exit status {status}"
         return Problem("crash", f"TensorFlow {ending} and without a result{last}")
-
-
-class _Log:
-    """Passes on what the child prints to stderr, up to a limit, and remembers the end of it."""
-
-    def __init__(self) -> None:
-        self._decode = codecs.getincrementaldecoder("utf-8")("replace").decode
-        self._logged_bytes = 0
-        self._cut = 0
-        self._tail = b""
-
-    def take(self, chunk: bytes) -> None:
-        self._tail = (self._tail + chunk)[-8192:]
-        allowed = chunk[: _LARGEST_LOG - self._logged_bytes]
-        self._logged_bytes += len(allowed)
-        self._cut += len(chunk) - len(allowed)
-        sys.stderr.write(self._decode(allowed))
-
-    def close(self) -> None:
-        if self._cut:
-            sys.stderr.write(f"\n... and {self._cut} bytes more, which were cut off here\n")
-        sys.stderr.flush()
-
-    def says(self, *words: str) -> bool:
-        tail = self._tail.decode("utf-8", "replace")
-        return any(word in tail for word in words)
-
-    def last_line(self) -> str:
-        """The last line, or the last that says which check failed, where a stack trace follows that."""
-        lines = [line.strip() for line in self._tail.decode("utf-8", "replace").splitlines() if line.strip()]
-        lines = [line for line in lines if not line.startswith("@ ") and not any(text in line for text in _OF_TRACES)]
-        failed = [line for line in lines if "Check failed" in line]
-        line = (failed or lines or [""])[-1]
-        return "".join(c if c.isprintable() else " " for c in line)[:300]
 
 
 def _left_in(pipe: int) -> bytes:
