@@ -84,12 +84,17 @@ class Trials:
     def expected(self, trial: Trial) -> list[NDArray[Any]]:
         """What the checkpoint computes of `fetched`, in the first run of a fresh session.
 
-        Raises Problem (run_failed, bad_feed) where it does not run on what was baked or fixed.
+        Raises Problem (fixed_value, run_failed, bad_feed) where it does not run on what was baked or fixed.
         """
         try:
             return self.pair.run_original(self.fetched, trial.feed)
         except RunFailed as failed:
-            raise Problem(failed.cause, f"the checkpoint's graph does not run on these inputs: {failed}") from failed
+            cause, always = failed.cause, ""
+            if baked := self._export.baked:
+                cause = "fixed_value"
+                always = f", where {', '.join(f'{source} is always {value}' for source, value in baked.items())}"
+            text = f"the checkpoint's graph does not run on these inputs{always}: {failed}"
+            raise Problem(cause, text) from failed
 
     def fed(self, trial: Trial) -> Feed:
         """What is fed to the file, by the keys of its inputs."""
