@@ -343,6 +343,9 @@ def test_a_models_exports_with_hostile_names(tmp_path, opened):
     section = tab.locator("dialog section", has=tab.locator("h3", has_text="Exports"))
     assert section.locator(".badge").all_inner_texts() == ["verified", "refused"]
     assert HOSTILE[1] in section.inner_text()
+    assert (
+        "Changed before it became onnx and tflite: 1 x Switch; 2 x Merge" in section.locator("li").all_inner_texts()[0]
+    )
     texts = tab.locator("dialog .commands code").all_inner_texts()
     assert sum("--forcerun export_tflite" in text and "judged_tflite.json" in text for text in texts) == 1
     links = tab.locator("dialog .links a").all_inner_texts()
