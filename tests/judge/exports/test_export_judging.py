@@ -77,3 +77,24 @@ def test_a_baked_value_on_which_the_checkpoint_does_not_run_is_named(baked, caus
     with pytest.raises(Problem, match="node 'd'") as caught:
         trials.expected(Trial(0, 0, 1, {}))
     assert caught.value.cause == cause and ("keep:0 is always 0.0" in caught.value.message) == bool(baked)
+
+
+def test_an_input_that_keeps_its_default_is_fed_what_the_graph_has_for_it_unless_it_is_baked():
+    default = np.float32(0.5)
+
+    def run(fetched, feed):
+        assert fetched == ["cut:0"] and list(feed) == ["x:0"]
+        return [default]
+
+    def feed(seed, batch, directory):
+        return {"x:0": np.zeros(batch)}
+
+    trials = Trials.__new__(Trials)
+    trials._settings, trials._directory, trials._defaults = SimpleNamespace(seed=0), ".", ["keep:0"]
+    trials.pair = SimpleNamespace(run_original=run, graphs=SimpleNamespace(names={"keep:0": "cut:0"}, feed=feed))
+    trials.sources = {"images": "x:0", "keep": "keep:0"}
+    trials._export = SimpleNamespace(baked={})
+    assert trials.fed(trials.trial(0, 2))["keep"] == default
+    trials._export = SimpleNamespace(baked={"keep:0": 1.0})
+    value = trials.trial(0, 2).feed["keep:0"]
+    assert value == 1 and value.dtype == np.float32

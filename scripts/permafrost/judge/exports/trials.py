@@ -66,6 +66,10 @@ class Trials:
         signature = export.signature
         self.fetched = [endpoint.source for endpoint in (*signature.outputs, *signature.hidden)]
         self.sources = {endpoint.key: endpoint.source for endpoint in signature.inputs}
+        # Inputs that keep their default in the verification, and that the file has all the same, or has baked.
+        named = dict.fromkeys([*self.sources.values(), *export.baked])
+        self._defaults = [source for source in named if source not in graphs.inputs]
+        graphs.names |= {source: provenance.cuts.get(source, source) for source in self._defaults}
         fixed = fixed_batch(signature, graphs.inputs)
         self._batches = [fixed] * len(verdict.batches) if fixed else verdict.batches
 
@@ -74,12 +78,23 @@ class Trials:
             yield self.trial(number, batch)
 
     def trial(self, number: int, batch: int) -> Trial:
-        """A trial by its number. Raises Problem (bad_feed)."""
+        """A trial by its number. Raises Problem (bad_feed, run_failed)."""
         seed = self._settings.seed + number
         feed = self.pair.graphs.feed(seed, batch, self._directory)
+        feed |= self._default_values(feed)
         for source, value in self._export.baked.items():
             feed[source] = np.asarray(value, feed[source].dtype)
         return Trial(number, seed, batch, feed)
+
+    def _default_values(self, feed: Feed) -> Feed:
+        """What the checkpoint's graph itself has for the inputs that are not fed."""
+        names = [self.pair.graphs.names[source] for source in self._defaults]
+        try:
+            values = self.pair.run_original(names, feed) if names else []
+        except RunFailed as failed:
+            text = f"the checkpoint's graph gives no default for {', '.join(self._defaults)}: {failed}"
+            raise Problem(failed.cause, text) from failed
+        return dict(zip(self._defaults, values, strict=True))
 
     def expected(self, trial: Trial) -> list[NDArray[Any]]:
         """What the checkpoint computes of `fetched`, in the first run of a fresh session.
