@@ -18,7 +18,8 @@ def refuse_missing(export: str) -> None:
     """Raises Problem (missing_package) where a package is not installed that exports to this format need."""
     for module, package in NEEDED[export].items():
         if util.find_spec(module) is None:
-            raise Problem("missing_package", f"to export {export}, the package {package} is needed", _INSTALL)
+            told = f"to export {export}, the package {package} is needed, which is not installed"
+            raise Problem("missing_package", told, _INSTALL)
 
 
 def versions(export: str) -> dict[str, str]:

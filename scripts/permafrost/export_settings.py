@@ -91,5 +91,8 @@ def check_whole(chosen: dict[str, Any], path: ConfigPath) -> None:
     if {ONNX, TFLITE} & set(chosen["export"]):
         names = chosen["signature"]
         if both := sorted({*names.get("inputs", {})} & {*names.get("outputs", {})}):
-            sentence = f"{quoted(both[0])} is an input and an output, which ONNX and TensorFlow Lite tell apart by name"
+            sentence = (
+                f"{quoted(both[0])} is an input and an output, which ONNX and TensorFlow Lite tell apart by name; "
+                "give one of them another key"
+            )
             raise problem((*path, "signature"), sentence)

@@ -50,9 +50,9 @@ class SavedModelOptions(ExportOptions, kw_only=True):
 class OnnxOptions(ExportOptions, kw_only=True):
     """Those of ONNX.
 
-    opset: the version of its operators. batch: what open dimensions are fixed to, or None. dynamic_axes: the names of
-    open dimensions, by the key of the input or output and the axis. tolerance: how far an output may be off, as a share
-    of its largest absolute value.
+    opset: the version of its operators. batch: what the first open dimension of each input is fixed to, or None.
+    dynamic_axes: the names of open dimensions, by the key of the input or output and the axis. tolerance: how far an
+    output may be off, as a share of its largest absolute value.
     """
 
     bake: Bake = True

@@ -79,6 +79,23 @@ CAUSES = {
     "internal": "this is an error in Permafrost; see the log",
 }
 
+# What to do about some of them where it is an exported file that they are said of, and not the frozen graph.
+_OF_EXPORTS = {
+    "outputs_differ": "do not use the exported file; the model's export_<format>.csv has the differences, and a "
+    "`tolerance:` of ONNX or TensorFlow Lite accepts those that are rounding",
+    "structure_differs": "do not use the exported file; report this with the model's export_<format>.json",
+    "not_importable": "do not use the exported file; report this with the model's export_<format>.json",
+    "unsupported_op": "choose `outputs:` that do not depend on this node, or another format",
+    "too_large": "choose `outputs:` that need fewer variables; of ONNX the weights alone may be larger, in a file of "
+    "their own",
+}
+
+
+def hint_of_export(cause: str) -> str:
+    """What to do about a cause that is said of an exported file; "" for one that there is none of."""
+    return _OF_EXPORTS.get(cause, CAUSES.get(cause, ""))
+
+
 # Faults of the machine, not of the model: the next run deletes such a record and tries again.
 TRANSIENT = {"disk_full", "io_error", "killed", "timeout", "changed"}
 

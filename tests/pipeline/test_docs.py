@@ -43,7 +43,16 @@ def test_the_reference_is_what_the_code_says(name, pages):
 
 
 @pytest.mark.parametrize(
-    "page", ["README.md", "CONTRIBUTING.md", "CHANGELOG.md", "docs/tour.md", "docs/how-to.md", "docs/reports.md"]
+    "page",
+    [
+        "README.md",
+        "CONTRIBUTING.md",
+        "CHANGELOG.md",
+        "docs/tour.md",
+        "docs/how-to.md",
+        "docs/reports.md",
+        "docs/exports.md",
+    ],
 )
 def test_links_and_pictures_exist(page):
     text = (HOME / page).read_text(encoding="utf-8")

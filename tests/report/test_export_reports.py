@@ -9,9 +9,10 @@ import pytest
 import gate
 import list_exports
 from pages import data_of, write_page, write_tables
-from permafrost.outcome import Problem
+from permafrost.outcome import CAUSES, Problem, hint_of_export
 from permafrost.records import failure
 from permafrost.report import exports
+from permafrost.report.page import exported
 from permafrost.report.tables.exports import EXPORTS
 from written_records import export_of, made, records_of, said
 
@@ -158,7 +159,29 @@ def test_an_export_of_a_model_that_is_not_verified_says_nothing_beside_it(tmp_pa
             table.loc[table["format"] == "tflite", "cause"] = "not_verified"
         table.to_csv(reports / f"{name}.csv", index=False)
     assert gate.main([f"--exports={reports}/exports.csv", str(reports / "summary.csv"), str(reports / "gate.txt")]) == 0
-    assert "not as expected" not in capsys.readouterr().out
+    out = capsys.readouterr().out
+    assert "not as expected" not in out and "\n1 of these is of models that are not verified\n" in out
+
+
+def test_the_page_lists_what_ended_otherwise_than_well_and_counts_the_rest(home):
+    table = read(home, "exports")
+    table.loc[table["model"] == "b/other", ["status", "cause"]] = ["refused", "not_verified"]
+    table.loc[table["format"] == "tflite", ["max_abs_diff", "tolerance_used"]] = ["1.23456e-05", "2.3456"]
+    verified, mismatch, unverifiable, refused, others = 1, 0, 0, 0, 1
+    assert exported.counts(table) == [
+        {"format": "saved_model", "counts": [verified, mismatch, unverifiable, refused], "others": others},
+        {"format": "onnx", "counts": [verified, mismatch, unverifiable, refused], "others": others},
+        {"format": "tflite", "counts": [0, mismatch, unverifiable, 1], "others": others},
+    ]
+    (row,) = exported.worst_first(table)
+    assert (row["model"], row["format"]) == (MODEL, "tflite") and exported.not_well(table) == 1
+    assert (row["max_abs_diff"], row["tolerance_used"]) == ("1.23e-05", "2.35")
+
+
+def test_what_is_to_be_done_about_an_export_is_said_of_its_file():
+    for cause in ("outputs_differ", "structure_differs", "not_importable", "insensitive", "run_failed", "too_large"):
+        assert hint_of_export(cause) and "frozen graph" not in hint_of_export(cause)
+    assert hint_of_export("timeout") == CAUSES["timeout"] and hint_of_export("none of them") == ""
 
 
 @pytest.mark.parametrize(("usual", "said"), [("not loaded", "TensorFlow Serving do"), ("not run", "`memory_mb`")])

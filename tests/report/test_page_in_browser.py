@@ -9,6 +9,7 @@ from pages import browser, failed, mixed_zoo, write_page, write_tables  # noqa: 
 from permafrost.report import csv_files
 from permafrost.report.page import overview
 from permafrost.report.tables.changes import CHANGES
+from permafrost.report.tables.exports import EXPORTS
 from permafrost.report.tables.findings import FINDINGS
 from permafrost.report.tables.op_types import OP_TYPES
 from permafrost.report.tables.summary import SUMMARY
@@ -288,7 +289,8 @@ def write_large_zoo(home, count: int):
         facts |= {"inputs_why": f"x: float32 [?, {number}], floats from 0 to 1", "outputs": f"scope{number}/out:0"}
         rows.append([csv_files.text(facts.get(column)) for column in SUMMARY.header])
     csv_files.write(home / "summary.csv", SUMMARY.header, sorted(rows))
-    for name, table in {"changes": CHANGES, "findings": FINDINGS, "timings": TIMINGS, "op_types": OP_TYPES}.items():
+    empty = {"changes": CHANGES, "findings": FINDINGS, "timings": TIMINGS, "op_types": OP_TYPES, "exports": EXPORTS}
+    for name, table in empty.items():
         table.write(home / f"{name}.csv", [])
 
 
@@ -341,10 +343,18 @@ def test_a_models_exports_with_hostile_names(tmp_path, opened):
     section = tab.locator("dialog section", has=tab.locator("h3", has_text="Exports"))
     assert section.locator(".badge").all_inner_texts() == ["verified", "refused"]
     assert HOSTILE[1] in section.inner_text()
+    assert (
+        "Changed before it became onnx and tflite: 1 x Switch; 2 x Merge" in section.locator("li").all_inner_texts()[0]
+    )
     texts = tab.locator("dialog .commands code").all_inner_texts()
     assert sum("--forcerun export_tflite" in text and "judged_tflite.json" in text for text in texts) == 1
     links = tab.locator("dialog .links a").all_inner_texts()
     assert "model.onnx" in links and "model.tflite" not in links and "export_tflite.json" in links
     on_top = tab.locator("section[aria-labelledby=exports-title]")
-    assert on_top.locator("tbody tr").count() == 2 and HOSTILE[1] in on_top.inner_text()
+    assert on_top.locator("#export-counts tbody tr").all_inner_texts() == [
+        "onnx\t1\t0\t0\t0\t0",
+        "tflite\t0\t0\t0\t1\t0",
+    ]
+    assert on_top.locator("#exports-not-well tbody tr").count() == 1
+    assert HOSTILE[1] in on_top.inner_text() and HOSTILE[2] in on_top.inner_text()
     assert tab.evaluate("window.hacked") is None

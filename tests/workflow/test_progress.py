@@ -56,6 +56,20 @@ def test_bad_models_are_named_as_they_come(tmp_path, logger, capsys):
     assert logger.printed.getvalue().split("\n") == ["rule verify"] * 4 + [""]
 
 
+def test_an_export_of_a_model_that_is_not_verified_is_not_named_again(tmp_path, logger, capsys):
+    directory = tmp_path / "reports" / "models" / "bad"
+    directory.mkdir(parents=True)
+    for form, cause in (("onnx", "not_verified"), ("tflite", "random_op")):
+        ended = failure(f"export_{form}", Problem(cause, "it is not there"), "refused")
+        (directory / f"judged_{form}.json").write_text(json.dumps(ended, default=msgspec.to_builtins))
+    progress.follow(logger, str(tmp_path / "reports"), lambda model, form: "verified")
+    for number, form in enumerate(("onnx", "tflite")):
+        job = {"jobid": number, "rule_name": "judge_export", "wildcards": {"model": "bad", "format": form}}
+        logger.info("rule judge_export", extra={"event": LogEvent.JOB_INFO, **job})
+        logger.info("Finished", extra={"event": LogEvent.JOB_FINISHED, "job_id": number})
+    assert capsys.readouterr().err == "bad as tflite: refused, random_op\n"
+
+
 def test_progress_is_a_line_now_and_then(tmp_path, logger, capsys, monkeypatch):
     now = 1000.0
     monkeypatch.setattr(progress.time, "monotonic", lambda: now)

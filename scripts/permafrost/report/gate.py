@@ -89,7 +89,11 @@ def counts(rows: list[Row]) -> str:
 
 def export_counts(exports: list[Row]) -> str:
     """The same of exports; empty where nothing is exported."""
-    return "\n".join(["", *_counted(exports, EXPORT_STATUSES, "exports")]) + "\n" if exports else ""
+    if not exports:
+        return ""
+    others = sum(row.cause == "not_verified" for row in exports)
+    told = [f"{others} of these {'is' if others == 1 else 'are'} of models that are not verified"] if others else []
+    return "\n".join(["", *_counted(exports, EXPORT_STATUSES, "exports"), *told]) + "\n"
 
 
 def _counted(rows: list[Row], statuses: tuple[str, ...], what: str) -> list[str]:

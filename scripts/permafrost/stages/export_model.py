@@ -14,7 +14,7 @@ from permafrost import export_packages, layout, recording, whole_files
 from permafrost.export_records import ExportRecord, Signature
 from permafrost.exporter.prepared import Refused
 from permafrost.model import ExportOptions, Settings
-from permafrost.outcome import OK, REFUSED, VERIFIED, Problem
+from permafrost.outcome import OK, REFUSED, VERIFIED, Problem, hint_of_export
 from permafrost.records import ImportRecord, Provenance, Verdict
 from permafrost.sandbox import limits
 from permafrost.stages import exported_files, proven_graph
@@ -67,7 +67,7 @@ def export(form: str, make: Make, task: Task, record: ExportRecord) -> None:
         made = make(task._replace(frozen_sha256=record.frozen_sha256))
     except Refused as refused:
         record.op, record.node = refused.op, refused.node
-        raise Problem(refused.cause, refused.message) from refused
+        raise Problem(refused.cause, refused.message, hint_of_export(refused.cause)) from refused
     record.signature, record.baked, record.changes, record.way = made[:4]
     if made.opset is not None:
         record.opset = made.opset

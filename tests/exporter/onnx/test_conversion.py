@@ -188,7 +188,7 @@ def test_the_batch_is_the_first_open_dimension(batch, shape, tmp_path):
 
 @pytest.mark.parametrize(
     ("axes", "words"),
-    [({"y": {0: "n"}}, "no input or output"), ({"x": {1: "n"}}, "which is 8"), ({"x": {2: "n"}}, "axis 2")],
+    [({"y": {0: "n"}}, "no input or output"), ({"x": {1: "n"}}, "always 8"), ({"x": {2: "n"}}, "axis 2")],
 )
 def test_dimensions_that_are_none_or_fixed(axes, words, tmp_path):
     with pytest.raises(Problem, match=words) as caught:

@@ -59,16 +59,20 @@ def _check(signature: Signature, options: OnnxOptions) -> None:
     for key, axes in options.dynamic_axes.items():
         if key not in ends:
             hint = maybe_meant(key, ends, 0.6) or f"there are {', '.join(ends)}"
-            raise Problem("bad_setting", f"onnx: dynamic_axes names {key!r}, which is no input or output", hint)
+            raise Problem(
+                "bad_setting", f"`dynamic_axes:` names {key!r}, which is no input or output of the file", hint
+            )
         for axis in axes:
             _check_axis(ends[key], axis)
 
 
 def _check_axis(end: Endpoint, axis: int) -> None:
     if end.shape is not None and not 0 <= axis < len(end.shape):
-        raise Problem("bad_setting", f"onnx: dynamic_axes names axis {axis} of {end.key!r}, of shape {end.shape}")
+        there = f"has the axes 0 to {len(end.shape) - 1}" if end.shape else "is a scalar"
+        raise Problem("bad_setting", f"`dynamic_axes:` names axis {axis} of {end.key!r}, which {there}")
     if end.shape is not None and end.shape[axis] is not None:
-        raise Problem("bad_setting", f"onnx: dynamic_axes names axis {axis} of {end.key!r}, which is {end.shape[axis]}")
+        said = f"`dynamic_axes:` names axis {axis} of {end.key!r}, which is always {end.shape[axis]} there"
+        raise Problem("bad_setting", said, "name axes that the graph leaves open, or none")
 
 
 def dimension(endpoint: Endpoint, axis: int, options: OnnxOptions) -> str:

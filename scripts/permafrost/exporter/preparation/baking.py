@@ -57,7 +57,7 @@ def _given(tensor: str, spec: kinds.Input, value: Any) -> NDArray[Any]:
     try:
         array = feeds.make({tensor: fed}, 0, 1, ".")[tensor]
     except Problem as problem:
-        raise Problem("bad_setting", f"`bake:` of {tensor}: {problem.message}") from problem
+        raise Problem("bad_setting", f"`bake:` gives {problem.message}") from problem
     if not _fits(array.shape, spec):
         raise Problem(
             "bad_setting",

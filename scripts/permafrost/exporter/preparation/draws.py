@@ -82,7 +82,7 @@ def refuse_draws(draft: Draft) -> None:
             raise Refused(
                 "random_op",
                 f"node {node.name!r}{where} ({node.op}) draws random numbers on which the outputs depend, and which no "
-                "other runtime draws; choose outputs before it, or bake the input that switches it off",
+                "other runtime draws",
                 op=node.op,
                 node=node.name,
             )

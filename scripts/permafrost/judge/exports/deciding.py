@@ -18,8 +18,8 @@ from permafrost.judge.exports.judging import ExportJudgement
 from permafrost.judge.exports.runtimes import Runtime
 from permafrost.judge.exports.trials import Exported, Trials
 from permafrost.model import Settings
-from permafrost.outcome import MISMATCH, UNVERIFIABLE, VERIFIED, Problem
-from permafrost.records import failure, success
+from permafrost.outcome import CAUSES, MISMATCH, UNVERIFIABLE, VERIFIED, Problem, hint_of_export
+from permafrost.records import Outcome, failure, success
 from permafrost.sandbox import runner
 
 _MISMATCHES = ("outputs_differ", "structure_differs", "not_importable")
@@ -38,15 +38,21 @@ def decide(stage: str, exported: Exported, settings: Settings, record: ExportVer
     try:
         found = _judged(exported, settings)
     except Problem as problem:
-        record.end(failure(stage, problem, status(problem.cause)))
+        record.end(_failed(stage, problem))
         return []
     record.take_over(found.measured)
     if found.finding is None:
         record.end(success(VERIFIED))
     else:
-        noticed = Problem(found.finding.cause, found.finding.message)
-        record.end(failure(stage, noticed, status(noticed.cause)))
+        record.end(_failed(stage, Problem(found.finding.cause, found.finding.message)))
     return found.rows
+
+
+def _failed(stage: str, problem: Problem) -> Outcome:
+    """How a problem ends the judging; what is to be done is said of the exported file, not of the frozen graph."""
+    cause, hint = problem.cause, problem.hint
+    said = Problem(cause, problem.message, hint_of_export(cause) if hint == CAUSES[cause] else hint)
+    return failure(stage, said, status(cause))
 
 
 def status(cause: str) -> str:

@@ -5,6 +5,7 @@ verification; the checkpoint's side is run as it is there, and the file in a fre
 which the first run counts. Then a weight in the file is changed, which has to be noticed.
 """
 
+import math
 from collections.abc import Iterable
 from typing import Any
 
@@ -106,7 +107,8 @@ def _compare(
         actual = runtime.run(trials.fed(trial))
     except RunFailed as failed:
         message = f"the checkpoint's graph runs, but the exported file does not: {failed}"
-        return [], Finding("outputs_differ", message)
+        cause = failed.cause if failed.cause == "string_input" else "outputs_differ"
+        return [], Finding(cause, message)
     rows, finding = [], None
     for name, a, b in zip(trials.fetched, expected, actual, strict=True):
         found = comparison.compare(a, b, _tolerance(a, share))
@@ -139,8 +141,14 @@ def _difference(
     return Finding(
         "outputs_differ",
         f"output {row.output} differs in trial {row.trial}: {row.unequal} elements unequal, largest difference "
-        f"{row.max_abs_diff}, {comparison.said(row)}",
+        f"{row.max_abs_diff}{_beyond(row)}, {comparison.said(row)}",
     )
+
+
+def _beyond(row: Row) -> str:
+    """How far a difference is beyond the tolerance, in words; empty where no number says it."""
+    used = row.tolerance_used
+    return f", {used:.3g} times the tolerance" if used is not None and 1 < used < math.inf else ""
 
 
 def _tied(
@@ -151,7 +159,7 @@ def _tied(
     if chooser is None or chooser.axis is None or a.dtype.kind not in "iu":
         return None
     try:
-        (scores,) = trials.run([chooser.scores], trial)
+        (scores,) = trials.run([chooser.scores], trial.feed)
     except RunFailed:
         return None
     return ties.are_near(scores, chooser.axis, a, b, share) if share else None

@@ -63,13 +63,17 @@ class Trials:
         self.graphs = Graphs(exported.imported, exported.provenance, exported.frozen_graph)
         self.graphs.frozen.large.clear()  # Its weights are as many as the checkpoint's, and nobody runs it here.
         self._side = _checkpoint_side(self.graphs, set(settings.allow_ops))
-        self._verified = exported.verdict.batches
+        self._verified, self._cuts = exported.verdict.batches, exported.provenance.cuts
         self._computed: dict[tuple[Any, ...], list[NDArray[Any]]] = {}
         self._follow(exported.export.signature)
 
     def _follow(self, signature: Signature) -> None:
         self.fetched = [endpoint.source for endpoint in (*signature.outputs, *signature.hidden)]
         self.sources = {endpoint.key: endpoint.source for endpoint in signature.inputs}
+        # Inputs that keep their default in the verification, and that the file has all the same, or has baked.
+        named = dict.fromkeys([*self.sources.values(), *self._export.baked])
+        self._defaults = [source for source in named if source not in self.graphs.inputs]
+        self.graphs.names |= {source: self._cuts.get(source, source) for source in self._defaults}
         fixed = fixed_batch(signature, self.graphs.inputs)
         self._batches = [fixed] * len(self._verified) if fixed else self._verified
 
@@ -84,30 +88,48 @@ class Trials:
             yield self.trial(number, batch)
 
     def trial(self, number: int, batch: int) -> Trial:
-        """A trial by its number. Raises Problem (bad_feed)."""
+        """A trial by its number. Raises Problem (bad_feed, run_failed)."""
         seed = self._settings.seed + number
         feed = self.graphs.feed(seed, batch, self._directory)
+        feed |= self._default_values(feed)
         for source, value in self._export.baked.items():
             feed[source] = np.asarray(value, feed[source].dtype)
         return Trial(number, seed, batch, feed)
 
+    def _default_values(self, feed: Feed) -> Feed:
+        """What the checkpoint's graph itself has for the inputs that are not fed."""
+        names = [self.graphs.names[source] for source in self._defaults]
+        try:
+            values = self.run(names, feed) if names else []
+        except RunFailed as failed:
+            text = f"the checkpoint's graph gives no default for {', '.join(self._defaults)}: {failed}"
+            raise Problem(failed.cause, text) from failed
+        return dict(zip(self._defaults, values, strict=True))
+
     def expected(self, trial: Trial) -> list[NDArray[Any]]:
         """What the checkpoint computes of `fetched`, in the first run of a fresh session; it is run once for a trial.
 
-        Raises Problem (run_failed, bad_feed) where it does not run on what was baked or fixed.
+        Raises Problem (fixed_value, run_failed, bad_feed) where it does not run on what was baked or fixed.
         """
         asked = (trial.number, trial.batch, *self.fetched)
         if asked not in self._computed:
-            try:
-                self._computed[asked] = self.run(self.fetched, trial)
-            except RunFailed as failed:
-                said = f"the checkpoint's graph does not run on these inputs: {failed}"
-                raise Problem(failed.cause, said) from failed
+            self._computed[asked] = self._compute(trial)
         return self._computed[asked]
 
-    def run(self, tensors: list[str], trial: Trial) -> list[NDArray[Any]]:
+    def _compute(self, trial: Trial) -> list[NDArray[Any]]:
+        try:
+            return self.run(self.fetched, trial.feed)
+        except RunFailed as failed:
+            cause, always = failed.cause, ""
+            if baked := self._export.baked:
+                cause = "fixed_value"
+                always = f", where {', '.join(f'{source} is always {value}' for source, value in baked.items())}"
+            text = f"the checkpoint's graph does not run on these inputs{always}: {failed}"
+            raise Problem(cause, text) from failed
+
+    def run(self, tensors: list[str], feed: Feed) -> list[NDArray[Any]]:
         """The checkpoint's side on a trial's feed. Raises RunFailed, and Problem as CheckpointSide.run does."""
-        return self._side.run(tensors, {self.graphs.names[name]: value for name, value in trial.feed.items()})
+        return self._side.run(tensors, {self.graphs.names[name]: value for name, value in feed.items()})
 
     def fed(self, trial: Trial) -> Feed:
         """What is fed to the file, by the keys of its inputs."""

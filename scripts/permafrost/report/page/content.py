@@ -133,7 +133,8 @@ def content(
         "plots": list(plots.plots(summary, read[layout.TIMINGS], read[layout.OP_TYPES])),
         "exports": [{key: of_all(text) for key, text in row.items() if isinstance(text, str)} for row in worst],
         "export_counts": exported.counts(exports),
-        "exports_in_all": len(exports),
+        "export_statuses": outcome.EXPORT_STATUSES,
+        "exports_in_all": exported.not_well(exports),
         "files": [(name, described[name]) for name in _SHOWN],
         "data": data,
     }

@@ -1,24 +1,40 @@
 """What the page shows of exports: how many ended how, a table of them, and those of each model."""
 
+from typing import Any
+
 import pandas as pd
 
 from permafrost import layout
-from permafrost.outcome import EXPORT_STATUSES
+from permafrost.export_records import FORMATS
+from permafrost.outcome import EXPORT_STATUSES, VERIFIED
 from permafrost.report.page import overview
 
 MOST = 300  # rows
 # How grave a status is, in the order in which rows are shown.
 _GRAVE = ("mismatch", "refused", "unverifiable", "verified")
 _OF_MODEL = (
-    "format", "status", "cause", "message", "hint", "op", "node", "match", "max_abs_diff", "usual_match", "bytes",
-    "baked", "changes", "way",
+    "format", "status", "cause", "message", "hint", "op", "node", "match", "max_abs_diff", "tolerance_used",
+    "usual_match", "bytes", "baked", "changes",
 )  # fmt: skip
 
 
-def counts(exports: pd.DataFrame) -> list[tuple[str, int]]:
-    """Each status, with how many exports ended so; those of which there are none are left out."""
-    found = exports["status"].value_counts().to_dict()
-    return [(status, found[status]) for status in EXPORT_STATUSES if status in found]
+def counts(exports: pd.DataFrame) -> list[dict[str, Any]]:
+    """Of each format: how many of its exports ended with each status, those of models that are not verified apart."""
+    own = exports[~_of_other_models(exports)]
+    return [
+        {
+            "format": form,
+            "counts": [int((own["status"][own["format"] == form] == status).sum()) for status in EXPORT_STATUSES],
+            "others": int((exports["format"] == form).sum() - (own["format"] == form).sum()),
+        }
+        for form in FORMATS
+        if (exports["format"] == form).any()
+    ]
+
+
+def _of_other_models(exports: pd.DataFrame) -> "pd.Series[bool]":
+    """Which were not made since the model itself is not verified; its own row says why."""
+    return exports["cause"] == "not_verified"
 
 
 def unexpected(exports: pd.DataFrame) -> int:
@@ -26,15 +42,35 @@ def unexpected(exports: pd.DataFrame) -> int:
     return int((~overview.as_expected(exports)).sum())
 
 
+def _not_well(exports: pd.DataFrame) -> "pd.Series[bool]":
+    return ((exports["status"] != VERIFIED) | ~overview.as_expected(exports)) & ~_of_other_models(exports)
+
+
+def not_well(exports: pd.DataFrame) -> int:
+    """How many rows `worst_first` would have if it had all."""
+    return int(_not_well(exports).sum())
+
+
 def worst_first(exports: pd.DataFrame) -> list[dict[str, str]]:
-    """The rows that the page shows: those that are not as expected first, then the gravest."""
+    """The rows that the page shows, of what ended otherwise than well: the unexpected first, then the gravest."""
     order = exports.assign(
         as_expected=overview.as_expected(exports),
         grave=exports["status"].map(lambda status: _GRAVE.index(status) if status in _GRAVE else 0),
+        max_abs_diff=exports["max_abs_diff"].map(_short),
+        tolerance_used=exports["tolerance_used"].map(_short),
     )
+    order = order[_not_well(exports)]
     rows = order.sort_values(["as_expected", "grave", "model", "format"], kind="stable").head(MOST)
     found: list[dict[str, str]] = rows.to_dict("records")
     return found
+
+
+def _short(number: str) -> str:
+    """A number of a table with three digits; what is no number stays what it is."""
+    try:
+        return f"{float(number):.3g}"
+    except ValueError:
+        return number
 
 
 def by_model(exports: pd.DataFrame) -> dict[str, list[list[str]]]:

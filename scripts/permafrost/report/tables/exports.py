@@ -5,7 +5,7 @@ from typing import Any
 
 from permafrost import layout
 from permafrost.export_records import ExportRecord, ExportVerdict
-from permafrost.outcome import CAUSES
+from permafrost.outcome import hint_of_export
 from permafrost.records import Outcome, known
 from permafrost.report.columns import MODEL, Integer, Number, Table, Text
 
@@ -38,7 +38,7 @@ def _judged(field: str) -> Any:
 
 
 def _hint(export: Export) -> str | None:
-    return export.ended.hint or CAUSES.get(export.ended.cause, "")
+    return export.ended.hint or hint_of_export(export.ended.cause)
 
 
 def _pairs(field: str, between: str) -> Any:

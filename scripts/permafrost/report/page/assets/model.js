@@ -105,15 +105,24 @@ function verification(detail) {
 const exportsOf = (model) => (Object.hasOwn(data.exports, model.model) ? data.exports[model.model] : [])
   .map((row) => Object.fromEntries(data.export_columns.map((column, i) => [column, row[i]])));
 
+/** What was changed in the graph before it was converted; of formats of which the same is told, once. */
+function changedBefore(made) {
+  const told = new Map();
+  for (const { format, changes } of made) if (changes !== "") told.set(changes, [...(told.get(changes) ?? []), format]);
+  return told.size ? make("ul", { class: "list" }, [...told].map(([changes, formats]) =>
+    make("li", {}, `Changed before it became ${formats.join(" and ")}: `, isolated(changes)))) : null;
+}
+
 function exported(model) {
   const made = exportsOf(model);
   if (!made.length) return null;
-  const told = data.export_columns.filter((column) => made.some((row) => row[column] !== ""));
+  const told = data.export_columns.filter((column) => column !== "changes" && made.some((row) => row[column] !== ""));
   const table = { columns: told, rows: made.map((row) => told.map((column) => {
     const number = isNumber(column) && row[column] !== "" ? Number(row[column]) : NaN;
     return Number.isFinite(number) ? number : row[column];
   })), of: made.length };
-  return section("Exports", "", tableOf("Exports", table, (column, value) => (column === "status" ? badge(value) : null)));
+  const shown = tableOf("Exports", table, (column, value) => (column === "status" ? badge(value) : null));
+  return section("Exports", "", [shown, changedBefore(made)]);
 }
 
 const listed = (title, items) => items
