@@ -17,7 +17,7 @@ class Given:
     """Trials of one trial, in which the checkpoint gives EXPECTED."""
 
     fetched = ["out:0"]
-    pair = SimpleNamespace(graphs=SimpleNamespace(index=SimpleNamespace(nodes={})))
+    graphs = SimpleNamespace(index=SimpleNamespace(nodes={}))
 
     def __iter__(self):
         yield Trial(0, 0, 1, {})
@@ -72,8 +72,8 @@ def test_a_baked_value_on_which_the_checkpoint_does_not_run_is_named(baked, caus
         raise RunFailed("run_failed", "node 'd' (Div): zero")
 
     trials = Trials.__new__(Trials)
-    trials._export, trials.fetched = SimpleNamespace(baked=baked), []
-    trials.pair = SimpleNamespace(run_original=fails)
+    trials._export, trials.fetched, trials._computed = SimpleNamespace(baked=baked), [], {}
+    trials._side, trials.graphs = SimpleNamespace(run=fails), SimpleNamespace(names={})
     with pytest.raises(Problem, match="node 'd'") as caught:
         trials.expected(Trial(0, 0, 1, {}))
     assert caught.value.cause == cause and ("keep:0 is always 0.0" in caught.value.message) == bool(baked)
@@ -91,7 +91,8 @@ def test_an_input_that_keeps_its_default_is_fed_what_the_graph_has_for_it_unless
 
     trials = Trials.__new__(Trials)
     trials._settings, trials._directory, trials._defaults = SimpleNamespace(seed=0), ".", ["keep:0"]
-    trials.pair = SimpleNamespace(run_original=run, graphs=SimpleNamespace(names={"keep:0": "cut:0"}, feed=feed))
+    names = {"x:0": "x:0", "keep:0": "cut:0"}
+    trials._side, trials.graphs = SimpleNamespace(run=run), SimpleNamespace(names=names, feed=feed)
     trials.sources = {"images": "x:0", "keep": "keep:0"}
     trials._export = SimpleNamespace(baked={})
     assert trials.fed(trials.trial(0, 2))["keep"] == default
