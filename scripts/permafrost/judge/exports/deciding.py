@@ -104,8 +104,10 @@ def _run(
 def _judge(exported: Exported, settings: Settings, directory: str) -> ExportJudgement:
     """In the sandbox: the file under its runtime, or under both of TensorFlow's loaders."""
     if exported.export.format != SAVED_MODEL:
-        trials = _trials(exported, settings, directory)
-        return judging.judge(trials, runtime_of(exported.export, exported.directory), share(exported.export, settings))
+        runtime = _stated_runtime(exported)
+        if isinstance(runtime, str):
+            return judging.refused("structure_differs", runtime)
+        return judging.judge(_trials(exported, settings, directory), runtime, share(exported.export, settings))
     from permafrost.judge.exports import saved_model_files, saved_models
 
     path, frozen_graph = Path(exported.directory) / saved_model_path(exported.export), Path(exported.frozen_graph)
@@ -183,9 +185,29 @@ def _trials(exported: Exported, settings: Settings, directory: str) -> Trials:
     )
 
 
+def _stated_runtime(exported: Exported) -> Runtime | str:
+    """The runtime of an ONNX or a TensorFlow Lite file; in words what the file has otherwise than its record."""
+    path = _path_of(exported.export, exported.directory)
+    if exported.export.format == ONNX:
+        from permafrost.judge.exports import onnx_structure
+        from permafrost.judge.exports.onnx_files import OnnxRuntime
+
+        onnx = OnnxRuntime(str(path), exported.export.signature)
+        return onnx_structure.misstated(onnx.model, path, exported.export) or onnx
+    from permafrost.judge.exports import tflite_structure
+
+    return tflite_structure.misstated(path, exported.export.signature) or runtime_of(
+        exported.export, exported.directory
+    )
+
+
+def _path_of(export: ExportRecord, directory: str) -> Path:
+    return Path(directory, next(name for name in export.files if not name.endswith(".data")))
+
+
 def runtime_of(export: ExportRecord, directory: str) -> Runtime:
     """The runtime of an ONNX or a TensorFlow Lite file. Raises Problem where it does not take the file."""
-    path = os.path.join(directory, next(name for name in export.files if not name.endswith(".data")))
+    path = str(_path_of(export, directory))
     if export.format == ONNX:
         from permafrost.judge.exports.onnx_files import OnnxRuntime
 

@@ -16,7 +16,7 @@ from permafrost import recording
 from permafrost.export_records import ExportVerdict
 from permafrost.judge import comparison
 from permafrost.judge.comparison import Row
-from permafrost.judge.exports import control, ties
+from permafrost.judge.exports import control, declared_shapes, ties
 from permafrost.judge.exports.runtimes import Runtime
 from permafrost.judge.exports.trials import Trial, Trials
 from permafrost.judge.judging import Finding
@@ -107,7 +107,7 @@ def _compare(
     except RunFailed as failed:
         message = f"the checkpoint's graph runs, but the exported file does not: {failed}"
         return [], Finding("outputs_differ", message)
-    rows, finding = [], None
+    rows, finding = [], _of_shapes(trials, trial, runtime, expected)
     for name, a, b in zip(trials.fetched, expected, actual, strict=True):
         found = comparison.compare(a, b, _tolerance(a, share))
         row = Row(output=name, trial=trial.number, seed=trial.seed, batch=trial.batch, behaviour="", **found)
@@ -115,6 +115,13 @@ def _compare(
         if not row.match and finding is None:
             finding = _difference(trials, trial, row, a, b, share)
     return rows, finding
+
+
+def _of_shapes(trials: Trials, trial: Trial, runtime: Runtime, expected: list[NDArray[Any]]) -> Finding | None:
+    """What a file declares otherwise than it is; what it gives is compared with what is expected by itself."""
+    given = dict(zip(trials.keys, expected, strict=False))  # What is hidden comes last, and has no key in the file.
+    said = declared_shapes.contradicted(runtime.declared(), trials.fed(trial), given)
+    return Finding("structure_differs", f"{said}, in trial {trial.number}") if said else None
 
 
 def _tolerance(expected: NDArray[Any], share: float | None) -> Tolerance | None:

@@ -32,7 +32,7 @@ class Trials:
     """The trials of an export.
 
     pair: the checkpoint's side, and that of the frozen graph. fetched: the sources of what the file gives and of what
-    is hidden in it. sources: key of an input of the file -> source.
+    is hidden in it. keys: of the former. sources: key of an input of the file -> source.
     """
 
     def __init__(
@@ -65,6 +65,7 @@ class Trials:
         self.pair.give_kept()
         signature = export.signature
         self.fetched = [endpoint.source for endpoint in (*signature.outputs, *signature.hidden)]
+        self.keys = [endpoint.key for endpoint in signature.outputs]
         self.sources = {endpoint.key: endpoint.source for endpoint in signature.inputs}
         fixed = fixed_batch(signature, graphs.inputs)
         self._batches = [fixed] * len(verdict.batches) if fixed else verdict.batches
