@@ -2,7 +2,8 @@
 
 Runs in a limited child process (sandbox.runner). Each trial has the feeds, the seed and the batch of the model's
 verification; the checkpoint's side is run as it is there, and the file in a fresh session of its format's runtime, of
-which the first run counts. Then a weight in the file is changed, which has to be noticed.
+which the first run counts. Further trials (further.py) feed what these may lack. Then a weight in the file is changed,
+which has to be noticed.
 """
 
 from collections.abc import Iterable
@@ -16,14 +17,16 @@ from permafrost import recording
 from permafrost.export_records import ExportVerdict
 from permafrost.judge import comparison
 from permafrost.judge.comparison import Row
-from permafrost.judge.exports import control, declared_shapes, ties
+from permafrost.judge.exports import control, declared_shapes, further, ties
 from permafrost.judge.exports.runtimes import Runtime
 from permafrost.judge.exports.trials import Trial, Trials
 from permafrost.judge.judging import Finding
 from permafrost.judge.negative_control import sentence
 from permafrost.judge.sessions import RunFailed
 from permafrost.model import Tolerance
+from permafrost.outcome import Problem
 
+_OF_LARGE = 100  # times the tolerance where inputs are larger than those of the verification
 _SMALLEST = 1e-30  # a share of what is all 0 is no tolerance
 
 
@@ -52,6 +55,8 @@ def judge(trials: Trials, runtime: Runtime, share: float | None) -> ExportJudgem
         rows += found
         if finding:
             break
+    if finding is None and share is not None:
+        finding = _on_further_trials(trials, runtime, share)
     measured = _measured(rows, batches, finding)
     if finding is None and first is not None:
         trial, expected = first
@@ -60,6 +65,35 @@ def judge(trials: Trials, runtime: Runtime, share: float | None) -> ExportJudgem
         if not measured.control.variable:
             finding, measured.match = Finding("insensitive", sentence(measured.control)), ""
     return ExportJudgement(measured, rows, finding)
+
+
+def _on_further_trials(trials: Trials, runtime: Runtime, share: float) -> Finding | None:
+    """What a file computes otherwise where the verification did not look; None where nothing is found.
+
+    Near ties tell nothing there, and neither do the last digits of large numbers, nor what is not finite.
+    """
+    for said, trial in further.on_other_values(trials):
+        if finding := _of_further(trials, trial, runtime, share, is_large=False):
+            return Finding(finding.cause, f"{said}: {finding.message}")
+    for said, trial in further.on_large_values(trials):
+        if finding := _of_further(trials, trial, runtime, min(1.0, _OF_LARGE * share), is_large=True):
+            return Finding(finding.cause, f"{said}: {finding.message}")
+    return None
+
+
+def _of_further(trials: Trials, trial: Trial, runtime: Runtime, share: float, is_large: bool) -> Finding | None:
+    try:
+        expected = trials.expected(trial)
+    except Problem:
+        return None  # What the checkpoint does not run on is nothing that anybody feeds.
+    if is_large and not all(_is_finite(value) for value in expected):
+        return None
+    _, finding = _compare(trials, trial, runtime, expected, share)
+    return None if finding is not None and finding.cause == "near_tie" else finding
+
+
+def _is_finite(value: NDArray[Any]) -> bool:
+    return value.dtype.kind == "f" and bool(np.isfinite(value).all())
 
 
 def compare(trials: Trials, runtime: Runtime, share: float | None) -> ExportJudgement:

@@ -13,7 +13,6 @@ from permafrost.export_records import ExportRecord
 from permafrost.records import known
 
 _DOMAINS = ("", "ai.onnx.ml")
-_ORIGIN = "permafrost.frozen_graph.sha256"
 _UNUSED = ("training_info", "functions")
 
 
@@ -31,15 +30,22 @@ def _problems(model: Any, path: Path, export: ExportRecord) -> Iterator[str]:
     if (opset := known(export.opset, None)) is not None and versions.get("") != opset:
         yield f"{path.name} is of opset {versions.get('')}, and not {opset}"
     yield _foreign(model, versions, path.name)
-    origin = {each.key: each.value for each in model.metadata_props}.get(_ORIGIN)
-    if origin != export.frozen_sha256:
-        yield f"{path.name} says that it was made of the frozen graph {origin}, and not of {export.frozen_sha256}"
+    origin = {each.key: each.value for each in model.metadata_props}
+    expected = _origin(export)
+    if len(origin) != len(model.metadata_props) or origin != expected:
+        yield f"{path.name} says of what it was made {origin}, and not {expected}"
     for field in _UNUSED:
         if len(getattr(model, field)):
             yield f"{path.name} has {field}, which no export has"
     if len(model.graph.sparse_initializer):
         yield f"{path.name} has sparse values, which no export has"
     yield _values_beside(model, path, export)
+
+
+def _origin(export: ExportRecord) -> dict[str, str]:
+    """What the metadata of a file say."""
+    said = {"frozen_graph.sha256": export.frozen_sha256, "format": "1", "way": known(export.way, "")}
+    return {f"permafrost.{key}": value for key, value in said.items()}
 
 
 def _foreign(model: Any, versions: dict[str, int], name: str) -> str:

@@ -32,7 +32,8 @@ class Trials:
     """The trials of an export.
 
     pair: the checkpoint's side, and that of the frozen graph. fetched: the sources of what the file gives and of what
-    is hidden in it. keys: of the former. sources: key of an input of the file -> source.
+    is hidden in it. keys: of the former. sources: key of an input of the file -> source. fixed: as fixed_batch
+    gives it.
     """
 
     def __init__(
@@ -67,8 +68,8 @@ class Trials:
         self.fetched = [endpoint.source for endpoint in (*signature.outputs, *signature.hidden)]
         self.keys = [endpoint.key for endpoint in signature.outputs]
         self.sources = {endpoint.key: endpoint.source for endpoint in signature.inputs}
-        fixed = fixed_batch(signature, graphs.inputs)
-        self._batches = [fixed] * len(verdict.batches) if fixed else verdict.batches
+        self.fixed = fixed_batch(signature, graphs.inputs)
+        self._batches = [self.fixed] * len(verdict.batches) if self.fixed else verdict.batches
 
     def __iter__(self) -> Iterator[Trial]:
         for number, batch in enumerate(self._batches):
