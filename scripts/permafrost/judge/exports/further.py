@@ -11,15 +11,19 @@ from math import prod
 import numpy as np
 from msgspec import UNSET
 
+from permafrost.graph.index import GraphIndex
+from permafrost.graph.protos import GraphDef
 from permafrost.input_kinds import Fed, Integers, Shape, Strings, Uniform, Words
 from permafrost.judge.exports.runtimes import Array
 from permafrost.judge.exports.trials import Trial, Trials
 from permafrost.judge.sessions import Feed
 
 _FACTORS = (30, -30)
-_LARGEST_BATCH = 64
+_MOST_ELEMENTS = 1 << 16  # of all inputs of a trial
 _MOST_TRIALS = 8  # in which all words and numbers are fed, as far as these last
 _MOST_FLAGS = 4
+_MOST_VALUES = 1 << 20
+_FILLING = ("InitializeTable", "InitializeTableV2", "LookupTableImport", "LookupTableImportV2")
 _UNKNOWN = b"\x01 no such word"
 
 
@@ -57,10 +61,11 @@ def _with_turned_flags(trials: Trials) -> Iterator[tuple[str, Trial]]:
 
 def _with_all_values(trials: Trials, inputs: dict[str, Fed]) -> Iterator[tuple[str, Trial]]:
     """Trials that together feed each value of inputs that take one of a list, as far as they have room for it."""
-    values = {name: found for name, spec in inputs.items() if (found := _values(spec)) is not None}
+    tables = _keys_of_tables(trials.pair.graphs.frozen.graph_def)
+    values = {name: found for name, spec in inputs.items() if (found := _values(spec, tables)) is not None}
     if not values:
         return
-    shapes = {name: inputs[name].shape or [] for name in values}
+    shapes = {name: spec.shape or [] for name, spec in inputs.items()}
     batch = trials.fixed or _batch(shapes, values)
     rounds = max(-(-len(found) // max(1, _size(shapes[name], batch))) for name, found in values.items())
     for number in range(min(rounds, _MOST_TRIALS)):
@@ -69,20 +74,39 @@ def _with_all_values(trials: Trials, inputs: dict[str, Fed]) -> Iterator[tuple[s
         yield "on other words or numbers", _with(trial, changed)
 
 
-def _values(spec: Fed) -> Array | None:
-    """All values that an input takes; None where there is no list of them."""
+def _values(spec: Fed, tables: list[list[bytes]]) -> Array | None:
+    """All values that an input takes; None where there is no list of them.
+
+    Args:
+      tables: the keys of each table; the description of an input names the first ones alone.
+    """
     if isinstance(spec, Integers) and spec.high is not None:
-        return np.arange(spec.low, spec.high) if spec.high - spec.low <= 1 << 20 else None
+        return np.arange(spec.low, spec.high) if spec.high - spec.low <= _MOST_VALUES else None
     if isinstance(spec, Strings) and isinstance(spec.content, Words) and spec.content.words:
-        words = [*(word.encode() for word in spec.content.words), _UNKNOWN]
-        return np.array(words, object)
+        words = {word.encode() for word in spec.content.words}
+        whole = [word for keys in tables if words <= set(keys) for word in keys]
+        return np.array([*dict.fromkeys([*words, *whole]), _UNKNOWN], object)
     return None
 
 
+def _keys_of_tables(graph_def: GraphDef) -> list[list[bytes]]:
+    """The strings that are keys of each table that constants of a frozen graph fill."""
+    index = GraphIndex(graph_def)
+    filling = [node for node in graph_def.node if node.op in _FILLING]
+    sources = [index.source_of(node, 1) for node in filling]
+    return [[*node.attr["value"].tensor.string_val] for node in sources if node is not None and node.op == "Const"]
+
+
 def _batch(shapes: dict[str, Shape], values: dict[str, Array]) -> int:
-    """The least batch, up to a limit, of which one trial has room for all values."""
-    batch = 2
-    while batch < _LARGEST_BATCH and any(_size(shapes[name], batch) < len(found) for name, found in values.items()):
+    """The least batch, up to a limit, of which one trial has room for all values.
+
+    Args:
+      shapes: of all inputs. values: what is to be fed, by the input.
+    """
+    batch, values = 2, {name: found for name, found in values.items() if None in shapes[name]}
+    while any(_size(shapes[name], batch) < len(found) for name, found in values.items()):
+        if sum(_size(shape, 2 * batch) for shape in shapes.values()) > _MOST_ELEMENTS:
+            break
         batch *= 2
     return batch
 

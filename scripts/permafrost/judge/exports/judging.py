@@ -93,7 +93,7 @@ def _of_further(trials: Trials, trial: Trial, runtime: Runtime, share: float, is
 
 
 def _is_finite(value: NDArray[Any]) -> bool:
-    return value.dtype.kind == "f" and bool(np.isfinite(value).all())
+    return value.dtype.kind not in "fc" or bool(np.isfinite(value).all())
 
 
 def compare(trials: Trials, runtime: Runtime, share: float | None) -> ExportJudgement:
