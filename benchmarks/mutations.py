@@ -52,6 +52,7 @@ LAYERS = {
     "not_importable": "import",
     "insensitive": "control",
 }
+_SECONDS = 20  # for a judgement: a loop that was damaged may have no end
 # What a file says of itself: that it computes the same all the same is no excuse.
 STATED = (
     "ends_exchanged", "end_renamed", "output_left_out", "output_added", "dtype_of_an_end", "shape_of_an_end",
@@ -114,7 +115,8 @@ def judge_export(
     form: str, source: Model, others: list[Model], most: int, counts: dict[str, Counter], directory: Path
 ) -> None:
     """Adds to `counts` what becomes of the mutations of a model's export; others: further steps of its series."""
-    chosen = settings.for_model(settings.validate({}), source.id, source.series)
+    config = settings.validate({"models": {"*": {"timeout": _SECONDS}}})
+    chosen = settings.for_model(config, source.id, source.series)
     made = damaged_exports.export(form, source, chosen, directory)
     if made is None:
         return
