@@ -19,7 +19,7 @@ from permafrost.judge.exports.trials import Trial, Trials
 from permafrost.judge.sessions import Feed
 
 _FACTORS = (30, -30)
-_MOST_ELEMENTS = 1 << 16  # of all inputs of a trial
+_MOST_ELEMENTS = 1 << 12  # of all inputs of a trial, beyond which its batch is not made larger
 _MOST_TRIALS = 8  # in which all words and numbers are fed, as far as these last
 _MOST_FLAGS = 4
 _MOST_VALUES = 1 << 20
@@ -105,7 +105,7 @@ def _batch(shapes: dict[str, Shape], values: dict[str, Array]) -> int:
     """
     batch, values = 2, {name: found for name, found in values.items() if None in shapes[name]}
     while any(_size(shapes[name], batch) < len(found) for name, found in values.items()):
-        if sum(_size(shape, 2 * batch) for shape in shapes.values()) > _MOST_ELEMENTS:
+        if batch > _MOST_ELEMENTS or sum(_size(shape, 2 * batch) for shape in shapes.values()) > _MOST_ELEMENTS:
             break
         batch *= 2
     return batch

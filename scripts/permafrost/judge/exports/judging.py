@@ -6,6 +6,8 @@ which the first run counts. Further trials (further.py) feed what these may lack
 which has to be noticed.
 """
 
+import itertools
+import time
 from collections.abc import Iterable
 from typing import Any
 
@@ -27,6 +29,7 @@ from permafrost.model import Tolerance
 from permafrost.outcome import Problem
 
 _OF_LARGE = 100  # times the tolerance where inputs are larger than those of the verification
+_LONGEST_SEARCH = 20  # s
 _SMALLEST = 1e-30  # a share of what is all 0 is no tolerance
 
 
@@ -56,7 +59,7 @@ def judge(trials: Trials, runtime: Runtime, share: float | None) -> ExportJudgem
         if finding:
             break
     if finding is None and share is not None:
-        finding = _on_further_trials(trials, runtime, share)
+        finding = _on_further_trials(trials, runtime, share, first[1] if first else [])
     measured = _measured(rows, batches, finding)
     if finding is None and first is not None:
         trial, expected = first
@@ -67,28 +70,37 @@ def judge(trials: Trials, runtime: Runtime, share: float | None) -> ExportJudgem
     return ExportJudgement(measured, rows, finding)
 
 
-def _on_further_trials(trials: Trials, runtime: Runtime, share: float) -> Finding | None:
-    """What a file computes otherwise where the verification did not look; None where nothing is found.
+def _on_further_trials(trials: Trials, runtime: Runtime, share: float, usual: list[NDArray[Any]]) -> Finding | None:
+    """What a file computes otherwise where the verification did not look; None where nothing is found in the time.
 
-    Near ties tell nothing there, and neither do the last digits of large numbers, nor what is not finite.
+    Near ties tell nothing there, and neither do the last digits of large numbers, nor what is not finite. What large
+    inputs make small, as they do at the ends of a sigmoid, is compared with the size that it has otherwise.
+    Args:
+      usual: what the checkpoint computes in the first trial.
     """
-    for said, trial in further.on_other_values(trials):
-        if finding := _of_further(trials, trial, runtime, share, is_large=False):
+    deadline = time.monotonic() + _LONGEST_SEARCH
+    large = min(1.0, _OF_LARGE * share)
+    others = ((said, trial, share, False) for said, trial in further.on_other_values(trials))
+    larger = ((said, trial, large, True) for said, trial in further.on_large_values(trials))
+    for said, trial, tolerated, is_large in itertools.chain(larger, others):
+        if finding := _of_further(trials, trial, runtime, tolerated, usual if is_large else None):
             return Finding(finding.cause, f"{said}: {finding.message}")
-    for said, trial in further.on_large_values(trials):
-        if finding := _of_further(trials, trial, runtime, min(1.0, _OF_LARGE * share), is_large=True):
-            return Finding(finding.cause, f"{said}: {finding.message}")
+        if time.monotonic() > deadline:
+            break
     return None
 
 
-def _of_further(trials: Trials, trial: Trial, runtime: Runtime, share: float, is_large: bool) -> Finding | None:
+def _of_further(
+    trials: Trials, trial: Trial, runtime: Runtime, share: float, usual: list[NDArray[Any]] | None
+) -> Finding | None:
     try:
         expected = trials.expected(trial)
+        if usual is not None and not all(_is_finite(value) for value in expected):
+            return None
+        _, finding = _compare(trials, trial, runtime, expected, share, usual)
     except Problem:
-        return None  # What the checkpoint does not run on is nothing that anybody feeds.
-    if is_large and not all(_is_finite(value) for value in expected):
+        # What the checkpoint does not run on is nothing that anybody feeds, and there is memory for what was verified.
         return None
-    _, finding = _compare(trials, trial, runtime, expected, share)
     return None if finding is not None and finding.cause == "near_tie" else finding
 
 
@@ -134,16 +146,26 @@ def is_right(trials: Trials, runtime: Runtime, share: float | None) -> bool:
 
 
 def _compare(
-    trials: Trials, trial: Trial, runtime: Runtime, expected: list[NDArray[Any]], share: float | None
+    trials: Trials,
+    trial: Trial,
+    runtime: Runtime,
+    expected: list[NDArray[Any]],
+    share: float | None,
+    usual: list[NDArray[Any]] | None = None,
 ) -> tuple[list[Row], Finding | None]:
+    """The rows of a trial, and what is wrong.
+
+    Args:
+      usual: values of the same tensors whose sizes count as well for the tolerance.
+    """
     try:
         actual = runtime.run(trials.fed(trial))
     except RunFailed as failed:
         message = f"the checkpoint's graph runs, but the exported file does not: {failed}"
         return [], Finding("outputs_differ", message)
     rows, finding = [], _of_shapes(trials, trial, runtime, expected)
-    for name, a, b in zip(trials.fetched, expected, actual, strict=True):
-        found = comparison.compare(a, b, _tolerance(a, share))
+    for name, a, b, c in zip(trials.fetched, expected, actual, usual or expected, strict=True):
+        found = comparison.compare(a, b, _larger(_tolerance(a, share), _tolerance(c, share)))
         row = Row(output=name, trial=trial.number, seed=trial.seed, batch=trial.batch, behaviour="", **found)
         rows.append(row)
         if not row.match and finding is None:
@@ -156,6 +178,10 @@ def _of_shapes(trials: Trials, trial: Trial, runtime: Runtime, expected: list[ND
     given = dict(zip(trials.keys, expected, strict=False))  # What is hidden comes last, and has no key in the file.
     said = declared_shapes.contradicted(runtime.declared(), trials.fed(trial), given)
     return Finding("structure_differs", f"{said}, in trial {trial.number}") if said else None
+
+
+def _larger(one: Tolerance | None, other: Tolerance | None) -> Tolerance | None:
+    return None if one is None or other is None else max(one, other, key=lambda each: each["atol"])
 
 
 def _tolerance(expected: NDArray[Any], share: float | None) -> Tolerance | None:
