@@ -200,8 +200,11 @@ class Damages:
             yield self._changed(lambda model, n=number: _delete(model.subgraphs[0], "outputs", n))
 
     def output_added(self) -> Iterator[Files]:
-        first = self._model.subgraphs[0].operators[0].outputs[0]
-        if first not in self._model.subgraphs[0].outputs:
+        operators = self._model.subgraphs[0].operators or ()
+        first = next(
+            (int(each.outputs[0]) for each in operators if each.outputs is not None and len(each.outputs)), None
+        )
+        if first is not None and first not in self._model.subgraphs[0].outputs:
             yield self._changed(lambda model: _append(model.subgraphs[0], "outputs", first))
 
     def dtype_of_an_end(self) -> Iterator[Files]:
