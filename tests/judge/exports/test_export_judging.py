@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from permafrost.judge.exports import deciding, judging
+from permafrost.judge.exports.declared_shapes import Declared
 from permafrost.judge.exports.trials import Trial, Trials
 from permafrost.judge.sessions import RunFailed
 from permafrost.outcome import Problem
@@ -16,7 +17,7 @@ EXPECTED = np.array([1.0, 2.0], np.float32)
 class Given:
     """Trials of one trial, in which the checkpoint gives EXPECTED."""
 
-    fetched = ["out:0"]
+    fetched, keys = ["out:0"], ["out"]
     graphs = SimpleNamespace(index=SimpleNamespace(nodes={}))
 
     def __iter__(self):
@@ -34,6 +35,9 @@ class Runtime:
 
     def __init__(self, value):
         self.value = value
+
+    def declared(self):
+        return Declared({}, {})
 
     def run(self, feed):
         if isinstance(self.value, RunFailed):

@@ -61,8 +61,10 @@ def _computed(index: GraphIndex, names: list[str]) -> dict[str, Any]:
     """Node -> its value, for those with one output that is no string."""
     import tensorflow as tf
 
+    from permafrost.graph.tensorflow_import import import_to_run
+
     with tf.Graph().as_default() as graph, tf.compat.v1.Session() as session:
-        tf.import_graph_def(extract(index, index.reach(names)), name="")
+        import_to_run(extract(index, index.reach(names)), set())
         outputs = {name: graph.get_operation_by_name(name).outputs for name in names}
         single = {name: found[0] for name, found in outputs.items() if len(found) == 1 and found[0].dtype != tf.string}
         try:

@@ -80,6 +80,8 @@ def batched(graph_def: GraphDef, signature: Signature) -> set[str]:
     """
     import tensorflow as tf
 
+    from permafrost.graph.tensorflow_import import import_to_look_at
+
     found = {tensor_name(end.tensor)[0]: batch_axis(end.shape) for end in signature.inputs}
     axes = {node: axis for node, axis in found.items() if axis is not None}
     if not axes:
@@ -91,7 +93,7 @@ def batched(graph_def: GraphDef, signature: Signature) -> set[str]:
             node.attr["shape"].shape.dim[axes[node.name]].size = _UNLIKELY
     with tf.Graph().as_default() as imported:
         try:
-            tf.import_graph_def(copy, name="")
+            import_to_look_at(copy)
         except ValueError:  # Shapes that do not fit together, as where another dimension is to be the same.
             return set()
         return {end.name for end in signature.outputs if _leads(imported, end)}

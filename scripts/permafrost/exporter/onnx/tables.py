@@ -46,10 +46,12 @@ def _is_constant(index: GraphIndex, sources: list[TensorName]) -> bool:
 def _computed(index: GraphIndex, filling: dict[str, list[TensorName]]) -> dict[str, Table]:
     import tensorflow as tf
 
+    from permafrost.graph.tensorflow_import import import_to_run
+
     kept = index.reach(source for sources in filling.values() for source, _ in sources)
     names = {handle: [f"{node}:{output}" for node, output in sources] for handle, sources in filling.items()}
     with tf.Graph().as_default(), tf.compat.v1.Session() as session:
-        tf.import_graph_def(extract(index, kept), name="")
+        import_to_run(extract(index, kept), set())
         try:
             found = session.run(names)
         except tf.errors.OpError:

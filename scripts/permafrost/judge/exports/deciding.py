@@ -8,6 +8,7 @@ import os
 import sys
 import tempfile
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 from permafrost.export_records import NOT_LOADED, NOT_RUN, ONNX, SAVED_MODEL, ExportRecord, ExportVerdict
@@ -120,13 +121,35 @@ def _run(
 
 def _judge(exported: Exported, settings: Settings, directory: str) -> ExportJudgement:
     """In the sandbox: a file under the runtime of its format."""
-    trials = Trials(exported, settings, directory)
-    return judging.judge(trials, runtime_of(exported.export, exported.directory), share(exported.export, settings))
+    runtime = _stated_runtime(exported)
+    if isinstance(runtime, str):
+        return judging.refused("structure_differs", runtime)
+    return judging.judge(Trials(exported, settings, directory), runtime, share(exported.export, settings))
+
+
+def _stated_runtime(exported: Exported) -> Runtime | str:
+    """The runtime of an ONNX or a TensorFlow Lite file; in words what the file has otherwise than its record."""
+    path = _path_of(exported.export, exported.directory)
+    if exported.export.format == ONNX:
+        from permafrost.judge.exports import onnx_structure
+        from permafrost.judge.exports.onnx_files import OnnxRuntime
+
+        onnx = OnnxRuntime(str(path), exported.export.signature)
+        return onnx_structure.misstated(onnx.model, path, exported.export) or onnx
+    from permafrost.judge.exports import tflite_structure
+
+    return tflite_structure.misstated(path, exported.export.signature) or runtime_of(
+        exported.export, exported.directory
+    )
+
+
+def _path_of(export: ExportRecord, directory: str) -> Path:
+    return Path(directory, next(name for name in export.files if not name.endswith(".data")))
 
 
 def runtime_of(export: ExportRecord, directory: str) -> Runtime:
     """The runtime of an ONNX or a TensorFlow Lite file. Raises Problem where it does not take the file."""
-    path = os.path.join(directory, next(name for name in export.files if not name.endswith(".data")))
+    path = str(_path_of(export, directory))
     if export.format == ONNX:
         from permafrost.judge.exports.onnx_files import OnnxRuntime
 

@@ -2,10 +2,13 @@
 
 Runs in a limited child process (sandbox.runner). Each trial has the feeds, the seed and the batch of the model's
 verification; the checkpoint's side is run as it is there, and the file in a fresh session of its format's runtime, of
-which the first run counts. Then a weight in the file is changed, which has to be noticed.
+which the first run counts. Further trials (further.py) feed what these may lack. Then a weight in the file is changed,
+which has to be noticed.
 """
 
+import itertools
 import math
+import time
 from collections.abc import Iterable
 from typing import Any
 
@@ -17,14 +20,17 @@ from permafrost import recording
 from permafrost.export_records import ExportVerdict
 from permafrost.judge import comparison
 from permafrost.judge.comparison import Row
-from permafrost.judge.exports import control, ties
+from permafrost.judge.exports import control, declared_shapes, further, ties
 from permafrost.judge.exports.runtimes import Runtime
 from permafrost.judge.exports.trials import Trial, Trials
 from permafrost.judge.judging import Finding
 from permafrost.judge.negative_control import sentence
 from permafrost.judge.sessions import RunFailed
 from permafrost.model import Tolerance
+from permafrost.outcome import Problem
 
+_OF_LARGE = 100  # times the tolerance where inputs are larger than those of the verification
+_LONGEST_SEARCH = 20  # s
 _SMALLEST = 1e-30  # a share of what is all 0 is no tolerance
 
 
@@ -53,6 +59,8 @@ def judge(trials: Trials, runtime: Runtime, share: float | None) -> ExportJudgem
         rows += found
         if finding:
             break
+    if finding is None and share is not None:
+        finding = _on_further_trials(trials, runtime, share, first[1] if first else [])
     measured = _measured(rows, batches, finding)
     if finding is None and first is not None:
         trial, expected = first
@@ -61,6 +69,44 @@ def judge(trials: Trials, runtime: Runtime, share: float | None) -> ExportJudgem
         if not measured.control.variable:
             finding, measured.match = Finding("insensitive", sentence(measured.control)), ""
     return ExportJudgement(measured, rows, finding)
+
+
+def _on_further_trials(trials: Trials, runtime: Runtime, share: float, usual: list[NDArray[Any]]) -> Finding | None:
+    """What a file computes otherwise where the verification did not look; None where nothing is found in the time.
+
+    Near ties tell nothing there, and neither do the last digits of large numbers, nor what is not finite. What large
+    inputs make small, as they do at the ends of a sigmoid, is compared with the size that it has otherwise.
+    Args:
+      usual: what the checkpoint computes in the first trial.
+    """
+    deadline = time.monotonic() + _LONGEST_SEARCH
+    large = min(1.0, _OF_LARGE * share)
+    others = ((said, trial, share, False) for said, trial in further.on_other_values(trials))
+    larger = ((said, trial, large, True) for said, trial in further.on_large_values(trials))
+    for said, trial, tolerated, is_large in itertools.chain(larger, others):
+        if finding := _of_further(trials, trial, runtime, tolerated, usual if is_large else None):
+            return Finding(finding.cause, f"{said}: {finding.message}")
+        if time.monotonic() > deadline:
+            break
+    return None
+
+
+def _of_further(
+    trials: Trials, trial: Trial, runtime: Runtime, share: float, usual: list[NDArray[Any]] | None
+) -> Finding | None:
+    try:
+        expected = trials.expected(trial)
+        if usual is not None and not all(_is_finite(value) for value in expected):
+            return None
+        _, finding = _compare(trials, trial, runtime, expected, share, usual)
+    except Problem:
+        # What the checkpoint does not run on is nothing that anybody feeds, and there is memory for what was verified.
+        return None
+    return None if finding is not None and finding.cause == "near_tie" else finding
+
+
+def _is_finite(value: NDArray[Any]) -> bool:
+    return value.dtype.kind not in "fc" or bool(np.isfinite(value).all())
 
 
 def compare(trials: Trials, runtime: Runtime, share: float | None) -> ExportJudgement:
@@ -101,22 +147,43 @@ def is_right(trials: Trials, runtime: Runtime, share: float | None) -> bool:
 
 
 def _compare(
-    trials: Trials, trial: Trial, runtime: Runtime, expected: list[NDArray[Any]], share: float | None
+    trials: Trials,
+    trial: Trial,
+    runtime: Runtime,
+    expected: list[NDArray[Any]],
+    share: float | None,
+    usual: list[NDArray[Any]] | None = None,
 ) -> tuple[list[Row], Finding | None]:
+    """The rows of a trial, and what is wrong.
+
+    Args:
+      usual: values of the same tensors whose sizes count as well for the tolerance.
+    """
     try:
         actual = runtime.run(trials.fed(trial))
     except RunFailed as failed:
         message = f"the checkpoint's graph runs, but the exported file does not: {failed}"
         cause = failed.cause if failed.cause == "string_input" else "outputs_differ"
         return [], Finding(cause, message)
-    rows, finding = [], None
-    for name, a, b in zip(trials.fetched, expected, actual, strict=True):
-        found = comparison.compare(a, b, _tolerance(a, share))
+    rows, finding = [], _of_shapes(trials, trial, runtime, expected)
+    for name, a, b, c in zip(trials.fetched, expected, actual, usual or expected, strict=True):
+        found = comparison.compare(a, b, _larger(_tolerance(a, share), _tolerance(c, share)))
         row = Row(output=name, trial=trial.number, seed=trial.seed, batch=trial.batch, behaviour="", **found)
         rows.append(row)
         if not row.match and finding is None:
             finding = _difference(trials, trial, row, a, b, share)
     return rows, finding
+
+
+def _of_shapes(trials: Trials, trial: Trial, runtime: Runtime, expected: list[NDArray[Any]]) -> Finding | None:
+    """What a file declares otherwise than it is; what it gives is compared with what is expected by itself."""
+    given = dict(zip(trials.keys, expected, strict=False))  # What is hidden comes last, and has no key in the file.
+    said = declared_shapes.contradicted(runtime.declared(), trials.fed(trial), given)
+    return Finding("structure_differs", f"{said}, in trial {trial.number}") if said else None
+
+
+def _larger(one: Tolerance | None, other: Tolerance | None) -> Tolerance | None:
+    return None if one is None or other is None else max(one, other, key=lambda each: each["atol"])
 
 
 def _tolerance(expected: NDArray[Any], share: float | None) -> Tolerance | None:

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from permafrost.export_records import Endpoint, Signature
 from permafrost.graph.dtypes import numpy_dtype
+from permafrost.judge.exports.declared_shapes import Declared, Sizes
 from permafrost.judge.exports.runtimes import Array, Weight
 from permafrost.judge.sessions import RunFailed
 from permafrost.outcome import Problem
@@ -20,7 +21,10 @@ _FOLDER = "session.model_external_initializers_file_folder_path"
 
 
 class OnnxRuntime:
-    """An ONNX file; what is hidden in it is asked of a copy in memory, which has it as outputs."""
+    """An ONNX file; what is hidden in it is asked of a copy in memory, which has it as outputs.
+
+    model: the file's ModelProto, without its large weights.
+    """
 
     def __init__(self, path: str, signature: Signature):
         """Reads the file without its large weights.
@@ -28,24 +32,29 @@ class OnnxRuntime:
         Raises Problem (structure_differs) where it is no ONNX file, or its inputs and outputs are not the signature's.
         """
         self.path, self.signature = Path(path), signature
-        self._model = _read(self.path)
+        self.model = _read(self.path)
         self._given: dict[str, Array] = {}  # large weights that are others than in the file
         self._is_changed = False
-        _check_interface(self._model, signature, self.path.name)
+        _check_interface(self.model, signature, self.path.name)
 
     def run(self, feed: dict[str, Array]) -> list[Array]:
         """The values of the outputs, then of what is hidden. Raises RunFailed, and Problem (memory)."""
         fed = {end.name: _fed(end, feed) for end in self.signature.inputs}
         outputs, hidden = self.signature.outputs, self.signature.hidden
-        values = self._run(None if not self._is_changed else self._model, outputs, fed)
+        values = self._run(None if not self._is_changed else self.model, outputs, fed)
         if hidden:
             values += self._run(self._showing(hidden), hidden, fed)
         return values
 
+    def declared(self) -> Declared:
+        """See Runtime."""
+        graph, signature = self.model.graph, self.signature
+        return Declared(_shapes(graph.input, signature.inputs), _shapes(graph.output, signature.outputs))
+
     def weights(self) -> Iterator[Weight]:
         """The initializers, those of floats first, then those that are few nodes before an output, then large ones."""
-        distances = _distances(self._model.graph)
-        tensors = [tensor for tensor in self._model.graph.initializer if tensor.name in distances and _size(tensor)]
+        distances = _distances(self.model.graph)
+        tensors = [tensor for tensor in self.model.graph.initializer if tensor.name in distances and _size(tensor)]
         tensors = [tensor for tensor in tensors if _numpy(tensor).kind in "fiub"]
         for tensor in sorted(tensors, key=lambda each: _rank(each, distances[each.name])):
             yield Weight(tensor.name, _numpy(tensor).name, list(tensor.dims), _size(tensor))
@@ -64,8 +73,8 @@ class OnnxRuntime:
 
         other = OnnxRuntime.__new__(OnnxRuntime)
         other.path, other.signature, other._is_changed = self.path, self.signature, True
-        other._given, other._model = dict(self._given), type(self._model)()
-        other._model.CopyFrom(self._model)
+        other._given, other.model = dict(self._given), type(self.model)()
+        other.model.CopyFrom(self.model)
         tensor = other._initializer(weight)
         if tensor.data_location == TensorProto.EXTERNAL:
             other._given[weight] = np.ascontiguousarray(value)
@@ -74,7 +83,7 @@ class OnnxRuntime:
         return other
 
     def _initializer(self, name: str) -> Any:
-        for tensor in self._model.graph.initializer:
+        for tensor in self.model.graph.initializer:
             if tensor.name == name:
                 return tensor
         raise KeyError(name)
@@ -83,8 +92,8 @@ class OnnxRuntime:
         """A copy of the model that has hidden tensors as outputs."""
         from onnx import helper
 
-        model = type(self._model)()
-        model.CopyFrom(self._model)
+        model = type(self.model)()
+        model.CopyFrom(self.model)
         there = {value.name for value in model.graph.output}
         for end in ends:
             if end.name not in there:
@@ -146,6 +155,16 @@ def _check_end(tensor: Any, end: Endpoint, what: str, has_shape: bool) -> None:
     shape = sizes if tensor.HasField("shape") else None
     if has_shape and shape != end.shape:
         raise Problem("structure_differs", f"the {what} is of shape {shape}, and not {end.shape}")
+
+
+def _shapes(values: Any, ends: list[Endpoint]) -> dict[str, Sizes | None]:
+    """The declared shapes, by the keys of the ends, which are in the same order."""
+    found: dict[str, Sizes | None] = {}
+    for value, end in zip(values, ends, strict=True):
+        tensor = value.type.tensor_type
+        sizes = [dim.dim_value if dim.HasField("dim_value") else dim.dim_param or None for dim in tensor.shape.dim]
+        found[end.key] = sizes if tensor.HasField("shape") else None
+    return found
 
 
 def _element_type(end: Endpoint) -> int:

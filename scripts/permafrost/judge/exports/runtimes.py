@@ -6,6 +6,8 @@ from typing import Any, Protocol
 from msgspec import Struct
 from numpy.typing import NDArray
 
+from permafrost.judge.exports.declared_shapes import Declared
+
 Array = NDArray[Any]
 
 
@@ -31,6 +33,10 @@ class Runtime(Protocol):
           feed: by the `key` of the signature's inputs. Strings are objects.
         Raises RunFailed (judge.sessions) where the runtime refuses the feed or fails on it.
         """
+        ...
+
+    def declared(self) -> Declared:
+        """The shapes that the file declares of the signature's inputs and outputs."""
         ...
 
     def weights(self) -> Iterator[Weight]:

@@ -21,6 +21,8 @@ from permafrost.graph.ops.stateful import RANDOM, changes_by_itself
 from permafrost.graph.ops.unsafe import unsafe_to_run
 from permafrost.graph.protos import GraphDef, MetaGraphDef
 from permafrost.graph.tensorflow_import import evaluated_unsafe, refuse
+from permafrost.input_kinds import Shape
+from permafrost.judge.exports.declared_shapes import Declared, Sizes
 from permafrost.judge.exports.runtimes import Array, Weight
 from permafrost.judge.exports.saved_model_files import FILE, INIT_OP_KEY, SIGNATURE_KEY, TAG
 from permafrost.judge.seeds import is_seeded
@@ -83,6 +85,12 @@ class SavedModelRuntime:
             self._side = _Side(self._directory)
         return self._side
 
+    def declared(self) -> Declared:
+        """See Runtime. saved_model_files.misstated tells where the file declares others than the signature."""
+        signature = self._signature
+        inputs, outputs = ({each.key: each.shape for each in ends} for ends in (signature.inputs, signature.outputs))
+        return Declared(_sizes(inputs), _sizes(outputs))
+
     def weights(self) -> Iterator[Weight]:
         """See Runtime: those nearest the outputs first, floats before integers, several numbers before one."""
         operations = self._v1.constants([tensor_name(each.tensor)[0] for each in self._signature.outputs])
@@ -102,6 +110,10 @@ class SavedModelRuntime:
         other = object.__new__(SavedModelRuntime)
         other.__dict__.update(self.__dict__, _side=self._v1, _weight={f"{weight}:0": value})
         return other
+
+
+def _sizes(shapes: dict[str, Shape | None]) -> dict[str, Sizes | None]:
+    return {key: None if shape is None else [*shape] for key, shape in shapes.items()}
 
 
 def _rank(operation: Any) -> tuple[bool, bool]:

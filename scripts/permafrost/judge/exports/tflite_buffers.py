@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from permafrost.judge.exports.declared_shapes import Sizes
 from permafrost.judge.exports.runtimes import Array, Weight
 
 # TensorType of the schema -> numpy's dtype, for those whose elements lie in a buffer as they do in memory.
@@ -56,6 +57,17 @@ class Buffers:
                 outputs = [found.Outputs(k) for k in range(found.OutputsLength())]
                 return _keyed(inputs), _keyed(outputs)
         raise ValueError(f"it has no signature {name!r}")
+
+    def shape(self, place: int) -> Sizes | None:
+        """The shape that a tensor of the first subgraph declares; None for an unknown rank."""
+        tensor = self._model.Subgraphs(0).Tensors(place)
+        length = tensor.ShapeSignatureLength()
+        sizes = [tensor.ShapeSignature(k) for k in range(length)] or [
+            tensor.Shape(k) for k in range(tensor.ShapeLength())
+        ]
+        if not sizes and not tensor.HasRank():
+            return None
+        return [None if size < 0 else int(size) for size in sizes]
 
     def places(self, name: str) -> list[int]:
         """The indices of the tensors of a name in the first subgraph."""

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from permafrost.export_records import Endpoint, Signature
+from permafrost.judge.exports.declared_shapes import Declared
 from permafrost.judge.exports.runtimes import Array, Weight
 from permafrost.judge.exports.tflite_buffers import Buffers
 from permafrost.judge.sessions import RunFailed, array_of
@@ -99,6 +100,12 @@ class TfliteRuntime:
         interpreter.allocate_tensors()
         for place, (_, value) in fed.items():
             interpreter.set_tensor(place, np.ascontiguousarray(value).reshape(value.shape))
+
+    def declared(self) -> Declared:
+        """As Runtime.declared."""
+        shapes = self._buffers.shape
+        inputs = {key: shapes(place) for key, place in self._inputs.items()}
+        return Declared(inputs, {key: shapes(place) for key, place in self._outputs.items()})
 
     def weights(self) -> Iterator[Weight]:
         """As Runtime.weights: floats before integers, and of these the ones that are nearest to the outputs first."""

@@ -1,6 +1,7 @@
 """The trials of an exported file: the feeds of the model's verification, and what the checkpoint computes on them."""
 
 import copy
+import hashlib
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
@@ -48,7 +49,7 @@ class Trials:
     """The trials of an export.
 
     graphs: the checkpoint's, with its inputs and outputs. fetched: the sources of what the file gives and of what is
-    hidden in it. sources: key of an input of the file -> source.
+    hidden in it. keys: of the former. sources: key of an input of the file -> source. fixed: as fixed_batch gives it.
     """
 
     def __init__(self, exported: Exported, settings: Settings, directory: str):
@@ -69,13 +70,14 @@ class Trials:
 
     def _follow(self, signature: Signature) -> None:
         self.fetched = [endpoint.source for endpoint in (*signature.outputs, *signature.hidden)]
+        self.keys = [endpoint.key for endpoint in signature.outputs]
         self.sources = {endpoint.key: endpoint.source for endpoint in signature.inputs}
         # Inputs that keep their default in the verification, and that the file has all the same, or has baked.
         named = dict.fromkeys([*self.sources.values(), *self._export.baked])
         self._defaults = [source for source in named if source not in self.graphs.inputs]
         self.graphs.names |= {source: self._cuts.get(source, source) for source in self._defaults}
-        fixed = fixed_batch(signature, self.graphs.inputs)
-        self._batches = [fixed] * len(self._verified) if fixed else self._verified
+        self.fixed = fixed_batch(signature, self.graphs.inputs)
+        self._batches = [self.fixed] * len(self._verified) if self.fixed else self._verified
 
     def of(self, signature: Signature) -> "Trials":
         """The same for another file of the same model, by its signature. Raises Problem as fixed_batch does."""
@@ -107,11 +109,11 @@ class Trials:
         return dict(zip(self._defaults, values, strict=True))
 
     def expected(self, trial: Trial) -> list[NDArray[Any]]:
-        """What the checkpoint computes of `fetched`, in the first run of a fresh session; it is run once for a trial.
+        """What the checkpoint computes of `fetched`, in the first run of a fresh session; it is run once for a feed.
 
         Raises Problem (fixed_value, run_failed, bad_feed) where it does not run on what was baked or fixed.
         """
-        asked = (trial.number, trial.batch, *self.fetched)
+        asked = (_digest(trial.feed), *self.fetched)
         if asked not in self._computed:
             self._computed[asked] = self._compute(trial)
         return self._computed[asked]
@@ -134,6 +136,15 @@ class Trials:
     def fed(self, trial: Trial) -> Feed:
         """What is fed to the file, by the keys of its inputs."""
         return {key: trial.feed[source] for key, source in self.sources.items()}
+
+
+def _digest(feed: Feed) -> bytes:
+    """A digest of the arrays of a feed, with their names, dtypes and shapes."""
+    digest = hashlib.blake2b()
+    for name, value in sorted(feed.items()):
+        content = repr(value.tolist()).encode() if value.dtype == object else value.tobytes()
+        digest.update(repr((name, str(value.dtype), value.shape, len(content))).encode() + content)
+    return digest.digest()
 
 
 def _checkpoint_side(graphs: Graphs, allowed: set[str]) -> CheckpointSide:
