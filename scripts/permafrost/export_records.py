@@ -16,12 +16,13 @@ FORMATS = (SAVED_MODEL, ONNX, TFLITE)
 NOT_LOADED, NOT_RUN = "not loaded", "not run"
 
 
-class Endpoint(Struct, kw_only=True):
+class Endpoint(Struct, kw_only=True, omit_defaults=True):
     """An input or an output of an exported file.
 
     key: what callers say. name: what the file calls it; the key, where the format has signatures. tensor: of the frozen
     graph. source: the tensor that import.json gives inputs by, or that verification.csv gives outputs by.
     dtype: a name such as `float32`. shape: None for an unknown rank, None in it for a dimension that is open.
+    guessed: positions of open dimensions for which import.json has a size, since the graph ran on it.
     """
 
     key: str
@@ -30,6 +31,13 @@ class Endpoint(Struct, kw_only=True):
     source: str
     dtype: str
     shape: Shape | None
+    guessed: list[int] = []
+
+    @property
+    def batch_axis(self) -> int | None:
+        """The dimension that is the batch: the first open one; others are lengths, or only guessed. None for none."""
+        first = next((axis for axis, size in enumerate(self.shape or ()) if size is None), None)
+        return None if first in self.guessed else first
 
 
 class Signature(Struct, kw_only=True):

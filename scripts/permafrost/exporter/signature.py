@@ -105,7 +105,10 @@ def _unused(key: str, taken: set[str]) -> str:
 def _input(key: str, tensor: str, source: str, spec: Input, index: GraphIndex) -> Endpoint:
     node = index.nodes[tensor_name(tensor)[0]]
     shape = _merged(_declared(node, index), _described(spec))
-    return Endpoint(key=key, name=key, tensor=tensor, source=source, dtype=_dtype(tensor, index), shape=shape)
+    own = spec.shape or []
+    guessed = [at for at, size in enumerate(shape or ()) if size is None and at < len(own) and own[at] is not None]
+    dtype = _dtype(tensor, index)
+    return Endpoint(key=key, name=key, tensor=tensor, source=source, dtype=dtype, shape=shape, guessed=guessed)
 
 
 def _described(spec: Input) -> Shape | None:

@@ -43,15 +43,10 @@ def _candidates(key: str, suffix: str) -> Iterator[str]:
 
 
 def _fixed(endpoint: Endpoint, options: OnnxOptions) -> Shape | None:
-    shape, axis = endpoint.shape, batch_axis(endpoint.shape)
+    shape, axis = endpoint.shape, endpoint.batch_axis
     if shape is None or axis is None or axis in options.dynamic_axes.get(endpoint.key, {}) or options.batch is None:
         return shape
     return [*shape[:axis], options.batch, *shape[axis + 1 :]]
-
-
-def batch_axis(shape: Shape | None) -> int | None:
-    """The dimension that is the batch: the first open one; others are lengths. None where none is open."""
-    return next((axis for axis, size in enumerate(shape or ()) if size is None), None)
 
 
 def _check(signature: Signature, options: OnnxOptions) -> None:
@@ -78,5 +73,5 @@ def _check_axis(end: Endpoint, axis: int) -> None:
 def dimension(endpoint: Endpoint, axis: int, options: OnnxOptions) -> str:
     """The name of an open dimension of an input: what the settings say, `batch` for that, or `<name>_<axis>`."""
     named = options.dynamic_axes.get(endpoint.key, {}).get(axis)
-    is_batch = options.batch is None and axis == batch_axis(endpoint.shape)
+    is_batch = options.batch is None and axis == endpoint.batch_axis
     return named or (BATCH if is_batch else f"{endpoint.name}_{axis}")

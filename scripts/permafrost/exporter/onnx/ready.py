@@ -6,7 +6,6 @@ from typing import Any
 from permafrost.export_records import Endpoint, Signature
 from permafrost.exporter.onnx import constant_strings
 from permafrost.exporter.onnx.checks import nodes
-from permafrost.exporter.onnx.naming import batch_axis
 from permafrost.exporter.prepared import Prepared, Refused
 from permafrost.graph.index import GraphIndex, tensor_name
 from permafrost.graph.protos import GraphDef, NodeDef, graph_pb2
@@ -82,7 +81,7 @@ def batched(graph_def: GraphDef, signature: Signature) -> set[str]:
 
     from permafrost.graph.tensorflow_import import import_to_look_at
 
-    found = {tensor_name(end.tensor)[0]: batch_axis(end.shape) for end in signature.inputs}
+    found = {tensor_name(end.tensor)[0]: end.batch_axis for end in signature.inputs}
     axes = {node: axis for node, axis in found.items() if axis is not None}
     if not axes:
         return set()

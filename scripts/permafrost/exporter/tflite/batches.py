@@ -8,7 +8,6 @@ from permafrost.export_records import Endpoint
 from permafrost.exporter.prepared import Prepared
 from permafrost.graph.index import tensor_name
 from permafrost.graph.pruning import PLACEHOLDERS
-from permafrost.input_kinds import Shape
 
 
 def fixed(prepared: Prepared, batch: int) -> Prepared:
@@ -34,8 +33,7 @@ def fixed(prepared: Prepared, batch: int) -> Prepared:
 
 
 def _fixed(endpoint: Endpoint, batch: int) -> Endpoint:
-    shape: Shape | None = endpoint.shape
-    if shape is None or None not in shape:
+    shape, first = endpoint.shape, endpoint.batch_axis
+    if shape is None or first is None:
         return endpoint
-    first = shape.index(None)
     return msgspec.structs.replace(endpoint, shape=[*shape[:first], batch, *shape[first + 1 :]])
