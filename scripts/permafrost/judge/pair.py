@@ -131,7 +131,8 @@ class Pair:
         for factor in (_FACTORS if is_open else _FEW_FACTORS) if self.untouched is not None else ():
             if time.monotonic() > deadline:
                 break
-            other = {name: _scaled(value, factor) for name, value in feed.items()}
+            baked = self.graphs.baked
+            other = {name: value if name in baked else _scaled(value, factor) for name, value in feed.items()}
             with contextlib.suppress(RunFailed):
                 expected = self.run_original(self.graphs.fetched, other)
                 if name := self._frozen_otherwise(other, expected) or self.lost_order(other, expected):
@@ -175,7 +176,8 @@ class Pair:
 
     def run_frozen(self, tensors: list[str], feed: Feed, changed: tuple[str, NDArray[Any]] | None = None) -> Any:
         """The frozen side on a feed, where `changed` (name, value) is given with another value for one variable."""
-        named = {self.graphs.frozen_names[name]: value for name, value in feed.items()}
+        given = {name: value for name, value in feed.items() if name not in self.graphs.baked}
+        named = {self.graphs.frozen_names[name]: value for name, value in given.items()}
         return self.frozen.run_changed(tensors, named, *changed) if changed else self.frozen.run(tensors, named)
 
 
