@@ -5,7 +5,6 @@ Each function builds a model whose outputs end in `out`; MODELS has the value of
 
 from collections.abc import Callable
 
-import numpy as np
 import tensorflow as tf
 
 from kinds import control_flow, features, raw, v1, weights
@@ -94,6 +93,19 @@ def if_in_functions() -> None:
         tf.identity(outer(h, flag)[:1] + outer(h, tf.reduce_sum(x) > 0)[:1], name="out")
 
 
+def write_under_a_flag(resource: bool) -> Callable[[], None]:
+    """A read that comes after a cond finds what was written on one side of it."""
+
+    def build() -> None:
+        with control_flow(1):
+            x, flag, w = features(), _flag(), weights("w", [3, 3], resource)
+            done = v1.cond(flag, lambda: tf.group(w.assign_add(tf.ones([3, 3]))), tf.no_op)
+            with tf.control_dependencies([done]):
+                tf.identity(tf.matmul(x, w.read_value()), name="out")
+
+    return build
+
+
 def case() -> None:
     with control_flow(2):
         x, branch = features(), v1.placeholder(tf.int32, [], name="branch")
@@ -166,6 +178,8 @@ MODELS: dict[str, tuple[Callable[[], None], dict[str, object]]] = {
         ("functional learning phase", learning_phase(2), "keras_learning_phase"),
         ("cond in a loop", cond_in_a_loop, "is_training"),
         ("If in functions", if_in_functions, "is_training"),
+        ("write under a flag", write_under_a_flag(False), "is_training"),
+        ("write to a resource under a flag", write_under_a_flag(True), "is_training"),
     )
     for value in (False, True)
 }
@@ -173,4 +187,3 @@ MODELS |= {f"case {branch}": (case, {"branch": branch}) for branch in (-1, 0, 1,
 MODELS |= {f"dropout of {name}": (dropout(form), {"keep_prob": 1.0}) for name, form in FORMS.items()}
 MODELS |= {f"half of a dropout of {name}": (dropout(form), {"keep_prob": 0.5}) for name, form in FORMS.items()}
 MODELS["dropout in a function"] = (dropout(of_1_12, in_function=True), {"keep_prob": 1.0})
-SPECIAL = np.array([[1e-40, -1e-42, 0.0], [-0.0, 3.0, -7.5], [1e30, 1e-30, 2.0]], np.float32)

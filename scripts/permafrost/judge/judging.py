@@ -140,7 +140,7 @@ def _compare(graphs: Graphs, frozen_variables: int, settings: Settings, director
     if unsafe:
         _compare_weights(graphs, _restored_only(graphs, allowed), frozen_variables)
         refuse(unsafe)
-    pair = Pair(graphs, allowed)
+    pair = _pair(graphs, settings, directory)
     weights = _compare_weights(graphs, pair.original, frozen_variables)
     tables.compare(graphs.index, graphs.frozen.index, pair.original, pair.frozen)
     for name in graphs.outputs:
@@ -150,6 +150,18 @@ def _compare(graphs: Graphs, frozen_variables: int, settings: Settings, director
     found = _compare_outputs(pair, settings, directory)
     found.measured.weights, found.measured.random_ops = weights, pair.random_ops
     return found
+
+
+def _pair(graphs: Graphs, settings: Settings, directory: str) -> Pair:
+    """Both sides; a frozen graph that cannot be imported may have a constant on which no graph could run."""
+    allowed = set(settings.allow_ops)
+    try:
+        return Pair(graphs, allowed)
+    except Problem as problem:
+        if problem.cause == "not_importable" and graphs.baked:
+            alone = Pair(graphs, allowed, with_frozen=False)
+            _expected(alone, graphs.feed(settings.seed, _batches(alone, 1)[0], directory))
+        raise
 
 
 def _restored_only(graphs: Graphs, allowed: set[str]) -> CheckpointSide:

@@ -32,11 +32,12 @@ class Pair:
     variable. random_ops: how many random ops of the frozen graph were given a seed.
     """
 
-    def __init__(self, graphs: Graphs, allowed: set[str]):
+    def __init__(self, graphs: Graphs, allowed: set[str], with_frozen: bool = True):
         """Seeds the random ops of both graphs, in place, and imports them.
 
         Args:
           allowed: op types that may run though they are unsafe.
+          with_frozen: false where the checkpoint's side alone will be run.
         Raises Problem: not_importable, not_restorable, unsafe_op.
         """
         self.graphs = graphs
@@ -49,7 +50,8 @@ class Pair:
         is_open = self.original.ordered.is_open
         as_it_is = CheckpointSide(*model, is_ordered=False) if is_open else self.original
         self.untouched = as_it_is if is_open or self.original.ordered.writes else None
-        self.frozen = FrozenSide(graphs.frozen, allowed)
+        if with_frozen:
+            self.frozen = FrozenSide(graphs.frozen, allowed)
 
     def give_kept(self) -> None:
         """Gives the frozen side's own variables the values that TensorFlow restores, or initializes them with."""
