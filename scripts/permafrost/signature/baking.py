@@ -93,3 +93,15 @@ def _told(tensor: str, value: NDArray[Any]) -> Any:
 def spec_of(spec: kinds.Input, value: Any) -> kinds.Value:
     """What is fed to an input that always has a value, as a record holds it."""
     return kinds.Value(dtype=spec.dtype, shape=None, why="baked", value=value)
+
+
+def refuse_other(form: str, asked: Mapping[str, NDArray[Any]], own: Mapping[str, Any]) -> None:
+    """Raises Problem (bad_setting) where a format is to bake an input that the frozen graph has as another constant.
+
+    Args:
+      asked: the values that the settings of the format give. own: those in the frozen graph, as its record has them.
+    """
+    for source, value in told({source: value for source, value in asked.items() if source in own}).items():
+        if value != own[source]:
+            said = f"`{form}:` bakes {source} as {value!r}, but the frozen graph has it as the constant {own[source]!r}"
+            raise Problem("bad_setting", said, "give it the same value, or leave it out of one `bake:`")

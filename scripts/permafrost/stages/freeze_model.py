@@ -5,6 +5,7 @@ The record says how it ended; the .pb is there only when it is good. TensorFlow 
 
 import os
 import platform
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,7 @@ from permafrost.export_records import FORMATS
 from permafrost.freezer import freezing, lifting, planning, replicas
 from permafrost.graph import graph_sources, vocabularies
 from permafrost.graph.index import GraphIndex
-from permafrost.model import Bake, Settings
+from permafrost.model import Settings
 from permafrost.outcome import OK, Problem
 from permafrost.records import ImportRecord, Options, Provenance
 from permafrost.sandbox import limits
@@ -45,22 +46,36 @@ def _freeze(imported: ImportRecord, settings: Settings, frozen_graph: Path, reco
     record.frozen_graph = frozen_graph.name
     record.options = Options(**{field: getattr(settings, field) for field in Options.__struct_fields__})
     record.versions = versions()
-    with watched(graph_sources.files_of(imported)):
-        _freeze_unchanged(imported, settings.bake, frozen_graph, record)
-
-
-def _freeze_unchanged(imported: ImportRecord, bake: Bake, frozen_graph: Path, record: Provenance) -> None:
     baked: Any = {}
-    if bake:
+    if settings.bake:
         from permafrost.signature import baking  # Only here, since it needs numpy, which takes long to load.
 
-        baked = baking.chosen(imported.inputs, bake)
+        baked = baking.chosen(imported.inputs, settings.bake)
         if baked:
             record.baked = baking.told(baked)
+    write(imported, record.options, baked, frozen_graph, record)
+
+
+def write(
+    imported: ImportRecord, options: Options, baked: Mapping[str, Any], frozen_graph: Path, record: Provenance
+) -> None:
+    """Writes the frozen graph of an import record that is whole, and says in `record` what it is.
+
+    Args:
+      options: of the freezing. baked: input -> the value, an array, that it always has.
+    Raises Problem and OSError as freezer.planning and freezer.freezing do, and Problem (changed).
+    """
+    with watched(graph_sources.files_of(imported)):
+        _freeze_unchanged(imported, options, baked, frozen_graph, record)
+
+
+def _freeze_unchanged(
+    imported: ImportRecord, options: Options, baked: Mapping[str, Any], frozen_graph: Path, record: Provenance
+) -> None:
     meta_graph = graph_sources.read(imported.graph)
     record.outputs = [name if ":" in name else f"{name}:0" for name in imported.outputs]
     resolved = [*replicas.resolve(meta_graph.graph_def), *lifting.lift(meta_graph)]
-    plan = planning.plan(meta_graph, GraphIndex(meta_graph.graph_def), imported, record.options, baked)
+    plan = planning.plan(meta_graph, GraphIndex(meta_graph.graph_def), imported, options, baked)
     plan.repairs[:0] = planning.of_kept(resolved, meta_graph.graph_def, plan.graph_def)
     with open_checkpoint(imported.prefix) as checkpoint:
         graph = [path for path in (imported.graph.path, imported.graph.saver) if path]

@@ -10,22 +10,23 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from msgspec import Struct
+from msgspec import Struct, structs
 
 from permafrost.export_records import NOT_LOADED, ONNX, SAVED_MODEL, ExportRecord, ExportVerdict
+from permafrost.graph import frozen_file as graph_frozen_file
 from permafrost.judge import model_files, sessions
 from permafrost.judge.comparison import Row
 from permafrost.judge.exports import judging, kept_values
 from permafrost.judge.exports.judging import ExportJudgement
 from permafrost.judge.exports.runtimes import Runtime
 from permafrost.judge.exports.trials import Trials
-from permafrost.judge.judging import Finding
+from permafrost.judge.judging import Finding, Judgement
 from permafrost.model import Settings
 from permafrost.outcome import MISMATCH, UNVERIFIABLE, VERIFIED, Problem
 from permafrost.records import ImportRecord, Provenance, Verdict, failure, known, success
 from permafrost.sandbox import runner
 
-_MISMATCHES = ("outputs_differ", "structure_differs", "not_importable")
+_MISMATCHES = ("outputs_differ", "structure_differs", "weights_differ", "not_importable")
 _EXPECTED = "expected"  # the file of what the checkpoint computes
 _LARGEST_VALUES_MB = 4096
 _USUAL_SHARE = 1e-5  # of the largest value, beyond which another order of the same arithmetic is told as a difference
@@ -64,6 +65,7 @@ def decide(stage: str, exported: Exported, settings: Settings, record: ExportVer
     with tempfile.TemporaryDirectory() as between:
         values = os.path.join(between, _EXPECTED)
         try:
+            _refuse_other_graph(exported, settings)
             found: ExportJudgement = _run(_judge, exported, settings, {_EXPECTED: values}, ExportJudgement)
             if exported.export.format == SAVED_MODEL and not (found.finding or known(found.measured.usual_match, "")):
                 usual: _Usual = _run(_usual, exported, settings, {}, _Usual, values)
@@ -78,6 +80,51 @@ def decide(stage: str, exported: Exported, settings: Settings, record: ExportVer
         noticed = Problem(found.finding.cause, found.finding.message)
         record.end(failure(stage, noticed, status(noticed.cause)))
     return found.rows
+
+
+def _refuse_other_graph(exported: Exported, settings: Settings) -> None:
+    """Judges the graph of a SavedModel with inputs baked as a frozen graph is judged, in a process of its own.
+
+    Raises Problem where that is not found right, with the cause.
+    """
+    if exported.export.format == SAVED_MODEL and exported.export.baked:
+        found: Judgement = _run(_judge_graph, exported, settings, {}, Judgement)
+        if found.finding is not None:
+            raise Problem(found.finding.cause, f"the graph in the SavedModel: {found.finding.message}")
+
+
+def _judge_graph(exported: Exported, settings: Settings, directory: str) -> Judgement:
+    from permafrost.judge import judging as models
+
+    provenance = _provenance_of(exported)
+    path = _graph_of(exported)
+    bitwise = structs.replace(settings, tolerance=None, output_tolerance={})
+    return models.judge(exported.imported, provenance, str(path), bitwise, directory)
+
+
+def _provenance_of(exported: Exported) -> Provenance:
+    """What is said of the graph in a SavedModel with inputs baked."""
+    provenance, export = exported.provenance, exported.export
+    inputs = {source: tensor for source, tensor in provenance.inputs.items() if source not in export.baked}
+    variables = {variable.variable for variable in exported.imported.variables}
+    graph_def = graph_frozen_file.read(str(_graph_of(exported)))[0]
+    return structs.replace(
+        provenance,
+        baked=known(provenance.baked, {}) | export.baked,
+        inputs=inputs,
+        initializers=known(export.initializers, provenance.initializers),
+        frozen_variables=sum(node.op == "Const" and node.name in variables for node in graph_def.node),
+    )
+
+
+def _graph_of(exported: Exported) -> Path:
+    """The graph that a SavedModel with inputs baked is a frame around, as a file in the working directory."""
+    from permafrost.judge.exports import saved_model_files
+
+    source, path = Path(exported.directory) / saved_model_path(exported.export), Path("baked.pb").absolute()
+    if not path.exists():
+        saved_model_files.take_out(source, path, bool(known(exported.export.initializers, [])))
+    return path
 
 
 def status(cause: str) -> str:
@@ -109,6 +156,7 @@ def _judge(exported: Exported, settings: Settings, directory: str) -> ExportJudg
     from permafrost.judge.exports import saved_model_files, saved_models
 
     path, frozen_graph = Path(exported.directory) / saved_model_path(exported.export), Path(exported.frozen_graph)
+    frozen_graph = _graph_of(exported) if exported.export.baked else frozen_graph
     if problem := _misstated(exported, path, frozen_graph):
         return judging.refused("structure_differs", problem)
     seeded = saved_model_files.for_judging(path, Path("seeded").absolute())
@@ -149,7 +197,8 @@ def _misstated(exported: Exported, path: Path, frozen_graph: Path) -> str:
 
     if not saved_model_files.holds(path, frozen_graph):
         return f"the graph in {path} is not {frozen_graph}, byte for byte"
-    signature, initializers = exported.export.signature, exported.provenance.initializers
+    signature = exported.export.signature
+    initializers = known(exported.export.initializers, exported.provenance.initializers)
     return saved_model_files.misstated(path, frozen_graph, signature, initializers)
 
 
