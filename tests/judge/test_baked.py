@@ -19,6 +19,7 @@ RUN = [
     "functional slim arg, False", "learning phase, False", "functional learning phase, True", "cond in a loop, False",
     "If in functions, True", "If in functions, False", "case -1", "write under a flag, True", "dropout of 0.5",
     "dropout of 1.13", "dropout of this", "half of a dropout of 1.12", "dropout in a function",
+    "dropout in a loop", "dropout after a write",
 ]  # fmt: skip
 
 

@@ -164,6 +164,31 @@ def dropout(form: Callable, in_function: bool = False) -> Callable[[], None]:
     return build
 
 
+def dropout_in_a_loop() -> None:
+    """Of what a loop reads from a TensorArray, into which something else has written: both wait for that."""
+    with control_flow(1):
+        x, keep, w = features(), v1.placeholder(tf.float32, [], name="keep_prob"), weights("w", [3, 3])
+        rows = tf.TensorArray(tf.float32, 3, element_shape=[None, 3]).unstack(tf.stack([x, x * 2, x + 1]))
+
+        def body(i, h):
+            return i + 1, tf.matmul(h, w) + of_1_12(rows.read(i), keep)
+
+        shapes = [tf.TensorShape([]), tf.TensorShape([None, 3])]
+        tf.identity(v1.while_loop(lambda i, h: i < 3, body, [0, x], shapes)[1], name="out")
+
+
+def dropout_after_a_write() -> None:
+    """The mask waits for a write into a TensorArray, for which what it masks does not wait."""
+    x, keep = features(), v1.placeholder(tf.float32, [], name="keep_prob")
+    box = raw.TensorArrayV3(size=2, dtype=tf.float32)
+    h = tf.nn.relu(tf.matmul(x, weights("w", [3, 3])))
+    written = raw.TensorArrayWriteV3(handle=box[0], index=0, value=h, flow_in=box[1])
+    with tf.control_dependencies([written]):
+        late = tf.identity(keep)
+    mask = raw.Floor(x=raw.Add(x=late, y=uniform(h)))
+    tf.identity(raw.Mul(x=raw.RealDiv(x=h, y=keep), y=mask), name="out")
+
+
 FORMS = {"0.5": of_0_5, "0.10": of_0_10, "1.12": of_1_12, "1.13": of_1_13, "2": of_2, "this": of_this_one}
 MODELS: dict[str, tuple[Callable[[], None], dict[str, object]]] = {
     f"{name}, {value}": (build, {flag: value})
@@ -187,3 +212,5 @@ MODELS |= {f"case {branch}": (case, {"branch": branch}) for branch in (-1, 0, 1,
 MODELS |= {f"dropout of {name}": (dropout(form), {"keep_prob": 1.0}) for name, form in FORMS.items()}
 MODELS |= {f"half of a dropout of {name}": (dropout(form), {"keep_prob": 0.5}) for name, form in FORMS.items()}
 MODELS["dropout in a function"] = (dropout(of_1_12, in_function=True), {"keep_prob": 1.0})
+MODELS["dropout in a loop"] = (dropout_in_a_loop, {"keep_prob": 1.0})
+MODELS["dropout after a write"] = (dropout_after_a_write, {"keep_prob": 1.0})

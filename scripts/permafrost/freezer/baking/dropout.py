@@ -62,9 +62,22 @@ class Dropouts:
         return source is not None and source.op in _SCALING
 
     def _may_go(self, others: list[str], text: str) -> bool:
-        """Whether what else a node takes comes wherever the tensor does, and nothing that acts comes before it."""
+        """Whether what else a node takes comes wherever the tensor does, and what acts before it acts before both."""
         branches = self._folding.branches
-        return branches.of(*others) <= branches.of(text) and not branches.brings_effects(*others)
+        if not branches.of(*others) <= branches.of(text):
+            return False
+        return not branches.brings_effects(*others) or self._acting(others) <= self._acting([text])
+
+    def _acting(self, texts: list[str]) -> set[str]:
+        """The nodes before some inputs that do something beside what they give."""
+        seen: set[str] = set()
+        waiting = [self._body.source(text) for text in texts]
+        while waiting:
+            name = waiting.pop()
+            if name in self._body.nodes and name not in seen:
+                seen.add(name)
+                waiting += map(self._body.source, self._body.nodes[name].input)
+        return {name for name in seen if self._folding.acts(self._body.nodes[name])}
 
     def _is_mask_of(self, mask: str, text: str) -> bool:
         """Whether a tensor was made of random numbers, has ones alone, and the shape of another."""

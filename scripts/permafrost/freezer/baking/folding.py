@@ -47,9 +47,9 @@ class Taken(NamedTuple):
 class Folding:
     """What is decided in a body; nothing of it is changed before `apply`.
 
-    branches: where its nodes run. known: tensor -> what is known of it. dead: the nodes that never run. taken: node ->
-    what it becomes. calls: node -> function that it calls -> the one that it calls from now on. sides: Switch -> the
-    output that is taken. added: node -> one that belongs before it, once `apply` has been called.
+    branches: where its nodes run. acts: as it was given. known: tensor -> what is known of it. dead: the nodes that
+    never run. taken: node -> what it becomes. calls: node -> function that it calls -> the one that it calls from now
+    on. sides: Switch -> the output that is taken. added: node -> one that belongs before it, once `apply` was called.
     """
 
     def __init__(
@@ -70,6 +70,7 @@ class Folding:
         """
         self._body, self._fed, self._specialize = body, fed, specialize
         self.branches = Branches(body, acts)
+        self.acts = acts
         self.known = dict(given)
         self.dead: set[str] = set()
         self.taken: dict[str, Taken] = {}

@@ -50,7 +50,7 @@ class Decided:
         self._names = names | body.nodes.keys() | body.arguments.keys()
         self.calls: dict[str, Any] = {}
         self.body, self.ranges = body, dict(given)
-        self.branches = Branches(body, acts)
+        self.branches, self._acts = Branches(body, acts), acts
         self.now: dict[str, Any] = {}
         self.gone: set[str] = set()
         self.is_changed = False
@@ -223,7 +223,9 @@ class Decided:
         return made
 
     def _dropout_of(self, node: NodeDef) -> Any:
-        masked = baked_masks.kept(node, self.body, self.branches, self.range) if node.op in baked_masks.MASKING else ""
+        if node.op not in baked_masks.MASKING:
+            return None
+        masked = baked_masks.kept(node, self.body, self.branches, self.range, self._acts)
         return self._made(node, "Identity", [masked], "", T=node.attr["T"]) if masked else None
 
     def _made(self, node: NodeDef, op: str, inputs: list[str], decided: str, **attributes: Any) -> Any:

@@ -5,6 +5,7 @@ shape of a tensor from which both come by ops that change no shape.
 """
 
 from collections.abc import Callable
+from typing import Any
 
 from permafrost.flow.body import Body
 from permafrost.flow.branches import Branches
@@ -25,8 +26,10 @@ _OF_ONE_SHAPE = {
 Ranges = Callable[[str], Range | None]
 
 
-def kept(node: NodeDef, body: Body, branches: Branches, ranges: Ranges) -> str:
+def kept(node: NodeDef, body: Body, branches: Branches, ranges: Ranges, acts: Callable[[Any], bool]) -> str:
     """What a node masks, where that is what it gives, bit by bit; "" where it may be something else.
+
+    Nor may the mask come elsewhere, or wait for anything that acts (graph.ops.effects) and that the rest does not.
 
     Of a product it has to be one itself, in which TensorFlow has made zeros of what is too small to be normal.
     """
@@ -34,15 +37,27 @@ def kept(node: NodeDef, body: Body, branches: Branches, ranges: Ranges) -> str:
         return ""
     for masked, mask, *rest in _ways(node, ranges):
         others = [mask, *rest]
-        is_free = not branches.brings_effects(*others) and not branches.of(*others) - branches.of(masked)
-        if not is_free or not _is_all_ones(ranges(mask)):
+        if branches.of(*others) - branches.of(masked) or not _is_all_ones(ranges(mask)):
             continue
         source = body.nodes.get(body.source(masked))
         if node.op == "Mul" and (source is None or source.op not in _SCALES):
             continue
-        if _drawn_in_shape_of(mask, body, ranges) == _shape_origin(masked, body, ranges):
+        if _drawn_in_shape_of(mask, body, ranges) != _shape_origin(masked, body, ranges):
+            continue
+        if not any(acts(body.nodes[name]) for name in _above(others, body) - _above([masked], body)):
             return masked
     return ""
+
+
+def _above(texts: list[str], body: Body) -> set[str]:
+    """The nodes for which some inputs wait, by data and by control inputs."""
+    found: set[str] = set()
+    waiting = set(map(body.source, texts))
+    while waiting:
+        found |= waiting & body.nodes.keys()
+        before = {body.source(text) for name in waiting & body.nodes.keys() for text in body.nodes[name].input}
+        waiting = before - found
+    return found
 
 
 def _ways(node: NodeDef, ranges: Ranges) -> list[tuple[str, ...]]:
