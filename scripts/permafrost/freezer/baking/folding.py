@@ -235,7 +235,7 @@ class Folding:
         for name in self.calls.keys() - self.taken.keys():
             for function in called(self._body.nodes[name]):
                 function.name = self.calls[name][function.name]
-        after = Body(self._body.container, self._body.function)
+        after = Body([*self._body.container, *self.added.values()], self._body.function)
         for name, side in self.sides.items():
             _hand_on(after, name, side)
         for name in self.taken.keys() - self.sides.keys() - self.dead:
