@@ -3,7 +3,7 @@
 import pytest
 import tensorflow as tf
 
-from baked_models import FORMS, MODELS, batch_norm, dropout, write_under_a_flag
+from baked_models import FORMS, MODELS, batch_norm, dropout, late_flag, write_under_a_flag
 from judged import saved
 from kinds import control_flow, features, v1, weights
 from permafrost.graph.calls import needed_functions
@@ -132,3 +132,10 @@ def test_a_write_under_a_condition_is_no_hindrance_once_that_is_known(resource, 
     (tmp_path / "baked").mkdir()
     assert problem_of(made, write_under_a_flag(resource), False, tmp_path).cause == "unsupported_op"
     made(write_under_a_flag(resource), {"is_training": False}, tmp_path / "baked")
+
+
+def test_what_is_fed_behind_a_pipeline_can_be_baked(tmp_path) -> None:
+    record, provenance, graph_def = made(late_flag, {"late": True}, tmp_path, inputs={"late": True})
+    assert set(record.inputs) == {"x:0", "late:0"} and provenance.inputs == {"x:0": "x:0"}
+    assert not {"Switch", "Merge", "Greater"} & {node.op for node in graph_def.node}
+    assert [node.name for node in graph_def.node if node.op == "Placeholder"] == ["x"]

@@ -6,7 +6,7 @@ import pytest
 import tensorflow as tf
 from msgspec.structs import replace
 
-from baked_models import MODELS
+from baked_models import MODELS, late_flag
 from fresh_process import in_fresh_process
 from judged import saved, verified
 from permafrost import whole_files
@@ -154,6 +154,13 @@ def test_outputs_show_another_value(name, tmp_path) -> None:
     provenance = replace(provenance, frozen_crc32c=other.frozen_crc32c)
     found = in_fresh_process(without_structure, record, provenance, path)
     assert (found["status"], found["cause"]) == (MISMATCH, "outputs_differ"), found
+
+
+def test_what_is_fed_behind_a_pipeline(tmp_path) -> None:
+    settings = {"outputs": ["out"], "inputs": {"late": True}, "bake": {"late": True}}
+    record = imported(saved(late_flag, tmp_path), **settings)
+    found = in_fresh_process(verified, record, *frozen(record, tmp_path, **settings))
+    assert (found["status"], found["match"]) == (VERIFIED, "bitwise"), found
 
 
 def test_a_value_on_which_the_checkpoint_does_not_run(tmp_path) -> None:

@@ -106,6 +106,14 @@ def write_under_a_flag(resource: bool) -> Callable[[], None]:
     return build
 
 
+def late_flag() -> None:
+    """The flag is computed, and fed all the same; it goes into the output as well."""
+    with control_flow(1):
+        x, step, w = features(), v1.placeholder(tf.int32, [], name="step"), weights("w", [3, 3])
+        late = tf.greater(step, 10, name="late")
+        tf.identity(v1.cond(late, lambda: tf.matmul(x, w), lambda: x) + tf.cast(late, tf.float32), name="out")
+
+
 def case() -> None:
     with control_flow(2):
         x, branch = features(), v1.placeholder(tf.int32, [], name="branch")

@@ -5,6 +5,7 @@ is not taken is dead, and a Merge gives what is not (tensorflow/core/common_runt
 """
 
 from collections.abc import Callable, Collection
+from functools import cached_property
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -77,7 +78,7 @@ class Folding:
         self.sides: dict[str, int] = {}
         self.calls: dict[str, dict[str, str]] = {}
         self.added: dict[str, NodeDef] = {}
-        self._names = {*names, *body.nodes, *body.arguments}
+        self._names = [*names, *body.nodes, *body.arguments]
         self._merged: dict[str, list[str]] = {}
         for node in topological(body):
             self._look_at(node)
@@ -277,13 +278,19 @@ class Folding:
     def _result(self, name: str, position: int) -> str:
         return f"{name}:output:{position}" if self._body.function is not None else self.key(f"{name}:{position}")
 
+    @cached_property
+    def _taken_names(self) -> set[str]:
+        """The names of all nodes, and their beginnings up to each slash."""
+        parts = (name.split("/") for name in self._names)
+        return {"/".join(each[: end + 1]) for each in parts for end in range(len(each))}
+
     def _free(self, name: str) -> str:
         """`name`, or one like it, that no node has, nor the beginning of a name up to a slash."""
         candidate, number = name, 0
-        while any(each == candidate or each.startswith(f"{candidate}/") for each in self._names):
+        while candidate in self._taken_names:
             number += 1
             candidate = f"{name}_{number}"
-        self._names.add(candidate)
+        self._taken_names.add(candidate)
         return candidate
 
 

@@ -5,6 +5,7 @@ Each node is written anew, in the order of the data, with its inputs as they are
 
 import itertools
 from collections.abc import Callable, Collection
+from functools import cached_property
 from typing import Any
 
 from permafrost.flow.body import Body
@@ -198,12 +199,17 @@ class Decided:
         self.calls[node.name] = made
         return self._handing_on(node, made.name)
 
+    @cached_property
+    def _above(self) -> set[str]:
+        """All names, and what stands before a slash in one."""
+        before = {name[:at] for name in self._names for at, letter in enumerate(name) if letter == "/"}
+        return before | self._names
+
     def _name_of_call(self, name: str) -> str:
         """The name of a call before an If, under which there is nothing yet: TensorFlow names what it inlines so."""
         names = itertools.chain([f"{name}/taken"], (f"{name}/taken_{number}" for number in itertools.count(1)))
-        above = {each[:at] for each in self._names for at, letter in enumerate(each) if letter == "/"} | self._names
-        found = next(each for each in names if each not in above)
-        self._names.add(found)
+        found = next(each for each in names if each not in self._above)
+        self._above.add(found)
         return found
 
     def _handing_on(self, node: NodeDef, call: str) -> Any:
