@@ -59,7 +59,8 @@ class ExportRecord(Record, kw_only=True):
     changes: sentences, one for each change of the graph that was made before the converter got it. way: which of the
     format's ways of conversion it was, as a word. files: path below the model's directory -> SHA-256. bytes: of all of
     them. stamps: path -> size and time of change (ns), by which a file is known again. op, node: what stood in the way,
-    where the export was refused; "" where nothing tells.
+    where the export was refused; "" where nothing tells. initializers: the nodes that fill tables in a SavedModel whose
+    graph was frozen anew, with inputs baked.
     """
 
     whole: ClassVar[frozenset[str]] = frozenset(
@@ -80,6 +81,7 @@ class ExportRecord(Record, kw_only=True):
     stamps: dict[str, tuple[int, int]] = _LACKING
     op: str = _LACKING
     node: str = _LACKING
+    initializers: list[str] = _LACKING
 
 
 class ExportVerdict(Record, kw_only=True):

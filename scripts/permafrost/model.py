@@ -28,8 +28,8 @@ class Limits(Struct, kw_only=True):
     processes: int = 1024
 
 
-# An input's value in an exported file: false for none, true for those that inference always feeds the same, or what the
-# settings say, by the input's name.
+# An input's value in a frozen graph or an exported file: false for none, true for those that inference always feeds the
+# same, or what the settings say, by the input's name.
 Bake = bool | dict[str, Any]
 
 
@@ -104,6 +104,7 @@ class Settings(Limits, kw_only=True):
     checkpoint_version: str | None = _LACKING
     unsaved_variables: str = _LACKING
     clear_devices: bool = _LACKING
+    bake: Bake = False
     variable_names_allowlist: list[str] = _LACKING
     variable_names_denylist: list[str] = _LACKING
     initializer_nodes: list[str] = _LACKING

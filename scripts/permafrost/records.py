@@ -257,7 +257,8 @@ class Provenance(Record, kw_only=True):
     frozen_stamp: as whole_files.stamp gives it. op_types: of the frozen graph, with the number of nodes.
     initializers: nodes that fill tables. cuts: tensor -> the placeholder's that was put in its place.
     inputs: tensor of the meta graph -> tensor of the frozen graph. initialized: variable -> the SHA-256 of what nodes
-    that are run after the restore left in it, where any did.
+    that are run after the restore left in it, where any did. baked: tensor of the meta graph -> the value of an input
+    that is a constant of the frozen graph, and none of its `inputs`, where there is one.
     """
 
     whole: ClassVar[frozenset[str]] = frozenset({
@@ -283,6 +284,7 @@ class Provenance(Record, kw_only=True):
     frozen_stamp: list[int] = _LACKING
     inputs: dict[str, str] = _LACKING
     initialized: dict[str, str] = _LACKING
+    baked: dict[str, Any] = _LACKING
 
 
 class ForeignProvenance(Provenance, kw_only=True):

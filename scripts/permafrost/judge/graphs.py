@@ -10,7 +10,7 @@ from permafrost.judge import replicas
 from permafrost.judge.sessions import Feed
 from permafrost.judge.sides import FrozenFile, left_to_run, restores_of
 from permafrost.records import ForeignProvenance, ImportRecord, Provenance, known
-from permafrost.signature import feeds, heads
+from permafrost.signature import baking, feeds, heads
 
 
 class Graphs:
@@ -18,7 +18,9 @@ class Graphs:
 
     outputs: the tensors of the model's outputs. before_heads: what goes into an ArgMax, a Softmax or another head on
     the way to them, which shows differences that a head hides, with the output. All have the same names on both sides.
-    inputs: those that are fed, by the tensor's name. names, frozen_names: their tensors on either side.
+    inputs: those that are fed, by the tensor's name. baked: those of them that the frozen graph has as constants: in
+    each trial the checkpoint's side is fed the value that they have there, and the frozen side nothing. names,
+    frozen_names: their tensors on either side.
     batches: the batch sizes to try. imported: the import record. graph_def, index: the meta graph's graph with its
     inputs cut. frozen: what the file holds. initializers: the nodes that fill the tables of the checkpoint's
     side, after the restore. vocabularies: those that read a text file which the model has.
@@ -32,7 +34,10 @@ class Graphs:
         self.meta_graph = graph_sources.read(imported.graph)
         replicas.stand_in(self.meta_graph)
         self.batches = imported.batches
-        self.inputs = {name: spec for name, spec in imported.inputs.items() if not isinstance(spec, Default)}
+        baked = known(provenance.baked, {})
+        specs = imported.inputs | {name: baking.spec_of(imported.inputs[name], value) for name, value in baked.items()}
+        self.inputs = {name: spec for name, spec in specs.items() if not isinstance(spec, Default)}
+        self.baked = baked.keys()
         self.graph_def, cuts = pruning.cut_inputs(self.meta_graph.graph_def, list(imported.inputs), imported.outputs)
         self.names = {name: cuts.get(name, name) for name in self.inputs}
         self.frozen_names = provenance.inputs

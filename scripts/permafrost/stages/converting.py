@@ -20,7 +20,9 @@ from permafrost.graph.index import GraphIndex
 from permafrost.judge import model_files
 from permafrost.model import Settings
 from permafrost.outcome import TRANSIENT, Problem
+from permafrost.records import known
 from permafrost.sandbox import runner
+from permafrost.signature.baking import refuse_other
 from permafrost.stages.export_model import Made, Task, options_of
 
 _MIB = 1 << 20
@@ -120,7 +122,10 @@ def _prepared(form: str, task: Task) -> Prepared:
     keys = {endpoint.key: endpoint.source for endpoint in found.inputs}
     baked = baking.chosen(task.imported, getattr(task.settings, form).bake, keys)
     values = {endpoint.tensor: baked[endpoint.source] for endpoint in found.inputs if endpoint.source in baked}
-    if others := sorted(baked.keys() - keys.values()):
+    own = known(task.provenance.baked, {})
+    if isinstance(getattr(task.settings, form).bake, dict):
+        refuse_other(form, baked, own)
+    if others := sorted(baked.keys() - keys.values() - own.keys()):
         _refuse_others(others, form, task)
     prepared: Prepared = preparing.prepare(str(task.frozen_graph), found, values, task.provenance.initializers)
     return prepared

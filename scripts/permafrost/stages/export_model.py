@@ -40,6 +40,7 @@ class Made(NamedTuple):
     changes: list[str]
     way: str
     opset: int | None = None
+    initializers: list[str] | None = None
 
 
 Make = Callable[[Task], Made]
@@ -71,6 +72,8 @@ def export(form: str, make: Make, task: Task, record: ExportRecord) -> None:
     record.signature, record.baked, record.changes, record.way = made[:4]
     if made.opset is not None:
         record.opset = made.opset
+    if made.initializers is not None:
+        record.initializers = made.initializers
     exported_files.describe(task.directory, record)
 
 

@@ -33,11 +33,11 @@ _LIMITS = ("timeout", "memory_mb", "file_mb", "processes", "allow_ops", "allow_p
 _STAGE_SETTINGS = {
     "import_meta": (
         *("outputs", "inputs", "weights", "unsaved_variables", "checkpoint_version", "initializer_nodes", "seed"),
-        *_LIMITS,
+        *("bake", *_LIMITS),
     ),
     "freeze": (
         *("clear_devices", "variable_names_allowlist", "variable_names_denylist", "initializer_nodes"),
-        *("timeout", "memory_mb"),
+        *("bake", "timeout", "memory_mb"),
     ),
     "verify": ("trials", "seed", "tolerance", "output_tolerance", *_LIMITS),
     "list_ops": ("timeout", "memory_mb", "file_mb", "processes"),

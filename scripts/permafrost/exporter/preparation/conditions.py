@@ -5,9 +5,9 @@ from functools import cached_property
 from typing import Any
 
 from permafrost.exporter.preparation.parts import Part
-from permafrost.exporter.preparation.values import Known, known_values
 from permafrost.flow.body import Body
 from permafrost.flow.branches import Branches
+from permafrost.freezer.baking.values import Known, known_values
 from permafrost.graph.index import GraphIndex, tensor_name
 from permafrost.graph.protos import NodeDef
 

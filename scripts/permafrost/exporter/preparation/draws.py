@@ -8,8 +8,8 @@ from permafrost.exporter.preparation.conditions import View, data
 from permafrost.exporter.preparation.constants import make_constant
 from permafrost.exporter.preparation.draft import Draft
 from permafrost.exporter.preparation.parts import Part, rewrite, spelled
-from permafrost.exporter.preparation.values import DRAWING
 from permafrost.exporter.prepared import Refused
+from permafrost.freezer.baking.values import DRAWING
 from permafrost.graph.calls import CALLS, called_functions
 from permafrost.graph.dtypes import dtype_name, numpy_dtype
 from permafrost.graph.index import GraphIndex, TensorName, tensor_name

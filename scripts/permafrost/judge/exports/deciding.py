@@ -18,12 +18,13 @@ from permafrost.judge.exports import judging, saved_model_judging
 from permafrost.judge.exports.judging import ExportJudgement
 from permafrost.judge.exports.runtimes import Runtime
 from permafrost.judge.exports.trials import Exported, Trials
+from permafrost.judge.judging import Judgement
 from permafrost.model import Settings
 from permafrost.outcome import CAUSES, MISMATCH, UNVERIFIABLE, VERIFIED, Problem, hint_of_export
 from permafrost.records import Outcome, failure, success
 from permafrost.sandbox import runner
 
-_MISMATCHES = ("outputs_differ", "structure_differs", "not_importable")
+_MISMATCHES = ("outputs_differ", "structure_differs", "weights_differ", "not_importable")
 _LARGEST_VALUES_MB = 4096
 
 
@@ -65,6 +66,7 @@ def _judged(exported: Exported, settings: Settings) -> ExportJudgement:
     if exported.export.format != SAVED_MODEL:
         of_file: ExportJudgement = _run(_judge, exported, settings, ExportJudgement)
         return of_file
+    _refuse_other_graph(exported, settings)
     with tempfile.TemporaryDirectory() as between:
         expected = os.path.join(between, saved_model_judging.EXPECTED)
         keeps = {saved_model_judging.EXPECTED: expected}
@@ -72,6 +74,18 @@ def _judged(exported: Exported, settings: Settings) -> ExportJudgement:
         if found.finding is None:
             _load(exported, settings, expected, found)
     return found
+
+
+def _refuse_other_graph(exported: Exported, settings: Settings) -> None:
+    """Judges the graph of a SavedModel with inputs baked as a frozen graph is judged.
+
+    Raises Problem where that is not found right, with the cause.
+    """
+    if not exported.export.baked:
+        return
+    found: Judgement = _run(saved_model_judging.of_graph, exported, settings, Judgement)
+    if found.finding is not None:
+        raise Problem(found.finding.cause, f"the graph in the SavedModel: {found.finding.message}")
 
 
 def _load(exported: Exported, settings: Settings, expected: str, found: ExportJudgement) -> None:

@@ -100,6 +100,29 @@ def holds(path: Path, frozen_graph: Path) -> bool:
         return _same(file, parts.graph[0], frozen, size)
 
 
+def take_out(path: Path, graph: Path, has_initializer: bool) -> None:
+    """Writes the graph in a SavedModel's file to `graph`, byte for byte, without the node that fills its tables.
+
+    Args:
+      has_initializer: whether there is one such node, before all others.
+    Raises Problem (not_importable) where the file is no SavedModel of one graph, OSError.
+    """
+    try:
+        with open(path, "rb") as file, open(graph, "wb") as written:
+            (found,) = _graphs(file)
+            start = next(framing.fields(file, found.content, found.end)).end if has_initializer else found.content
+            for position in range(start, found.end, _CHUNK):
+                written.write(framing.read(file, position, min(position + _CHUNK, found.end)))
+    except (*_UNREADABLE, StopIteration) as error:
+        raise Problem("not_importable", f"{path} cannot be read as a SavedModel: {error}") from error
+
+
+def _graphs(file: BinaryIO) -> list[Field]:
+    outer = [each for each in framing.fields(file, 0, framing.size_of(file)) if each.number == _META_GRAPH]
+    inner = [field for each in outer for field in framing.fields(file, each.content, each.end)]
+    return [field for field in inner if field.number == _GRAPH]
+
+
 def _does_nothing(nodes: Any) -> bool:
     return len(nodes) <= 1 and all(
         node.op == "NoOp" and not node.attr and all(text.startswith("^") for text in node.input) for node in nodes

@@ -7,11 +7,15 @@ from pathlib import Path
 
 from msgspec import structs
 
+from permafrost.graph import frozen_file
+from permafrost.judge import judging as models
 from permafrost.judge.exports import judging, kept_values, saved_model_files
 from permafrost.judge.exports.judging import ExportJudgement
 from permafrost.judge.exports.saved_models import V1, V2, SavedModelRuntime
 from permafrost.judge.exports.trials import Exported, Trials
+from permafrost.judge.judging import Judgement
 from permafrost.model import Settings
+from permafrost.records import Provenance, known
 
 EXPECTED = "expected"  # the file of what the checkpoint computes
 _USUAL_SHARE = 1e-5  # of the largest value, beyond which another order of the same arithmetic is told as a difference
@@ -69,11 +73,46 @@ def _seeded(exported: Exported) -> Path:
     return saved_model_files.for_judging(_path(exported), Path("seeded").absolute())
 
 
+def of_graph(exported: Exported, settings: Settings, directory: str) -> Judgement:
+    """Judges the graph of a SavedModel with inputs baked as judge.judging.judge does a frozen graph, bit by bit.
+
+    Raises Problem as that does.
+    """
+    bitwise = structs.replace(settings, tolerance=None, output_tolerance={})
+    path = _graph_of(exported)
+    return models.judge(exported.imported, _provenance_of(exported, path), str(path), bitwise, directory)
+
+
+def _provenance_of(exported: Exported, graph: Path) -> Provenance:
+    """What is said of the graph in a SavedModel with inputs baked, as a file."""
+    provenance, export = exported.provenance, exported.export
+    inputs = {source: tensor for source, tensor in provenance.inputs.items() if source not in export.baked}
+    variables = {variable.variable for variable in exported.imported.variables}
+    graph_def = frozen_file.read(str(graph))[0]
+    return structs.replace(
+        provenance,
+        baked=known(provenance.baked, {}) | export.baked,
+        inputs=inputs,
+        initializers=known(export.initializers, provenance.initializers),
+        frozen_variables=sum(node.op == "Const" and node.name in variables for node in graph_def.node),
+    )
+
+
+def _graph_of(exported: Exported) -> Path:
+    """The graph that a SavedModel with inputs baked is a frame around, as a file in the working directory."""
+    path = Path("baked.pb").absolute()
+    if not path.exists():
+        saved_model_files.take_out(_path(exported), path, bool(known(exported.export.initializers, [])))
+    return path
+
+
 def _misstated(exported: Exported) -> str:
-    path, frozen_graph = _path(exported), Path(exported.frozen_graph)
+    path, is_baked = _path(exported), bool(exported.export.baked)
+    frozen_graph = _graph_of(exported) if is_baked else Path(exported.frozen_graph)
     if not saved_model_files.holds(path, frozen_graph):
         return f"the graph in {path} is not {frozen_graph}, byte for byte"
-    signature, initializers = exported.export.signature, exported.provenance.initializers
+    signature = exported.export.signature
+    initializers = known(exported.export.initializers, exported.provenance.initializers)
     return saved_model_files.misstated(path, frozen_graph, signature, initializers)
 
 

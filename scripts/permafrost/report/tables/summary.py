@@ -27,9 +27,10 @@ class Result:
     exports: list[str]
 
     def fed(self) -> Inputs:
-        """The inputs of the import."""
+        """The inputs of the import, without those that are constants of the frozen graph."""
         found: Inputs = known(self.imported.inputs, {})
-        return found
+        baked = known(self.provenance.baked, {})
+        return {name: spec for name, spec in found.items() if name not in baked} if baked else found
 
 
 def _ended(field: str) -> Any:

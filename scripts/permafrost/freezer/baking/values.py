@@ -76,15 +76,19 @@ def known_values(index: GraphIndex) -> dict[TensorName, Known]:
         node = index.nodes[name]
         inputs = [found.get(tensor) for tensor in index.inputs[name]]
         with np.errstate(all="ignore"):
-            value = _of_node(node, inputs)
-        if value is not None and _is_sound(value):
+            value = of_node(node, inputs)
+        if value is not None and is_sound(value):
             found[name, 0] = value
             if node.op == "Switch":
                 found[name, 1] = value
     return found
 
 
-def _of_node(node: NodeDef, inputs: list[Known | None]) -> Known | None:
+def of_node(node: NodeDef, inputs: list[Known | None]) -> Known | None:
+    """What is known of a node's first output, from what is known of its data inputs; of a Switch, of both its outputs.
+
+    It may be no number, or too small to count: see known_values, and is_sound.
+    """
     op = node.op
     if op == "Const":
         return _of_constant(node)
@@ -224,7 +228,7 @@ def _selected(op: str, given: list[Known]) -> Known | None:
     return _between([chosen.low, chosen.high], *given)
 
 
-def _is_sound(known: Known) -> bool:
+def is_sound(known: Known) -> bool:
     """Whether the ends are finite, and none is so small that TensorFlow's threads take it for zero."""
     ends = (known.low, known.high)
     if known.low.dtype.kind in "biu":
