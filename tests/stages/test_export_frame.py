@@ -114,10 +114,10 @@ def test_a_package_that_is_missing_is_named_and_it_is_tried_again(home, monkeypa
     assert "no-such-package" in record.message and "make exports" in record.hint
 
 
-def test_a_saved_model_keeps_all_of_its_inputs(home):
-    settings = Settings(saved_model=SavedModelOptions(bake=True), signature=SignatureNames())
+def test_a_saved_model_bakes_no_input_that_there_is_not(home):
+    settings = Settings(saved_model=SavedModelOptions(bake={"keep": 1.0}), signature=SignatureNames())
     record = run(export_saved_model.make, SAVED_MODEL, settings)
-    assert (record.status, record.cause) == ("refused", "bad_setting") and "`bake:`" in record.message
+    assert (record.status, record.cause) == ("refused", "bad_setting") and "`bake:` names 'keep'" in record.message
 
 
 def test_what_is_frozen_again_takes_its_exports_with_it(home):
