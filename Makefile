@@ -1,19 +1,22 @@
-# `make` sets up what runs, and runs the pipeline over models/; `make test` sets up what tests need besides, and runs the
-# checks of `make lint` and the tests; `make test-slurm` runs those that need a cluster, on one that it starts on this
-# machine.
+# `make` sets up what runs, and runs the pipeline over models/; `make exports` sets up what exports to ONNX and TensorFlow
+# Lite need besides; `make test` sets up what tests need besides, and runs the checks of `make lint` and the tests;
+# `make test-slurm` runs those that need a cluster, on one that it starts on this machine.
 VENV := .venv
 PYTHON ?= python3
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
+READY_TO_EXPORT := $(VENV)/.ready-to-export
 READY_TO_TEST := $(VENV)/.ready-to-test
 # The lists have all that their packages need, of which one asks for TensorFlow by another of its names.
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --compile --no-deps
 SNAKEFLAGS ?=
 
-.PHONY: all test test-slurm lint models clean
+.PHONY: all exports test test-slurm lint models clean
 
 all: $(READY)
 	$(BIN)/snakemake $(SNAKEFLAGS)
+
+exports: $(READY_TO_EXPORT)
 
 test: lint
 	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
@@ -42,6 +45,10 @@ $(READY): requirements.txt
 	$(INSTALL) -r requirements.txt
 	@touch $@
 
-$(READY_TO_TEST): requirements-dev.txt $(READY)
+$(READY_TO_EXPORT): requirements-export.txt $(READY)
+	$(INSTALL) -r requirements-export.txt
+	@touch $@
+
+$(READY_TO_TEST): requirements-dev.txt requirements-export.txt $(READY)
 	$(INSTALL) -r requirements-dev.txt
 	@touch $@

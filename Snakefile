@@ -1,7 +1,7 @@
 # Permafrost: freeze every checkpoint of a TensorFlow 1 model zoo, and prove that each frozen graph is the same.
 #
-#   zoo ─ discover ─ import_meta ─ freeze ─┬─ verify ───┬─ summarize ─ changes ─ page ─ gate
-#                                          └─ list_ops ─┘
+#   zoo ─ discover ─ import_meta ─ freeze ─┬─ verify ─ (export_... ─ judge_export) ─┬─ summarize ─ changes ─ page ─ gate
+#                                          └─ list_ops ─────────────────────────────┘
 #
 # To parse it writes nothing and starts nothing; it can be a module of another workflow (see README.md).
 # No rule names a conda environment or a container, as `snakemake --lint` would have it: what the stages need is pinned in
@@ -71,7 +71,10 @@ onstart:
 # All that is made of each model is named, since Snakemake does not miss a file between two others.
 rule all:
     input:
-        [f"{reports}/{name}.csv" for name in ("zoo", "summary", "timings", "op_types", "findings", "changes")],
+        [
+            f"{reports}/{name}.csv"
+            for name in ("zoo", "summary", "timings", "op_types", "findings", "changes", "exports")
+        ],
         f"{reports}/index.html",
         f"{reports}/gate.txt",
         run.for_all(f"{frozen}/{{model}}/provenance.json"),
@@ -80,9 +83,12 @@ rule all:
         run.for_all(f"{of_model}/ops.csv", f"{of_model}/frozen_ops.csv"),
         run.for_all(f"{of_model}/variables.csv", f"{of_model}/findings.csv", f"{of_model}/graph.svg"),
         run.for_all(f"{of_model}/list_ops.json"),
+        run.for_exports(f"{frozen}/{{model}}/export_{{format}}.json"),
+        run.for_exports(f"{of_model}/judged_{{format}}.json", f"{of_model}/export_{{format}}.csv"),
     localrule: True
 
 
 include: "rules/models.smk"
+include: "rules/exports.smk"
 include: "rules/reports.smk"
 include: "rules/more.smk"

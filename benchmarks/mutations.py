@@ -1,46 +1,49 @@
-"""Damages frozen graphs in every way that a faulty freezer or a mixed-up zoo could, and shows who notices.
+"""Damages frozen graphs and exports in every way that a faulty freezer or a mixed-up zoo could, and shows who notices.
 
-    python benchmarks/mutations.py [ZOO] [--models PATTERN] [--most N]
+    python benchmarks/mutations.py [ZOO] [--models PATTERN] [--most N] [--formats graph,saved_model,onnx,tflite]
 
-Each model of the zoo (by default the sample zoo) is imported and frozen; then each mutation of its frozen graph goes to
-the judge. The table has a row for each kind of mutation: how many there were, how many each layer of the judge caught,
-how many changed nothing (the mutated graph has the same bytes), and how many were missed. The exit status is 1 where
-one was missed.
+Each model of the zoo (by default the sample zoo) is imported and frozen, and exported where it is verified; then each
+mutation of its frozen graph, and of each exported file, goes to the judge. The tables have a row for each kind of
+mutation: how many there were, how many each layer of the judge caught, how many changed nothing (a mutated graph has
+the same bytes; a mutated export gives the same bits on eight further trials, or differs on them by no more than its
+format's tolerance), and how many were missed. A file that says something else of itself, or has another table, is
+missed though it gives the same. The exit status is 1 where one was missed.
 """
 
 import argparse
-import copy
 import fnmatch
 import os
 import sys
 import tempfile
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 os.environ["CUDA_VISIBLE_DEVICES"] = "-1"
 os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
+sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "support"))
 sys.path.insert(0, str(Path(__file__).parents[1] / "scripts"))
 
-import numpy as np
 import pandas as pd
-import tensorflow as tf
 
+import damaged_exports
+import damaged_onnx
+from damaged_exports import ANOTHER_STEP, DAMAGES, MISSED, NOTHING, TOLERATED
+from damaged_graphs import KINDS, Mutations
 from frozen_models import frozen_model
 from permafrost import settings
 from permafrost.checkpoint.reader import open_checkpoint
-from permafrost.graph import graph_sources
-from permafrost.graph.index import GraphIndex
+from permafrost.export_records import FORMATS
 from permafrost.graph.protos import graph_pb2
-from permafrost.graph.static import constant
 from permafrost.judge import judging, model_files
 from permafrost.model import Model, Settings
-from permafrost.outcome import Problem
+from permafrost.outcome import VERIFIED, Problem
 from permafrost.records import ImportRecord, Provenance
 from permafrost.sandbox import runner
 from permafrost.zoo import discovery
 
 HOME = Path(__file__).parents[1]
+GRAPH = "graph"
 # Cause of the judge's verdict -> the layer that gave it.
 LAYERS = {
     "structure_differs": "structure",
@@ -49,280 +52,13 @@ LAYERS = {
     "not_importable": "import",
     "insensitive": "control",
 }
-OPS = {
-    "Relu": "Tanh", "Tanh": "Sigmoid", "Sigmoid": "Tanh", "MaxPool": "AvgPool", "Add": "Sub", "AddV2": "Sub",
-    "Sub": "Add", "Mul": "Add", "Softmax": "LogSoftmax", "Max": "Min", "Mean": "Sum", "Sum": "Mean", "ArgMax": "ArgMin",
-}  # fmt: skip
-
-
-def changed(graph_def, change):
-    """A copy of a GraphDef after change(copy)."""
-    mutated = copy.deepcopy(graph_def)
-    change(mutated)
-    return mutated
-
-
-def node_of(graph_def, name: str):
-    return next(node for node in graph_def.node if node.name == name)
-
-
-def value_of(node) -> np.ndarray:
-    return np.array(tf.make_ndarray(node.attr["value"].tensor))
-
-
-def set_value(node, value: np.ndarray) -> None:
-    node.attr["dtype"].type = tf.as_dtype(value.dtype).as_datatype_enum
-    node.attr["value"].tensor.CopyFrom(tf.make_tensor_proto(value, shape=value.shape))
-
-
-def with_value(graph_def, name: str, value: np.ndarray):
-    return changed(graph_def, lambda g: set_value(node_of(g, name), value))
-
-
-def bits(graph_def, name: str) -> Iterator:
-    """One bit of one element: the first, middle and last element, the lowest and highest bit."""
-    value = value_of(node_of(graph_def, name))
-    if value.dtype == object or not value.size:
-        return
-    for at in sorted({0, value.size // 2, value.size - 1}):
-        for bit in (0, 7):
-            raw = bytearray(value.tobytes())
-            size = value.dtype.itemsize
-            raw[at * size + (0 if bit == 0 else size - 1)] ^= 1 << (bit if value.dtype != bool else 0)
-            yield with_value(graph_def, name, np.frombuffer(bytes(raw), value.dtype).reshape(value.shape))
-
-
-class Mutations:
-    """All mutations of one frozen graph; each method gives GraphDefs.
-
-    Args:
-      weights: names of the constants that were variables.
-      record: the model's import record.
-      checkpoint: the open checkpoint of the model.
-      others: the prefixes of other steps of its series.
-    """
-
-    def __init__(self, graph_def, weights: list[str], record: ImportRecord, checkpoint, others: list[str]):
-        self.graph_def, self.weights, self.outputs = graph_def, weights, record.outputs
-        self._keys = {row.variable: row.key for row in record.variables}
-        self._checkpoint, self._others = checkpoint, others
-        self._meta = GraphIndex(graph_sources.read(record.graph).graph_def)
-        names = {node.name for node in graph_def.node}
-        self._constants = [
-            n.name for n in graph_def.node if n.op == "Const" and n.name not in weights and n.name in names
-        ]
-
-    def one_bit_of_a_weight(self) -> Iterator:
-        for name in self.weights:
-            yield from bits(self.graph_def, name)
-
-    def two_weights_swapped(self) -> Iterator:
-        values = {name: value_of(node_of(self.graph_def, name)) for name in self.weights}
-        for first in self.weights:
-            for second in self.weights[self.weights.index(first) + 1 :]:
-                a, b = values[first], values[second]
-                if a.shape == b.shape and a.dtype == b.dtype:
-                    yield with_value(with_value(self.graph_def, first, b), second, a)
-
-    def weight_transposed(self) -> Iterator:
-        for name in self.weights:
-            value = value_of(node_of(self.graph_def, name))
-            if value.ndim > 1:
-                yield with_value(self.graph_def, name, np.ascontiguousarray(value.T))
-
-    def weight_reshaped(self) -> Iterator:
-        for name in self.weights:
-            value = value_of(node_of(self.graph_def, name))
-            yield with_value(
-                self.graph_def, name, value.reshape(value.shape[::-1] if value.ndim > 1 else (1, *value.shape))
-            )
-
-    def weight_zero(self) -> Iterator:
-        for name in self.weights:
-            value = value_of(node_of(self.graph_def, name))
-            if value.dtype != object:
-                yield with_value(self.graph_def, name, np.zeros_like(value))
-
-    def weight_of_a_slot_or_average(self) -> Iterator:
-        """The tensor of another name that has the same shape, such as an average or an optimizer's slot."""
-        for name in self.weights:
-            value = value_of(node_of(self.graph_def, name))
-            for key, tensor in self._checkpoint.tensors.items():
-                is_other = key.startswith(f"{self._keys[name]}/") and tuple(tensor.shape) == value.shape
-                if is_other and value.dtype.kind == "f":
-                    other = np.frombuffer(self._checkpoint.read(key), value.dtype).reshape(value.shape)
-                    yield with_value(self.graph_def, name, other)
-
-    def weight_as_it_began(self) -> Iterator:
-        """The value of a variable's initializer, where that is a constant."""
-        for name in self.weights:
-            begun = self._initial(name)
-            value = value_of(node_of(self.graph_def, name))
-            if begun is not None and begun.dtype == value.dtype:
-                yield with_value(self.graph_def, name, np.broadcast_to(begun, value.shape).copy())
-
-    def _initial(self, name: str) -> np.ndarray | None:
-        assign = self._meta.nodes.get(f"{name}/Assign")
-        source = self._meta.source_of(assign, 1) if assign is not None else None
-        while source is not None and source.op in ("Identity", "Fill"):
-            source = self._meta.source_of(source, int(source.op == "Fill"))
-        return constant(source)
-
-    def weights_of_another_step(self) -> Iterator:
-        """All weights as they are in the series' other checkpoints."""
-        for prefix in self._others:
-            with open_checkpoint(prefix) as other:
-                mutated = copy.deepcopy(self.graph_def)
-                for name in self.weights:
-                    node = node_of(mutated, name)
-                    value = value_of(node)
-                    if self._keys[name] in other.tensors and value.dtype != object:
-                        read = np.frombuffer(other.read(self._keys[name]), value.dtype)
-                        set_value(node, read.reshape(value.shape))
-                yield mutated
-
-    def nan_put_in(self) -> Iterator:
-        for name in self.weights:
-            value = value_of(node_of(self.graph_def, name))
-            if value.dtype.kind == "f" and value.size:
-                value.reshape(-1)[value.size // 2] = np.nan
-                yield with_value(self.graph_def, name, value)
-
-    def op_replaced(self) -> Iterator:
-        for node in self.graph_def.node:
-            if node.op in OPS:
-                yield changed(self.graph_def, lambda g, n=node: setattr(node_of(g, n.name), "op", OPS[n.op]))
-
-    def attribute_changed(self) -> Iterator:
-        for node in self.graph_def.node:
-            for name in node.attr:
-                if name in ("dtype", "value", "_class", "_output_shapes", "T"):
-                    continue
-                mutated = copy.deepcopy(self.graph_def)
-                if _change(node_of(mutated, node.name).attr[name]):
-                    yield mutated
-
-    def input_dropped(self) -> Iterator:
-        for node in self.graph_def.node:
-            for position, text in enumerate(node.input):
-                if not text.startswith("^"):
-                    yield changed(self.graph_def, lambda g, n=node, p=position: node_of(g, n.name).input.pop(p))
-
-    def control_input_dropped(self) -> Iterator:
-        for node in self.graph_def.node:
-            for position, text in enumerate(node.input):
-                if text.startswith("^"):
-                    yield changed(self.graph_def, lambda g, n=node, p=position: node_of(g, n.name).input.pop(p))
-
-    def inputs_swapped(self) -> Iterator:
-        for node in self.graph_def.node:
-            if len(node.input) > 1 and node.input[0] != node.input[1] and not node.input[1].startswith("^"):
-
-                def swap(graph_def, name=node.name):
-                    inputs = node_of(graph_def, name).input
-                    inputs[0], inputs[1] = inputs[1], inputs[0]
-
-                yield changed(self.graph_def, swap)
-
-    def constant_changed(self) -> Iterator:
-        for name in self._constants:
-            yield from bits(self.graph_def, name)
-
-    def node_renamed(self) -> Iterator:
-        for node in self.graph_def.node:
-            if node.op not in ("Placeholder", "PlaceholderWithDefault"):
-                yield changed(self.graph_def, lambda g, n=node.name: _rename(g, n, f"{n}_renamed"))
-
-    def output_missing(self) -> Iterator:
-        for name in {output.partition(":")[0] for output in self.outputs}:
-            yield changed(self.graph_def, lambda g, n=name: _delete(g, n))
-
-    def dtype_changed(self) -> Iterator:
-        for name in [*self.weights, *self._constants]:
-            value = value_of(node_of(self.graph_def, name))
-            if value.dtype.kind in "fi":
-                other = {"f": np.float64, "i": np.int64}[value.dtype.kind]
-                if value.dtype != other:
-                    yield with_value(self.graph_def, name, value.astype(other))
-
-    def op_in_a_function_replaced(self) -> Iterator:
-        for at, position, node in self._function_nodes():
-            if node.op in OPS:
-                yield self._in_function(at, position, lambda n: setattr(n, "op", OPS[n.op]))
-
-    def input_in_a_function_changed(self) -> Iterator:
-        for at, position, node in self._function_nodes():
-            if len(node.input) > 1 and node.input[0] != node.input[1]:
-                yield self._in_function(at, position, lambda n: n.input.__setitem__(0, n.input[1]))
-
-    def constant_in_a_function_changed(self) -> Iterator:
-        for at, position, node in self._function_nodes():
-            if node.op == "Const" and (value := value_of(node)).dtype.kind in "fi":
-                yield self._in_function(at, position, lambda n, v=value: set_value(n, v + v.dtype.type(1)))
-
-    def attribute_in_a_function_changed(self) -> Iterator:
-        for at, position, node in self._function_nodes():
-            for name in node.attr:
-                if name not in ("dtype", "value", "_class", "_output_shapes", "T"):
-                    changed_one = self._in_function(at, position, lambda n, a=name: _change(n.attr[a]))
-                    if changed_one != self.graph_def:
-                        yield changed_one
-
-    def function_s_result_changed(self) -> Iterator:
-        for at, function in enumerate(self.graph_def.library.function):
-            for name, result in function.ret.items():
-                others = [other for other in function.ret.values() if other != result]
-                for other in others[:1]:
-                    yield changed(
-                        self.graph_def, lambda g, a=at, n=name, o=other: g.library.function[a].ret.update({n: o})
-                    )
-
-    def _function_nodes(self) -> Iterator[tuple[int, int, object]]:
-        for at, function in enumerate(self.graph_def.library.function):
-            for position, node in enumerate(function.node_def):
-                yield at, position, node
-
-    def _in_function(self, at: int, position: int, change):
-        return changed(self.graph_def, lambda g: change(g.library.function[at].node_def[position]))
-
-
-def _change(value) -> bool:
-    """Changes an AttrValue of a kind that a mutation knows; says whether it did."""
-    kind = value.WhichOneof("value")
-    if kind == "b":
-        value.b = not value.b
-    elif kind == "i":
-        value.i += 1
-    elif kind == "f":
-        value.f += 0.001
-    elif kind == "s":
-        value.s = {b"SAME": b"VALID", b"VALID": b"SAME", b"NHWC": b"NCHW"}.get(value.s, value.s + b"x")
-    elif kind == "list" and value.list.i:
-        value.list.i[len(value.list.i) // 2] += 1
-    elif kind == "shape" and value.shape.dim:
-        value.shape.dim[0].size = 7
-    else:
-        return False
-    return True
-
-
-def _rename(graph_def, old: str, new: str) -> None:
-    node_of(graph_def, old).name = new
-    for node in graph_def.node:
-        for at, text in enumerate(node.input):
-            control, bare = ("^", text[1:]) if text.startswith("^") else ("", text)
-            name, colon, output = bare.partition(":")
-            if name == old:
-                node.input[at] = f"{control}{new}{colon}{output}"
-
-
-def _delete(graph_def, name: str) -> None:
-    kept = [node for node in graph_def.node if node.name != name]
-    del graph_def.node[:]
-    graph_def.node.extend(kept)
-
-
-KINDS = [name for name in vars(Mutations) if not name.startswith("_")]
+_SECONDS = 20  # for a judgement: a loop that was damaged may have no end
+# What a file says of itself: that it computes the same all the same is no excuse.
+STATED = (
+    "ends_exchanged", "end_renamed", "output_left_out", "output_added", "dtype_of_an_end", "shape_of_an_end",
+    "hidden_tensor_renamed", "opset_or_domain", "origin_changed", "table_entry_changed",
+)  # fmt: skip
+COLUMNS = {GRAPH: ["no change"], **dict.fromkeys(FORMATS, [NOTHING, TOLERATED])}
 
 
 def spread(mutations: Iterator, most: int) -> list:
@@ -375,31 +111,85 @@ def judge_model(source: Model, others: list[str], most: int, counts: dict[str, C
                     print(f"{source.id}: {kind}: {layer}", file=sys.stderr)
 
 
+def judge_export(
+    form: str, source: Model, others: list[Model], most: int, counts: dict[str, Counter], directory: Path
+) -> None:
+    """Adds to `counts` what becomes of the mutations of a model's export; others: further steps of its series."""
+    config = settings.validate({"models": {"*": {"timeout": _SECONDS}}})
+    chosen = settings.for_model(config, source.id, source.series)
+    made = damaged_exports.export(form, source, chosen, directory)
+    if made is None:
+        return
+    damages = DAMAGES[form].Damages(made.files, made.exported.export.signature)
+    kinds = {kind: getattr(damages, kind)() for kind in DAMAGES[form].KINDS}
+    if form == "onnx" and (apart := damages_apart(made, chosen)):
+        kinds["external_data"] = apart.external_data()
+    kinds[ANOTHER_STEP] = damaged_exports.of_steps(form, others, chosen, directory)
+    for kind, mutations in kinds.items():
+        for files in spread(mutations, most):
+            if files == made.files:
+                counts[kind]["no change"] += 1
+                continue
+            cause = damaged_exports.judged(made, files, chosen)
+            layer = LAYERS.get(cause, cause)
+            if cause == VERIFIED:
+                layer = MISSED if kind in STATED else damaged_exports.effect(made, files, chosen)
+            counts[kind][layer] += 1
+            if layer in (MISSED, "internal"):
+                print(f"{source.id}: {form}: {kind}: {layer}", file=sys.stderr)
+
+
+def damages_apart(made: damaged_exports.Made, chosen: Settings) -> damaged_onnx.Damages | None:
+    """The damages of a model whose weights are in a file of their own; None where they cannot be."""
+    files = damaged_onnx.externalized(made.files)
+    if not files or damaged_exports.judged(made, files, chosen) != VERIFIED:
+        return None
+    return damaged_onnx.Damages(files, made.exported.export.signature)
+
+
+def table_of(counts: dict[str, Counter], columns: Iterable[str]) -> pd.DataFrame:
+    """A row for each kind of mutation, and one for all."""
+    table = pd.DataFrame({kind: found for kind, found in counts.items() if found or kind in KINDS}).T
+    table = table.fillna(0).astype(int)
+    first = [*dict.fromkeys(LAYERS.values()), *columns, MISSED]
+    table = table.reindex(columns=[*first, *(name for name in table.columns if name not in first)], fill_value=0)
+    table.insert(0, "mutations", table.sum(axis=1))
+    table.loc["all"] = table.sum()
+    return table
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("zoo", nargs="?", default=str(HOME / "models"))
     parser.add_argument("--models", default="*", help="a pattern of ids")
     parser.add_argument("--most", type=int, default=12, help="of each kind of mutation for a model, evenly spread")
+    parser.add_argument("--formats", default=",".join((GRAPH, *FORMATS)), type=lambda text: text.split(","))
     args = parser.parse_args()
 
-    counts = {kind: Counter() for kind in KINDS}
     found = discovery.scan([args.zoo], [], {})
     models = discovery.select(found, lambda series, zoo: "latest")
     steps = discovery.select(found, lambda series, zoo: "all")
-    with tempfile.TemporaryDirectory() as temporary:
-        for source in models:
-            if fnmatch.fnmatch(source.id, args.models) and not source.problem:
-                print(source.id, file=sys.stderr)
-                prefixes = [step.prefix for step in steps if step.series == source.series]
-                others = [prefix for prefix in prefixes if prefix != source.prefix]
-                judge_model(source, others, args.most, counts, Path(temporary))
-    table = pd.DataFrame(counts).T.fillna(0).astype(int)
-    columns = [*dict.fromkeys(LAYERS.values()), "no change", "missed"]
-    table = table.reindex(columns=[*columns, *(name for name in table.columns if name not in columns)], fill_value=0)
-    table.insert(0, "mutations", table.sum(axis=1))
-    table.loc["all"] = table.sum()
-    print(table.to_string())
-    return int(table["missed"]["all"] > 0)
+    counts = {form: {kind: Counter() for kind in kinds_of(form)} for form in args.formats}
+    for source in models:
+        if fnmatch.fnmatch(source.id, args.models) and not source.problem:
+            others = [step for step in steps if step.series == source.series and step.prefix != source.prefix]
+            for form in args.formats:
+                print(source.id, form, file=sys.stderr)
+                with tempfile.TemporaryDirectory() as temporary:
+                    if form == GRAPH:
+                        prefixes = [step.prefix for step in others]
+                        judge_model(source, prefixes, args.most, counts[form], Path(temporary))
+                    else:
+                        judge_export(form, source, others, args.most, counts[form], Path(temporary))
+    tables = {form: table_of(counts[form], COLUMNS[form]) for form in args.formats}
+    for form, table in tables.items():
+        print(f"{form}\n{table.to_string()}\n")
+    return int(any(table[MISSED]["all"] > 0 for table in tables.values()))
+
+
+def kinds_of(form: str) -> list[str]:
+    """The kinds of mutations of frozen graphs, or of a format's files."""
+    return KINDS if form == GRAPH else [*DAMAGES[form].KINDS, ANOTHER_STEP]
 
 
 if __name__ == "__main__":

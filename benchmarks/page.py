@@ -14,7 +14,7 @@ from pathlib import Path
 import pandas as pd
 
 HOME = Path(__file__).parents[1]
-_TABLES = ("summary", "timings", "op_types", "findings", "changes")
+_TABLES = ("summary", "timings", "op_types", "findings", "changes", "exports")
 
 
 def copies(reports: Path, frozen: Path, count: int, target: Path) -> None:

@@ -66,7 +66,7 @@ def checkpoint_side(record: ImportRecord, provenance: Provenance, path: Path, se
 def frozen_side(record: ImportRecord, provenance: Provenance, path: Path, settings: Settings) -> None:
     from permafrost.judge import sides
 
-    file = sides.FrozenFile(str(path), {row.variable for row in record.variables}, [])
+    file = sides.FrozenFile.read(str(path), {row.variable for row in record.variables}, [])
     run(sides.FrozenSide(file, set()), record, settings)
 
 

@@ -17,11 +17,16 @@ _SETTINGS_HEAD = """# The settings
 
 What config.yaml, and any `--configfile` or `--config` over it, may say. The keys of the first table stand at the top;
 those of the second in an entry of `zoo`, `zoo: [{directory: <dir>, models: {...}}]`; those of the third in a model's
-settings, under `models: {<id or glob>: {...}}`, at the top or in an entry of `zoo`.
+settings, under `models: {<id or glob>: {...}}`, at the top or in an entry of `zoo`; those of the others in a model's
+settings too, under `inputs`, `signature`, `saved_model`, `onnx` and `tflite`.
 
 This page is made from `config.schema.yaml` by `python docs/make_reference.py`.
 
 """
+_DEFINITIONS = {
+    **{"a zoo": "zoo", "a model": "model", "an input": "input", "the signature of exports": "signature"},
+    **{"`saved_model`": "saved_model", "`onnx`": "onnx", "`tflite`": "tflite"},
+}
 _PROGRAMS_HEAD = """# The programs
 
 Each stage is a program of its own, which the rule of its name in `rules/` calls; it can be called by hand,
@@ -37,7 +42,7 @@ def settings(schema: Path) -> str:
     found = yaml.safe_load(schema.read_text(encoding="utf-8"))
     parts = [_SETTINGS_HEAD]
     tables = [("At the top", found)]
-    tables += [(f"Of {name}", found["$defs"][name.split()[1]]) for name in ("a zoo", "a model", "an input")]
+    tables += [(f"Of {name}", found["$defs"][definition]) for name, definition in _DEFINITIONS.items()]
     for title, of in tables:
         rows = [_row(name, key, found["$defs"]) for name, key in of["properties"].items()]
         parts.append(

@@ -4,7 +4,7 @@
 group_of = scheduling.grouping(workflow, run.group)
 
 
-# `snakemake frozen/<model>` freezes and verifies that model.
+# `snakemake frozen/<model>` freezes and verifies that model, and exports it where its settings ask for that.
 for target, model in (run.model_targets(sys.argv[1:]) if is_main else {}).items():
 
     rule:
@@ -13,6 +13,7 @@ for target, model in (run.model_targets(sys.argv[1:]) if is_main else {}).items(
         input:
             f"{frozen}/{model}/provenance.json",
             f"{reports}/models/{model}/verify.json",
+            run.exports_of(model, f"{of_model}/judged_{{format}}.json"),
         localrule: True
 
 

@@ -78,15 +78,16 @@ rule judge:
         plain("gate {params.verbosity} --log {log:q} --on-failure {params.on_failure} {input:q} {output:q}")
 
 
-# Deletes what was made of models that the zoo no longer has.
+# Deletes what was made of models that the zoo no longer has, and exports that no settings ask for any more.
 rule prune:
     log:
         ".snakemake/log/prune.log",
     localrule: True
     params:
         directories=run.stale,
+        files=run.unasked,
     shell:
-        plain("delete {params.directories:q} | tee {log:q}")
+        plain("delete {params.directories:q} --files {params.files:q} | tee {log:q}")
 
 
 # Deletes all that was made.

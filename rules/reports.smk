@@ -22,6 +22,7 @@ rule summarize:
     input:
         run.for_all(f"{of_model}/import.json", f"{frozen}/{{model}}/provenance.json", f"{of_model}/verify.json"),
         run.for_all(f"{of_model}/findings.csv", f"{of_model}/list_ops.json"),
+        run.for_exports(f"{frozen}/{{model}}/export_{{format}}.json", f"{of_model}/judged_{{format}}.json"),
     output:
         summary=report(
             f"{reports}/summary.csv", caption="../captions/summary.rst", category="Tables", labels={"table": "models"}
@@ -87,6 +88,7 @@ rule page:
         f"{reports}/op_types.csv",
         f"{reports}/findings.csv",
         f"{reports}/changes.csv",
+        f"{reports}/exports.csv",
     output:
         report(f"{reports}/index.html", caption="../captions/index.rst", category="Page", labels={"page": "all of it"}),
     log:
@@ -109,6 +111,7 @@ rule page:
 rule gate:
     input:
         summary=f"{reports}/summary.csv",
+        exports=f"{reports}/exports.csv",
         page=f"{reports}/index.html",
     output:
         f"{reports}/gate.txt",
@@ -123,5 +126,5 @@ rule gate:
     shell:
         plain(
             "gate {params.verbosity} --log {log:q} --on-failure {params.on_failure} --keep {params.kept:q}"
-            " {input.summary:q} {output:q}"
+            " --exports {input.exports:q} {input.summary:q} {output:q}"
         )

@@ -1,4 +1,4 @@
-"""Prints how the models ended and which are not as expected; succeeds only where every model is as expected.
+"""Prints how the models ended and which are not as expected; succeeds only where every model and export is.
 
 gate.txt is there only after a success, so that the next run asks again about a zoo in which something is wrong. The
 summary is kept either way: it is what the next run compares with.
@@ -22,6 +22,7 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--quiet", action="store_true", help="prints nothing where all is well, else on stderr")
     parser.add_argument("--log", type=Path, help="where what is found is written besides")
     parser.add_argument("--keep", type=Path, help="where the summary of the last finished run is kept")
+    parser.add_argument("--exports", type=Path, help="exports.csv, of which every row has to be as expected too")
     parser.add_argument("summary", type=Path, help="summary.csv")
     parser.add_argument("gate", type=Path, help="gate.txt, to be written or removed")
     args = parser.parse_args(argv)
@@ -30,8 +31,9 @@ def main(argv: list[str] | None = None) -> int:
     printed.reconfigure(errors="backslashreplace")
     try:
         rows = gate.read(args.summary)
-        is_good = all(row.is_as_expected for row in rows)
-        found = gate.found(rows, args.summary)
+        exports = gate.read_exports(args.exports) if args.exports else []
+        is_good = all(row.is_as_expected for row in (*rows, *exports))
+        found = gate.found(rows, args.summary, exports, args.exports)
         if not args.quiet or not is_good:
             print(found, end="", file=printed)
         if args.log:
@@ -43,7 +45,7 @@ def main(argv: list[str] | None = None) -> int:
             args.gate.unlink(missing_ok=True)
             return 1
         with written_whole(args.gate) as temporary:
-            temporary.write_text(gate.counts(rows), encoding="utf-8")
+            temporary.write_text(gate.counts(rows) + gate.export_counts(exports), encoding="utf-8")
     except Problem as problem:
         args.gate.unlink(missing_ok=True)
         print(harmless(f"gate: {problem.message} ({problem.hint})"), file=sys.stderr)

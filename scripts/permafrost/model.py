@@ -28,6 +28,56 @@ class Limits(Struct, kw_only=True):
     processes: int = 1024
 
 
+# An input's value in a frozen graph or an exported file: false for none, true for those that inference always feeds the
+# same, or what the settings say, by the input's name.
+Bake = bool | dict[str, Any]
+
+
+class ExportOptions(Struct, kw_only=True):
+    """What the settings say of one format that a frozen graph is exported to.
+
+    bake: which inputs the file has as constants. expect: what the export is expected to end as (settings.meets).
+    """
+
+    bake: Bake = False
+    expect: str | list[str] = VERIFIED
+
+
+class SavedModelOptions(ExportOptions, kw_only=True):
+    """Those of a SavedModel, which has to give the same bits."""
+
+
+class OnnxOptions(ExportOptions, kw_only=True):
+    """Those of ONNX.
+
+    opset: the version of its operators. batch: what the first open dimension of each input is fixed to, or None.
+    dynamic_axes: the names of open dimensions, by the key of the input or output and the axis. tolerance: how far an
+    output may be off, as a share of its largest absolute value.
+    """
+
+    bake: Bake = True
+    opset: int = 18
+    batch: int | None = None
+    dynamic_axes: dict[str, dict[int, str]] = {}
+    tolerance: float = 1e-5
+
+
+class TfliteOptions(ExportOptions, kw_only=True):
+    """Those of TensorFlow Lite; batch and tolerance as in OnnxOptions. quantize: float16, dynamic_int8 or None."""
+
+    bake: Bake = True
+    batch: int | None = None
+    quantize: str | None = None
+    tolerance: float = 1e-5
+
+
+class SignatureNames(Struct, kw_only=True):
+    """What inputs and outputs of exported files are called: key -> tensor; the others keep the name of their node."""
+
+    inputs: dict[str, str] = {}
+    outputs: dict[str, str] = {}
+
+
 class Settings(Limits, kw_only=True):
     """The settings of a model, which config.schema.yaml describes; a stage is told those that it needs.
 
@@ -54,6 +104,7 @@ class Settings(Limits, kw_only=True):
     checkpoint_version: str | None = _LACKING
     unsaved_variables: str = _LACKING
     clear_devices: bool = _LACKING
+    bake: Bake = False
     variable_names_allowlist: list[str] = _LACKING
     variable_names_denylist: list[str] = _LACKING
     initializer_nodes: list[str] = _LACKING
@@ -61,6 +112,11 @@ class Settings(Limits, kw_only=True):
     seed: int = _LACKING
     allow_ops: list[str] = _LACKING
     allow_paths: list[str] = _LACKING
+    export: list[str] = _LACKING
+    signature: SignatureNames = _LACKING
+    saved_model: SavedModelOptions = _LACKING
+    onnx: OnnxOptions = _LACKING
+    tflite: TfliteOptions = _LACKING
 
 
 class Defect(Struct):
@@ -126,6 +182,7 @@ class Model(Source, kw_only=True):
     """A checkpoint that is to be frozen. `zoo` is the directory that it was found below, as the config names it.
 
     expect: what it is expected to end as (settings.meets). judge: the path of another tool's frozen graph, or "".
+    exports: the formats that its frozen graph is exported to -> what each is expected to end as.
     """
 
     id: str
@@ -135,3 +192,4 @@ class Model(Source, kw_only=True):
     files: list[str]
     expect: str | list[str] = VERIFIED
     judge: str = ""
+    exports: dict[str, str | list[str]] = {}

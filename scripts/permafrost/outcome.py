@@ -9,6 +9,8 @@ from collections.abc import Iterable
 VERIFIED, MISMATCH, UNVERIFIABLE, FAILED = "verified", "mismatch", "unverifiable", "failed"
 OK = "ok"  # of a stage that does not judge
 STATUSES = (VERIFIED, MISMATCH, UNVERIFIABLE, FAILED)
+REFUSED = "refused"  # of an export that could not be made
+EXPORT_STATUSES = (VERIFIED, MISMATCH, UNVERIFIABLE, REFUSED)
 
 # cause -> what to do about it, used where the place that found the problem has no better hint.
 CAUSES = {
@@ -64,9 +66,35 @@ CAUSES = {
     "random": "give `outputs:` that lie before the random op",
     "unordered": "give `outputs:` that do not depend on this node; what the graph gives is a matter of chance",
     "insensitive": "give `outputs:` before a saturated op, or `inputs:` that reach the weights",
+    # What came of an export to another format.
+    "not_verified": "only a verified frozen graph is exported; see the model's row of summary.csv",
+    "missing_package": "run `make exports`, which installs what converts to ONNX and TensorFlow Lite",
+    "conversion_failed": "see the log for what the converter said; other `outputs:`, or a fixed `batch:`, may help",
+    "random_op": "give `outputs:` that lie before the random op, or `bake:` the input that switches it off",
+    "string_input": "give `inputs:` and `outputs:` behind the strings, or export a SavedModel",
+    "lost_output": "name other `outputs:`; the converter left this one out",
+    "near_tie": "see the export's table; values that are nearly equal come in another order there",
+    "fixed_value": "let `bake:` of this format leave the input out, or give it another value",
     # Permafrost's own fault.
     "internal": "this is an error in Permafrost; see the log",
 }
+
+# What to do about some of them where it is an exported file that they are said of, and not the frozen graph.
+_OF_EXPORTS = {
+    "outputs_differ": "do not use the exported file; the model's export_<format>.csv has the differences, and a "
+    "`tolerance:` of ONNX or TensorFlow Lite accepts those that are rounding",
+    "structure_differs": "do not use the exported file; report this with the model's export_<format>.json",
+    "not_importable": "do not use the exported file; report this with the model's export_<format>.json",
+    "unsupported_op": "choose `outputs:` that do not depend on this node, or another format",
+    "too_large": "choose `outputs:` that need fewer variables; of ONNX the weights alone may be larger, in a file of "
+    "their own",
+}
+
+
+def hint_of_export(cause: str) -> str:
+    """What to do about a cause that is said of an exported file; "" for one that there is none of."""
+    return _OF_EXPORTS.get(cause, CAUSES.get(cause, ""))
+
 
 # Faults of the machine, not of the model: the next run deletes such a record and tries again.
 TRANSIENT = {"disk_full", "io_error", "killed", "timeout", "changed"}

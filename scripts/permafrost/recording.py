@@ -80,11 +80,20 @@ def load_or_fail(path: str | Path, kind: type[R], stage: str) -> R:
     return begun(kind, "", failure(stage, unread))
 
 
+def load_or_empty(path: str | Path, kind: type[R]) -> tuple[R, str]:
+    """The record at `path`, and "", or an empty one and what is wrong."""
+    try:
+        return load(path, kind), ""
+    except (OSError, ValueError, RecursionError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "it is not a record of a stage"
+        return begun(kind, ""), f"{path} cannot be read: {reason}"
+
+
 def reader(kind: type[T]) -> Callable[[str], T]:
     """A function that reads a JSON text as `kind`, for an argument of a command line."""
 
     def read(text: str) -> T:
-        return msgspec.convert(json.loads(text), kind)
+        return msgspec.convert(json.loads(text), kind, str_keys=True)
 
     return read
 

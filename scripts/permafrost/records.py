@@ -61,6 +61,12 @@ class Record(Outcome, kw_only=True):
         self.status, self.stage = outcome.status, outcome.stage
         self.cause, self.message, self.hint = outcome.cause, outcome.message, outcome.hint
 
+    def take_over(self, found: "Record") -> None:
+        """Takes over what another record of the same type says to have found, and not how that ended."""
+        for field in self.__struct_fields__:
+            if field not in Record.__struct_fields__ and (value := getattr(found, field)) is not UNSET:
+                setattr(self, field, value)
+
 
 class Variable(Struct, kw_only=True):
     """A variable node of a meta graph, and the part of the checkpoint that is its value.
@@ -251,7 +257,8 @@ class Provenance(Record, kw_only=True):
     frozen_stamp: as whole_files.stamp gives it. op_types: of the frozen graph, with the number of nodes.
     initializers: nodes that fill tables. cuts: tensor -> the placeholder's that was put in its place.
     inputs: tensor of the meta graph -> tensor of the frozen graph. initialized: variable -> the SHA-256 of what nodes
-    that are run after the restore left in it, where any did.
+    that are run after the restore left in it, where any did. baked: tensor of the meta graph -> the value of an input
+    that is a constant of the frozen graph, and none of its `inputs`, where there is one.
     """
 
     whole: ClassVar[frozenset[str]] = frozenset({
@@ -277,6 +284,7 @@ class Provenance(Record, kw_only=True):
     frozen_stamp: list[int] = _LACKING
     inputs: dict[str, str] = _LACKING
     initialized: dict[str, str] = _LACKING
+    baked: dict[str, Any] = _LACKING
 
 
 class ForeignProvenance(Provenance, kw_only=True):
@@ -327,12 +335,6 @@ class Verdict(Record, kw_only=True):
     max_abs_diff: float | None = _LACKING
     tolerance_used: float | None = _LACKING
     control: Control = _LACKING
-
-    def take_over(self, found: "Verdict") -> None:
-        """Takes over what another verdict says to have found, and not how that ended."""
-        for field in self.__struct_fields__:
-            if field not in Record.__struct_fields__ and (value := getattr(found, field)) is not UNSET:
-                setattr(self, field, value)
 
 
 class JudgedFile(Verdict, kw_only=True):

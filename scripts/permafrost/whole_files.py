@@ -39,10 +39,10 @@ def sweep(path: Path) -> None:
             path.with_name(name).unlink(missing_ok=True)
 
 
-def is_temporary(name: str) -> bool:
-    """Whether a file of this name is one of written_whole's for a file of the pipeline's, as a killed run leaves it."""
+def temporary_of(name: str) -> str:
+    """The file of the pipeline's for which written_whole made one of this name, which a killed run leaves; or ""."""
     match = _TEMPORARY.fullmatch(name)
-    return match is not None and match[1] in MADE_FILES
+    return match[1] if match is not None and match[1] in MADE_FILES else ""
 
 
 def write_json(path: str | Path, content: dict[str, Any]) -> None:

@@ -10,6 +10,7 @@ from google.protobuf.message import DecodeError
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from permafrost.encoding import varint
 from permafrost.graph import frozen_file
 
 v1 = tf.compat.v1
@@ -132,3 +133,24 @@ def test_a_whole_file_is_never_refused(tmp_path):
     path = tmp_path / "frozen_graph.pb"
     path.write_bytes(CONTENT)
     assert frozen_file.read(str(path))[1].keys() == {"w0"}
+
+
+def test_a_value_that_is_written_twice_stays_where_it_is(tmp_path):
+    """The last one counts, as in each protocol buffer."""
+    node = graph_of(np.ones(LARGE, np.float32)).node[0]
+    other = v1.NodeDef()
+    other.attr["value"].tensor.tensor_content = np.zeros(LARGE, np.float32).tobytes()
+    payload = node.SerializeToString() + other.SerializeToString()
+    path = tmp_path / "frozen_graph.pb"
+    path.write_bytes(b"\x0a" + varint(len(payload)) + payload)
+    graph_def, values = frozen_file.read(str(path))
+    assert not values
+    assert graph_def == v1.GraphDef.FromString(path.read_bytes())
+
+
+def test_a_node_that_is_cut_off_inside_is_refused(tmp_path):
+    payload = graph_of(np.ones(LARGE, np.float32)).node[0].SerializeToString()[:-100]
+    path = tmp_path / "frozen_graph.pb"
+    path.write_bytes(b"\x0a" + varint(len(payload)) + payload)
+    with pytest.raises(DecodeError):
+        frozen_file.read(str(path))

@@ -15,7 +15,7 @@ from msgspec import UNSET
 from conftest import HOME, SAMPLE_ZOO
 from delete import delete
 from permafrost import recording, whole_files
-from permafrost.layout import MADE_FILES
+from permafrost.layout import IN_DIRECTORIES, MADE_FILES
 from permafrost.outcome import Problem
 from permafrost.records import ImportRecord, JudgedFile, Outcome, Provenance, Record, Verdict
 from permafrost.workflow.pipeline import Pipeline
@@ -270,7 +270,11 @@ def test_a_file_is_written_whole_or_not_at_all(tmp_path):
 def test_only_what_was_made_is_deleted(tmp_path):
     for name in MADE_FILES:
         folder = tmp_path / "all" / name
-        folder.mkdir(parents=True)
+        if name in IN_DIRECTORIES:
+            directory, record = IN_DIRECTORIES[name]
+            whole_files.write_json(folder / record, {})
+            folder /= directory
+        folder.mkdir(parents=True, exist_ok=True)
         with whole_files.written_whole(folder / name) as temporary:
             temporary.write_text("")
         temporary.write_text("half")  # as a killed run leaves it
@@ -286,6 +290,6 @@ def test_only_what_was_made_is_deleted(tmp_path):
     (tmp_path / "theirs").mkdir()
     for name in foreign:
         (tmp_path / "theirs" / name).write_text("")
-    assert len(delete(tmp_path, recursive=True)) == 2 * len(MADE_FILES)
+    assert len(delete(tmp_path, recursive=True)) == 2 * len(MADE_FILES) + len(IN_DIRECTORIES)
     assert {path.name for path in (tmp_path / "theirs").iterdir()} == set(foreign)
     assert not (tmp_path / "all").exists()

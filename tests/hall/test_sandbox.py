@@ -217,6 +217,37 @@ def test_the_working_directory_is_empty_and_goes_away():
     assert os.getcwd() != directory
 
 
+def kept(work, path) -> bytes | None:
+    """What is at `path` once `work` has run in the sandbox, which is to hand out its file `made`."""
+    runner.run(work, seconds=20, memory_mb=300, keeps={"made": path})
+    return path.read_bytes() if path.exists() else None
+
+
+def test_a_file_is_handed_out_whole(tmp_path):
+    assert kept(lambda: Path("made").write_bytes(b"abc") and None, tmp_path / "there") == b"abc"
+    assert os.listdir(tmp_path) == ["there"]
+
+
+def test_what_is_not_left_takes_away_what_was_there(tmp_path):
+    (tmp_path / "there").write_bytes(b"of an earlier run")
+    assert kept(lambda: None, tmp_path / "there") is None
+
+
+@pytest.mark.parametrize("leave", [lambda: os.symlink("/etc/hostname", "made"), lambda: os.mkdir("made")])
+def test_no_link_nor_directory_is_handed_out(leave, tmp_path):
+    assert kept(leave, tmp_path / "there") is None
+
+
+def test_nothing_is_handed_out_of_a_child_that_failed(tmp_path):
+    def work():
+        Path("made").write_bytes(b"half")
+        raise Problem("internal", "no")
+
+    with pytest.raises(Problem):
+        kept(work, tmp_path / "there")
+    assert not os.listdir(tmp_path)
+
+
 def test_files_are_limited():
     def work():
         Path("large").write_bytes(bytes(65 << 20))

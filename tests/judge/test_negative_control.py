@@ -11,7 +11,7 @@ import pytest
 import tensorflow as tf
 
 from judged import said
-from permafrost.judge import judging, negative_control
+from permafrost.judge import judging, negative_control, weight_changes
 from stages import default_settings, frozen, imported, sources
 
 v1, raw = tf.compat.v1, tf.raw_ops
@@ -192,10 +192,10 @@ def test_the_number_of_runs_is_bounded(tmp_path, monkeypatch):
 
 def test_each_change_is_one_and_keeps_dtype_and_shape():
     for value in (np.ones((2, 3), np.float16), np.arange(4), np.eye(2) > 0, WORDS, np.array(b"word", object)):
-        changes = [negative_control._changed(value, number) for number in range(8)]
+        changes = [weight_changes.changed(value, number) for number in range(8)]
         changes = [changed for changed in changes if changed is not None]
         assert len(changes) > 2
         for changed in changes:
             assert changed.dtype == value.dtype and changed.shape == value.shape
             assert not np.array_equal(changed, value)
-    assert negative_control._changed(np.zeros((0, 3)), 0) is None
+    assert weight_changes.changed(np.zeros((0, 3)), 0) is None

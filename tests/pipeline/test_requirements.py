@@ -1,4 +1,4 @@
-"""The two lists of packages: what runs, and what tests, benchmarks and formatting need besides; all of it pinned."""
+"""The lists of packages: what runs, what exports need besides, what tests and formatting need; all of it pinned."""
 
 import ast
 import re
@@ -11,6 +11,7 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 from conftest import HOME
+from permafrost import export_packages
 
 # What is called by name, and imported by none of our code: as an executor, and by the Makefile and pyproject.toml.
 CALLED = {"snakemake-executor-plugin-slurm"}
@@ -26,7 +27,11 @@ def listed(name: str) -> dict[str, Requirement]:
     return dict(found)
 
 
-RUN, BESIDES = listed("requirements.txt"), listed("requirements-dev.txt")
+RUN, EXPORT, BESIDES = (
+    listed(name) for name in ("requirements.txt", "requirements-export.txt", "requirements-dev.txt")
+)
+# What exports import, late, and nothing else may.
+EXPORTING = {package for packages in export_packages.NEEDED.values() for package in packages.values()}
 
 
 def required_by(package: str) -> list[Requirement]:
@@ -70,13 +75,21 @@ def own_modules() -> set[str]:
 
 
 def test_all_are_pinned_and_stand_in_one_list():
-    for needed in (*RUN.values(), *BESIDES.values()):
+    for needed in (*RUN.values(), *EXPORT.values(), *BESIDES.values()):
         assert [specifier.operator for specifier in needed.specifier] == ["=="], needed
-    assert RUN.keys() & BESIDES.keys() == set()
-    assert "-r requirements.txt" in (HOME / "requirements-dev.txt").read_text().splitlines()
+    assert len(RUN) + len(EXPORT) + len(BESIDES) == len(RUN | EXPORT | BESIDES)
+    assert "-r requirements.txt" in (HOME / "requirements-export.txt").read_text().splitlines()
+    assert "-r requirements-export.txt" in (HOME / "requirements-dev.txt").read_text().splitlines()
 
 
-@pytest.mark.parametrize(("name", "there"), [("requirements.txt", RUN), ("requirements-dev.txt", RUN | BESIDES)])
+@pytest.mark.parametrize(
+    ("name", "there"),
+    [
+        ("requirements.txt", RUN),
+        ("requirements-export.txt", RUN | EXPORT),
+        ("requirements-dev.txt", RUN | EXPORT | BESIDES),
+    ],
+)
 def test_a_list_has_all_that_its_packages_need(name, there):
     for package in listed(name).keys() & installed():
         for needed in required_by(package):
@@ -91,19 +104,26 @@ def installed() -> set[str]:
 
 
 def test_what_runs_is_the_first_list_and_no_more():
-    needed = closure(imported("scripts", "models") | CALLED)
+    needed = closure(imported("scripts", "models") - EXPORTING | CALLED)
     assert needed - RUN.keys() == set()
     assert RUN.keys() - needed <= TENSORFLOW and TENSORFLOW & needed
 
 
+def test_what_exports_need_besides_is_a_list_of_its_own_and_no_more():
+    assert EXPORT.keys() >= EXPORTING
+    assert closure(EXPORTING) - RUN.keys() == set(EXPORT)
+
+
 def test_what_tests_and_benchmarks_need_besides_is_the_second_list_and_no_more():
     needed = closure(imported("tests", "benchmarks", "docs") | CALLED_BESIDES)
-    assert needed - RUN.keys() == set(BESIDES)
+    assert needed - RUN.keys() - EXPORT.keys() == set(BESIDES)
 
 
-def test_make_installs_what_runs_alone_and_both_lists_for_the_tests():
+def test_make_installs_what_runs_alone_and_all_lists_for_the_tests():
     makefile = (HOME / "Makefile").read_text()
     needs = dict(re.findall(r"^([\w$()-]+): (.+)$", makefile, re.MULTILINE))
     assert needs["all"] == needs["models"] == "$(READY)" and needs["$(READY)"] == "requirements.txt"
     assert needs["lint"] == needs["test-slurm"] == "$(READY_TO_TEST)" and needs["test"] == "lint"
-    assert needs["$(READY_TO_TEST)"] == "requirements-dev.txt $(READY)"
+    assert needs["exports"] == "$(READY_TO_EXPORT)"
+    assert needs["$(READY_TO_EXPORT)"] == "requirements-export.txt $(READY)"
+    assert needs["$(READY_TO_TEST)"] == "requirements-dev.txt requirements-export.txt $(READY)"

@@ -5,6 +5,7 @@ import pytest
 import tensorflow as tf
 
 import kinds
+from baked_models import MODELS
 from judged import saved
 from permafrost import recording
 from permafrost.graph.metagraph import read_meta_graph
@@ -20,7 +21,7 @@ v1 = tf.compat.v1
 def found(build, directory, **settings) -> dict[str, list[tuple[str, str]]]:
     """Finding -> (severity, node) of each, for a model that `build` makes."""
     record = imported(saved(build, directory), **settings)
-    provenance, path = frozen(record, directory / "frozen")
+    provenance, path = frozen(record, directory / "frozen", bake=settings.get("bake", False))
     graph_def = graph_pb2.GraphDef.FromString(path.read_bytes())
     rows = list_model.findings(record, provenance, list_model.meta_graph_of(record, []), graph_def, [])
     grouped: dict[str, list] = {}
@@ -241,3 +242,8 @@ def test_a_function_that_the_optimisers_may_replace(tmp_path, attributes):
 
     rows = found(build, tmp_path, outputs=["out"]).get("replaceable_function", [])
     assert [severity for severity, _ in rows] == ["warning"] * bool(attributes)
+
+
+def test_what_is_baked_is_told(tmp_path):
+    build, bake = MODELS["dropout of 1.12"]
+    assert found(build, tmp_path, outputs=["out"], bake=bake) == {"baked_input": [("info", "keep_prob:0")]}

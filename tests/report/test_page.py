@@ -180,6 +180,12 @@ def test_the_least_sure_of_the_verified_come_first():
     assert (found["models"], found["few"]) == (3, 1)
 
 
+def test_where_all_outputs_are_sure_there_is_nothing_to_look_at():
+    rows = [("a", "verified", "0.95", "0.9", "out"), ("b", "failed", "0.1", "", "")]
+    columns = ["model", "status", "outputs_confidence", "weights_reached", "outputs"]
+    assert overview.unsure(pd.DataFrame(rows, columns=columns)) == {"models": 0, "few": 0, "named": []}
+
+
 def test_texts_that_repeat_are_there_once():
     table = frame(
         [{"model": f"m{n}", "status": "verified", "nodes": str(n), "max_abs_diff": "inf"} for n in range(9)],
@@ -302,7 +308,7 @@ def test_no_plot_of_numbers_that_are_none(value):
     assert [plot["title"] for plot in plots.plots(summary, timings, op_types)] == ["TensorFlow versions and formats"]
 
 
-@pytest.mark.parametrize("name", ["summary", "timings", "op_types", "findings", "changes"])
+@pytest.mark.parametrize("name", ["summary", "timings", "op_types", "findings", "changes", "exports"])
 @pytest.mark.parametrize("content", [None, b"", b"a,b\n", b"\xff\xfe\0"])
 def test_a_table_that_cannot_be_read_leaves_no_page(tmp_path, name, content, capsys):
     html = mixed_zoo(tmp_path)

@@ -9,12 +9,13 @@ from pages import browser, failed, mixed_zoo, write_page, write_tables  # noqa: 
 from permafrost.report import csv_files
 from permafrost.report.page import overview
 from permafrost.report.tables.changes import CHANGES
+from permafrost.report.tables.exports import EXPORTS
 from permafrost.report.tables.findings import FINDINGS
 from permafrost.report.tables.op_types import OP_TYPES
 from permafrost.report.tables.summary import SUMMARY
 from permafrost.report.tables.timings import TIMINGS
 from permafrost.report.tables.verification import VERIFICATION
-from written_records import records_of
+from written_records import export_of, records_of
 
 HOSTILE = [
     "<script>window.hacked = 1<\\script>",
@@ -288,7 +289,8 @@ def write_large_zoo(home, count: int):
         facts |= {"inputs_why": f"x: float32 [?, {number}], floats from 0 to 1", "outputs": f"scope{number}/out:0"}
         rows.append([csv_files.text(facts.get(column)) for column in SUMMARY.header])
     csv_files.write(home / "summary.csv", SUMMARY.header, sorted(rows))
-    for name, table in {"changes": CHANGES, "findings": FINDINGS, "timings": TIMINGS, "op_types": OP_TYPES}.items():
+    empty = {"changes": CHANGES, "findings": FINDINGS, "timings": TIMINGS, "op_types": OP_TYPES, "exports": EXPORTS}
+    for name, table in empty.items():
         table.write(home / f"{name}.csv", [])
 
 
@@ -328,3 +330,31 @@ def test_no_models(tmp_path, opened):
 def test_models_of_which_nothing_is_known(tmp_path, opened):
     tab = opened(write_page(tmp_path, {"a": {}, "b": failed("b", "corrupt", "x")}), "#model=a")
     assert "cannot be read" in tab.locator("dialog[open]").inner_text()
+
+
+def test_a_models_exports_with_hostile_names(tmp_path, opened):
+    model = "a/<b>m</b>"
+    refused = {"status": "refused", "cause": "unsupported_op", "message": HOSTILE[1], "hint": HOSTILE[2]}
+    records = {model: records_of(model) | export_of(model, "onnx") | export_of(model, "tflite", refused, **refused)}
+    (tmp_path / "reports" / "models" / model).mkdir(parents=True)
+    write_tables(tmp_path, model)
+    html = write_page(tmp_path, records, exports={"onnx": "verified", "tflite": "verified"})
+    tab = opened(html, "#model=a%2F%3Cb%3Em%3C%2Fb%3E")
+    section = tab.locator("dialog section", has=tab.locator("h3", has_text="Exports"))
+    assert section.locator(".badge").all_inner_texts() == ["verified", "refused"]
+    assert HOSTILE[1] in section.inner_text()
+    assert (
+        "Changed before it became onnx and tflite: 1 x Switch; 2 x Merge" in section.locator("li").all_inner_texts()[0]
+    )
+    texts = tab.locator("dialog .commands code").all_inner_texts()
+    assert sum("--forcerun export_tflite" in text and "judged_tflite.json" in text for text in texts) == 1
+    links = tab.locator("dialog .links a").all_inner_texts()
+    assert "model.onnx" in links and "model.tflite" not in links and "export_tflite.json" in links
+    on_top = tab.locator("section[aria-labelledby=exports-title]")
+    assert on_top.locator("#export-counts tbody tr").all_inner_texts() == [
+        "onnx\t1\t0\t0\t0\t0",
+        "tflite\t0\t0\t0\t1\t0",
+    ]
+    assert on_top.locator("#exports-not-well tbody tr").count() == 1
+    assert HOSTILE[1] in on_top.inner_text() and HOSTILE[2] in on_top.inner_text()
+    assert tab.evaluate("window.hacked") is None

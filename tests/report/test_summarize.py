@@ -68,6 +68,7 @@ def test_a_verified_model(tmp_path):
         "max_abs_diff": 0.0,
         "repairs": "Assign -> Identity: a",
         "findings": "one; two",
+        "exports": "",
     }
     timings = read(tmp_path, "timings")
     assert tuple(timings.columns) == TIMINGS.header

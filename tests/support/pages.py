@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 import changes
+import list_exports
 import page
 import summarize
 from permafrost.outcome import Problem
@@ -50,6 +51,7 @@ def write_page(home: Path, records: dict[str, dict[str, dict]], zoo: str = "zoo"
     assert summarize.main([f"--state={home / 'state.json'}", *where, *made]) == 0
     compared = [f"--kept={home / 'kept.csv'}", str(reports / "summary.csv"), str(reports / "changes.csv")]
     assert changes.main(compared) == 0
+    assert list_exports.main([f"--state={home / 'state.json'}", *where, str(reports / "exports.csv")]) == 0
     assert page.main([*where, f"--page={reports / 'index.html'}", "--", zoo]) == 0
     return reports / "index.html"
 

@@ -7,6 +7,7 @@ from typing import TypeVar
 
 import msgspec
 
+from permafrost.export_records import ExportRecord, ExportVerdict
 from permafrost.model import Model
 from permafrost.records import ImportRecord, Outcome, Provenance, Record, Verdict, success
 from permafrost.zoo import state_file
@@ -23,6 +24,8 @@ _LEAST = {
     "rehearsal": "", "sha256": {},
     "frozen_bytes": 0, "frozen_crc32c": "", "frozen_nodes": 0, "frozen_variables": 0, "tensors": [], "initializers": [],
     "cuts": {}, "repairs": [], "match": "", "behaviour": "", "trials": 0, "max_abs_diff": None,
+    "format": "onnx", "frozen_sha256": "", "signature": {"inputs": [], "outputs": []}, "baked": {}, "bytes": 0,
+    "stamps": {},
 }  # fmt: skip
 
 
@@ -111,13 +114,32 @@ def records_of(model: str, seconds: float = 1.5, **changes) -> dict[str, dict]:
     }
 
 
+def export_of(model: str, form: str, made: dict | None = None, **changes) -> dict[str, dict]:
+    """The records of an export that was verified; `made` are changes to the export's, `changes` to the judge's."""
+    timing = {"seconds": 2.5, "cpu_seconds": 1.0, "peak_mb": 100.5}
+    record = {
+        **whole(ExportRecord, files={}),
+        "model": model,
+        "format": form,
+        "way": "plain",
+        "versions": {"onnx": "1.2.3"},
+        "bytes": 700,
+        "changes": ["1 x Switch", "2 x Merge"],
+        "timing": {"stage": f"export_{form}", **timing},
+    }
+    verdict = {**whole(ExportVerdict), "model": model, "format": form, "match": "tolerance", "max_abs_diff": 0.5}
+    judged = {**verdict, "timing": {"stage": f"judge_{form}", **timing}, **changes}
+    return {f"export_{form}": record | (made or {}), f"judged_{form}": judged}
+
+
 def write_zoo(home: Path, records: dict[str, dict[str, dict]], **of_model) -> None:
     for model, found in records.items():
         reports, frozen = home / "reports" / "models" / model, home / "frozen" / model
         for directory in (reports, frozen):
             os.makedirs(directory, exist_ok=True)
         for name, record in found.items():
-            path = frozen / "provenance.json" if name == "provenance" else reports / f"{name}.json"
+            is_beside = name == "provenance" or name.startswith("export_")
+            path = (frozen if is_beside else reports) / f"{name}.json"
             path.write_text(json.dumps(record))
     models = [model_of(name, **of_model) for name in reversed(records)]
     state = state_file.State(candidates=[], models=models, cache={})

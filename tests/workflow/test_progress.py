@@ -56,6 +56,20 @@ def test_bad_models_are_named_as_they_come(tmp_path, logger, capsys):
     assert logger.printed.getvalue().split("\n") == ["rule verify"] * 4 + [""]
 
 
+def test_an_export_of_a_model_that_is_not_verified_is_not_named_again(tmp_path, logger, capsys):
+    directory = tmp_path / "reports" / "models" / "bad"
+    directory.mkdir(parents=True)
+    for form, cause in (("onnx", "not_verified"), ("tflite", "random_op")):
+        ended = failure(f"export_{form}", Problem(cause, "it is not there"), "refused")
+        (directory / f"judged_{form}.json").write_text(json.dumps(ended, default=msgspec.to_builtins))
+    progress.follow(logger, str(tmp_path / "reports"), lambda model, form: "verified")
+    for number, form in enumerate(("onnx", "tflite")):
+        job = {"jobid": number, "rule_name": "judge_export", "wildcards": {"model": "bad", "format": form}}
+        logger.info("rule judge_export", extra={"event": LogEvent.JOB_INFO, **job})
+        logger.info("Finished", extra={"event": LogEvent.JOB_FINISHED, "job_id": number})
+    assert capsys.readouterr().err == "bad as tflite: refused, random_op\n"
+
+
 def test_progress_is_a_line_now_and_then(tmp_path, logger, capsys, monkeypatch):
     now = 1000.0
     monkeypatch.setattr(progress.time, "monotonic", lambda: now)
@@ -83,7 +97,7 @@ def test_a_run_says_little_and_a_quiet_one_only_what_is_wrong(tmp_path):
     assert "\nbroken_truncated/model.ckpt: failed, truncated (as expected)\n" in run.output
     assert "jobid" not in run.output and "Execute" not in run.output
     (log,) = (workspace.directory / ".snakemake" / "log").iterdir()
-    assert log.read_text().count("Finished jobid") == 4 * 4 + 4, "the log file has it all"
+    assert log.read_text().count("Finished jobid") == 4 * 4 + 5, "the log file has it all"
 
     quiet = workspace.arguments("--quiet", "all")
     wrong = forked_snakemake.run(quiet, workspace.directory)

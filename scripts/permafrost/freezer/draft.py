@@ -1,16 +1,19 @@
 """A frozen graph in the making: what is asked for, and what the passes have made of it so far."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from permafrost.freezer.contents import Constant
 from permafrost.freezer.initial_values import InitialValues
 from permafrost.freezer.initialization import Initialization
 from permafrost.graph.index import GraphIndex, tensor_name
 from permafrost.graph.ops import effects
-from permafrost.graph.protos import graph_pb2, meta_graph_pb2
+from permafrost.graph.protos import FunctionDefLibrary, graph_pb2, meta_graph_pb2
 from permafrost.records import Initialized, OpDefinition, Options, Repair, SavedTable, Variable, Vocabulary
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 
 @dataclass(frozen=True)
@@ -25,7 +28,8 @@ class Request:
     options: what the model's settings say of it.
     vocabularies, tables: of the import record. run_after, initialized: its `initializers`, and its `initialized` by
     variable. stale_shapes: the node whose _output_shapes TensorFlow would not import; "" where there is none. is_trial:
-    whether nothing will be written, so that no file need be read.
+    whether nothing will be written, so that no file need be read. baked: tensor of an input -> the value that it always
+    has; it is among `fed`.
     """
 
     meta_graph: meta_graph_pb2.MetaGraphDef
@@ -41,6 +45,7 @@ class Request:
     initialized: dict[str, Initialized] = field(default_factory=dict)
     stale_shapes: str = ""
     is_trial: bool = False
+    baked: "Mapping[str, NDArray[Any]]" = field(default_factory=dict)
 
     @property
     def output_nodes(self) -> list[str]:
@@ -75,6 +80,11 @@ class Draft:
     @classmethod
     def of(cls, request: Request, index: GraphIndex) -> "Draft":
         """The draft before the first pass. Args: `index`, that of the meta graph's graph."""
-        definitions = request.definitions
-        acts = effects.acting(index.graph_def.library, lambda op: op in definitions and definitions[op].stateful)
+        acts = acting(request, index.graph_def.library)
         return cls(request, Initialization(request.meta_graph, index, request.run_after), acts, index, index.graph_def)
+
+
+def acting(request: Request, library: FunctionDefLibrary) -> Callable[[Any], bool]:
+    """What tells of a node of a graph with these functions whether it does something beside what it gives."""
+    definitions = request.definitions
+    return effects.acting(library, lambda op: op in definitions and definitions[op].stateful)

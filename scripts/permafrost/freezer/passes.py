@@ -8,13 +8,13 @@ import re
 
 from permafrost.freezer import conversion, repairs, tables, writer
 from permafrost.freezer.contents import Constant
-from permafrost.freezer.draft import Draft, Request
+from permafrost.freezer.draft import Draft, Request, acting
 from permafrost.freezer.initialization import refuse_written_by_initializers
 from permafrost.freezer.propagation import Value
 from permafrost.graph import pruning
 from permafrost.graph.calls import needed_functions
 from permafrost.graph.dtypes import dtype_name, numpy_dtype
-from permafrost.graph.index import GraphIndex
+from permafrost.graph.index import GraphIndex, tensor_name
 from permafrost.graph.metagraph import producer_ops
 from permafrost.graph.ops import registry
 from permafrost.graph.ops.variables import VARIABLE_OPS
@@ -35,24 +35,50 @@ def cut_inputs(draft: Draft) -> None:
         draft.repairs.append(Repair("input cut to a placeholder", tensor, placeholder))
 
 
+def bake(draft: Draft) -> None:
+    """Makes constants of the inputs that always have one value, and takes away what these switch off.
+
+    Raises Problem (unsupported_op) as freezer.baking.baking does.
+    """
+    request = draft.request
+    if not request.baked:
+        return
+    from permafrost.freezer.baking import baking  # Only here, since it needs numpy, which takes long to load.
+
+    tensors = {name: draft.cuts.get(name, name) for name in request.fed}
+    values = {tensor_name(tensors[name])[0]: value for name, value in request.baked.items()}
+    fed = {tensor_name(tensor)[0] for tensor in tensors.values()}
+    filling = _filling(draft, pruning.needed(draft.source, request.output_nodes, with_colocated=False))
+    fetched = [draft.cuts.get(name, name) for name in request.fetched]
+    draft.graph_def, made = baking.bake(draft.graph_def, values, fetched, filling, fed, draft.acts)
+    draft.source = draft.source.of(draft.graph_def)
+    draft.acts = acting(request, draft.graph_def.library)
+    draft.repairs += made
+
+
 def prune(draft: Draft) -> None:
     """Keeps what the outputs need, and what fills their lookup tables."""
     kept = _kept_for_outputs(draft)
-    of_tables = table_initializers(draft.request.meta_graph, draft.source, kept)
-    # What those leave behind that were run after the restore is in the constants.
-    named = [name for name in draft.request.options.initializer_nodes if name not in draft.request.run_after]
-    draft.initializers = list(dict.fromkeys([*of_tables, *named]))
+    draft.initializers = _filling(draft, kept)
     kept |= pruning.needed(draft.source, draft.initializers, with_colocated=False)
     draft.graph_def = pruning.extract(draft.source, kept)
     draft.repairs += [Repair("initializer kept", name) for name in draft.initializers]
 
 
+def _filling(draft: Draft, kept: set[str]) -> list[str]:
+    """The nodes that fill the tables among some nodes, and those that the settings name."""
+    of_tables = table_initializers(draft.request.meta_graph, draft.source, kept)
+    # What those leave behind that were run after the restore is in the constants.
+    named = [name for name in draft.request.options.initializer_nodes if name not in draft.request.run_after]
+    return list(dict.fromkeys([*of_tables, *named]))
+
+
 def drop_uncalled_functions(draft: Draft) -> None:
     """Drops from the library of a TensorFlow 2 SavedModel what nothing that is kept calls, as its saver's functions.
 
-    Other graphs keep theirs, as TensorFlow's freeze_graph has it.
+    Other graphs keep theirs, as TensorFlow's freeze_graph has it, unless inputs are baked, and branches gone by that.
     """
-    if not draft.request.meta_graph.object_graph_def.nodes:
+    if not draft.request.meta_graph.object_graph_def.nodes and not draft.request.baked:
         return
     library = draft.graph_def.library
     functions = needed_functions(draft.graph_def.node, library)
@@ -66,6 +92,8 @@ def _kept_for_outputs(draft: Draft) -> set[str]:
     index, request = draft.source, draft.request
     kept = pruning.needed(index, request.output_nodes)
     own = pruning.needed(index, request.output_nodes, with_colocated=False)
+    if request.baked:  # What is colocated alone may take what is gone.
+        return own
     return own if any(_hinders(index.nodes[name], request) for name in kept - own) else kept
 
 
@@ -201,10 +229,16 @@ def _known(draft: Draft) -> repairs.Known:
         converted=set(_variables(draft)),
         restored=draft.request.sources.keys() | draft.request.initialized.keys() | _initial_ones(draft),
         doubtful=draft.initialization.doubtful() | set(filter(initial.may_have, _variables(draft))),
-        references={op: found for op, definition in definitions.items() if (found := definition.references)},
+        references=_references(draft),
         lenders={op for op, definition in definitions.items() if definition.lends} - set(VARIABLE_OPS),
         names=draft.source.nodes,
     )
+
+
+def _references(draft: Draft) -> dict[str, list[int | None]]:
+    """Op type -> the inputs that it takes by reference; baking makes of a RefSwitch an op that no definition is for."""
+    found = {op: own for op, definition in draft.request.definitions.items() if (own := definition.references)}
+    return {"RefIdentity": [0, 1], **found} if draft.request.baked else found
 
 
 def describe_constants(draft: Draft) -> None:

@@ -3,8 +3,10 @@
 Where TensorFlow's own freeze_graph gives a right answer, the graph is the same byte for byte.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any
 
 from permafrost.freezer import passes
 from permafrost.freezer.contents import Constant
@@ -19,6 +21,8 @@ from permafrost.records import ImportRecord, Initialized, OpDefinition, Options,
 PASSES: tuple[Callable[[Draft], None], ...] = (
     # First: a placeholder has no inputs, so that the input pipeline behind it is not kept.
     passes.cut_inputs,
+    # Before anything is kept: sides that are never taken need no variables, and have no ops that cannot be frozen.
+    passes.bake,
     # All below look at the kept nodes alone. It copies them, so that the passes below may change them.
     passes.prune,
     # What reads a file or the checkpoint is no part of the graph that the passes below look at.
@@ -54,6 +58,10 @@ PASSES: tuple[Callable[[Draft], None], ...] = (
     passes.refuse_too_large,
 )
 
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+NOTHING: Mapping[str, Any] = MappingProxyType({})
 _NO_OPTIONS = Options(clear_devices=True, initializer_nodes=[], variable_names_allowlist=[], variable_names_denylist=[])
 
 
@@ -78,7 +86,13 @@ class Plan:
     repairs: list[Repair]
 
 
-def plan(meta_graph: MetaGraphDef, index: GraphIndex, imported: ImportRecord, options: Options) -> Plan:
+def plan(
+    meta_graph: MetaGraphDef,
+    index: GraphIndex,
+    imported: ImportRecord,
+    options: Options,
+    baked: "Mapping[str, NDArray[Any]]" = NOTHING,
+) -> Plan:
     """What the frozen graph of a model will be.
 
     Args:
@@ -87,6 +101,7 @@ def plan(meta_graph: MetaGraphDef, index: GraphIndex, imported: ImportRecord, op
       imported: the import record: `outputs`, `inputs`, `variables`, `op_definitions` and `stale_shapes`, and what fills
         lookup tables.
       options: clear_devices, variable_names_allowlist, variable_names_denylist, initializer_nodes.
+      baked: input -> the value that it always has.
     Raises Problem: unsupported_op, missing_variable, bad_setting or too_large, or that of a variable's defect; and
       where a lookup table is filled from a text file: missing_vocabulary, bad_vocabulary, outside_zoo, lfs_pointer or
       unreadable.
@@ -104,6 +119,7 @@ def plan(meta_graph: MetaGraphDef, index: GraphIndex, imported: ImportRecord, op
         run_after=known(imported.initializers, []),
         initialized=_initialized(imported),
         stale_shapes=imported.stale_shapes,
+        baked=baked,
     )
     return _planned(request, index)
 
@@ -117,7 +133,10 @@ def of_kept(repairs: list[Repair], graph_def: GraphDef, frozen: GraphDef) -> lis
 
 
 def trial(
-    meta_graph: MetaGraphDef, index: GraphIndex, imported: ImportRecord
+    meta_graph: MetaGraphDef,
+    index: GraphIndex,
+    imported: ImportRecord,
+    baked: "Callable[[Inputs], Mapping[str, NDArray[Any]]]" = lambda inputs: NOTHING,
 ) -> Callable[[list[str], Inputs, dict[str, OpDefinition]], None]:
     """A function that raises Problem, as `plan` does without options, where what it is given cannot be frozen; text
     files are not read.
@@ -125,7 +144,7 @@ def trial(
     Nor is an output found, rather than named, that shows what a metric has counted.
 
     It is given the outputs, the inputs and the op definitions, as signature.choosing finds them; for the rest see
-    `plan`.
+    `plan`. `baked` tells which of the inputs have which value always.
     """
     sources = _sources(imported.variables)
     initial = InitialValues(meta_graph, index, imported.variables, with_counts=False)
@@ -136,6 +155,7 @@ def trial(
         request = Request(
             *(meta_graph, outputs, list(inputs), sources, initial, definitions, _NO_OPTIONS, *fillings, *written),
             is_trial=True,
+            baked=baked(inputs),
         )
         _planned(request, index)
 

@@ -128,6 +128,11 @@ def enum_name(number: int) -> str:
     return types_pb2.DataType.Name(number) if number in types_pb2.DataType.values() else f"DT_{number}"
 
 
+def named(name: str) -> DType:
+    """The DataType of a name as DType has it. Raises KeyError for none of these."""
+    return _NAMED[name]
+
+
 def numpy_dtype(name: str) -> "np.dtype[Any]":
     """The numpy dtype of a name of a DType, or of numpy's own. Raises TypeError for one that numpy cannot hold."""
     import ml_dtypes  # noqa: F401 - tells numpy the names of narrow floats

@@ -12,11 +12,12 @@ from typing import Any, BinaryIO
 import numpy as np
 from google.protobuf.message import DecodeError
 from numpy.typing import NDArray
-from tensorflow.core.framework import graph_pb2, node_def_pb2
-from tensorflow.python.framework import tensor_util
+from tensorflow.core.framework import graph_pb2
+from tensorflow.python.framework import dtypes
 
 from permafrost.encoding import read_varint
-from permafrost.graph.protos import GraphDef, NodeDef
+from permafrost.graph import large_constants
+from permafrost.graph.protos import NodeDef
 
 _LARGE = 1 << 20  # bytes of a NodeDef
 _NODE = graph_pb2.GraphDef.NODE_FIELD_NUMBER
@@ -37,36 +38,34 @@ def read(path: str, variables: set[str] | None = None) -> tuple[graph_pb2.GraphD
     values: dict[str, NDArray[Any]] = {}
     with open(path, "rb") as file:
         for field, header, payload in _fields(file):
-            if field == _NODE and len(payload) >= _LARGE:
-                node = node_def_pb2.NodeDef.FromString(payload)
-                if node.op == "Const" and (variables is None or node.name in variables) and node.name not in values:
-                    tensor = node.attr["value"].tensor
-                    if tensor.tensor_content:
-                        values[node.name] = _aligned(_value(node.name, tensor))
-                        large.append(_without_content(node))
-                        continue
+            if field == _NODE and len(payload) >= _LARGE and (split := _split(payload)) is not None:
+                node, content = split
+                if (variables is None or node.name in variables) and node.name not in values:
+                    values[node.name] = _aligned(_value(node, content))
+                    large.append(node)
+                    continue
             rest += (header, payload)
     graph_def = graph_pb2.GraphDef.FromString(b"".join(rest))
     graph_def.node.extend(large)
     return graph_def, values
 
 
-def _without_content(node: NodeDef) -> GraphDef:
-    """A copy, since a message whose field is cleared still holds the memory of it."""
-    copy = node_def_pb2.NodeDef(name=node.name, op=node.op, input=node.input, device=node.device)
-    for name, value in node.attr.items():
-        if name != "value":
-            copy.attr[name].CopyFrom(value)
-    copy.attr["value"].tensor.dtype = node.attr["value"].tensor.dtype
-    copy.attr["value"].tensor.tensor_shape.CopyFrom(node.attr["value"].tensor.tensor_shape)
-    return copy
-
-
-def _value(name: str, tensor: Any) -> NDArray[Any]:
+def _split(payload: bytes) -> tuple[NodeDef, memoryview] | None:
+    """A Const without its value and the bytes of that, where it has any by themselves; as large_constants.split."""
     try:
-        return np.asarray(tensor_util.MakeNdarray(tensor))
+        return large_constants.split(payload)
+    except ValueError as error:
+        raise DecodeError("it is no GraphDef, or is cut off") from error
+
+
+def _value(node: NodeDef, content: memoryview) -> NDArray[Any]:
+    """As tensor_util.MakeNdarray of tensorflow/python/framework reads it. Raises DecodeError."""
+    tensor = node.attr["value"].tensor
+    try:
+        dtype = dtypes.as_dtype(tensor.dtype).as_numpy_dtype
+        return np.frombuffer(content, dtype).reshape([dim.size for dim in tensor.tensor_shape.dim])
     except (ValueError, TypeError) as error:
-        raise DecodeError(f"constant {name!r} holds no tensor of its shape: {error}") from error
+        raise DecodeError(f"constant {node.name!r} holds no tensor of its shape: {error}") from error
 
 
 def _aligned(array: NDArray[Any]) -> NDArray[Any]:

@@ -10,8 +10,7 @@ from permafrost.judge import replicas
 from permafrost.judge.sessions import Feed
 from permafrost.judge.sides import FrozenFile, left_to_run, restores_of
 from permafrost.records import ForeignProvenance, ImportRecord, Provenance, known
-from permafrost.signature import feeds
-from permafrost.signature.forward.marks import HEADS, STRUCTURAL
+from permafrost.signature import baking, feeds, heads
 
 
 class Graphs:
@@ -19,7 +18,9 @@ class Graphs:
 
     outputs: the tensors of the model's outputs. before_heads: what goes into an ArgMax, a Softmax or another head on
     the way to them, which shows differences that a head hides, with the output. All have the same names on both sides.
-    inputs: those that are fed, by the tensor's name. names, frozen_names: their tensors on either side.
+    inputs: those that are fed, by the tensor's name. baked: those of them that the frozen graph has as constants: in
+    each trial the checkpoint's side is fed the value that they have there, and the frozen side nothing. names,
+    frozen_names: their tensors on either side.
     batches: the batch sizes to try. imported: the import record. graph_def, index: the meta graph's graph with its
     inputs cut. frozen: what the file holds. initializers: the nodes that fill the tables of the checkpoint's
     side, after the restore. vocabularies: those that read a text file which the model has.
@@ -33,7 +34,10 @@ class Graphs:
         self.meta_graph = graph_sources.read(imported.graph)
         replicas.stand_in(self.meta_graph)
         self.batches = imported.batches
-        self.inputs = {name: spec for name, spec in imported.inputs.items() if not isinstance(spec, Default)}
+        baked = known(provenance.baked, {})
+        specs = imported.inputs | {name: baking.spec_of(imported.inputs[name], value) for name, value in baked.items()}
+        self.inputs = {name: spec for name, spec in specs.items() if not isinstance(spec, Default)}
+        self.baked = baked.keys()
         self.graph_def, cuts = pruning.cut_inputs(self.meta_graph.graph_def, list(imported.inputs), imported.outputs)
         self.names = {name: cuts.get(name, name) for name in self.inputs}
         self.frozen_names = provenance.inputs
@@ -42,12 +46,12 @@ class Graphs:
         self.vocabularies = set(vocabularies.paths(imported))
         tensors = [name if ":" in name else f"{name}:0" for name in imported.outputs]
         self.outputs = list(dict.fromkeys(cuts.get(name, name) for name in tensors))
-        hidden = _before_heads(self.index, self.outputs, self.fed)
+        hidden = heads.before_heads(self.index, self.outputs, self.fed)
         self.before_heads = {name: output for name, output in hidden.items() if name not in self.outputs}
         variables = {name for name, node in self.index.nodes.items() if node.op in VARIABLE_OPS}
         self.is_foreign = isinstance(provenance, ForeignProvenance)
         own = provenance.frozen_initializers if isinstance(provenance, ForeignProvenance) else provenance.initializers
-        self.frozen = FrozenFile(frozen_graph, variables, own)
+        self.frozen = FrozenFile.read(frozen_graph, variables, own)
         frozen = [node for node in self.frozen.graph_def.node if node.name in variables]
         self.constants = [node.name for node in frozen if node.op == "Const"]
         self.kept = [node.name for node in frozen if node.op in VARIABLE_OPS]
@@ -77,26 +81,3 @@ class Graphs:
     def feed(self, seed: int, batch: int, directory: str) -> Feed:
         """The arrays of one trial, by the names of the import record. Raises Problem (bad_feed)."""
         return feeds.make(self.inputs, seed, batch, directory)
-
-
-def _before_heads(index: GraphIndex, outputs: list[str], fed: set[str]) -> dict[str, str]:
-    """The tensors that heads take -> the output, as far as only reshaping and further heads lie between the two."""
-    found: dict[str, str] = {}
-    waiting = [(name, name) for name in outputs if name not in fed]
-    seen = set(outputs)
-    while waiting:
-        name, output = waiting.pop(0)
-        node = index.nodes.get(tensor_name(name)[0])
-        if node is None or not (node.op in HEADS or node.op in STRUCTURAL):
-            continue
-        sources = index.inputs_of(node)
-        for source, number in sources[:1] if node.op in HEADS else sources:
-            tensor = f"{source}:{number}"
-            if source not in index.nodes or tensor in fed or index.nodes[source].op in (*VARIABLE_OPS, "Const"):
-                continue
-            if node.op in HEADS:
-                found.setdefault(tensor, output)
-            if tensor not in seen:
-                seen.add(tensor)
-                waiting.append((tensor, output))
-    return found

@@ -6,6 +6,7 @@ outputs of both sides are equal on the same feeds, each trial in fresh sessions;
 they are not, since a judge that cannot say no proves nothing.
 """
 
+import contextlib
 from collections.abc import Iterable
 from typing import Any
 
@@ -112,7 +113,14 @@ def _check_structure(
 ) -> int:
     restored = graphs.given | initialized.keys()
     cuts, outputs = provenance.cuts, imported.outputs
-    return nodes.check(graphs.meta_graph, graphs.frozen.graph_def, cuts, outputs, restored)
+    values = baked_values(graphs)
+    return nodes.check(graphs.meta_graph, graphs.frozen.graph_def, cuts, outputs, restored, values, graphs.fed)
+
+
+def baked_values(graphs: Graphs) -> dict[str, NDArray[Any]]:
+    """Placeholder of the checkpoint's side -> the value that the frozen graph has in its place."""
+    specs = {name: spec for name, spec in graphs.inputs.items() if name in graphs.baked}
+    return {tensor_name(graphs.names[name])[0]: value for name, value in feeds.make(specs, 0, 1, ".").items()}
 
 
 def _refuse_uncaptured_state(graphs: Graphs, initialized: dict[str, str]) -> None:
@@ -132,7 +140,7 @@ def _compare(graphs: Graphs, frozen_variables: int, settings: Settings, director
     if unsafe:
         _compare_weights(graphs, _restored_only(graphs, allowed), frozen_variables)
         refuse(unsafe)
-    pair = Pair(graphs, allowed)
+    pair = _pair(graphs, settings, directory)
     weights = _compare_weights(graphs, pair.original, frozen_variables)
     tables.compare(graphs.index, graphs.frozen.index, pair.original, pair.frozen)
     for name in graphs.outputs:
@@ -142,6 +150,18 @@ def _compare(graphs: Graphs, frozen_variables: int, settings: Settings, director
     found = _compare_outputs(pair, settings, directory)
     found.measured.weights, found.measured.random_ops = weights, pair.random_ops
     return found
+
+
+def _pair(graphs: Graphs, settings: Settings, directory: str) -> Pair:
+    """Both sides; a frozen graph that cannot be imported may have a constant on which no graph could run."""
+    allowed = set(settings.allow_ops)
+    try:
+        return Pair(graphs, allowed)
+    except Problem as problem:
+        if problem.cause == "not_importable" and graphs.baked:
+            alone = Pair(graphs, allowed, with_frozen=False)
+            _expected(alone, graphs.feed(settings.seed, _batches(alone, 1)[0], directory))
+        raise
 
 
 def _restored_only(graphs: Graphs, allowed: set[str]) -> CheckpointSide:
@@ -256,7 +276,24 @@ def _expected(pair: Pair, feed: Feed) -> tuple[list[NDArray[Any]], list[list[NDA
     try:
         return pair.run_original_again(pair.graphs.fetched, feed)
     except RunFailed as failed:
+        if pair.graphs.baked:
+            raise _baked_wrong(pair, feed, failed) from failed
         raise Problem(failed.cause, f"the checkpoint's graph does not run on these inputs: {failed}") from failed
+
+
+def _baked_wrong(pair: Pair, feed: Feed, failed: RunFailed) -> Problem:
+    """What to say of a failed run: with an input's own value in place of the baked one the graph may run."""
+    for name in pair.graphs.baked:
+        with contextlib.suppress(RunFailed, Problem):
+            own = feeds.make({name: pair.graphs.imported.inputs[name]}, 0, 1, ".")
+            other = {key: value for key, value in feed.items() if key != name} | own
+            pair.run_original(pair.graphs.fetched, other)
+            said = f"`bake:` gives input {name} a value on which the checkpoint's graph does not run: {failed}"
+            return Problem("bad_setting", said, "give it another value, or leave it out of `bake:`")
+    names = ", ".join(pair.graphs.baked)
+    return Problem(
+        failed.cause, f"the checkpoint's graph does not run on these inputs, of which {names} are baked: {failed}"
+    )
 
 
 def _difference(pair: Pair, row: Row, feed: Feed, expected: list[NDArray[Any]]) -> Finding:

@@ -4,11 +4,10 @@ import itertools
 from collections.abc import Iterator
 from typing import Any
 
-import numpy as np
 from numpy.typing import NDArray
 
 from permafrost.graph.index import tensor_name
-from permafrost.judge import comparison
+from permafrost.judge import comparison, weight_changes
 from permafrost.judge.pair import Pair
 from permafrost.judge.sessions import Feed, RunFailed
 from permafrost.model import Tolerance
@@ -43,19 +42,12 @@ def change_variables(
         except RunFailed:
             continue  # The change made the graph fail, as an index out of range does; that shows nothing.
         for tensor, a, b in zip(pair.graphs.fetched, expected, actual, strict=True):
-            if not comparison.match(a, b, tolerances[tensor]) and not _overflows(a, b):
+            if not comparison.match(a, b, tolerances[tensor]) and not weight_changes.overflows(a, b):
                 if tensor in pair.graphs.outputs:
                     return Control(name, tensor, len(tried))
                 if control.variable is None:
                     control.variable, control.output = name, tensor
     return control
-
-
-def _overflows(expected: NDArray[Any], actual: NDArray[Any]) -> bool:
-    """Whether numbers have become infinite or none, as 0 times what is too large does: that shows no dependence."""
-    if expected.shape != actual.shape or expected.dtype.kind not in "fcV":
-        return False
-    return bool((np.isfinite(expected) & ~np.isfinite(actual)).any())
 
 
 def sentence(control: Control) -> str:
@@ -69,76 +61,20 @@ def _in_turn(pair: Pair) -> Iterator[tuple[str, NDArray[Any]]]:
     """(variable, value): the first change of each variable, nearest the outputs first, then the second, and so on."""
     names = []
     for name in _nearest_first(pair):
-        if (changed := _changed(_value(pair, name), 0)) is not None:
+        if (changed := weight_changes.changed(_value(pair, name), 0)) is not None:
             yield name, changed
             names.append(name)
             if len(names) == _MOST_PERTURBED:
                 break
-    for number in range(1, max(map(len, _CHANGES.values()))):
+    for number in range(1, weight_changes.most_changes()):
         for name in names:
-            if (changed := _changed(_value(pair, name), number)) is not None:
+            if (changed := weight_changes.changed(_value(pair, name), number)) is not None:
                 yield name, changed
 
 
 def _value(pair: Pair, name: str) -> NDArray[Any]:
     given = pair.frozen.values().get(name)
     return pair.graphs.frozen.constant(name) if given is None else given
-
-
-def _changed(value: NDArray[Any], number: int) -> NDArray[Any] | None:
-    """`value` after a change, by its number among those of its kind; None where there is none, or nothing changes."""
-    changes = _CHANGES.get(value.dtype.kind, _CHANGES["f"])[number:]
-    if not changes or not value.size:
-        return None
-    with np.errstate(all="ignore"):
-        changed = np.asarray(changes[0](value)).astype(value.dtype).reshape(value.shape)
-    return None if np.array_equal(changed, value) else changed
-
-
-def _larger(value: NDArray[Any]) -> NDArray[Any]:
-    # Uneven, so that neither a softmax nor a normalisation takes it back.
-    uneven = np.linspace(0.5, 1.5, value.size).reshape(value.shape)
-    return value.astype(np.complex128 if value.dtype.kind == "c" else np.float64) * (1 + uneven) + uneven
-
-
-def _reversed(value: NDArray[Any]) -> NDArray[Any]:
-    """What is in another order stays what it is to be: numbers of rows, words of a vocabulary, some of them true."""
-    return value.reshape(-1)[::-1]
-
-
-def _filled(value: NDArray[Any], element: Any) -> NDArray[Any]:
-    return np.full(value.shape, element, value.dtype)
-
-
-_FLOATS = (
-    _larger,
-    lambda value: -_larger(value),
-    lambda value: _larger(value) / 1000,
-    _reversed,
-    lambda value: _larger(value) * 1000,
-    lambda value: _larger(value) * -1000,
-)
-_INTEGERS = (
-    lambda value: value + value.dtype.type(1),
-    lambda value: value - value.dtype.type(1),
-    _reversed,
-    lambda value: np.roll(value, 1),
-    np.zeros_like,
-    lambda value: _filled(value, np.iinfo(value.dtype).max),
-    lambda value: _filled(value, np.iinfo(value.dtype).min),
-)
-_BOOLEANS = (np.logical_not, np.ones_like, np.zeros_like, _reversed)
-_STRINGS = (
-    lambda value: value + _filled(value, b"~"),
-    _reversed,
-    lambda value: np.roll(value, 1),
-    # What may be taken for a number, or for nothing.
-    lambda value: _filled(value, b"0"),
-    lambda value: _filled(value, b"1"),
-    lambda value: _filled(value, b""),
-)
-# Kind of a numpy dtype -> the changes of its values, first the one that is enough for most.
-_CHANGES = {"f": _FLOATS, "c": _FLOATS, "i": _INTEGERS, "u": _INTEGERS, "b": _BOOLEANS, "O": _STRINGS}
 
 
 def _nearest_first(pair: Pair) -> list[str]:

@@ -32,11 +32,12 @@ class Pair:
     variable. random_ops: how many random ops of the frozen graph were given a seed.
     """
 
-    def __init__(self, graphs: Graphs, allowed: set[str]):
+    def __init__(self, graphs: Graphs, allowed: set[str], with_frozen: bool = True):
         """Seeds the random ops of both graphs, in place, and imports them.
 
         Args:
           allowed: op types that may run though they are unsafe.
+          with_frozen: false where the checkpoint's side alone will be run.
         Raises Problem: not_importable, not_restorable, unsafe_op.
         """
         self.graphs = graphs
@@ -49,7 +50,8 @@ class Pair:
         is_open = self.original.ordered.is_open
         as_it_is = CheckpointSide(*model, is_ordered=False) if is_open else self.original
         self.untouched = as_it_is if is_open or self.original.ordered.writes else None
-        self.frozen = FrozenSide(graphs.frozen, allowed)
+        if with_frozen:
+            self.frozen = FrozenSide(graphs.frozen, allowed)
 
     def give_kept(self) -> None:
         """Gives the frozen side's own variables the values that TensorFlow restores, or initializes them with."""
@@ -131,7 +133,8 @@ class Pair:
         for factor in (_FACTORS if is_open else _FEW_FACTORS) if self.untouched is not None else ():
             if time.monotonic() > deadline:
                 break
-            other = {name: _scaled(value, factor) for name, value in feed.items()}
+            baked = self.graphs.baked
+            other = {name: value if name in baked else _scaled(value, factor) for name, value in feed.items()}
             with contextlib.suppress(RunFailed):
                 expected = self.run_original(self.graphs.fetched, other)
                 if name := self._frozen_otherwise(other, expected) or self.lost_order(other, expected):
@@ -175,7 +178,8 @@ class Pair:
 
     def run_frozen(self, tensors: list[str], feed: Feed, changed: tuple[str, NDArray[Any]] | None = None) -> Any:
         """The frozen side on a feed, where `changed` (name, value) is given with another value for one variable."""
-        named = {self.graphs.frozen_names[name]: value for name, value in feed.items()}
+        given = {name: value for name, value in feed.items() if name not in self.graphs.baked}
+        named = {self.graphs.frozen_names[name]: value for name, value in given.items()}
         return self.frozen.run_changed(tensors, named, *changed) if changed else self.frozen.run(tensors, named)
 
 

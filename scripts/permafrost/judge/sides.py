@@ -218,17 +218,20 @@ class FrozenFile:
     initializers: the nodes to run before each run.
     """
 
-    def __init__(self, path: str, variables: set[str], initializers: list[str]):
+    def __init__(self, graph_def: GraphDef, large: dict[str, NDArray[Any]], initializers: list[str]):
+        self.graph_def, self.large, self.initializers = graph_def, large, initializers
+        self.index = GraphIndex(graph_def)
+
+    @classmethod
+    def read(cls, path: str, variables: set[str], initializers: list[str]) -> "FrozenFile":
         """Reads the .pb at `path`, in which the constants `variables` were variables.
 
         Raises Problem (not_importable) where it is no GraphDef.
         """
         try:
-            self.graph_def, self.large = frozen_file.read(path, variables)
+            return cls(*frozen_file.read(path, variables), initializers)
         except (OSError, DecodeError) as error:
             raise Problem("not_importable", f"{path} cannot be read as a GraphDef: {sentence(error)}") from error
-        self.index = GraphIndex(self.graph_def)
-        self.initializers = initializers
 
     def constant(self, name: str) -> NDArray[Any]:
         """The value that the Const `name` holds. Raises Problem (not_importable) where it holds none."""

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from permafrost import settings
-from permafrost.outcome import STATUSES, VERIFIED, Problem, harmless
+from permafrost.outcome import EXPORT_STATUSES, STATUSES, VERIFIED, Problem, harmless
 from permafrost.records import FEW_WEIGHTS
 from permafrost.report import csv_files
 
@@ -20,7 +20,10 @@ _NEEDED = ("model", "status", "cause", "message", "hint", "expect")
 
 @dataclass(frozen=True)
 class Row:
-    """What the gate looks at in a row of summary.csv, or of judged.csv, which has no `weights_reached`."""
+    """What the gate looks at in a row of summary.csv, or of judged.csv or exports.csv, without `weights_reached`.
+
+    model: its id; of an export with the format behind it.
+    """
 
     model: str
     status: str
@@ -48,13 +51,25 @@ def read(summary: str | Path) -> list[Row]:
     """
     read = csv_files.read_rows(summary, _NEEDED)
     rows = [Row(*(row.get(column, "") for column in (*_NEEDED, "weights_reached"))) for row in read]
-    strange = next((row for row in rows if row.status not in STATUSES), None)
-    if strange:
-        raise Problem("internal", f"{summary} gives {strange.model!r} the status {strange.status!r}, which is none")
+    _refuse_strange(rows, STATUSES, summary)
     strange = next((row for row in rows if row.weights_reached and not _is_share(row.weights_reached)), None)
     if strange:
         raise Problem("internal", f"{summary}: weights_reached of {strange.model!r} is no number from 0 to 1")
     return rows
+
+
+def read_exports(exports: str | Path) -> list[Row]:
+    """The rows of exports.csv. Raises as `read` does."""
+    read = csv_files.read_rows(exports, (*_NEEDED, "format"))
+    rows = [Row(f"{row['model']} as {row['format']}", *(row[column] for column in _NEEDED[1:])) for row in read]
+    _refuse_strange(rows, EXPORT_STATUSES, exports)
+    return rows
+
+
+def _refuse_strange(rows: list[Row], statuses: tuple[str, ...], path: str | Path) -> None:
+    strange = next((row for row in rows if row.status not in statuses), None)
+    if strange:
+        raise Problem("internal", f"{path} gives {strange.model!r} the status {strange.status!r}, which is none")
 
 
 def _is_share(text: str) -> bool:
@@ -68,11 +83,25 @@ def counts(rows: list[Row]) -> str:
     """A small table: how many models ended with each status, and how many of them were expected to."""
     if not rows:
         return "no checkpoint found below the zoo's directories; see `zoo` in the config\n"
-    lines = [f"{'':12} {'models':>7} {'expected':>9}"]
-    for status in STATUSES:
+    lines = _counted(rows, STATUSES, "models")
+    return "\n".join([*lines, *_few(sum(row.reaches_few for row in rows))]) + "\n"
+
+
+def export_counts(exports: list[Row]) -> str:
+    """The same of exports; empty where nothing is exported."""
+    if not exports:
+        return ""
+    others = sum(row.cause == "not_verified" for row in exports)
+    told = [f"{others} of these {'is' if others == 1 else 'are'} of models that are not verified"] if others else []
+    return "\n".join(["", *_counted(exports, EXPORT_STATUSES, "exports"), *told]) + "\n"
+
+
+def _counted(rows: list[Row], statuses: tuple[str, ...], what: str) -> list[str]:
+    lines = [f"{'':12} {what:>7} {'expected':>9}"]
+    for status in statuses:
         expected = [row.is_as_expected for row in rows if row.status == status]
         lines.append(f"{status:12} {len(expected):7} {sum(expected):9}")
-    return "\n".join([*lines, *_few(sum(row.reaches_few for row in rows))]) + "\n"
+    return lines
 
 
 def _few(count: int) -> list[str]:
@@ -83,12 +112,16 @@ def _few(count: int) -> list[str]:
     return [f"{told} on less than half of the trained weights: see few_weights in findings.csv"]
 
 
-def unexpected(rows: list[Row], summary: str | Path) -> str:
-    """The models that are not as expected, with cause, message and hint, in at most 100 columns; the first 50."""
+def unexpected(rows: list[Row], summary: str | Path, what: str = "models") -> str:
+    """Those that are not as expected, with cause, message and hint, in at most 100 columns; the first 50.
+
+    Args:
+      what: the rows are of.
+    """
     bad = [row for row in rows if not row.is_as_expected]
     if not bad:
         return ""
-    lines = [f"{len(bad)} of {len(rows)} models {'is' if len(bad) == 1 else 'are'} not as expected:", ""]
+    lines = [f"{len(bad)} of {len(rows)} {what} {'is' if len(bad) == 1 else 'are'} not as expected:", ""]
     for row in bad[:_MOST_SHOWN]:
         lines += _told(row)
     if len(bad) > _MOST_SHOWN:
@@ -111,6 +144,14 @@ def _wrapped(text: str, first: str, others: str) -> list[str]:
     return textwrap.wrap(harmless(text), _WIDTH, initial_indent=first, subsequent_indent=others, break_on_hyphens=False)
 
 
-def found(rows: list[Row], summary: str | Path) -> str:
-    """What the gate says of the rows of a summary: how many models ended how, and which are not as expected."""
-    return f"{counts(rows)}\n{unexpected(rows, summary)}"
+def found(rows: list[Row], summary: str | Path, exports: list[Row] | None = None, table: str | Path = "") -> str:
+    """What the gate says of the rows of a summary: how many models ended how, and which are not as expected.
+
+    Args:
+      exports: the rows of exports.csv, which is at `table`.
+    """
+    exports = exports or []
+    told = unexpected(rows, summary)
+    of_exports = unexpected(exports, table, "exports")
+    between = "\n" if told and of_exports else ""
+    return f"{counts(rows)}{export_counts(exports)}\n{told}{between}{of_exports}"

@@ -98,8 +98,11 @@ def _of_left_out(imported: ImportRecord) -> Iterator[Finding]:
 def of_repairs(provenance: Provenance) -> Iterator[Finding]:
     """What the freezer decided that the graph leaves open: reads that have no order with a write come first.
 
-    And that a variable has its initial value, where the checkpoint has none.
+    And that a variable has its initial value, where the checkpoint has none, and that inputs are constants.
     """
+    for source, value in known(provenance.baked, {}).items():
+        advice = f"in the frozen graph this input always is {value}, and cannot be fed; `bake: false` keeps it an input"
+        yield Finding(INFO, "baked_input", source, advice)
     for repair in known(provenance.repairs, ()):
         if repair.repair.endswith("in no order of the graph"):
             advice = f"it {repair.repair}; TensorFlow may give the value written as well, from run to run"

@@ -2,6 +2,8 @@
 
 from permafrost.report.columns import TEXT
 from permafrost.report.tables.changes import CHANGES
+from permafrost.report.tables.export import EXPORT
+from permafrost.report.tables.exports import EXPORTS
 from permafrost.report.tables.findings import FINDINGS
 from permafrost.report.tables.judged import JUDGED
 from permafrost.report.tables.op_types import OP_TYPES
@@ -13,7 +15,10 @@ from permafrost.report.tables.variables import VARIABLES
 from permafrost.report.tables.verification import VERIFICATION
 from permafrost.report.tables.zoo import ZOO
 
-TABLES = (SUMMARY, CHANGES, FINDINGS, ZOO, OP_TYPES, TIMINGS, JUDGED, OUTPUTS, OPS, VARIABLES, VERIFICATION)
+TABLES = (
+    *(SUMMARY, CHANGES, FINDINGS, ZOO, OP_TYPES, TIMINGS, JUDGED, EXPORTS),
+    *(OUTPUTS, OPS, VARIABLES, VERIFICATION, EXPORT),
+)
 
 # The first table that has a column says what it is.
 TYPES: dict[str, str] = {}

@@ -5,7 +5,7 @@ summary.csv is the same bytes for the same zoo: times and memory are in timings.
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar
+from typing import Any
 
 import msgspec
 
@@ -13,15 +13,14 @@ from permafrost import layout, recording
 from permafrost.model import Model
 from permafrost.outcome import STATUSES, Problem
 from permafrost.records import ImportRecord, Provenance, Record, Verdict, failure, is_known, known
-from permafrost.report import csv_files
+from permafrost.report import csv_files, exports
 from permafrost.report.columns import Row
+from permafrost.report.tables.exports import Export
 from permafrost.report.tables.findings import FINDINGS
 from permafrost.report.tables.op_types import OP_TYPES
 from permafrost.report.tables.summary import SUMMARY, Result
 from permafrost.report.tables.timings import TIMINGS
 from permafrost.zoo.state_file import State
-
-R = TypeVar("R", bound=Record)
 
 
 @dataclass(frozen=True)
@@ -50,38 +49,30 @@ class Records:
 def read_records(frozen: str | Path, reports: str | Path, model: str) -> Records:
     """The records of a model's import, freeze and verification."""
     verdict = layout.of_model(reports, model, layout.VERDICT)
-    imported, first = _read(layout.of_model(reports, model, layout.IMPORT), ImportRecord)
-    provenance, second = _read(layout.of_frozen(frozen, model, layout.PROVENANCE), Provenance)
-    verified, third = _read(verdict, Verdict)
+    imported, first = recording.load_or_empty(layout.of_model(reports, model, layout.IMPORT), ImportRecord)
+    provenance, second = recording.load_or_empty(layout.of_frozen(frozen, model, layout.PROVENANCE), Provenance)
+    verified, third = recording.load_or_empty(verdict, Verdict)
     wrong = first or second or third
     if not wrong and verified.status not in STATUSES:
         wrong = f"{verdict} has the status {verified.status!r}, which is none of {', '.join(STATUSES)}"
     return Records(imported, provenance, verified, wrong)
 
 
-def _read(path: str, kind: type[R]) -> tuple[R, str]:
-    """The record at `path`, and "", or an empty one and what is wrong."""
-    try:
-        return recording.load(path, kind), ""
-    except (OSError, ValueError, RecursionError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "it is not a record of a stage"
-        return recording.begun(kind, ""), f"{path} cannot be read: {reason}"
-
-
-def result(model: Model, found: Records) -> Result:
+def result(model: Model, found: Records, exported: list[Export]) -> Result:
     """What a model's row of summary.csv is made of."""
     ended = failure("summarize", Problem("internal", found.wrong)) if found.wrong else found.verified
-    return Result(model, found.imported, found.provenance, found.verified, ended)
+    return Result(model, found.imported, found.provenance, found.verified, ended, exports.told(exported))
 
 
 def listing_record(reports: str | Path, model: str) -> Record:
     """The record of a model's listing of ops, an empty one where it cannot be read: only its timing is shown."""
-    return _read(layout.of_model(reports, model, layout.LISTING), Record)[0]
+    return recording.load_or_empty(layout.of_model(reports, model, layout.LISTING), Record)[0]
 
 
-def timing_rows(model: str, found: Records, listed: Record) -> list[Row]:
+def timing_rows(model: str, found: Records, listed: Record, exported: list[Export]) -> list[Row]:
     """A row of TIMINGS for each stage that measured itself."""
-    timings = [record.timing for record in (found.imported, found.provenance, found.verified, listed)]
+    of_exports = [record for export in exported for record in (export.record, export.verdict)]
+    timings = [record.timing for record in (found.imported, found.provenance, found.verified, listed, *of_exports)]
     return [msgspec.to_builtins(timing) | {"model": model} for timing in timings if is_known(timing)]
 
 
@@ -102,12 +93,16 @@ def op_type_rows(model: str, found: Records) -> list[Row]:
     ]
 
 
-def finding_rows(reports: str | Path, model: str) -> list[dict[str, str]]:
-    """The rows of a model's own findings.csv; none without that file."""
+def finding_rows(reports: str | Path, model: str, found: Records, exported: list[Export]) -> list[Any]:
+    """The rows of a model's own findings.csv, none without that file, and what is said of its exports."""
+    of_exports = exports.findings(exported, found.imported)
     try:
-        return csv_files.read_rows(layout.of_model(reports, model, layout.MODEL_FINDINGS), FINDINGS.header)
+        return [
+            *csv_files.read_rows(layout.of_model(reports, model, layout.MODEL_FINDINGS), FINDINGS.header),
+            *of_exports,
+        ]
     except Problem:
-        return []
+        return of_exports
 
 
 def write(state: State, frozen: str, reports: str, paths: Paths) -> None:
@@ -117,13 +112,15 @@ def write(state: State, frozen: str, reports: str, paths: Paths) -> None:
       state: as zoo.state_file reads it.
       frozen, reports: the directories of provenance.json, and of the other records of the models.
     """
-    results, timings, op_types, findings = [], [], [], []
+    results, timings, op_types = [], [], []
+    findings: list[Any] = []
     for model in sorted(state.models, key=lambda model: model.id):
         found = read_records(frozen, reports, model.id)
-        results.append(result(model, found))
-        timings += timing_rows(model.id, found, listing_record(reports, model.id))
+        exported = exports.of_model(model, frozen, reports)
+        results.append(result(model, found, exported))
+        timings += timing_rows(model.id, found, listing_record(reports, model.id), exported)
         op_types += op_type_rows(model.id, found)
-        findings += finding_rows(reports, model.id)
+        findings += finding_rows(reports, model.id, found, exported)
     TIMINGS.write(paths.timings, timings)
     OP_TYPES.write(paths.op_types, op_types)
     FINDINGS.write(paths.findings, findings)

@@ -6,7 +6,6 @@ and an empty working directory of its own; where the kernel has Landlock, it wri
 given alone. Its result comes back as JSON, since nothing that it sends may be trusted.
 """
 
-import codecs
 import contextlib
 import ctypes
 import errno
@@ -20,7 +19,7 @@ import sys
 import tempfile
 import time
 import traceback
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any, NoReturn, TypeVar
 
@@ -29,15 +28,14 @@ import psutil
 
 from permafrost.model import Limits
 from permafrost.outcome import CAUSES, Problem
-from permafrost.sandbox import confinement
+from permafrost.sandbox import confinement, handed_out
+from permafrost.sandbox.printed import Printed
 from permafrost.sandbox.working_directory import working_directory
 
 _MIB = 1 << 20
 _TICK = 0.02  # s between looks at the child
 _SCAN = 0.5  # s between looks for processes that the child has started
 _LARGEST_RESULT = 64 * _MIB
-_LARGEST_LOG = _MIB
-_OF_TRACES = ("stack trace", "symbolize_elf")  # The latter cannot read what threads have mapped.
 _STACKS = 256 * _MIB  # writable memory that TensorFlow's threads reserve and hardly touch
 
 _PR_SET_PDEATHSIG, _PR_SET_CHILD_SUBREAPER = 1, 36  # linux/prctl.h
@@ -70,6 +68,7 @@ def run(
     file_mb: int = 64,
     processes: int = 1024,
     readable: Iterable[str] = (),
+    keeps: Mapping[str, str | Path] | None = None,
     returns: Any = Any,
 ) -> T:
     """Gives work(*args), run in a forked child; the process may have imported TensorFlow, but run no op.
@@ -84,6 +83,8 @@ def run(
       processes: how many threads and processes there may be at a time.
       readable: absolute paths of the files, and of the directories with all that is below, that it may read beside
         those of Python and TensorFlow. They may be links.
+      keeps: name of a file that `work` leaves in its working directory -> where it is to be moved to, whole or not at
+        all. A file that `work` does not leave is none there either.
       returns: the type of what `work` returns, for whatever the child sends to be taken for it.
     Raises:
       Problem: the one that `work` raised; or timeout; or memory; or processes; or killed where somebody else ended the
@@ -99,6 +100,8 @@ def run(
         finally:
             child.end()
         result: T = child.result(returns)
+        for name, path in (keeps or {}).items():
+            handed_out.move(os.path.join(directory, name), path)
         return result
 
 
@@ -121,7 +124,7 @@ class _Child:
         self._memory_mb, self._processes = memory_mb, processes
         self._held = _memory_bytes(_status("self"))
         self._received = bytearray()
-        self._log = _Log()
+        self._log = Printed()
         self._descendants: set[psutil.Process] = set()
         self._next_scan = time.monotonic() + _SCAN  # Most are done by then, and end() looks too.
         self._exit_status: int | None = None
@@ -230,46 +233,12 @@ class _Child:
         status = self._exit_status
         if status is not None and -status in _FROM_OUTSIDE:
             return Problem("killed", f"TensorFlow was ended from outside, with {_signal_name(-status)}")
-        if self._log.says("std::bad_alloc", "MemoryError", "out of memory"):
+        if self._log.says("std::bad_alloc", "MemoryError", "out of memory", "mmap error: 12"):
             return self._too_much_memory()
         if status is not None and status < 0:
             return Problem("crash", f"TensorFlow ended with {_signal_name(-status)}{last}")
         ending = "ended" if status is None else f"ended with exit status {status}"
         return Problem("crash", f"TensorFlow {ending} and without a result{last}")
-
-
-class _Log:
-    """Passes on what the child prints to stderr, up to a limit, and remembers the end of it."""
-
-    def __init__(self) -> None:
-        self._decode = codecs.getincrementaldecoder("utf-8")("replace").decode
-        self._logged_bytes = 0
-        self._cut = 0
-        self._tail = b""
-
-    def take(self, chunk: bytes) -> None:
-        self._tail = (self._tail + chunk)[-8192:]
-        allowed = chunk[: _LARGEST_LOG - self._logged_bytes]
-        self._logged_bytes += len(allowed)
-        self._cut += len(chunk) - len(allowed)
-        sys.stderr.write(self._decode(allowed))
-
-    def close(self) -> None:
-        if self._cut:
-            sys.stderr.write(f"\n... and {self._cut} bytes more, which were cut off here\n")
-        sys.stderr.flush()
-
-    def says(self, *words: str) -> bool:
-        tail = self._tail.decode("utf-8", "replace")
-        return any(word in tail for word in words)
-
-    def last_line(self) -> str:
-        """The last line, or the last that says which check failed, where a stack trace follows that."""
-        lines = [line.strip() for line in self._tail.decode("utf-8", "replace").splitlines() if line.strip()]
-        lines = [line for line in lines if not line.startswith("@ ") and not any(text in line for text in _OF_TRACES)]
-        failed = [line for line in lines if "Check failed" in line]
-        line = (failed or lines or [""])[-1]
-        return "".join(c if c.isprintable() else " " for c in line)[:300]
 
 
 def _left_in(pipe: int) -> bytes:

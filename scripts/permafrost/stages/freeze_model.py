@@ -5,7 +5,9 @@ The record says how it ended; the .pb is there only when it is good. TensorFlow 
 
 import os
 import platform
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import crc32c
 import google.protobuf
@@ -13,6 +15,7 @@ import google.protobuf
 from permafrost import layout, recording, whole_files
 from permafrost.checkpoint.reader import open_checkpoint
 from permafrost.checkpoint.unchanged import stamp_of, watched
+from permafrost.export_records import FORMATS
 from permafrost.freezer import freezing, lifting, planning, replicas
 from permafrost.graph import graph_sources, vocabularies
 from permafrost.graph.index import GraphIndex
@@ -20,6 +23,7 @@ from permafrost.model import Settings
 from permafrost.outcome import OK, Problem
 from permafrost.records import ImportRecord, Options, Provenance
 from permafrost.sandbox import limits
+from permafrost.stages import exported_files
 
 
 def freeze(imported: ImportRecord, settings: Settings, frozen_graph: Path, record: Provenance) -> None:
@@ -30,6 +34,8 @@ def freeze(imported: ImportRecord, settings: Settings, frozen_graph: Path, recor
     in `settings`.
     """
     frozen_graph.unlink(missing_ok=True)
+    for export in FORMATS:  # They are of the graph that was there.
+        exported_files.delete(frozen_graph.parent, export)
     if imported.status != OK:
         record.end(imported)
     else:
@@ -40,15 +46,36 @@ def _freeze(imported: ImportRecord, settings: Settings, frozen_graph: Path, reco
     record.frozen_graph = frozen_graph.name
     record.options = Options(**{field: getattr(settings, field) for field in Options.__struct_fields__})
     record.versions = versions()
+    baked: Any = {}
+    if settings.bake:
+        from permafrost.signature import baking  # Only here, since it needs numpy, which takes long to load.
+
+        baked = baking.chosen(imported.inputs, settings.bake)
+        if baked:
+            record.baked = baking.told(baked)
+    write(imported, record.options, baked, frozen_graph, record)
+
+
+def write(
+    imported: ImportRecord, options: Options, baked: Mapping[str, Any], frozen_graph: Path, record: Provenance
+) -> None:
+    """Writes the frozen graph of an import record that is whole, and says in `record` what it is.
+
+    Args:
+      options: of the freezing. baked: input -> the value, an array, that it always has.
+    Raises Problem and OSError as freezer.planning and freezer.freezing do, and Problem (changed).
+    """
     with watched(graph_sources.files_of(imported)):
-        _freeze_unchanged(imported, record.options, frozen_graph, record)
+        _freeze_unchanged(imported, options, baked, frozen_graph, record)
 
 
-def _freeze_unchanged(imported: ImportRecord, options: Options, frozen_graph: Path, record: Provenance) -> None:
+def _freeze_unchanged(
+    imported: ImportRecord, options: Options, baked: Mapping[str, Any], frozen_graph: Path, record: Provenance
+) -> None:
     meta_graph = graph_sources.read(imported.graph)
     record.outputs = [name if ":" in name else f"{name}:0" for name in imported.outputs]
     resolved = [*replicas.resolve(meta_graph.graph_def), *lifting.lift(meta_graph)]
-    plan = planning.plan(meta_graph, GraphIndex(meta_graph.graph_def), imported, options)
+    plan = planning.plan(meta_graph, GraphIndex(meta_graph.graph_def), imported, options, baked)
     plan.repairs[:0] = planning.of_kept(resolved, meta_graph.graph_def, plan.graph_def)
     with open_checkpoint(imported.prefix) as checkpoint:
         graph = [path for path in (imported.graph.path, imported.graph.saver) if path]
@@ -65,7 +92,7 @@ def _freeze_unchanged(imported: ImportRecord, options: Options, frozen_graph: Pa
                 record.corrupt = {path: stamp_of(path) for path in checkpoint.files}
             raise
         record.frozen_stamp = whole_files.stamp(frozen_graph)
-    record.inputs = {name: plan.cuts.get(name, name) for name in imported.inputs}
+    record.inputs = {name: plan.cuts.get(name, name) for name in imported.inputs if name not in baked}
 
 
 def versions() -> dict[str, str]:
@@ -83,7 +110,7 @@ def run(model: str, attempt: str, import_record: str, settings: Settings, path: 
     Args:
       model, attempt: the model's id, and the token of this attempt, or "".
       import_record: the path of import.json.
-      settings: those of freeze_graph, and the limits.
+      settings: those of freeze_graph, `bake`, and the limits.
     """
     imported = recording.load_or_fail(import_record, ImportRecord, "freeze")
     frozen_graph = path.with_name(layout.FROZEN_GRAPH)

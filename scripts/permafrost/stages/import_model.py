@@ -21,6 +21,7 @@ from permafrost.graph import graph_sources, initializers, pruning, vocabularies
 from permafrost.graph.index import GraphIndex, tensor_name
 from permafrost.graph.ops import registry
 from permafrost.graph.protos import MetaGraphDef
+from permafrost.input_kinds import Inputs
 from permafrost.judge import model_files
 from permafrost.model import Settings, Source
 from permafrost.outcome import OK, TRANSIENT, Problem
@@ -28,7 +29,7 @@ from permafrost.records import ImportRecord, Initialized, failure, is_known, kno
 from permafrost.report.columns import Row
 from permafrost.report.tables.outputs import OUTPUTS
 from permafrost.sandbox import limits
-from permafrost.signature import choosing, graph_choice, importing, table_words
+from permafrost.signature import baking, choosing, graph_choice, importing, table_words
 from permafrost.signature.table_words import Words
 
 
@@ -36,7 +37,7 @@ def import_model(source: Source, settings: Settings, record: ImportRecord) -> No
     """Says in `record` what is known of the model, as far as it goes.
 
     Args:
-      settings: `outputs`, `inputs`, `weights`, `unsaved_variables` and `checkpoint_version` as in config.yaml.
+      settings: `outputs`, `inputs`, `weights`, `unsaved_variables`, `checkpoint_version` and `bake` as in config.yaml.
     Where discovery found a problem, the record ends with that.
     Raises Problem for whatever keeps the model from being frozen.
     """
@@ -67,11 +68,20 @@ def import_model(source: Source, settings: Settings, record: ImportRecord) -> No
         record.vocabularies = found
     _find_initializers(meta_graph, index, settings, record)
     run_before = Initialization(meta_graph, index, known(record.initializers, [])).ops()
-    try_to_freeze = planning.trial(meta_graph, index, record)
+    try_to_freeze = planning.trial(meta_graph, index, record, lambda inputs: _baked(inputs, settings))
     words |= table_words.of_files(index, known(record.vocabularies, []))
     choosing.choose(meta_graph, index, record.variables, settings, run_before, try_to_freeze, record, words, saved)
     importing.note_defects(record, index)
     _leave_out_initializers(index, record)
+
+
+def _baked(inputs: Inputs, settings: Settings) -> dict[str, Any]:
+    """Those of some inputs that the settings bake; none where one of them cannot be, as freezing then says."""
+    if not settings.bake:
+        return {}
+    with contextlib.suppress(Problem):
+        return baking.chosen(inputs, settings.bake)
+    return {}
 
 
 def _import_checkpoint(

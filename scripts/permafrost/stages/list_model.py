@@ -181,7 +181,8 @@ def findings(
             found += state_findings.of_restore(meta_graph)
         if frozen is not None:
             named = provenance.inputs
-            switches = {named[n] for n, spec in imported.inputs.items() if isinstance(spec, Value | Default)}
+            fed = {name: spec for name, spec in imported.inputs.items() if name in named}
+            switches = {named[name] for name, spec in fed.items() if isinstance(spec, Value | Default)}
             found += graph_findings.of_frozen(frozen, switches)
             found += state_findings.of_frozen(frozen)
         if known(imported.variables, ()):

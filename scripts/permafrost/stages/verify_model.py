@@ -17,8 +17,7 @@ from permafrost.outcome import OK, UNVERIFIABLE, VERIFIED, Problem
 from permafrost.records import ImportRecord, Provenance, Verdict
 from permafrost.report.tables.verification import VERIFICATION
 from permafrost.sandbox import limits
-
-_FREEZE_AGAIN = "run again: the next run freezes the model anew"
+from permafrost.stages import proven_graph
 
 
 def verify(
@@ -48,8 +47,7 @@ def verify(
 
 def _refuse_changed(imported: ImportRecord, provenance: Provenance, frozen_graph: Path) -> None:
     """Raises Problem (changed) where a graph or the index is not what was frozen; weights are the judge's matter."""
-    if not frozen_graph.exists() or whole_files.checksum(frozen_graph) != provenance.frozen_crc32c:
-        raise Problem("changed", f"{frozen_graph} is not the file that its provenance.json describes", _FREEZE_AGAIN)
+    proven_graph.refuse_other(frozen_graph, provenance)
     words = vocabularies.paths(imported).values()
     for path in (imported.graph.path, imported.graph.saver, f"{imported.prefix}.index", *words):
         hashed = provenance.sha256.get(path, provenance.sha256.get(os.path.basename(path))) if path else None

@@ -1,10 +1,10 @@
 """Which records do not hold any more: each gets another token, a parameter of its job, so that the job runs again.
 
 That is the record of a fault that has passed (a full disk, a killed process), one that is not whole or is another
-model's, that of a frozen graph which is not there or is another one, what was made of a corrupt checkpoint that has
-other files now, and what is known of a model of which a vocabulary has come, gone or changed. Nothing is deleted or
-marked: a job writes its token into its record, and where that holds, the record's own token is the parameter from then
-on. So what failed for now is tried in each run, and what was made stays.
+model's, that of a frozen graph or an exported file which is not there or is another one, what was made of a corrupt
+checkpoint that has other files now, and what is known of a model of which a vocabulary has come, gone or changed.
+Nothing is deleted or marked: a job writes its token into its record, and where that holds, the record's own token is
+the parameter from then on. So what failed for now is tried in each run, and what was made stays.
 """
 
 import hashlib
@@ -15,6 +15,7 @@ from typing import Any
 
 from permafrost import layout, recording
 from permafrost.checkpoint.unchanged import stamp_of
+from permafrost.export_records import FORMATS, ExportRecord, ExportVerdict
 from permafrost.records import ImportRecord, JudgedFile, Provenance, Record, Verdict, is_known, known
 from permafrost.whole_files import stamp_if_there
 
@@ -24,7 +25,11 @@ _KINDS: dict[str, type[Record]] = {
     "verify": Verdict,
     "judge": JudgedFile,
     "list_ops": Record,
+    **{f"export_{form}": ExportRecord for form in FORMATS},
+    **{f"judge_{form}": ExportVerdict for form in FORMATS},
 }
+# Those whose record lies beside the frozen graph.
+_BESIDE_FROZEN = ("freeze", *(f"export_{form}" for form in FORMATS))
 
 
 class Attempts:
@@ -43,7 +48,7 @@ class Attempts:
         """The token of a stage's job: empty where there is no record, or one that was made at the first attempt.
 
         Args:
-          stage: import_meta, freeze, verify, judge or list_ops.
+          stage: import_meta, freeze, verify, judge, list_ops, or export_<format> or judge_<format>.
           model: its id.
         """
         if (stage, model) not in self._found:
@@ -51,7 +56,9 @@ class Attempts:
         return self._found[stage, model]
 
     def _token(self, stage: str, model: str) -> str:
-        at, directory = (layout.of_frozen, self._frozen) if stage == "freeze" else (layout.of_model, self._reports)
+        at, directory = (
+            (layout.of_frozen, self._frozen) if stage in _BESIDE_FROZEN else (layout.of_model, self._reports)
+        )
         path = Path(at(directory, model, layout.RECORDS[stage]))
         try:
             record = recording.load(path, _KINDS[stage])
@@ -64,6 +71,8 @@ class Attempts:
         others = []
         if isinstance(record, Provenance):
             others += _other_graph(path.with_name(layout.FROZEN_GRAPH), record)
+        if isinstance(record, ExportRecord):
+            others += _other_exports(path.parent, record)
         if isinstance(record, ImportRecord):
             others += _other_vocabularies(record)
         if stage in ("import_meta", "freeze"):
@@ -100,6 +109,20 @@ def _other_graph(frozen_graph: Path, provenance: Provenance) -> list[Any]:
     written = known(provenance.frozen_stamp, [0, 0, 0])
     is_it = (found.st_size, found.st_mtime_ns) == (provenance.frozen_bytes, written[1])
     return [] if is_it else [found.st_size, found.st_mtime_ns]
+
+
+def _other_exports(directory: Path, record: ExportRecord) -> list[Any]:
+    """What is there instead of the exported files that a record describes, by size and time of the last change."""
+    others: list[Any] = []
+    for name, stamp in known(record.stamps, {}).items():
+        try:
+            found = os.stat(directory / name)
+        except OSError as error:
+            others.append([name, error.errno])
+            continue
+        if (found.st_size, found.st_mtime_ns) != stamp:
+            others.append([name, found.st_size, found.st_mtime_ns])
+    return others
 
 
 def _other_vocabularies(imported: ImportRecord) -> list[Any]:

@@ -9,6 +9,7 @@ stage, and a token where what it made before does not hold any more.
 import contextlib
 import errno
 import fcntl
+import hashlib
 import json
 import os
 import sys
@@ -17,9 +18,10 @@ from typing import Any
 
 import msgspec
 
-from permafrost import layout, settings
+from permafrost import export_packages, layout, settings
+from permafrost.export_records import FORMATS
 from permafrost.model import Model, Settings, Source
-from permafrost.outcome import Problem
+from permafrost.outcome import VERIFIED, Problem
 from permafrost.sandbox import landlock
 from permafrost.workflow import resources
 from permafrost.workflow.attempts import Attempts
@@ -31,16 +33,24 @@ _LIMITS = ("timeout", "memory_mb", "file_mb", "processes", "allow_ops", "allow_p
 _STAGE_SETTINGS = {
     "import_meta": (
         *("outputs", "inputs", "weights", "unsaved_variables", "checkpoint_version", "initializer_nodes", "seed"),
-        *_LIMITS,
+        *("bake", *_LIMITS),
     ),
     "freeze": (
         *("clear_devices", "variable_names_allowlist", "variable_names_denylist", "initializer_nodes"),
-        *("timeout", "memory_mb"),
+        *("bake", "timeout", "memory_mb"),
     ),
     "verify": ("trials", "seed", "tolerance", "output_tolerance", *_LIMITS),
     "list_ops": ("timeout", "memory_mb", "file_mb", "processes"),
+    "export_saved_model": ("signature", "saved_model", "timeout", "memory_mb"),
+    "export_onnx": ("signature", "onnx", "seed", *_LIMITS),
+    "export_tflite": ("signature", "tflite", "seed", *_LIMITS),
+    "judge_saved_model": ("trials", "seed", *_LIMITS),
+    "judge_onnx": ("onnx", "trials", "seed", *_LIMITS),
+    "judge_tflite": ("tflite", "trials", "seed", *_LIMITS),
 }
 _STAGE_SETTINGS["judge"] = ("judge", *dict.fromkeys(_STAGE_SETTINGS["import_meta"] + _STAGE_SETTINGS["verify"]))
+# Those that look at inputs, or run a graph on them, and so depend on files that the settings name.
+_FEEDING = ("import_meta", "verify", "judge", "export_onnx", "export_tflite", *(f"judge_{form}" for form in FORMATS))
 _SCRIPTS = Path(__file__).parents[2]
 _LONGEST_ARGUMENT = 100_000  # characters; the kernel allows 128 KiB for an argument of a command
 
@@ -74,7 +84,7 @@ class Pipeline:
         self._unfollowed = [candidate for candidate in state.candidates if not candidate.series]
         self.zoo, self.seen = state_file.digests(state)
         self.handed = state_file.handed(state)
-        self.stale = self._stale() if scans else []
+        self.stale, self.unasked = self._stale() if scans else ([], [])
 
     def _scan(self) -> State:
         def rule_for(series: str, zoo: str) -> Any:
@@ -86,6 +96,10 @@ class Pipeline:
         for model in state.models:
             chosen = self._settings_of(model)
             model.expect, model.judge = chosen.expect, chosen.judge
+            model.exports = {form: getattr(chosen, form).expect for form in FORMATS if form in chosen.export}
+        for form in FORMATS:
+            if any(form in model.exports for model in state.models):
+                export_packages.refuse_missing(form)
         return state
 
     def begin(self) -> None:
@@ -105,15 +119,19 @@ class Pipeline:
         except OSError as error:
             raise _unwritable(error.filename or self.reports, error.strerror or str(error)) from error
 
-    def _stale(self) -> list[str]:
-        """The directories of models that the zoo no longer has, below the frozen and reports directories."""
-        stale = []
-        for root in (self.frozen, f"{self.reports}/{layout.MODELS}"):
-            for directory, _, files in os.walk(root):
-                is_model = {layout.PROVENANCE, layout.IMPORT} & set(files)
-                if is_model and os.path.relpath(directory, root) not in self.models:
+    def _stale(self) -> tuple[list[str], list[str]]:
+        """What was made and nobody asks for any more: directories of models that the zoo no longer has, and exports."""
+        stale, unasked = [], []
+        roots = {self.frozen: layout.beside_frozen, f"{self.reports}/{layout.MODELS}": layout.beside_reports}
+        for root, names in roots.items():
+            for directory, below, files in os.walk(root):
+                model = self.models.get(os.path.relpath(directory, root))
+                if model:
+                    others = [name for form in FORMATS if form not in model.exports for name in names(form)]
+                    unasked += [f"{directory}/{name}" for name in _there(directory, others, {*below, *files})]
+                elif {layout.PROVENANCE, layout.IMPORT} & set(files):
                     stale.append(directory)
-        return sorted(stale)
+        return sorted(stale), sorted(unasked)
 
     def source(self, wildcards: Any) -> str:
         """What discovery found of the model, as JSON; it holds the fingerprint of its files."""
@@ -129,20 +147,25 @@ class Pipeline:
         return self._settings.patterns(model.id, model.series, model.zoo)
 
     def settings(self, stage: str) -> Any:
-        """A function of the wildcards that gives the model's settings for a stage, as JSON."""
+        """A function of the wildcards that gives the model's settings for a stage, as JSON.
+
+        Args:
+          stage: of _STAGE_SETTINGS, with `{format}` for the wildcard of that name.
+        """
 
         def of_model(wildcards: Any) -> str:
             model = self.models[wildcards.model]
-            key = (stage, self._patterns_of(model))
+            own = _of_format(stage, wildcards)
+            key = (own, self._patterns_of(model))
             if key not in self._passed:
-                self._passed[key] = self._settings_text(stage, self._settings.of(key[1]), model.id)
+                self._passed[key] = self._settings_text(own, self._settings.of(key[1]), model.id)
             return self._passed[key]
 
         return of_model
 
     def _settings_text(self, stage: str, chosen: Settings, model: str) -> str:
-        passed = {key: getattr(chosen, key) for key in _STAGE_SETTINGS[stage]}
-        if stage in ("import_meta", "verify", "judge"):
+        passed = {key: _said(stage, key, getattr(chosen, key)) for key in _STAGE_SETTINGS[stage]}
+        if stage in _FEEDING:
             files = [spec["file"] for spec in _files(chosen.inputs)]
             files += [*chosen.allow_paths, *filter(None, [passed.get("judge")])]
             passed["files"] = [overrides.stamp(path) for path in files]
@@ -162,6 +185,21 @@ class Pipeline:
     def for_all(self, *patterns: str) -> list[str]:
         """Each of the patterns for each model, with `{model}` in them replaced."""
         return [pattern.replace("{model}", model) for pattern in patterns for model in self.models]
+
+    @property
+    def exports(self) -> str:
+        """A digest of which models are exported to what, and of what is expected of that."""
+        said = json.dumps({id: model.exports for id, model in self.models.items() if model.exports}, sort_keys=True)
+        return hashlib.sha256(said.encode(errors="surrogateescape")).hexdigest()[:32]
+
+    def for_exports(self, *patterns: str) -> list[str]:
+        """Each of the patterns for each export of each model, with `{model}` and `{format}` in them replaced."""
+        return [path for model in self.models for path in self.exports_of(model, *patterns)]
+
+    def exports_of(self, model: str, *patterns: str) -> list[str]:
+        """The same for one model, by its id."""
+        exports = self.models[model].exports
+        return [pattern.replace("{model}", model).replace("{format}", form) for pattern in patterns for form in exports]
 
     def judged(self, pattern: str) -> list[str]:
         """The pattern for each model whose settings name a frozen graph to judge, with `{model}` in it replaced.
@@ -202,17 +240,17 @@ class Pipeline:
         return said
 
     def attempt(self, stage: str) -> Any:
-        """A function of the wildcards that gives the token of a model's job (workflow.attempts)."""
-        return lambda wildcards: self._attempts.of(stage, wildcards.model)
+        """A function of the wildcards that gives the token of a job (workflow.attempts); stage: as for `settings`."""
+        return lambda wildcards: self._attempts.of(_of_format(stage, wildcards), wildcards.model)
 
     @property
     def zoo_settings(self) -> str:
         """The option that tells page of settings in an entry of `zoo`; empty where there are none."""
         return "--zoo-settings" if settings.say_more_of_a_zoo(self.config) else ""
 
-    def expected(self, model: str) -> str | list[str]:
-        """What a model is expected to end as, as in settings.meets."""
-        return self.models[model].expect
+    def expected(self, model: str, form: str = "") -> str | list[str]:
+        """What a model, or its export to a format, is expected to end as, as in settings.meets."""
+        return self.models[model].exports.get(form, VERIFIED) if form else self.models[model].expect
 
     def announce(self) -> None:
         """Says on stderr what a person should know before the jobs start."""
@@ -238,6 +276,32 @@ class Pipeline:
                 "`snakemake prune` deletes them.",
                 file=sys.stderr,
             )
+        if self.unasked:
+            print(
+                f"{len(self.unasked)} files are of exports that no settings ask for any more, {self.unasked[0]} first; "
+                "`snakemake prune` deletes them.",
+                file=sys.stderr,
+            )
+
+
+def _of_format(stage: str, wildcards: Any) -> str:
+    """A stage's name with the format that a job is for."""
+    return stage.replace("{format}", wildcards.format) if "{format}" in stage else stage
+
+
+def _said(stage: str, key: str, value: Any) -> Any:
+    """What a stage is told of a setting: of a format not what is expected of it, and the judge its tolerance alone."""
+    said = msgspec.to_builtins(value, str_keys=True)
+    if key not in FORMATS:
+        return said
+    told = ("tolerance",) if stage.startswith("judge_") else said.keys() - {"expect"}
+    return {name: said[name] for name in told}
+
+
+def _there(directory: str, names: list[str], entries: set[str]) -> list[str]:
+    """Those of the names, which may lie in a directory of their own, that are files below a directory."""
+    found = [name for name in names if name.partition("/")[0] in entries]
+    return [name for name in found if "/" not in name or os.path.isfile(f"{directory}/{name}")]
 
 
 def _refuse_shared(frozen: str, reports: str, taken: list[str]) -> None:

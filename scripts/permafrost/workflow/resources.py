@@ -12,7 +12,8 @@ DEFAULT_MB, DEFAULT_MINUTES = 2000, 2
 _BASE_MB, _TIMES = 1500, 5
 _MINUTES_PER_GB = 2
 _OVERHEAD_MB = 1000  # beside what `memory_mb` bounds: the stage's own Python
-_RUNNING = ("import_meta", "verify", "judge")  # They run the graph, once each, within `timeout`.
+# They run the graph, or convert it, once each, within `timeout`.
+_RUNNING = ("import_meta", "verify", "judge", "export_onnx", "export_tflite", "judge_export")
 
 
 def mem_mb(checkpoint_bytes: int, memory_mb: int | None) -> int:

@@ -42,11 +42,15 @@ from typing import NoReturn
 PR_SET_PDEATHSIG = 1  # linux/prctl.h
 FIRST_IDLE_SECONDS = 10  # However short WARM_IDLE is, the client that started the worker has to reach it.
 LIBC = ctypes.CDLL(None)
-STAGES = ("import_meta", "freeze", "verify", "list_ops", "judge")
+STAGES = (
+    "import_meta", "freeze", "verify", "list_ops", "judge",
+    "export_saved_model", "export_onnx", "export_tflite", "judge_export",
+)  # fmt: skip
 # What they import only when they need it.
 LATE = (
     "permafrost.judge.rehearsal", "permafrost.judge.judging", "permafrost.judge.verdict",
     "permafrost.report.op_listing", "encodings.ascii",
+    "permafrost.exporter.saved_model", "permafrost.exporter.signature", "permafrost.judge.exports.deciding",
 )  # fmt: skip
 
 

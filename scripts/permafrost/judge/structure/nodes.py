@@ -5,17 +5,20 @@ tried. The judge derives again, from the meta graph, what a node may have become
 """
 
 from collections import Counter
+from collections.abc import Collection
 from typing import Any
 
+from numpy.typing import NDArray
 from tensorflow.python.framework import op_def_registry
 
 from permafrost.flow.body import PASSING, Body
 from permafrost.flow.branches import Branches
 from permafrost.graph import pruning
+from permafrost.graph.index import tensor_name
 from permafrost.graph.ops import effects, registry
 from permafrost.graph.ops.variables import VARIABLE_OPS, resource_name
-from permafrost.graph.protos import FunctionDef, FunctionDefLibrary, MetaGraphDef, NodeDef, types_pb2
-from permafrost.judge.structure import filled_tables, permitted, scattered
+from permafrost.graph.protos import FunctionDef, FunctionDefLibrary, GraphDef, MetaGraphDef, NodeDef, types_pb2
+from permafrost.judge.structure import baked, filled_tables, permitted, scattered
 from permafrost.judge.structure.filled_tables import FilledTables
 from permafrost.judge.structure.written_reads import HANDLE_WRITES, REFERENCE_WRITES, WrittenReads
 from permafrost.outcome import Problem
@@ -24,7 +27,13 @@ _INITIALIZED = ("IsVariableInitialized", "VarIsInitializedOp")
 
 
 def check(
-    meta_graph: MetaGraphDef, frozen: Any, cuts: dict[str, str], outputs: list[str], restored: set[str] | None = None
+    meta_graph: MetaGraphDef,
+    frozen: Any,
+    cuts: dict[str, str],
+    outputs: list[str],
+    restored: set[str] | None = None,
+    values: dict[str, NDArray[Any]] | None = None,
+    fed: Collection[str] = (),
 ) -> int:
     """Compares each node and function of the frozen GraphDef with the meta graph's; returns the number of nodes.
 
@@ -32,6 +41,7 @@ def check(
       cuts: fed tensor -> tensor of the placeholder in its place.
       outputs: names of the output nodes or tensors.
       restored: the variables that the checkpoint has a value for; all, where it is None.
+      values: placeholder -> the constant in its place. fed: the tensors that are fed, of the graph with its inputs cut.
     Raises Problem (structure_differs) naming the first node that is neither the same nor a permitted change.
     """
     graph_def, derived = pruning.cut_inputs(meta_graph.graph_def, list(cuts), outputs)
@@ -39,6 +49,8 @@ def check(
         raise Problem("structure_differs", f"the inputs {sorted(cuts)} are cut in another way than {sorted(derived)}")
     if frozen.versions != graph_def.versions:
         raise Problem("structure_differs", "the frozen graph's versions are not the meta graph's")
+    if values:
+        graph_def = _baked(graph_def, values, frozen, outputs, fed)
     after = {node.name: node for node in frozen.node}
     if len(after) < len(frozen.node):
         raise Problem("structure_differs", "the frozen graph has two nodes of one name")
@@ -57,6 +69,14 @@ def check(
     _Comparison(before, body, constants, functions, restored, outputs, tables).check()
     functions.check_rest()
     return len(frozen.node)
+
+
+def _baked(
+    graph_def: GraphDef, values: dict[str, NDArray[Any]], frozen: Any, outputs: list[str], fed: Collection[str]
+) -> GraphDef:
+    names = [*(node.name for node in frozen.node), *(tensor_name(name)[0] for name in outputs)]
+    acts = effects.acting(graph_def.library, _is_stateful)
+    return baked.derive(graph_def, values, names, {tensor_name(name)[0] for name in fed}, acts)
 
 
 class _Comparison:

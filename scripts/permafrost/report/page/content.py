@@ -13,10 +13,11 @@ import pandas as pd
 from permafrost import layout, outcome, whole_files
 from permafrost.report import csv_files, reference
 from permafrost.report.columns import Table
-from permafrost.report.page import overview, plots, template
+from permafrost.report.page import exported, overview, plots, template
 from permafrost.report.page.details import detail
 from permafrost.report.page.hidden_paths import hider
 from permafrost.report.tables.changes import CHANGES, KINDS
+from permafrost.report.tables.exports import EXPORTS
 from permafrost.report.tables.findings import FINDINGS
 from permafrost.report.tables.op_types import OP_TYPES
 from permafrost.report.tables.summary import SUMMARY
@@ -29,18 +30,25 @@ _MEANINGS = {
     "unverifiable": "frozen, but they could not be run or compared",
     "failed": "could not be frozen; there is no .pb",
 }
-_SHOWN = (layout.SUMMARY, layout.CHANGES, layout.FINDINGS, layout.ZOO, layout.OP_TYPES, layout.TIMINGS)
+_SHOWN = (layout.SUMMARY, layout.CHANGES, layout.FINDINGS, layout.ZOO, layout.OP_TYPES, layout.TIMINGS, layout.EXPORTS)
 _READ = {
     layout.SUMMARY: SUMMARY,
     layout.CHANGES: CHANGES,
     layout.FINDINGS: FINDINGS,
     layout.TIMINGS: TIMINGS,
     layout.OP_TYPES: OP_TYPES,
+    layout.EXPORTS: EXPORTS,
 }
 
 
-def verdict(summary: pd.DataFrame) -> str:
+def verdict(summary: pd.DataFrame, exports: pd.DataFrame | None = None) -> str:
     """The one sentence that says how it went."""
+    bad = 0 if exports is None else exported.unexpected(exports)
+    of_exports = f"; {bad:,} {'export is' if bad == 1 else 'exports are'} not as expected" if bad else ""
+    return f"{_of_models(summary)}{of_exports}"
+
+
+def _of_models(summary: pd.DataFrame) -> str:
     count, verified = len(summary), int((summary["status"] == outcome.VERIFIED).sum())
     unexpected = int((~overview.as_expected(summary)).sum())
     if not count:
@@ -83,13 +91,14 @@ def content(
       read: the tables of _READ, all strings.
       has_settings: as for `commands`.
     """
-    summary = read[layout.SUMMARY]
+    summary, exports = read[layout.SUMMARY], read[layout.EXPORTS]
     roots = [*zoos, frozen, reports, os.getcwd(), os.path.expanduser("~"), str(_SOURCE.parents[4])]
     of_all, of_findings = hider(roots), hider(roots, foreign=False)
     beside = [f"{layout.MODELS}/{{model}}/{name}" for name in layout.OF_MODEL]
     named = [layout.of_frozen(os.path.relpath(frozen, reports), "{model}", name) for name in layout.OF_FROZEN]
     changes = overview.told_changes(read[layout.CHANGES])
     kinds = [row["change"] for row in changes]
+    worst = exported.worst_first(exports)
     data = {
         "models": overview.models_table(summary, read[layout.FINDINGS], of_all),
         "details": overview.details(
@@ -99,10 +108,15 @@ def content(
         "meanings": SUMMARY.sentences(),
         "commands": commands(zoos, frozen, reports, has_settings),
         "model_files": beside + named,
+        "exports": {
+            model: [list(map(of_all, row)) for row in rows] for model, rows in exported.by_model(exports).items()
+        },
+        "export_columns": exported.columns(),
+        "export_files": exported.files(os.path.relpath(frozen, reports)),
     }
     described = {os.path.basename(table.path): table.rows for table in reference.TABLES}
     return {
-        "verdict": verdict(summary),
+        "verdict": verdict(summary, exports),
         "models": len(summary),
         "answer": overview.answer(summary),
         "meanings": _MEANINGS,
@@ -117,6 +131,10 @@ def content(
         "change_counts": [(kind, count) for kind in KINDS if (count := kinds.count(kind))],
         "all_new": bool(kinds) and kinds.count("new") == len(kinds) == len(summary),
         "plots": list(plots.plots(summary, read[layout.TIMINGS], read[layout.OP_TYPES])),
+        "exports": [{key: of_all(text) for key, text in row.items() if isinstance(text, str)} for row in worst],
+        "export_counts": exported.counts(exports),
+        "export_statuses": outcome.EXPORT_STATUSES,
+        "exports_in_all": exported.not_well(exports),
         "files": [(name, described[name]) for name in _SHOWN],
         "data": data,
     }

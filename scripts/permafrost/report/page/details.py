@@ -118,7 +118,8 @@ def _value(column: str, cell: str) -> str | int | float:
 
 
 def _inputs(imported: ImportRecord, provenance: Provenance) -> dict[str, Any]:
-    fed = known(provenance.inputs, {})
+    fed = {name: f"always {value}" for name, value in known(provenance.baked, {}).items()}
+    fed |= known(provenance.inputs, {})
     rows = []
     for name, spec in known(imported.inputs, {}).items():
         sizes = "" if spec.shape is None else csv_files.shape(spec.shape)

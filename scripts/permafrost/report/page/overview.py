@@ -88,10 +88,11 @@ def unsure(summary: pd.DataFrame) -> dict[str, Any]:
     """
     rows = summary[summary["status"] == VERIFIED]
     rows = rows.assign(sure=pd.to_numeric(rows["outputs_confidence"]), reached=pd.to_numeric(rows["weights_reached"]))
-    few = rows["reached"] < FEW_WEIGHTS
-    looked = rows[(rows["sure"] < _SURE) | few].assign(few=few).sort_values(["sure", "model"], kind="stable")
+    # Before rows are left out: pandas takes the rows of a new column for those of a table that has none.
+    rows = rows.assign(few=rows["reached"] < FEW_WEIGHTS)
+    looked = rows[(rows["sure"] < _SURE) | rows["few"]].sort_values(["sure", "model"], kind="stable")
     shown = looked[["model", "sure", "few", "outputs"]].head(_MOST_UNSURE)
-    return {"models": len(looked), "few": int(few.sum()), "named": shown.to_dict("records")}
+    return {"models": len(looked), "few": int(rows["few"].sum()), "named": shown.to_dict("records")}
 
 
 def told_changes(changes: pd.DataFrame) -> list[dict[str, Any]]:

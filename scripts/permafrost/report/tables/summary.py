@@ -16,7 +16,7 @@ from permafrost.report.columns import MODEL, Integer, Number, Table, Text
 class Result:
     """What a row is made of: a model as discovery found it, and its records, in which what is not known is UNSET.
 
-    ended: how the model ended; the verification, or why nobody knows.
+    ended: how the model ended; the verification, or why nobody knows. exports: how each export ended.
     """
 
     model: Model
@@ -24,11 +24,13 @@ class Result:
     provenance: Provenance
     verified: Verdict
     ended: Outcome
+    exports: list[str]
 
     def fed(self) -> Inputs:
-        """The inputs of the import."""
+        """The inputs of the import, without those that are constants of the frozen graph."""
         found: Inputs = known(self.imported.inputs, {})
-        return found
+        baked = known(self.provenance.baked, {})
+        return {name: spec for name, spec in found.items() if name not in baked} if baked else found
 
 
 def _ended(field: str) -> Any:
@@ -137,5 +139,6 @@ SUMMARY = Table(
         Number("max_abs_diff", "the largest absolute difference of any output in any trial", _verified("max_abs_diff")),
         Text("repairs", "what the freezer mended, and where, joined by `; `", _repairs),
         Text("findings", "what discovery and import noted, joined by `; `", _found("findings")),
+        Text("exports", "how each export of the frozen graph ended, `<format>: <status>`, joined by `; `"),
     ),
 )

@@ -5,7 +5,7 @@ const byId = new Map(models.map((model) => [model.model, model]));
 const TITLE = document.title;
 let shownAddress = "";
 const LISTED = ["model", "status", "stage", "cause", "message", "hint", "inputs", "inputs_why", "outputs", "outputs_why", "repairs",
-  "kinds_of_findings", "as_expected"];
+  "kinds_of_findings", "as_expected", "exports"];
 
 const section = (title, note, ...content) => make("section", {},
   make("h3", {}, title, note ? make("span", { class: "soft" }, note) : null), content);
@@ -101,6 +101,30 @@ function verification(detail) {
   return parts.length ? section("Verification", detail.verification && ofAll(detail.verification), parts) : null;
 }
 
+/** The formats that a model is exported to, each with its status. */
+const exportsOf = (model) => (Object.hasOwn(data.exports, model.model) ? data.exports[model.model] : [])
+  .map((row) => Object.fromEntries(data.export_columns.map((column, i) => [column, row[i]])));
+
+/** What was changed in the graph before it was converted; of formats of which the same is told, once. */
+function changedBefore(made) {
+  const told = new Map();
+  for (const { format, changes } of made) if (changes !== "") told.set(changes, [...(told.get(changes) ?? []), format]);
+  return told.size ? make("ul", { class: "list" }, [...told].map(([changes, formats]) =>
+    make("li", {}, `Changed before it became ${formats.join(" and ")}: `, isolated(changes)))) : null;
+}
+
+function exported(model) {
+  const made = exportsOf(model);
+  if (!made.length) return null;
+  const told = data.export_columns.filter((column) => column !== "changes" && made.some((row) => row[column] !== ""));
+  const table = { columns: told, rows: made.map((row) => told.map((column) => {
+    const number = isNumber(column) && row[column] !== "" ? Number(row[column]) : NaN;
+    return Number.isFinite(number) ? number : row[column];
+  })), of: made.length };
+  const shown = tableOf("Exports", table, (column, value) => (column === "status" ? badge(value) : null));
+  return section("Exports", "", [shown, changedBefore(made)]);
+}
+
 const listed = (title, items) => items
   && section(title, "", make("ul", { class: "list" }, items.map((item) => make("li", {}, isolated(item)))));
 
@@ -115,7 +139,8 @@ function commands(model) {
   const lines = [["import_meta", `${reports}/models/${model.model}/import.json`],
     ["freeze", `${made}/${model.model}/provenance.json`],
     ["verify", `${reports}/models/${model.model}/verify.json`],
-    ["list_ops", `${reports}/models/${model.model}/ops.csv`]];
+    ["list_ops", `${reports}/models/${model.model}/ops.csv`],
+    ...exportsOf(model).map(({ format }) => [`export_${format}`, `${reports}/models/${model.model}/judged_${format}.json`])];
   const texts = lines.map(([stage, target]) => `snakemake ${quoted(target)} --forcerun ${stage}${config ? ` ${config}` : ""}`);
   return section("Do it again", data.commands.note, make("ul", { class: "commands" },
     texts.map((text) => make("li", {}, make("code", {}, text)))));
@@ -123,6 +148,7 @@ function commands(model) {
 
 function files(model) {
   const linked = data.model_files.filter((file) => !file.endsWith(".pb") || model.frozen_bytes !== null);
+  for (const { format, status } of exportsOf(model)) linked.push(...data.export_files[format].slice(status === "refused" ? 1 : 0));
   return section("Files", "", make("ul", { class: "links" }, linked.map((file) => {
     const path = `${file.replace("{model}", model.model)}`;
     return make("li", {}, make("a", { href: address(path) }, path.split("/").pop()));
@@ -139,6 +165,7 @@ function show(model) {
       make("button", { type: "button", onclick: () => dialog.close() }, "Close")),
     make("div", { class: "body" }, [outcome(model), without, facts(model), inputsAndOutputs(model, detail), picture(detail),
       frozen(model, detail), variables(detail), verification(detail),
+      exported(model),
       detail.findings && section("Findings", ofAll(detail.findings), tableOf("Findings", detail.findings)),
       listed("Repairs", detail.repairs), listed("Run once in each session", detail.initializers), provenance(detail),
       detail.timings && section("Time", "", tableOf("Time by stage", detail.timings)), commands(model), files(model)]

@@ -1,0 +1,1 @@
+"""A prepared graph in TensorFlow Lite's format, of its built-in ops alone."""

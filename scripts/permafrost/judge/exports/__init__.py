@@ -1,0 +1,1 @@
+"""The judge of exports: the runtime of each format runs the exported file, and is compared with the checkpoint."""
