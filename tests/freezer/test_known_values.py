@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from permafrost.exporter.preparation.values import known_values
+from permafrost.freezer.baking.values import known_values
 from permafrost.graph.index import GraphIndex
 from permafrost.judge.sessions import _config
 from preparing import bits, v1
