@@ -212,10 +212,10 @@ def test_the_metadata_tells_what_the_file_was_made_of(tmp_path):
 
 
 TABLES = [
-    (tf.constant(["ice", "snow"]), tf.constant([3, 4], tf.int64), -1, np.array([b"snow", b"?", b"ice"], object)),
-    (tf.constant([3, 4], tf.int64), tf.constant(["ice", "sn\u00f6"]), "none", np.array([4, 9, 3])),
-    (tf.constant([3, 4], tf.int32), tf.constant([7, 8], tf.int32), 0, np.array([4, 9, 3], np.int32)),
-    (tf.constant([3, 4], tf.int64), tf.constant([0.1, 8], tf.float32), 0.5, np.array([4, 9, 3])),
+    (np.array([b"ice", b"snow"], object), np.array([3, 4], np.int64), -1, np.array([b"snow", b"?", b"ice"], object)),
+    (np.array([3, 4], np.int64), np.array([b"ice", "sn\u00f6".encode()], object), "none", np.array([4, 9, 3])),
+    (np.array([3, 4], np.int32), np.array([7, 8], np.int32), 0, np.array([4, 9, 3], np.int32)),
+    (np.array([3, 4], np.int64), np.array([0.1, 8], np.float32), 0.5, np.array([4, 9, 3])),
 ]
 
 
@@ -225,11 +225,12 @@ def test_tables(number, way, tmp_path):
     keys, values, default, fed = TABLES[number]
 
     def build() -> None:
-        x = v1.placeholder(keys.dtype, [None], "x")
-        filling = tf.raw_ops.HashTableV2(key_dtype=keys.dtype, value_dtype=values.dtype, name="table")
-        constants = [tf.constant(each.numpy()) for each in (keys, values)]
+        constants = [tf.constant(each) for each in (keys, values)]
+        of_keys, of_values = (each.dtype for each in constants)
+        x = v1.placeholder(of_keys, [None], "x")
+        filling = tf.raw_ops.HashTableV2(key_dtype=of_keys, value_dtype=of_values, name="table")
         tf.raw_ops.InitializeTableV2(table_handle=filling, keys=constants[0], values=constants[1], name="fill")
-        other = tf.constant(default, values.dtype)
+        other = tf.constant(default, of_values)
         tf.raw_ops.LookupTableFindV2(table_handle=filling, keys=x, default_value=other, name="out")
         tf.raw_ops.LookupTableSizeV2(table_handle=filling, name="size")
 
