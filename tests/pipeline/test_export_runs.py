@@ -117,10 +117,11 @@ def test_a_model_as_target_is_exported_too(finished):
 
 
 def test_an_export_that_is_not_as_expected_fails_the_run(finished):
-    finished.set(export=["saved_model"], saved_model={"bake": True})
+    nowhere = {"inputs": {"x": "nowhere"}}
+    finished.set(export=["saved_model"], signature=nowhere)
     run = finished.run()
     assert run.status == 1 and f"{MODEL} as saved_model: refused, bad_setting" in run.output
     assert "1 of 1 exports is not as expected" in run.output
     assert not (finished.frozen / MODEL / "saved_model").exists()
-    finished.set(export=["saved_model"], saved_model={"bake": True, "expect": "refused/bad_setting"})
+    finished.set(export=["saved_model"], signature=nowhere, saved_model={"expect": "refused/bad_setting"})
     assert finished.run().status == 0
