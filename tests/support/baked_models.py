@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 import tensorflow as tf
 
+from dropout_forms import FORMS, of_1_12, uniform
 from kinds import control_flow, features, raw, v1, weights
 
 
@@ -122,44 +123,6 @@ def case() -> None:
         tf.identity(tf.matmul(tf.switch_case(branch, sides), w), name="out")
 
 
-def uniform(x):
-    """As random_ops.random_uniform of TensorFlow 1 wrote it."""
-    drawn = raw.RandomUniform(shape=tf.shape(x), dtype=x.dtype, seed=3, seed2=4)
-    one, zero = tf.constant(1, x.dtype), tf.constant(0, x.dtype)
-    return raw.Add(x=raw.Mul(x=drawn, y=raw.Sub(x=one, y=zero)), y=zero)
-
-
-def of_0_5(x, keep):
-    return raw.Mul(x=raw.Mul(x=x, y=raw.Inv(x=keep)), y=raw.Floor(x=raw.Add(x=keep, y=uniform(x))))
-
-
-def of_0_10(x, keep):
-    return raw.Mul(x=raw.Div(x=x, y=keep), y=raw.Floor(x=raw.Add(x=keep, y=uniform(x))))
-
-
-def of_1_12(x, keep):
-    return raw.Mul(x=raw.RealDiv(x=x, y=keep), y=raw.Floor(x=raw.Add(x=keep, y=uniform(x))))
-
-
-def of_1_13(x, keep):
-    one = tf.constant(1, x.dtype)
-    rate = raw.Sub(x=one, y=keep)
-    scale = raw.RealDiv(x=one, y=raw.Sub(x=one, y=rate))
-    mask = raw.Cast(x=raw.GreaterEqual(x=uniform(x), y=rate), DstT=x.dtype)
-    return raw.Mul(x=raw.Mul(x=x, y=scale), y=mask)
-
-
-def of_2(x, keep):
-    rate = raw.Sub(x=tf.constant(1, x.dtype), y=keep)
-    drawn = raw.RandomUniform(shape=tf.shape(x), dtype=x.dtype)
-    scaled = raw.RealDiv(x=x, y=raw.Sub(x=tf.constant(1, x.dtype), y=rate))
-    return raw.SelectV2(condition=raw.GreaterEqual(x=drawn, y=rate), t=scaled, e=tf.constant(0, x.dtype))
-
-
-def of_this_one(x, keep):
-    return tf.nn.dropout(x, rate=1 - keep)
-
-
 def dropout(form: Callable, in_function: bool = False) -> Callable[[], None]:
     """One in the middle of a network, and one that masks what is fed."""
 
@@ -197,7 +160,6 @@ def dropout_after_a_write() -> None:
     tf.identity(raw.Mul(x=raw.RealDiv(x=h, y=keep), y=mask), name="out")
 
 
-FORMS = {"0.5": of_0_5, "0.10": of_0_10, "1.12": of_1_12, "1.13": of_1_13, "2": of_2, "this": of_this_one}
 MODELS: dict[str, tuple[Callable[[], None], dict[str, object]]] = {
     f"{name}, {value}": (build, {flag: value})
     for name, build, flag in (

@@ -12,7 +12,8 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
-Files = dict[str, bytes | None]
+from damaged_weights import Files, WeightDamages, kinds_of
+
 FILE, DATA = "model.onnx", "model.onnx.data"
 OPS = {
     "Relu": "Tanh", "Tanh": "Sigmoid", "Sigmoid": "Tanh", "MaxPool": "AveragePool", "AveragePool": "MaxPool",
@@ -45,7 +46,7 @@ def _is_within(tensor: Any) -> bool:
     return tensor.data_location != TensorProto.EXTERNAL and tensor.data_type != TensorProto.STRING
 
 
-class Damages:
+class Damages(WeightDamages):
     """All damages of one file; each method is a kind and gives files. signature: of the export."""
 
     def __init__(self, files: Files, signature: Any):
@@ -77,44 +78,14 @@ class Damages:
         values = [(number, numpy_helper.to_array(each)) for number, each in tensors if _is_within(each)]
         return [(number, value) for number, value in values if value.size]
 
-    def lowest_bit_of_a_weight(self) -> Iterator[Files]:
-        for number, value in self._values():
-            for at in sorted({0, value.size // 2, value.size - 1}):
-                yield self._with(number, bit_changed(value, at, 0))
+    def _swapped(self, first: int, second: int) -> Files:
+        def change(model: Any) -> None:
+            tensors = [self._tensors(model)[number] for number in (first, second)]
+            values = [numpy_helper.to_array(each) for each in tensors]
+            for tensor, value in zip(tensors, values[::-1], strict=True):
+                tensor.CopyFrom(numpy_helper.from_array(value, tensor.name))
 
-    def highest_bit_of_a_weight(self) -> Iterator[Files]:
-        for number, value in self._values():
-            for at in sorted({0, value.size // 2, value.size - 1}):
-                yield self._with(number, bit_changed(value, at, 7))
-
-    def two_weights_swapped(self) -> Iterator[Files]:
-        values = self._values()
-        for place, (first, a) in enumerate(values):
-            for second, b in values[place + 1 :]:
-                if (a.shape, a.dtype) == (b.shape, b.dtype) and a.tobytes() != b.tobytes():
-
-                    def change(model: Any, one: int = first, other: int = second) -> None:
-                        tensors = self._tensors(model)
-                        own = numpy_helper.to_array(tensors[one]), numpy_helper.to_array(tensors[other])
-                        for tensor, value in zip((tensors[one], tensors[other]), own[::-1], strict=True):
-                            tensor.CopyFrom(numpy_helper.from_array(value, tensor.name))
-
-                    yield self._changed(change)
-
-    def weight_transposed(self) -> Iterator[Files]:
-        for number, value in self._values():
-            if value.ndim > 1:
-                yield self._with(number, np.ascontiguousarray(value.T).reshape(value.shape))
-
-    def weight_zero(self) -> Iterator[Files]:
-        for number, value in self._values():
-            if value.dtype.kind == "f" and value.any():
-                yield self._with(number, np.zeros_like(value))
-
-    def two_rows_swapped(self) -> Iterator[Files]:
-        for number, value in self._values():
-            if value.ndim > 1 and len(value) > 1:
-                yield self._with(number, np.concatenate([value[:-2], value[-1:], value[-2:-1]]))
+        return self._changed(change)
 
     def op_replaced(self) -> Iterator[Files]:
         for number, node in enumerate(_nodes(self._model.graph)):
@@ -288,14 +259,7 @@ class Damages:
                 yield self._changed(change)
 
 
-KINDS = [name for name in vars(Damages) if not name.startswith("_")]
-
-
-def bit_changed(value: np.ndarray, at: int, bit: int) -> np.ndarray:
-    """An array with another lowest (0) or highest (7) bit of an element."""
-    raw, size = bytearray(value.tobytes()), value.dtype.itemsize
-    raw[at * size + (0 if bit == 0 else size - 1)] ^= 1 << (0 if value.dtype == bool else bit)
-    return np.frombuffer(bytes(raw), value.dtype).reshape(value.shape)
+KINDS = kinds_of(Damages)
 
 
 def _bit(content: bytes, at: int, bit: int) -> bytes:

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from damaged_onnx import Files, bit_changed
+from damaged_weights import Files, bit_changed, kinds_of
 from permafrost.graph.protos import saved_model_pb2
 
 FILE = "saved_model/saved_model.pb"
@@ -135,7 +135,7 @@ class Damages:
         yield {FILE: self._content + b"\0"}
 
 
-KINDS = [name for name in vars(Damages) if not name.startswith("_")]
+KINDS = kinds_of(Damages)
 
 
 def _set(node: Any, change: Callable[[np.ndarray], np.ndarray]) -> None:

@@ -8,7 +8,7 @@ import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 from tensorflow.lite.tools import flatbuffer_utils
 
-from damaged_onnx import Files, bit_changed
+from damaged_weights import Files, WeightDamages, kinds_of
 
 FILE = "model.tflite"
 _CODES = schema.BuiltinOperator
@@ -34,7 +34,7 @@ def _bytes(buffer: Any) -> bytes:
     return b"" if buffer.data is None else bytes(np.asarray(buffer.data, np.uint8))
 
 
-class Damages:
+class Damages(WeightDamages):
     """All damages of one file; each method is a kind and gives files. signature: of the export."""
 
     def __init__(self, files: Files, signature: Any):
@@ -75,43 +75,12 @@ class Damages:
     def _of_operator(self, number: int, change: Callable[[Any], None]) -> Files:
         return self._changed(lambda model: change(self._operators(model)[number]))
 
-    def lowest_bit_of_a_weight(self) -> Iterator[Files]:
-        yield from self._bits(0)
+    def _swapped(self, first: int, second: int) -> Files:
+        def change(model: Any) -> None:
+            own = model.buffers
+            own[first].data, own[second].data = own[second].data, own[first].data
 
-    def highest_bit_of_a_weight(self) -> Iterator[Files]:
-        yield from self._bits(7)
-
-    def _bits(self, bit: int) -> Iterator[Files]:
-        for buffer, value in self._values():
-            for at in sorted({0, value.size // 2, value.size - 1}):
-                yield self._with(buffer, bit_changed(value, at, bit))
-
-    def two_weights_swapped(self) -> Iterator[Files]:
-        values = self._values()
-        for place, (first, a) in enumerate(values):
-            for second, b in values[place + 1 :]:
-                if (a.shape, a.dtype) == (b.shape, b.dtype) and a.tobytes() != b.tobytes():
-
-                    def change(model: Any, one: int = first, other: int = second) -> None:
-                        own = model.buffers
-                        own[one].data, own[other].data = own[other].data, own[one].data
-
-                    yield self._changed(change)
-
-    def weight_transposed(self) -> Iterator[Files]:
-        for buffer, value in self._values():
-            if value.ndim > 1:
-                yield self._with(buffer, value.T)
-
-    def weight_zero(self) -> Iterator[Files]:
-        for buffer, value in self._values():
-            if value.dtype.kind == "f" and value.any():
-                yield self._with(buffer, np.zeros_like(value))
-
-    def two_rows_swapped(self) -> Iterator[Files]:
-        for buffer, value in self._values():
-            if value.ndim > 1 and len(value) > 1:
-                yield self._with(buffer, np.concatenate([value[:-2], value[-1:], value[-2:-1]]))
+        return self._changed(change)
 
     def op_replaced(self) -> Iterator[Files]:
         for number, operator in enumerate(self._operators(self._model)):
@@ -280,7 +249,7 @@ class Damages:
             yield {FILE: self._content[: int(share * len(self._content))]}
 
 
-KINDS = [name for name in vars(Damages) if not name.startswith("_")]
+KINDS = kinds_of(Damages)
 
 
 def _drop(graph: Any, number: int) -> None:

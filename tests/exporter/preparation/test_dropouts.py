@@ -9,52 +9,12 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from dropout_forms import FORMS, of_1_12, of_1_13
 from permafrost.exporter.prepared import Refused
 from preparing import SPECIAL, check, ops, v1
 
 raw = tf.raw_ops
 FEEDS = [{"x:0": SPECIAL.reshape(3, 3)}, {"x:0": np.arange(12, dtype=np.float32).reshape(4, 3) - 3}]
-
-
-def uniform(x, like=None):
-    """As random_ops.random_uniform of TensorFlow 1 wrote it."""
-    drawn = raw.RandomUniform(shape=tf.shape(x if like is None else like), dtype=x.dtype, seed=3, seed2=4)
-    one, zero = tf.constant(1, x.dtype), tf.constant(0, x.dtype)
-    return raw.Add(x=raw.Mul(x=drawn, y=raw.Sub(x=one, y=zero)), y=zero)
-
-
-def of_0_5(x, keep):
-    return raw.Mul(x=raw.Mul(x=x, y=raw.Inv(x=keep)), y=raw.Floor(x=raw.Add(x=keep, y=uniform(x))))
-
-
-def of_0_10(x, keep):
-    return raw.Mul(x=raw.Div(x=x, y=keep), y=raw.Floor(x=raw.Add(x=keep, y=uniform(x))))
-
-
-def of_1_12(x, keep):
-    return raw.Mul(x=raw.RealDiv(x=x, y=keep), y=raw.Floor(x=raw.Add(x=keep, y=uniform(x))))
-
-
-def of_1_13(x, keep):
-    one = tf.constant(1, x.dtype)
-    rate = raw.Sub(x=one, y=keep)
-    scale = raw.RealDiv(x=one, y=raw.Sub(x=one, y=rate))
-    mask = raw.Cast(x=raw.GreaterEqual(x=uniform(x), y=rate), DstT=x.dtype)
-    return raw.Mul(x=raw.Mul(x=x, y=scale), y=mask)
-
-
-def of_2(x, keep):
-    rate = raw.Sub(x=tf.constant(1, x.dtype), y=keep)
-    drawn = raw.RandomUniform(shape=tf.shape(x), dtype=x.dtype)
-    scaled = raw.RealDiv(x=x, y=raw.Sub(x=tf.constant(1, x.dtype), y=rate))
-    return raw.SelectV2(condition=raw.GreaterEqual(x=drawn, y=rate), t=scaled, e=tf.constant(0, x.dtype))
-
-
-def of_keras(x, keep):
-    return tf.nn.dropout(x, rate=1 - keep)
-
-
-FORMS = [of_0_5, of_0_10, of_1_12, of_1_13, of_2, of_keras]
 
 
 def network(form, dtype=tf.float32, before=lambda x: x, after=lambda x: x):
@@ -70,7 +30,7 @@ def product(x):
     return tf.matmul(x, tf.constant(np.arange(6).reshape(3, 2), x.dtype))
 
 
-@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize("form", FORMS.values(), ids=FORMS)
 @pytest.mark.parametrize("after", [product, lambda x: x])
 @pytest.mark.parametrize("before", [lambda x: x * 2 + 1, lambda x: x])
 def test_each_form_is_left_out(form, before, after, tmp_path) -> None:
@@ -82,14 +42,14 @@ def test_each_form_is_left_out(form, before, after, tmp_path) -> None:
     assert "Floor" not in ops(prepared) and "SelectV2" not in ops(prepared) and "GreaterEqual" not in ops(prepared)
 
 
-@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize("form", FORMS.values(), ids=FORMS)
 @pytest.mark.parametrize("dtype", [tf.float16, tf.bfloat16, tf.float64])
 def test_each_float(form, dtype, tmp_path) -> None:
     keep = np.ones((), dtype.as_numpy_dtype)
     assert "RandomUniform" not in ops(check(network(form, dtype), tmp_path, FEEDS, {"keep:0": keep}))
 
 
-@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize("form", FORMS.values(), ids=FORMS)
 @pytest.mark.parametrize("keep", [0.5, 1 - 2.0**-24, 1 - 2.0**-20])
 def test_what_drops_is_refused(form, keep, tmp_path) -> None:
     with pytest.raises(Refused) as refused:
@@ -208,7 +168,7 @@ def test_one_after_the_other(ends, tmp_path) -> None:
         x = v1.placeholder(tf.float32, [None, 3], name="x")
         keep = v1.placeholder(tf.float32, [], name="keep")
         y = x + 1 if computes_before else x
-        for form in FORMS:
+        for form in FORMS.values():
             y = form(tf.reshape(y, [-1, 3]), keep)
         tf.identity(product(y) if computes_after else y, name="y")
 
