@@ -39,6 +39,12 @@ class Endpoint(Struct, kw_only=True, omit_defaults=True):
         first = next((axis for axis, size in enumerate(self.shape or ()) if size is None), None)
         return None if first in self.guessed else first
 
+    def fixed(self, shape: Shape | None) -> list[int]:
+        """The sizes that the file has for those dimensions of `shape`, an input's own, that each trial chooses."""
+        if shape is None or self.shape is None or len(shape) != len(self.shape):
+            return []
+        return [own for own, size in zip(self.shape, shape, strict=True) if size is None and own is not None]
+
 
 class Signature(Struct, kw_only=True):
     """What an exported file takes and gives, in the order of the model's inputs and outputs.

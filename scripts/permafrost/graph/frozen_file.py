@@ -6,7 +6,7 @@ kept as an array, and fed. Format: fields of GraphDef in tensorflow/core/framewo
 https://protobuf.dev/programming-guides/encoding says.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any, BinaryIO
 
 import numpy as np
@@ -33,21 +33,37 @@ def read(path: str, variables: set[str] | None = None) -> tuple[graph_pb2.GraphD
         with its value in tensor_content, keeps dtype and shape, and its value is among those returned.
     Raises OSError, and DecodeError where the file is no GraphDef.
     """
-    rest: list[bytes] = []
-    large: list[NodeDef] = []
     values: dict[str, NDArray[Any]] = {}
+
+    def keep(name: str, value: NDArray[Any]) -> None:
+        values[name] = _aligned(value)
+
+    return _without_large(path, variables, keep), values
+
+
+def outline(path: str) -> graph_pb2.GraphDef:
+    """The GraphDef that `read` gives, for who does not want the values; raises what that does."""
+    return _without_large(path, None, lambda name, value: None)
+
+
+def _without_large(
+    path: str, variables: set[str] | None, keep: Callable[[str, NDArray[Any]], None]
+) -> graph_pb2.GraphDef:
+    """Hands the values of the large weights to `keep`, each as a part of what was read, and gives the rest."""
+    rest: list[bytes] = []
+    large: dict[str, NodeDef] = {}
     with open(path, "rb") as file:
         for field, header, payload in _fields(file):
             if field == _NODE and len(payload) >= _LARGE and (split := _split(payload)) is not None:
                 node, content = split
-                if (variables is None or node.name in variables) and node.name not in values:
-                    values[node.name] = _aligned(_value(node, content))
-                    large.append(node)
+                if (variables is None or node.name in variables) and node.name not in large:
+                    keep(node.name, _value(node, content))
+                    large[node.name] = node
                     continue
             rest += (header, payload)
     graph_def = graph_pb2.GraphDef.FromString(b"".join(rest))
-    graph_def.node.extend(large)
-    return graph_def, values
+    graph_def.node.extend(large.values())
+    return graph_def
 
 
 def _split(payload: bytes) -> tuple[NodeDef, memoryview] | None:

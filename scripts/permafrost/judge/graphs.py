@@ -28,8 +28,11 @@ class Graphs:
     still. is_foreign: whether another tool made the frozen graph.
     """
 
-    def __init__(self, imported: ImportRecord, provenance: Provenance, frozen_graph: str):
-        """Reads both from the disk. Raises Problem as graph_sources.read and FrozenFile do."""
+    def __init__(self, imported: ImportRecord, provenance: Provenance, frozen_graph: str, runs_frozen: bool = True):
+        """Reads both from the disk; without the frozen graph's large weights where that will not be run.
+
+        Raises Problem as graph_sources.read and FrozenFile do.
+        """
         self.imported = imported
         self.meta_graph = graph_sources.read(imported.graph)
         replicas.stand_in(self.meta_graph)
@@ -51,7 +54,8 @@ class Graphs:
         variables = {name for name, node in self.index.nodes.items() if node.op in VARIABLE_OPS}
         self.is_foreign = isinstance(provenance, ForeignProvenance)
         own = provenance.frozen_initializers if isinstance(provenance, ForeignProvenance) else provenance.initializers
-        self.frozen = FrozenFile.read(frozen_graph, variables, own)
+        file = FrozenFile.read(frozen_graph, variables, own) if runs_frozen else FrozenFile.outline(frozen_graph, own)
+        self.frozen = file
         frozen = [node for node in self.frozen.graph_def.node if node.name in variables]
         self.constants = [node.name for node in frozen if node.op == "Const"]
         self.kept = [node.name for node in frozen if node.op in VARIABLE_OPS]

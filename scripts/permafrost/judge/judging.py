@@ -24,7 +24,7 @@ from permafrost.judge.feed_search import BATCHES
 from permafrost.judge.graphs import Graphs
 from permafrost.judge.pair import Pair
 from permafrost.judge.sessions import Feed, RunFailed
-from permafrost.judge.sides import CheckpointSide, saver_nodes
+from permafrost.judge.sides import CheckpointSide, FrozenSide, saver_nodes
 from permafrost.judge.structure import nodes, uncaptured_state
 from permafrost.model import Settings, Tolerance
 from permafrost.outcome import Problem
@@ -140,9 +140,10 @@ def _compare(graphs: Graphs, frozen_variables: int, settings: Settings, director
     if unsafe:
         _compare_weights(graphs, _restored_only(graphs, allowed), frozen_variables)
         refuse(unsafe)
-    pair = _pair(graphs, settings, directory)
+    pair = Pair(graphs, allowed)
+    frozen = _frozen_side(pair, settings, directory)
     weights = _compare_weights(graphs, pair.original, frozen_variables)
-    tables.compare(graphs.index, graphs.frozen.index, pair.original, pair.frozen)
+    tables.compare(graphs.index, graphs.frozen.index, pair.original, frozen)
     for name in graphs.outputs:
         if not pair.original.has(name):
             raise Problem("unknown_output", f"the graph has no tensor {name!r}, which is to be an output")
@@ -152,15 +153,13 @@ def _compare(graphs: Graphs, frozen_variables: int, settings: Settings, director
     return found
 
 
-def _pair(graphs: Graphs, settings: Settings, directory: str) -> Pair:
-    """Both sides; a frozen graph that cannot be imported may have a constant on which no graph could run."""
-    allowed = set(settings.allow_ops)
+def _frozen_side(pair: Pair, settings: Settings, directory: str) -> FrozenSide:
+    """The frozen side; one that cannot be imported may have a constant on which no graph could run."""
     try:
-        return Pair(graphs, allowed)
+        return pair.frozen
     except Problem as problem:
-        if problem.cause == "not_importable" and graphs.baked:
-            alone = Pair(graphs, allowed, with_frozen=False)
-            _expected(alone, graphs.feed(settings.seed, _batches(alone, 1)[0], directory))
+        if problem.cause == "not_importable" and pair.graphs.baked:
+            _expected(pair, pair.graphs.feed(settings.seed, _batches(pair, 1)[0], directory))
         raise
 
 

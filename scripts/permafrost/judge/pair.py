@@ -4,6 +4,7 @@ import contextlib
 import itertools
 import time
 from collections.abc import Iterable, Iterator
+from functools import cached_property
 from typing import Any
 
 from numpy.typing import NDArray
@@ -32,15 +33,14 @@ class Pair:
     variable. random_ops: how many random ops of the frozen graph were given a seed.
     """
 
-    def __init__(self, graphs: Graphs, allowed: set[str], with_frozen: bool = True):
-        """Seeds the random ops of both graphs, in place, and imports them.
+    def __init__(self, graphs: Graphs, allowed: set[str]):
+        """Seeds the random ops of both graphs, in place, and imports the checkpoint's.
 
         Args:
           allowed: op types that may run though they are unsafe.
-          with_frozen: false where the checkpoint's side alone will be run.
-        Raises Problem: not_importable, not_restorable, unsafe_op.
+        Raises Problem: not_restorable, unsafe_op.
         """
-        self.graphs = graphs
+        self.graphs, self._allowed = graphs, allowed
         self.random_ops = seed_random_ops(graphs.frozen.graph_def)
         seed_random_ops(graphs.graph_def)
         tensors, variables = [*graphs.outputs, *graphs.fed], graphs.constants + graphs.kept
@@ -50,8 +50,11 @@ class Pair:
         is_open = self.original.ordered.is_open
         as_it_is = CheckpointSide(*model, is_ordered=False) if is_open else self.original
         self.untouched = as_it_is if is_open or self.original.ordered.writes else None
-        if with_frozen:
-            self.frozen = FrozenSide(graphs.frozen, allowed)
+
+    @cached_property
+    def frozen(self) -> FrozenSide:
+        """The frozen side, imported when it is first asked for. Raises Problem: not_importable, unsafe_op."""
+        return FrozenSide(self.graphs.frozen, self._allowed)
 
     def give_kept(self) -> None:
         """Gives the frozen side's own variables the values that TensorFlow restores, or initializes them with."""

@@ -231,7 +231,15 @@ class FrozenFile:
         try:
             return cls(*frozen_file.read(path, variables), initializers)
         except (OSError, DecodeError) as error:
-            raise Problem("not_importable", f"{path} cannot be read as a GraphDef: {sentence(error)}") from error
+            raise _unread(path, error) from error
+
+    @classmethod
+    def outline(cls, path: str, initializers: list[str]) -> "FrozenFile":
+        """As `read`, without the values of the large constants, for who will not run it."""
+        try:
+            return cls(frozen_file.outline(path), {}, initializers)
+        except (OSError, DecodeError) as error:
+            raise _unread(path, error) from error
 
     def constant(self, name: str) -> NDArray[Any]:
         """The value that the Const `name` holds. Raises Problem (not_importable) where it holds none."""
@@ -240,6 +248,10 @@ class FrozenFile:
             return array_of(
                 tensor_util.MakeNdarray(self.index.nodes[name].attr["value"].tensor) if held is None else held
             )
+
+
+def _unread(path: str, error: Exception) -> Problem:
+    return Problem("not_importable", f"{path} cannot be read as a GraphDef: {sentence(error)}")
 
 
 class FrozenSide(Side):

@@ -113,6 +113,4 @@ def _fixed(export: Export, imported: ImportRecord) -> list[Finding]:
 
 def _is_fixed(endpoint: Endpoint, imported: ImportRecord) -> bool:
     spec = known(imported.inputs, {}).get(endpoint.source)
-    if spec is None or spec.shape is None or endpoint.shape is None or len(spec.shape) != len(endpoint.shape):
-        return False
-    return any(size is None and now is not None for size, now in zip(spec.shape, endpoint.shape, strict=True))
+    return spec is not None and bool(endpoint.fixed(spec.shape))

@@ -25,7 +25,7 @@ def read(path: str) -> GraphIndex:
     Raises Problem: unreadable, or not_importable where it is no GraphDef, or one without nodes.
     """
     try:
-        index = GraphIndex(frozen_file.read(path)[0])
+        index = GraphIndex(frozen_file.outline(path))
     except OSError as error:
         raise Problem("unreadable", f"{path}: {error.strerror}", "correct the path under `judge:`") from error
     except DecodeError as error:

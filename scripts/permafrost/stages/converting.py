@@ -9,7 +9,6 @@ import traceback
 from collections.abc import Callable
 from typing import Any
 
-import numpy as np
 from msgspec import Struct
 
 from permafrost import layout, recording
@@ -117,7 +116,7 @@ def _prepared(form: str, task: Task) -> Prepared:
     from permafrost.exporter.preparation import baking, preparing
     from permafrost.graph import frozen_file
 
-    index = GraphIndex(frozen_file.read(str(task.frozen_graph))[0])
+    index = GraphIndex(frozen_file.outline(str(task.frozen_graph)))
     found = signature.of_model(task.imported, task.provenance, index, task.settings.signature)
     keys = {endpoint.key: endpoint.source for endpoint in found.inputs}
     baked = baking.chosen(task.imported, getattr(task.settings, form).bake, keys)
@@ -142,7 +141,7 @@ def _trials(form: str, prepared: Prepared, task: Task, directory: str) -> Any:
     """The judge's trials; raises Refused where the prepared graph does not compute in each what the checkpoint does."""
     from permafrost.judge.exports.trials import Exported, Trials
 
-    record = _described(form, Converted(signature=prepared.signature, baked=_listed(prepared.baked)), task)
+    record = _described(form, Converted(signature=prepared.signature, baked=prepared.baked), task)
     model = (task.imported, task.provenance, task.verdict, str(task.frozen_graph))
     trials = Trials(Exported(*model, record, ""), task.settings, directory)
     _refuse_different(prepared, task, trials)
@@ -194,7 +193,7 @@ def _by(conversion: Conversion, prepared: Prepared, way: str, task: Task, trials
         traceback.print_exc()
         said = " ".join(f"{type(error).__name__}: {error}".split())[:_LONGEST]
         raise Refused("conversion_failed", f"the converter failed: {said}") from error
-    return Converted(signature=signature, baked=_listed(prepared.baked), changes=own.changes, way=way)
+    return Converted(signature=signature, baked=prepared.baked, changes=own.changes, way=way)
 
 
 def _refuse_different(prepared: Prepared, task: Task, trials: Any) -> None:
@@ -248,7 +247,3 @@ def _described(form: str, made: Converted, task: Task) -> ExportRecord:
     record.signature, record.baked, record.changes, record.way = made.signature, made.baked, made.changes, made.way
     record.files = {name: "" for name in layout.EXPORTED[form] if os.path.exists(os.path.join(made.way, name))}
     return record
-
-
-def _listed(baked: dict[str, Any]) -> dict[str, Any]:
-    return {source: np.asarray(value).tolist() for source, value in baked.items()}

@@ -76,9 +76,8 @@ def _write(task: Task) -> Signature:
     from permafrost.exporter import saved_model, signature
     from permafrost.graph import frozen_file
 
-    graph_def = frozen_file.read(str(task.frozen_graph))[0]
-    names = _left(task)
-    found: Signature = signature.of_model(task.imported, task.provenance, GraphIndex(graph_def), names)
+    index = GraphIndex(frozen_file.outline(str(task.frozen_graph)))
+    found: Signature = signature.of_model(task.imported, task.provenance, index, _left(task))
     directory: Path = (task.directory / _FILE).parent
     saved_model.write(task.frozen_graph, found, task.provenance.initializers, directory)
     return found

@@ -77,7 +77,7 @@ def test_a_baked_value_on_which_the_checkpoint_does_not_run_is_named(baked, caus
 
     trials = Trials.__new__(Trials)
     trials._export, trials.fetched, trials._computed = SimpleNamespace(baked=baked), [], {}
-    trials._side, trials.graphs = SimpleNamespace(run=fails), SimpleNamespace(names={})
+    trials._pair = lambda: SimpleNamespace(run_original=fails)
     with pytest.raises(Problem, match="node 'd'") as caught:
         trials.expected(Trial(0, 0, 1, {}))
     assert caught.value.cause == cause and ("keep:0 is always 0.0" in caught.value.message) == bool(baked)
@@ -95,8 +95,8 @@ def test_an_input_that_keeps_its_default_is_fed_what_the_graph_has_for_it_unless
 
     trials = Trials.__new__(Trials)
     trials._settings, trials._directory, trials._defaults = SimpleNamespace(seed=0), ".", ["keep:0"]
-    names = {"x:0": "x:0", "keep:0": "cut:0"}
-    trials._side, trials.graphs = SimpleNamespace(run=run), SimpleNamespace(names=names, feed=feed)
+    trials._pair = lambda: SimpleNamespace(run_original=run)
+    trials.graphs = SimpleNamespace(names={"keep:0": "cut:0"}, feed=feed)
     trials.sources = {"images": "x:0", "keep": "keep:0"}
     trials._export = SimpleNamespace(baked={})
     assert trials.fed(trials.trial(0, 2))["keep"] == default

@@ -6,8 +6,8 @@ from typing import Any
 import msgspec
 from numpy.typing import NDArray
 
-from permafrost.exporter.preparation.constants import NUMBERS, make_constant
 from permafrost.exporter.preparation.draft import Draft
+from permafrost.freezer.baking.constants import make_constant
 from permafrost.graph.index import tensor_name
 from permafrost.records import ImportRecord
 from permafrost.signature import baking
@@ -23,11 +23,9 @@ def chosen(
 def bake_inputs(draft: Draft) -> None:
     """Makes constants of the inputs to bake, and takes them out of the signature."""
     values = {tensor_name(tensor): value for tensor, value in draft.bake.items()}
-    dtypes = {tensor_name(each.tensor): each.dtype for each in draft.signature.inputs}
     for node in draft.main.graph_def.node:
         if (node.name, 0) in values:
-            make_constant(node, values[node.name, 0], NUMBERS[dtypes[node.name, 0]])
-            del node.input[:]  # What is fed waits for nothing.
+            make_constant(node, values[node.name, 0])
     left = []
     for endpoint in draft.signature.inputs:
         value = values.get(tensor_name(endpoint.tensor))

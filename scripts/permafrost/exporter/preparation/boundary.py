@@ -5,9 +5,9 @@ from typing import Any
 import msgspec
 
 from permafrost.export_records import Endpoint
-from permafrost.exporter.preparation.constants import NUMBERS
 from permafrost.exporter.preparation.draft import Draft
 from permafrost.exporter.preparation.parts import canonical, rewrite
+from permafrost.graph.dtypes import named
 from permafrost.graph.index import tensor_name
 
 _FOR_TENSORFLOW_ALONE = ("_output_shapes", "_class", "_input_shapes")
@@ -27,7 +27,7 @@ def add_heads(draft: Draft) -> None:
 
 def _with_head(draft: Draft, endpoint: Endpoint, name: str) -> Endpoint:
     head = draft.main.add(name, "Identity", [canonical(endpoint.tensor)])
-    head.attr["T"].type = NUMBERS[endpoint.dtype]
+    head.attr["T"].type = named(endpoint.dtype).number
     return msgspec.structs.replace(endpoint, tensor=f"{head.name}:0")
 
 
@@ -49,7 +49,7 @@ def open_inputs(draft: Draft) -> None:
 
 def _open(node: Any, endpoint: Endpoint) -> None:
     """A placeholder that is fed waits for nothing, whatever inputs it has."""
-    rewrite(node, "Placeholder", [], dtype=NUMBERS[endpoint.dtype])
+    rewrite(node, "Placeholder", [], dtype=named(endpoint.dtype).number)
     del node.input[:]
     shape = node.attr["shape"].shape
     shape.SetInParent()

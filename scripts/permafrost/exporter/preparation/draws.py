@@ -5,10 +5,10 @@ from typing import Any
 import numpy as np
 
 from permafrost.exporter.preparation.conditions import View, data
-from permafrost.exporter.preparation.constants import make_constant
 from permafrost.exporter.preparation.draft import Draft
 from permafrost.exporter.preparation.parts import Part, rewrite, spelled
 from permafrost.exporter.prepared import Refused
+from permafrost.freezer.baking.constants import hold
 from permafrost.freezer.baking.values import DRAWING
 from permafrost.graph.calls import CALLS, called_functions
 from permafrost.graph.dtypes import dtype_name, numpy_dtype
@@ -62,7 +62,7 @@ def _fill(part: Part, node: NodeDef) -> None:
     dtype, shape = node.attr["dtype"].type, data(node)[0]
     index_type = node.attr["T"].type if node.op.startswith(("Random", "Truncated")) else node.attr["Tshape"].type
     zero = part.add(f"{node.name}/value", "Const", [])
-    make_constant(zero, np.zeros((), numpy_dtype(dtype_name(dtype))), dtype)
+    hold(zero, np.zeros((), numpy_dtype(dtype_name(dtype))), dtype)
     zero.input.append(f"^{tensor_name(shape)[0]}")
     rewrite(node, "Fill", [shape, zero.name], T=dtype, index_type=index_type or types_pb2.DT_INT32)
 

@@ -5,9 +5,9 @@ from collections import defaultdict
 import numpy as np
 
 from permafrost.exporter.preparation.conditions import View, data
-from permafrost.exporter.preparation.constants import make_constant
 from permafrost.exporter.preparation.draft import Draft
 from permafrost.exporter.preparation.parts import Part, canonical, rewrite, spelled
+from permafrost.freezer.baking.constants import hold
 from permafrost.graph.index import tensor_name
 from permafrost.graph.protos import NodeDef, types_pb2
 
@@ -119,7 +119,7 @@ class _Folding:
         dtype = node.attr["T"].type
         if 1 in self._index.used_outputs(node.name) or f"{node.name}:1" in self._part.results:
             index = self._part.add(f"{node.name}/value_index", "Const", [])
-            make_constant(index, np.array(chosen, np.int32), types_pb2.DT_INT32)
+            hold(index, np.array(chosen, np.int32), types_pb2.DT_INT32)
             index.input.append(f"^{node.name}")
             self._part.redirect({f"{node.name}:1": index.name})
         rewrite(node, "Identity", live, T=dtype)

@@ -1,4 +1,4 @@
-"""Const nodes for inputs that always have one value."""
+"""Const nodes made from arrays, for inputs that always have one value."""
 
 from typing import Any
 
@@ -18,6 +18,15 @@ def make_constant(node: NodeDef, array: NDArray[Any]) -> None:
     node.op = "Const"
     node.ClearField("input")
     node.ClearField("attr")
+    hold(node, array, dtype)
+
+
+def hold(node: NodeDef, array: NDArray[Any], dtype: int) -> None:
+    """Gives a Const without a value one, in place.
+
+    Args:
+      array: its value; strings are objects of bytes. dtype: its DataType.
+    """
     node.attr["dtype"].type = dtype
     tensor = node.attr["value"].tensor
     tensor.dtype = dtype

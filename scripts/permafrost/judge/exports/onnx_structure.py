@@ -77,10 +77,11 @@ def _values_beside(model: Any, path: Path, export: ExportRecord) -> str:
     if (beside.name in export.files) != bool(external):
         return f"{path.name} has {len(external)} values in other files, and {beside.name} is among its files or is not"
     end = 0
-    for start, length, tensor in sorted(_place(each) for each in external):
-        location = {each.key: each.value for each in _named(model, tensor).external_data}.get("location")
-        if location != beside.name or start < end or length != _bytes(_named(model, tensor)):
-            return f"the value of {tensor!r} is not in a place of its own in {beside.name}"
+    for tensor in sorted(external, key=_place):
+        start, length, _ = _place(tensor)
+        location = {each.key: each.value for each in tensor.external_data}.get("location")
+        if location != beside.name or start < end or length != _bytes(tensor):
+            return f"the value of {tensor.name!r} is not in a place of its own in {beside.name}"
         end = start + length
     size = beside.stat().st_size if external and beside.exists() else 0
     return f"{beside.name} has {size} bytes, and its values {end}" if size != end else ""
@@ -90,10 +91,6 @@ def _place(tensor: Any) -> tuple[int, int, str]:
     said = {each.key: each.value for each in tensor.external_data}
     numbers = [int(said[key]) if said.get(key, "").isdecimal() else -1 for key in ("offset", "length")]
     return numbers[0], numbers[1], tensor.name
-
-
-def _named(model: Any, name: str) -> Any:
-    return next(each for each in model.graph.initializer if each.name == name)
 
 
 def _bytes(tensor: Any) -> int:

@@ -88,7 +88,7 @@ def _provenance_of(exported: Exported, graph: Path) -> Provenance:
     provenance, export = exported.provenance, exported.export
     inputs = {source: tensor for source, tensor in provenance.inputs.items() if source not in export.baked}
     variables = {variable.variable for variable in exported.imported.variables}
-    graph_def = frozen_file.read(str(graph))[0]
+    graph_def = frozen_file.outline(str(graph))
     return structs.replace(
         provenance,
         baked=known(provenance.baked, {}) | export.baked,

@@ -3,6 +3,7 @@
 import copy
 import hashlib
 from collections.abc import Iterator
+from functools import cache, partial
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -14,9 +15,8 @@ from permafrost.graph.ops.unsafe import unsafe_to_run
 from permafrost.graph.tensorflow_import import refuse
 from permafrost.input_kinds import Fed
 from permafrost.judge.graphs import Graphs
-from permafrost.judge.seeds import seed_random_ops
+from permafrost.judge.pair import Pair
 from permafrost.judge.sessions import Feed, RunFailed
-from permafrost.judge.sides import CheckpointSide
 from permafrost.model import Settings
 from permafrost.outcome import Problem
 from permafrost.records import ImportRecord, Provenance, Verdict
@@ -53,17 +53,17 @@ class Trials:
     """
 
     def __init__(self, exported: Exported, settings: Settings, directory: str):
-        """Imports the checkpoint's side.
+        """Reads the graphs.
 
         Args:
           settings: seed, allow_ops.
           directory: where relative `file:` inputs are looked up.
-        Raises Problem as judge.judging.judge does for a graph that may not be run.
+        Raises Problem as judge.graphs.Graphs does.
         """
         self._settings, self._directory, self._export = settings, directory, exported.export
-        self.graphs = Graphs(exported.imported, exported.provenance, exported.frozen_graph)
-        self.graphs.frozen.large.clear()  # Its weights are as many as the checkpoint's, and nobody runs it here.
-        self._side = _checkpoint_side(self.graphs, set(settings.allow_ops))
+        self.graphs = Graphs(exported.imported, exported.provenance, exported.frozen_graph, runs_frozen=False)
+        # Imported once for all copies, and by the first run: who is told what the checkpoint computes may have none.
+        self._pair = cache(partial(_pair, self.graphs, set(settings.allow_ops)))
         self._verified, self._cuts = exported.verdict.batches, exported.provenance.cuts
         self._computed: dict[tuple[Any, ...], list[NDArray[Any]]] = {}
         self._follow(exported.export.signature)
@@ -130,8 +130,11 @@ class Trials:
             raise Problem(cause, text) from failed
 
     def run(self, tensors: list[str], feed: Feed) -> list[NDArray[Any]]:
-        """The checkpoint's side on a trial's feed. Raises RunFailed, and Problem as CheckpointSide.run does."""
-        return self._side.run(tensors, {self.graphs.names[name]: value for name, value in feed.items()})
+        """The checkpoint's side on a trial's feed.
+
+        Raises RunFailed and Problem as Pair.run_original does, and Problem for a graph that may not be run.
+        """
+        return self._pair().run_original(tensors, feed)
 
     def fed(self, trial: Trial) -> Feed:
         """What is fed to the file, by the keys of its inputs."""
@@ -147,13 +150,10 @@ def _digest(feed: Feed) -> bytes:
     return digest.digest()
 
 
-def _checkpoint_side(graphs: Graphs, allowed: set[str]) -> CheckpointSide:
-    """The side of the checkpoint as judge.pair.Pair has it, its random ops seeded. Raises Problem."""
+def _pair(graphs: Graphs, allowed: set[str]) -> Pair:
+    """The model's sides, of which nobody asks for the frozen one. Raises Problem for a graph that may not be run."""
     refuse(unsafe_to_run(graphs.index, graphs.fetched, graphs.fed, graphs.initializers, allowed, graphs.vocabularies))
-    seed_random_ops(graphs.graph_def)
-    tensors, variables = [*graphs.outputs, *graphs.fed], graphs.constants + graphs.kept
-    model = (graphs.graph_def, graphs.meta_graph, graphs.imported, tensors, variables, graphs.initializers, allowed)
-    return CheckpointSide(*model)
+    return Pair(graphs, allowed)
 
 
 def fixed_batch(signature: Signature, inputs: dict[str, Fed]) -> int | None:
@@ -161,12 +161,8 @@ def fixed_batch(signature: Signature, inputs: dict[str, Fed]) -> int | None:
 
     Raises Problem (conversion_failed) where it has fixed them at several sizes, which no trial has.
     """
-    sizes = set[int]()
-    for endpoint in signature.inputs:
-        shape = inputs[endpoint.source].shape if endpoint.source in inputs else None
-        if shape is not None and endpoint.shape is not None and len(shape) == len(endpoint.shape):
-            pairs = zip(endpoint.shape, shape, strict=True)
-            sizes |= {own for own, chosen in pairs if chosen is None and own is not None}
+    described = ((endpoint, inputs[endpoint.source]) for endpoint in signature.inputs if endpoint.source in inputs)
+    sizes = {size for endpoint, spec in described for size in endpoint.fixed(spec.shape)}
     if len(sizes) > 1:
         raise Problem(
             "conversion_failed", f"the file's inputs have the fixed sizes {sorted(sizes)}, and a trial has one"
