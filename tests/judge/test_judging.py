@@ -421,7 +421,7 @@ def test_a_frozen_graph_that_does_not_run_is_a_mismatch(tmp_path):
 
     def build():
         w = v1.get_variable("w", initializer=np.ones((4, 2), np.float32), use_resource=False)
-        tf.matmul(v1.placeholder(tf.float32, None, name="x"), tf.identity(w), name="out")
+        tf.matmul(v1.placeholder(tf.float32, [None, None], name="x"), tf.identity(w), name="out")
 
     model = Model(tmp_path, build, damage=break_it, inputs={"x": {"shape": [2, 4]}})
     found = model.verified(blind_to_structure)

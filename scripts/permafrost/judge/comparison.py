@@ -1,6 +1,6 @@
 """Comparing two arrays: whether they are the same, and by how much they differ where they are not."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import numpy as np
@@ -128,6 +128,11 @@ METRICS: dict[str, Callable[[NDArray[Any], NDArray[Any]], int | float | None]] =
 def measure(a: NDArray[Any], b: NDArray[Any]) -> dict[str, Any]:
     """Each metric of METRICS for the checkpoint's array `a` and the frozen graph's array `b`, of any dtype."""
     return {name: metric(a, b) for name, metric in METRICS.items()}
+
+
+def largest(values: Iterable[float | None]) -> float | None:
+    """The largest of some measures, of which None tells nothing; None where there is no other."""
+    return max((value for value in values if value is not None), default=None)
 
 
 def _same(a: NDArray[Any], b: NDArray[Any]) -> NDArray[Any]:

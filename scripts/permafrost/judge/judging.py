@@ -7,7 +7,6 @@ they are not, since a judge that cannot say no proves nothing.
 """
 
 import contextlib
-from collections.abc import Iterable
 from typing import Any
 
 from msgspec import Struct
@@ -230,8 +229,8 @@ def _compare_outputs(pair: Pair, settings: Settings, directory: str) -> Judgemen
     measured.match = "" if finding else "bitwise" if all(match == "bitwise" for match in matches) else "tolerance"
     measured.behaviour = behaviour.worst({row.behaviour for row in rows})
     measured.trials, measured.batches = len(batches), batches
-    measured.max_abs_diff = _largest(row.max_abs_diff for row in rows)
-    measured.tolerance_used = _largest(row.tolerance_used for row in rows)
+    measured.max_abs_diff = comparison.largest(row.max_abs_diff for row in rows)
+    measured.tolerance_used = comparison.largest(row.tolerance_used for row in rows)
     if finding is None:
         measured.control = negative_control.change_variables(pair, feed, expected, tolerances)
         if not measured.control.variable:
@@ -265,10 +264,6 @@ def _unseen(read: str, write: str) -> str:
         f"node {read!r} reads a variable that {write!r} writes to, in no order, and in no trial did both of them run, "
         "so that what TensorFlow makes of it was not seen"
     )
-
-
-def _largest(values: Iterable[float | None]) -> float | None:
-    return max((value for value in values if value is not None), default=None)
 
 
 def _expected(pair: Pair, feed: Feed) -> tuple[list[NDArray[Any]], list[list[NDArray[Any]] | None]]:

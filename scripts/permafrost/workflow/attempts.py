@@ -102,27 +102,22 @@ def _other_graph(frozen_graph: Path, provenance: Provenance) -> list[Any]:
     """
     if not is_known(provenance.frozen_bytes):
         return []
-    try:
-        found = os.stat(frozen_graph)
-    except OSError as error:
-        return [error.errno]
-    written = known(provenance.frozen_stamp, [0, 0, 0])
-    is_it = (found.st_size, found.st_mtime_ns) == (provenance.frozen_bytes, written[1])
-    return [] if is_it else [found.st_size, found.st_mtime_ns]
+    return _other_file(frozen_graph, provenance.frozen_bytes, known(provenance.frozen_stamp, [0, 0, 0])[1])
 
 
 def _other_exports(directory: Path, record: ExportRecord) -> list[Any]:
-    """What is there instead of the exported files that a record describes, by size and time of the last change."""
-    others: list[Any] = []
-    for name, stamp in known(record.stamps, {}).items():
-        try:
-            found = os.stat(directory / name)
-        except OSError as error:
-            others.append([name, error.errno])
-            continue
-        if (found.st_size, found.st_mtime_ns) != stamp:
-            others.append([name, found.st_size, found.st_mtime_ns])
-    return others
+    """What is there instead of the exported files that a record describes, known as a frozen graph is."""
+    stamps = known(record.stamps, {}).items()
+    return [[name, *other] for name, stamp in stamps if (other := _other_file(directory / name, *stamp))]
+
+
+def _other_file(path: Path, size: int, changed: int) -> list[Any]:
+    """What is there instead of a file of this size that was last changed then (ns); nothing where it is that one."""
+    try:
+        found = os.stat(path)
+    except OSError as error:
+        return [error.errno]
+    return [] if (found.st_size, found.st_mtime_ns) == (size, changed) else [found.st_size, found.st_mtime_ns]
 
 
 def _other_vocabularies(imported: ImportRecord) -> list[Any]:

@@ -237,11 +237,7 @@ def _measured(rows: list[Row], batches: list[int], finding: Finding | None) -> E
     matches = [row.match for row in rows]
     measured.match = "" if finding else "bitwise" if all(match == "bitwise" for match in matches) else "tolerance"
     measured.trials, measured.batches = len(batches), batches
-    measured.max_abs_diff = _largest(row.max_abs_diff for row in rows)
-    measured.tolerance_used = _largest(row.tolerance_used for row in rows)
+    measured.max_abs_diff = comparison.largest(row.max_abs_diff for row in rows)
+    measured.tolerance_used = comparison.largest(row.tolerance_used for row in rows)
     measured.first_tensor = next((row.output for row in rows if not row.match), "")
     return measured
-
-
-def _largest(values: Iterable[float | None]) -> float | None:
-    return max((value for value in values if value is not None), default=None)
