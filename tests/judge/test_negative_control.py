@@ -1,6 +1,7 @@
 """The negative control finds the change that an output shows, whichever way it has to go."""
 
 import os
+import tracemalloc
 from collections.abc import Callable
 
 os.environ.setdefault("CUDA_VISIBLE_DEVICES", "-1")
@@ -199,3 +200,14 @@ def test_each_change_is_one_and_keeps_dtype_and_shape():
             assert changed.dtype == value.dtype and changed.shape == value.shape
             assert not np.array_equal(changed, value)
     assert weight_changes.changed(np.zeros((0, 3)), 0) is None
+
+
+def test_a_change_of_a_large_weight_takes_little_more_memory_than_the_weight():
+    value = np.arange(1 << 23, dtype=np.float32)
+    for number in range(8):
+        tracemalloc.start()
+        changed = weight_changes.changed(value, number)
+        _, most = tracemalloc.get_traced_memory()
+        tracemalloc.stop()
+        assert most < 2.5 * value.nbytes
+        assert changed is None or (changed != value).mean() > 0.9

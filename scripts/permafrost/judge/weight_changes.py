@@ -5,6 +5,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+_PART = 1 << 20  # elements
+
 
 def most_changes() -> int:
     """How many changes the kind of value has that has the most."""
@@ -17,7 +19,7 @@ def changed(value: NDArray[Any], number: int) -> NDArray[Any] | None:
     if not changes or not value.size:
         return None
     with np.errstate(all="ignore"):
-        other = np.asarray(changes[0](value)).astype(value.dtype).reshape(value.shape)
+        other = np.asarray(changes[0](value)).astype(value.dtype, copy=False).reshape(value.shape)
     return None if np.array_equal(other, value) else other
 
 
@@ -28,10 +30,17 @@ def overflows(expected: NDArray[Any], actual: NDArray[Any]) -> bool:
     return bool((np.isfinite(expected) & ~np.isfinite(actual)).any())
 
 
-def _larger(value: NDArray[Any]) -> NDArray[Any]:
-    # Uneven, so that neither a softmax nor a normalisation takes it back.
-    uneven = np.linspace(0.5, 1.5, value.size).reshape(value.shape)
-    return value.astype(np.complex128 if value.dtype.kind == "c" else np.float64) * (1 + uneven) + uneven
+def _larger(value: NDArray[Any], factor: float = 1) -> NDArray[Any]:
+    """`factor` times what is larger; part by part, since the numbers on the way to it take several times the memory."""
+    flat = value.reshape(-1)
+    other = np.empty_like(flat)
+    wide = np.complex128 if value.dtype.kind == "c" else np.float64
+    for start in range(0, flat.size, _PART):
+        part = flat[start : start + _PART].astype(wide)
+        # Uneven, so that neither a softmax nor a normalisation takes it back.
+        uneven = np.linspace(0.5, 1.5, part.size)
+        other[start : start + _PART] = (factor * (part * (1 + uneven) + uneven)).astype(value.dtype)
+    return other
 
 
 def _reversed(value: NDArray[Any]) -> NDArray[Any]:
@@ -45,11 +54,11 @@ def _filled(value: NDArray[Any], element: Any) -> NDArray[Any]:
 
 _FLOATS = (
     _larger,
-    lambda value: -_larger(value),
-    lambda value: _larger(value) / 1000,
+    lambda value: _larger(value, -1),
+    lambda value: _larger(value, 1e-3),
     _reversed,
-    lambda value: _larger(value) * 1000,
-    lambda value: _larger(value) * -1000,
+    lambda value: _larger(value, 1000),
+    lambda value: _larger(value, -1000),
 )
 _INTEGERS = (
     lambda value: value + value.dtype.type(1),

@@ -45,7 +45,7 @@ _FROM_OUTSIDE = (signal.SIGKILL, signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 
 # From malloc.h of glibc; other C libraries know them not, or not at all.
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3
-_KEPT = 1 << 30
+_KEPT = 1 << 30  # bytes at the end of what malloc holds
 
 _libc = ctypes.CDLL(None, use_errno=True)
 _mallopt = getattr(_libc, "mallopt", lambda what, value: 0)
@@ -67,6 +67,7 @@ def run(
     memory_mb: int,
     file_mb: int = 64,
     processes: int = 1024,
+    kept_mb: int = 1024,
     readable: Iterable[str] = (),
     keeps: Mapping[str, str | Path] | None = None,
     returns: Any = Any,
@@ -81,6 +82,9 @@ def run(
       memory_mb: how much memory (MiB) it may use beyond what this process holds when it is called.
       file_mb: how large (MiB) a file that it writes may become.
       processes: how many threads and processes there may be at a time.
+      kept_mb: how large (MiB) a piece of memory may be that stays the child's once it is freed. The kernel takes longer
+        to give one anew than a tensor takes to fill it; but several runtimes in one child find little of what another
+        one has left.
       readable: absolute paths of the files, and of the directories with all that is below, that it may read beside
         those of Python and TensorFlow. They may be links.
       keeps: name of a file that `work` leaves in its working directory -> where it is to be moved to, whole or not at
@@ -94,7 +98,8 @@ def run(
         where the result is not JSON, or larger than 64 MiB.
     """
     with working_directory() as directory:
-        child = _Child(work, args, directory, memory_mb, file_mb, processes, tuple(readable))
+        bounds = (directory, memory_mb, file_mb, kept_mb, os.getpid(), tuple(readable))
+        child = _Child(work, args, bounds, memory_mb, processes)
         try:
             child.wait(time.monotonic() + seconds, seconds)
         finally:
@@ -105,7 +110,7 @@ def run(
         return result
 
 
-_Bounds = tuple[str, int, int, int, tuple[str, ...]]  # as _confine takes them
+_Bounds = tuple[str, int, int, int, int, tuple[str, ...]]  # as _confine takes them
 
 
 class _Child:
@@ -115,11 +120,9 @@ class _Child:
         self,
         work: Callable[..., Any],
         args: tuple[Any, ...],
-        directory: str,
+        bounds: _Bounds,
         memory_mb: int,
-        file_mb: int,
         processes: int,
-        readable: tuple[str, ...],
     ):
         self._memory_mb, self._processes = memory_mb, processes
         self._held = _memory_bytes(_status("self"))
@@ -130,12 +133,11 @@ class _Child:
         self._exit_status: int | None = None
         sys.stdout.flush()
         sys.stderr.flush()
-        parent = os.getpid()
         self._result_pipe, result_end = os.pipe()
         self._log_pipe, log_end = os.pipe()
         self.pid = os.fork()
         if self.pid == 0:
-            _be_the_child(work, args, (directory, memory_mb, file_mb, parent, readable), result_end, log_end)
+            _be_the_child(work, args, bounds, result_end, log_end)
         os.close(result_end)
         os.close(log_end)
 
@@ -275,7 +277,7 @@ def _signal_name(number: int) -> str:
 
 
 def _be_the_child(
-    work: Callable[..., Any], args: tuple[Any, ...], bounds: tuple[Any, ...], result_end: int, log_end: int
+    work: Callable[..., Any], args: tuple[Any, ...], bounds: _Bounds, result_end: int, log_end: int
 ) -> NoReturn:
     """The child's side, from the fork to its end. Nothing may return or be raised from here."""
     status = 70
@@ -311,7 +313,9 @@ def _redirect(log_end: int) -> None:
     faulthandler.disable()
 
 
-def _confine(directory: str, memory_mb: int, file_mb: int, parent: int, readable: tuple[str, ...]) -> None:
+def _confine(
+    directory: str, memory_mb: int, file_mb: int, kept_mb: int, parent: int, readable: tuple[str, ...]
+) -> None:
     readable += tuple(confinement.python_paths())
     os.chdir(directory)
     os.environ["CUDA_VISIBLE_DEVICES"] = "-1"
@@ -322,8 +326,7 @@ def _confine(directory: str, memory_mb: int, file_mb: int, parent: int, readable
     _limit(resource.RLIMIT_FSIZE, file_mb * _MIB)
     # Not RLIMIT_AS: TensorFlow reserves address space that it never touches.
     _limit(resource.RLIMIT_DATA, _status("self")["VmData"] + memory_mb * _MIB + _STACKS)
-    # What is freed is kept for the next tensor: to get memory from the kernel anew takes longer than to fill it.
-    _mallopt(_M_MMAP_THRESHOLD, _KEPT)
+    _mallopt(_M_MMAP_THRESHOLD, kept_mb * _MIB)
     _mallopt(_M_TRIM_THRESHOLD, _KEPT)
     confinement.cut_network()
     confinement.drop_privileges()
