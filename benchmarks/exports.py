@@ -6,8 +6,12 @@ The pipeline runs over the zoos with nothing configured but the formats. A table
 models that are verified and steady (no random numbers), how many of their exports are verified, differ, cannot be
 verified and are refused; the median, the ninth tenth and the largest of the seconds and of the memory (MB) of export
 and judging together; and the median size, as a share of the frozen graph's. Below it stand the exports that are not
-verified, with the op that stood in the way, and how many SavedModels are the same bits in a session that TensorFlow
-makes by itself.
+verified, with the op that stood in the way, what each stage took by itself, and how many SavedModels are the same bits
+in a session that TensorFlow makes by itself. The memory is the largest of a single process. What a network of 600 MB
+takes:
+
+    python benchmarks/networks.py ZOO 600MB
+    python benchmarks/exports.py ZOO --formats onnx
 """
 
 import argparse
@@ -67,6 +71,12 @@ def row_of(form: str, exports: pd.DataFrame, timings: pd.DataFrame) -> dict:
     }
 
 
+def rows_of_stages(timings: pd.DataFrame) -> pd.DataFrame:
+    """What each stage took, for the models together: the median, the ninth tenth and the largest."""
+    measured = timings.groupby("stage", sort=False)[["seconds", "cpu_seconds", "peak_mb"]].agg(spread)
+    return measured.rename(columns={"cpu_seconds": "CPU seconds", "peak_mb": "MB"}).reset_index()
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("zoo", type=Path, nargs="+")
@@ -80,6 +90,7 @@ def main() -> int:
         run_pipeline(args.zoo, args.formats, directory)
         exports, timings = read(directory / "reports")
     print(pd.DataFrame([row_of(form, exports, timings) for form in args.formats]).to_string(index=False))
+    print(f"\n{rows_of_stages(timings).to_string(index=False)}")
     others = exports[exports["status"] != "verified"]
     print(
         f"\n{others[['model', 'format', 'status', 'cause', 'op', 'message']].to_string(index=False, max_colwidth=70)}"

@@ -86,6 +86,7 @@ NETWORKS = {
     "lstm": lstm,
     "training": training,
     "200MB": perceptron(2048, 12),
+    "600MB": perceptron(3873, 10),
     "1GB": perceptron(4096, 16),
 }
 
