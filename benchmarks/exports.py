@@ -5,10 +5,9 @@
 The pipeline runs over the zoos with nothing configured but the formats. A table has a row for each format: of the
 models that are verified and steady (no random numbers), how many of their exports are verified, differ, cannot be
 verified and are refused; the median, the ninth tenth and the largest of the seconds and of the memory (MB) of export
-and judging together; and the median size, as a share of the frozen graph's. Below it stand the exports that are not
-verified, with the op that stood in the way, what each stage took by itself, and how many SavedModels are the same bits
-in a session that TensorFlow makes by itself. The memory is the largest of a single process. What a network of 600 MB
-takes:
+and judging together; and the median size, as a share of the frozen graph's. Below it stand what each stage took by
+itself, the exports that are not verified, with the op that stood in the way, and how many SavedModels are the same bits
+in a session that TensorFlow makes by itself. Memory is the largest of a single process. What a network of 600 MB takes:
 
     python benchmarks/networks.py ZOO 600MB
     python benchmarks/exports.py ZOO --formats onnx
@@ -51,7 +50,7 @@ def read(reports: Path) -> tuple[pd.DataFrame, pd.DataFrame]:
 
 def spread(values: pd.Series) -> str:
     """The median, the ninth tenth and the largest."""
-    return " / ".join(f"{value:.3g}" for value in (values.median(), values.quantile(0.9), values.max()))
+    return " / ".join(f"{value:.0f}" if value >= 100 else f"{value:.3g}" for value in (values.median(), values.quantile(0.9), values.max()))
 
 
 def row_of(form: str, exports: pd.DataFrame, timings: pd.DataFrame) -> dict:
