@@ -50,7 +50,8 @@ def read(reports: Path) -> tuple[pd.DataFrame, pd.DataFrame]:
 
 def spread(values: pd.Series) -> str:
     """The median, the ninth tenth and the largest."""
-    return " / ".join(f"{value:.0f}" if value >= 100 else f"{value:.3g}" for value in (values.median(), values.quantile(0.9), values.max()))
+    found = (values.median(), values.quantile(0.9), values.max())
+    return " / ".join(f"{value:.0f}" if value >= 100 else f"{value:.3g}" for value in found)
 
 
 def row_of(form: str, exports: pd.DataFrame, timings: pd.DataFrame) -> dict:

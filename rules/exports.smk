@@ -20,73 +20,48 @@ rule export_saved_model:
         mem_mb=run.mem_mb,
         runtime=run.runtime("export_saved_model"),
     params:
+        stage="export_saved_model",
         settings=run.settings("export_saved_model"),
         code=run.code("export_saved_model"),
         attempt=run.attempt("export_saved_model"),
     shell:
         warm(
-            "export_saved_model --model {wildcards.model:q} --attempt={params.attempt} --import-record {input.imported:q}"
+            "{params.stage} --model {wildcards.model:q} --attempt={params.attempt} --import-record {input.imported:q}"
             " --provenance {input.provenance:q} --verdict {input.verdict:q} --settings {params.settings:q}"
             " {output:q} > {log:q} 2>&1"
         )
 
 
 # model.onnx, with large weights in model.onnx.data beside it.
-rule export_onnx:
-    input:
-        imported=f"{of_model}/import.json",
-        provenance=f"{frozen}/{{model}}/provenance.json",
-        verdict=f"{of_model}/verify.json",
+use rule export_saved_model as export_onnx with:
     output:
         f"{frozen}/{{model}}/export_onnx.json",
     log:
         f"{of_model}/export_onnx.log",
-    wildcard_constraints:
-        model=".+",
-    group:
-        group_of
     resources:
         mem_mb=run.mem_mb,
         runtime=run.runtime("export_onnx"),
     params:
+        stage="export_onnx",
         settings=run.settings("export_onnx"),
         code=run.code("export_onnx"),
         attempt=run.attempt("export_onnx"),
-    shell:
-        warm(
-            "export_onnx --model {wildcards.model:q} --attempt={params.attempt} --import-record {input.imported:q}"
-            " --provenance {input.provenance:q} --verdict {input.verdict:q} --settings {params.settings:q}"
-            " {output:q} > {log:q} 2>&1"
-        )
 
 
 # model.tflite.
-rule export_tflite:
-    input:
-        imported=f"{of_model}/import.json",
-        provenance=f"{frozen}/{{model}}/provenance.json",
-        verdict=f"{of_model}/verify.json",
+use rule export_saved_model as export_tflite with:
     output:
         f"{frozen}/{{model}}/export_tflite.json",
     log:
         f"{of_model}/export_tflite.log",
-    wildcard_constraints:
-        model=".+",
-    group:
-        group_of
     resources:
         mem_mb=run.mem_mb,
         runtime=run.runtime("export_tflite"),
     params:
+        stage="export_tflite",
         settings=run.settings("export_tflite"),
         code=run.code("export_tflite"),
         attempt=run.attempt("export_tflite"),
-    shell:
-        warm(
-            "export_tflite --model {wildcards.model:q} --attempt={params.attempt} --import-record {input.imported:q}"
-            " --provenance {input.provenance:q} --verdict {input.verdict:q} --settings {params.settings:q}"
-            " {output:q} > {log:q} 2>&1"
-        )
 
 
 # What the runtime of the format makes of the file, compared with what TensorFlow makes of the checkpoint.

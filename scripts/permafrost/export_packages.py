@@ -11,15 +11,15 @@ NEEDED = {
     "onnx": {"tf2onnx": "tf2onnx", "onnx": "onnx", "onnxruntime": "onnxruntime"},
     "tflite": {"ai_edge_litert": "ai-edge-litert"},
 }
-_INSTALL = "run `make exports`, which installs it"
+_INSTALL = "run `make exports`, which installs all that exports need"
 
 
 def refuse_missing(export: str) -> None:
-    """Raises Problem (missing_package) where a package is not installed that exports to this format need."""
-    for module, package in NEEDED[export].items():
-        if util.find_spec(module) is None:
-            told = f"to export {export}, the package {package} is needed, which is not installed"
-            raise Problem("missing_package", told, _INSTALL)
+    """Raises Problem (missing_package) where packages are not installed that exports to this format need."""
+    missing = [package for module, package in NEEDED[export].items() if util.find_spec(module) is None]
+    if missing:
+        told = f"to export {export}, what is not installed is needed: {', '.join(missing)}"
+        raise Problem("missing_package", told, _INSTALL)
 
 
 def versions(export: str) -> dict[str, str]:

@@ -4,14 +4,14 @@ from typing import Any, ClassVar
 
 from msgspec import UNSET, Struct
 
+from permafrost import layout
 from permafrost.input_kinds import Shape
 from permafrost.outcome import VERIFIED
 from permafrost.records import Control, Record
 
 _LACKING: Any = UNSET
 
-SAVED_MODEL, ONNX, TFLITE = "saved_model", "onnx", "tflite"
-FORMATS = (SAVED_MODEL, ONNX, TFLITE)
+FORMATS = SAVED_MODEL, ONNX, TFLITE = tuple(layout.EXPORTED)
 # What a SavedModel is under TensorFlow's own settings, where that does not load it, though sessions do, or has no room.
 NOT_LOADED, NOT_RUN = "not loaded", "not run"
 

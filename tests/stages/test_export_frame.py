@@ -107,11 +107,13 @@ def test_another_frozen_graph_is_not_exported_and_it_is_tried_again(home):
     assert (record.status, record.cause, record.transient) == ("refused", "changed", True)
 
 
-def test_a_package_that_is_missing_is_named_and_it_is_tried_again(home, monkeypatch):
-    monkeypatch.setitem(export_packages.NEEDED, ONNX, {"no_such_module": "no-such-package"})
+def test_packages_that_are_missing_are_all_named_and_it_is_tried_again(home, monkeypatch):
+    needed = {"no_such_module": "no-such-package", "json": "there", "nor_this_one": "nor-this"}
+    monkeypatch.setitem(export_packages.NEEDED, ONNX, needed)
     record = run(pytest.fail)
     assert (record.status, record.cause, record.transient) == ("refused", "missing_package", True)
-    assert "no-such-package" in record.message and "make exports" in record.hint
+    assert "no-such-package, nor-this" in record.message and "there" not in record.message
+    assert "make exports" in record.hint
 
 
 def test_a_saved_model_bakes_no_input_that_there_is_not(home):

@@ -45,8 +45,8 @@ _STAGE_SETTINGS = {
     "export_onnx": ("signature", "onnx", "seed", *_LIMITS),
     "export_tflite": ("signature", "tflite", "seed", *_LIMITS),
     "judge_saved_model": ("trials", "seed", *_LIMITS),
-    "judge_onnx": ("onnx", "trials", "seed", *_LIMITS),
-    "judge_tflite": ("tflite", "trials", "seed", *_LIMITS),
+    "judge_onnx": ("onnx", "seed", *_LIMITS),
+    "judge_tflite": ("tflite", "seed", *_LIMITS),
 }
 _STAGE_SETTINGS["judge"] = ("judge", *dict.fromkeys(_STAGE_SETTINGS["import_meta"] + _STAGE_SETTINGS["verify"]))
 # Those that look at inputs, or run a graph on them, and so depend on files that the settings name.

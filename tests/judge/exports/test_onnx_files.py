@@ -8,6 +8,7 @@ import pytest
 import tensorflow as tf
 from msgspec import structs
 
+from permafrost.export_records import Endpoint, Signature
 from permafrost.exporter.onnx import conversion
 from permafrost.judge.exports.onnx_files import OnnxRuntime
 from permafrost.judge.sessions import RunFailed
@@ -179,3 +180,35 @@ def test_scalars(tmp_path):
     graph, path, signature = written(Made(build, ["x", "rate"], ["out"]), tmp_path)
     feed = {"x": numbers(3, 2), "rate": np.float32(0.5)}
     assert is_right(graph.run(feed), OnnxRuntime(path, signature).run(feed))
+
+
+def multiplied_in_a_loop():
+    """Five rounds of y = y * w, where w is an initializer of the loop's body."""
+    floats, numbers_, truth = onnx.TensorProto.FLOAT, onnx.TensorProto.INT64, onnx.TensorProto.BOOL
+    info, node = onnx.helper.make_tensor_value_info, onnx.helper.make_node
+    weight = onnx.numpy_helper.from_array(np.array([0.5, 2.0, 1.0], np.float32), "w")
+    body = onnx.helper.make_graph(
+        [node("Identity", ["c"], ["goes_on"]), node("Mul", ["y", "w"], ["next"])],
+        "body",
+        [info("i", numbers_, []), info("c", truth, []), info("y", floats, None)],
+        [info("goes_on", truth, []), info("next", floats, None)],
+        [weight],
+    )
+    rounds = onnx.numpy_helper.from_array(np.array(5), "rounds")
+    loop = node("Loop", ["rounds", "", "x"], ["out"], body=body)
+    graph = onnx.helper.make_graph([loop], "g", [info("x", floats, [3])], [info("out", floats, [3])], [rounds])
+    return onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid("", 18)], ir_version=9)
+
+
+def test_a_weight_inside_a_loop_is_one_that_can_be_changed(tmp_path):
+    path = str(tmp_path / "model.onnx")
+    onnx.save(multiplied_in_a_loop(), path)
+    ends = [
+        Endpoint(key=name, name=name, tensor=name, source=name, dtype="float32", shape=[3]) for name in ("x", "out")
+    ]
+    runtime = OnnxRuntime(path, Signature(inputs=ends[:1], outputs=ends[1:]))
+    assert [weight.name for weight in runtime.weights()] == ["w", "rounds"]
+    assert runtime.value("w").tolist() == [0.5, 2.0, 1.0]
+    changed = runtime.changed("w", np.array([1, 1, 2], np.float32))
+    feed = {"x": np.ones(3, np.float32)}
+    assert changed.run(feed)[0].tolist() == [1, 1, 32] and runtime.run(feed)[0].tolist() == [1 / 32, 32, 1]

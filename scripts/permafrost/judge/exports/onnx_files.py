@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from permafrost.export_records import Endpoint, Signature
 from permafrost.graph.dtypes import numpy_dtype
 from permafrost.judge.exports.declared_shapes import Declared, Sizes
+from permafrost.judge.exports.onnx_structure import initializers
 from permafrost.judge.exports.runtimes import Array, Weight
 from permafrost.judge.sessions import RunFailed
 from permafrost.outcome import Problem
@@ -52,9 +53,13 @@ class OnnxRuntime:
         return Declared(_shapes(graph.input, signature.inputs), _shapes(graph.output, signature.outputs))
 
     def weights(self) -> Iterator[Weight]:
-        """The initializers, those of floats first, then those that are few nodes before an output, then large ones."""
+        """The initializers, those of floats first, then those that are few nodes before an output, then large ones.
+
+        Those of bodies are among them; of several with the same name the first, which is the one that is changed.
+        """
         distances = _distances(self.model.graph)
-        tensors = [tensor for tensor in self.model.graph.initializer if tensor.name in distances and _size(tensor)]
+        named = {tensor.name: tensor for tensor in reversed([*initializers(self.model.graph)])}
+        tensors = [tensor for tensor in named.values() if tensor.name in distances and _size(tensor)]
         tensors = [tensor for tensor in tensors if _numpy(tensor).kind in "fiub"]
         for tensor in sorted(tensors, key=lambda each: _rank(each, distances[each.name])):
             yield Weight(tensor.name, _numpy(tensor).name, list(tensor.dims), _size(tensor))
@@ -83,7 +88,7 @@ class OnnxRuntime:
         return other
 
     def _initializer(self, name: str) -> Any:
-        for tensor in self.model.graph.initializer:
+        for tensor in initializers(self.model.graph):
             if tensor.name == name:
                 return tensor
         raise KeyError(name)

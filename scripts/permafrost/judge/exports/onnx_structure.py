@@ -68,12 +68,21 @@ def _nodes(graph: Any) -> Iterator[Any]:
                 yield from _nodes(body)
 
 
+def initializers(graph: Any) -> Iterator[Any]:
+    """The TensorProtos of a GraphProto's initializers, then of those of the bodies in its loops and branches."""
+    yield from graph.initializer
+    for node in graph.node:
+        for attribute in node.attribute:
+            for body in (attribute.g, *attribute.graphs):
+                yield from initializers(body)
+
+
 def _values_beside(model: Any, path: Path, export: ExportRecord) -> str:
     """What is wrong with the places in the file beside it, each of which has to belong to one tensor."""
     import onnx
 
     beside = path.with_name(f"{path.name}.data")
-    external = [each for each in model.graph.initializer if each.data_location == onnx.TensorProto.EXTERNAL]
+    external = [each for each in initializers(model.graph) if each.data_location == onnx.TensorProto.EXTERNAL]
     if (beside.name in export.files) != bool(external):
         return f"{path.name} has {len(external)} values in other files, and {beside.name} is among its files or is not"
     end = 0
