@@ -18,15 +18,19 @@ from permafrost.graph import graph_sources, pruning, vocabularies
 from permafrost.graph.feed_points import needed
 from permafrost.graph.index import GraphIndex, tensor_name
 from permafrost.graph.metagraph import producer_ops
-from permafrost.graph.ops.unsafe import unsafe_to_restore, unsafe_to_run
+from permafrost.graph.ops.kept_state import state_keepers
+from permafrost.graph.ops.stateful import changes_by_itself
+from permafrost.graph.ops.unsafe import executed, unsafe_to_restore, unsafe_to_run
+from permafrost.graph.protos import NodeDef
 from permafrost.graph.restore_map import table_initializers
 from permafrost.graph.tensorflow_import import import_to_look_at
 from permafrost.input_kinds import Default, Inputs, Integers
 from permafrost.judge import comparison, replicas
 from permafrost.judge.feed_search import BATCHES, alternatives, failing_node
-from permafrost.judge.seeds import seed_random_ops
+from permafrost.judge.seeds import is_seeded, seed_random_ops
 from permafrost.judge.sessions import RunFailed
 from permafrost.judge.sides import CheckpointSide, left_to_run, restores_of, saver_nodes
+from permafrost.judge.value_checks import find_value_checks
 from permafrost.model import Settings
 from permafrost.records import ImportRecord
 from permafrost.signature import feeds
@@ -110,7 +114,8 @@ class _Model:
     """What is read of one model, before TensorFlow imports it.
 
     graph_def, index: the meta graph's graph with its inputs cut. names: the tensors of the inputs in it. outputs: each
-    tensor to fetch -> its given name. unsafe: what must not be run, as graph.ops.unsafe tells it.
+    tensor to fetch -> its given name. fed: the tensors that are fed. unsafe: what must not be run, as graph.ops.unsafe
+    tells it.
     """
 
     def __init__(self, imported: ImportRecord, settings: Settings):
@@ -126,13 +131,19 @@ class _Model:
         self._kept = pruning.needed(self.index, nodes, with_colocated=False)
         filling = table_initializers(self.meta_graph, self.index, self._kept)
         self.initializers = left_to_run(self.index, self.meta_graph, filling)
-        fed = {self.names[name] for name, spec in imported.inputs.items() if not isinstance(spec, Default)}
+        self.fed = {self.names[name] for name, spec in imported.inputs.items() if not isinstance(spec, Default)}
         self.allowed = set(settings.allow_ops)
         known = vocabularies.paths(imported)
-        self.unsafe = unsafe_to_run(self.index, self.outputs, fed, self.initializers, self.allowed, known)
+        self.unsafe = unsafe_to_run(self.index, self.outputs, self.fed, self.initializers, self.allowed, known)
         names = [*nodes, *(tensor_name(name)[0] for name in self.names.values()), *self.initializers]
-        restores = restores_of(self.index, self.meta_graph, imported, names)
-        self.unsafe += unsafe_to_restore(self.index, restores, saver_nodes(self.meta_graph)[1], self.allowed)
+        self._restores = restores_of(self.index, self.meta_graph, imported, names)
+        self.unsafe += unsafe_to_restore(self.index, self._restores, saver_nodes(self.meta_graph)[1], self.allowed)
+
+    def keepers(self) -> list[NodeDef]:
+        """The nodes by which another run may differ from the first in a session, or a restore from another."""
+        restoring = executed(self.index, self._restores, {saver_nodes(self.meta_graph)[1]})
+        changing = [self.index.nodes[name] for name in restoring if changes_by_itself(self.index.ops[name])]
+        return [*changing, *state_keepers(self.index, self.outputs, self.fed, self.initializers)]
 
     def stale_shapes(self) -> str:
         """The first node whose `_output_shapes` TensorFlow refuses; empty where there is none."""
@@ -152,21 +163,37 @@ class _Model:
 
 
 class _Stage:
-    """The checkpoint's side of one model, on which inputs are tried. `outputs` is as in the model."""
+    """The checkpoint's side of one model, on which inputs are tried. `outputs` is as in the model.
+
+    is_steady: whether a first run in a session always gives the same. All runs are in one session where what others
+    have left there cannot decide whether they end.
+    """
 
     def __init__(self, model: _Model, settings: Settings, directory: str):
         """Seeds the random ops of the model's graph, in place, and imports it; raises as CheckpointSide does."""
         self._model, self._seed, self._directory = model, settings.seed, directory
         self._deadline = time.monotonic() + _SEARCH_SHARE * settings.timeout
-        self._names, self._index, self.outputs = model.names, model.index, model.outputs
+        self._names, self._index, self.outputs, self._fed = model.names, model.index, model.outputs, model.fed
         seed_random_ops(model.graph_def)
         tensors = [*model.outputs, *model.names.values()]
         self._side = CheckpointSide(
             model.graph_def, model.meta_graph, model.imported, tensors, [], model.initializers, model.allowed
         )
+        keepers = model.keepers()
+        self.is_steady = all(is_seeded(node.op) for node in keepers)
+        if not keepers or (self.is_steady and self._runs_whatever_is_drawn(keepers)):
+            self._side.share_session()
+
+    def _runs_whatever_is_drawn(self, random: list[NodeDef]) -> bool:
+        if any(self._index.nodes.get(node.name) is not node for node in random):  # one in a function
+            return False
+        drawn = [f"{node.name}:{output}" for node in random for output in self._index.used_outputs(node.name)]
+        return find_value_checks(self._index, self.outputs, self._fed, drawn) == []
 
     def unsteady(self, specs: Inputs, batch: int, outputs: list[str]) -> set[str]:
         """The outputs of nodes that do not give the same twice, op seeds set."""
+        if self.is_steady:
+            return set()
         try:
             first, second = (self._run(specs, batch, outputs) for _ in range(2))
         except RunFailed:
@@ -184,10 +211,23 @@ class _Stage:
             self._run(specs, batch, outputs)
             # Whether a graph runs depends on the values of integers, which index and count.
             for extreme in _extreme(specs):
-                self._run(extreme, batch, outputs)
+                changed = {self._names[name] for name, spec in extreme.items() if spec != specs[name]}
+                self._run_again(extreme, batch, outputs, changed)
         except RunFailed as failed:
             return str(failed) or failed.cause
         return ""
+
+    def _run_again(self, specs: Inputs, batch: int, outputs: list[str], changed: set[str]) -> None:
+        """Runs as much of the tensors `outputs`, which have run, as new values of the tensors `changed` may hinder."""
+        checks = find_value_checks(self._index, outputs, self._fed, changed) if self.is_steady else None
+        if checks == []:
+            return
+        try:
+            self._run(specs, batch, checks or outputs)
+        except RunFailed:
+            if checks is None:
+                raise
+            self._run(specs, batch, outputs)  # which says why
 
     def _run(self, specs: Inputs, batch: int, outputs: list[str]) -> list[NDArray[Any]]:
         made = feeds.make(specs, self._seed, batch, self._directory)

@@ -41,10 +41,18 @@ _TELLING = frozenset({"seed", "seed2", "container", "shared_name"})
 def find_state_keeper(
     index: GraphIndex, fetched: Iterable[str], fed: set[str], initializers: Iterable[str]
 ) -> NodeDef | None:
-    """The first node that keeps state from run to run, functions' bodies included; None where no node does.
+    """The first of what `state_keepers` gives; None where no node keeps state.
 
-    Where it is None, each run in one session gives what it would give as the first run of a fresh one, given that
-    what restores the variables does: `initializers` need to run only once, before the first.
+    Then each run in one session gives what it would give as the first run of a fresh one, given that what restores the
+    variables does: `initializers` need to run only once, before the first.
+    """
+    return next(state_keepers(index, fetched, fed, initializers), None)
+
+
+def state_keepers(
+    index: GraphIndex, fetched: Iterable[str], fed: set[str], initializers: Iterable[str]
+) -> Iterator[NodeDef]:
+    """The nodes that keep state from run to run, functions' bodies included.
 
     Args:
       fetched: the tensors, or nodes, of the runs. fed: the tensors that each run feeds, with their output's number, as
@@ -54,9 +62,8 @@ def find_state_keeper(
     """
     in_runs = executed(index, fetched, fed)
     before = executed(index, initializers, set()) - in_runs
-    found = (node for node in _nodes(index, in_runs) if _keeps_state(index, node, False))
-    found_before = (node for node in _nodes(index, before) if _keeps_state(index, node, True))
-    return next(found, None) or next(found_before, None)
+    yield from (node for node in _nodes(index, in_runs) if _keeps_state(index, node, False))
+    yield from (node for node in _nodes(index, before) if _keeps_state(index, node, True))
 
 
 def _nodes(index: GraphIndex, names: set[str]) -> Iterator[NodeDef]:

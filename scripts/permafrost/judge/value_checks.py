@@ -1,0 +1,78 @@
+"""Which nodes look at the values of what they take: a run on others of the same shapes can fail there alone.
+
+Whether a MatMul runs, and what its result's shape is, follows from the shapes of what it takes. A Gather also looks
+whether its indices lie within bounds. So, where a graph has run, whether it runs on other integers can be told by those
+nodes that check them; a network's layers need not be computed once more.
+"""
+
+from collections.abc import Iterable
+
+from permafrost.graph.index import GraphIndex, tensor_name
+from permafrost.graph.ops.unsafe import executed
+from permafrost.graph.protos import NodeDef, types_pb2
+
+# Ops that run, and give the same shapes, whatever the values are.
+_ANY = """
+    Abs Add AddN AddV2 ArgMax ArgMin AvgPool BatchMatMul BatchMatMulV2 BiasAdd Cast Ceil Concat ConcatV2 Conv2D Cos
+    DepthwiseConv2dNative Elu Equal Erf Exp ExpandDims Floor FusedBatchNorm FusedBatchNormV2 FusedBatchNormV3 Greater
+    GreaterEqual Identity IdentityN IsFinite IsInf IsNan L2Loss LeakyRelu Less LessEqual Log Log1p LogSoftmax LogicalAnd
+    LogicalNot LogicalOr MatMul Max MaxPool Maximum Mean Min Minimum Mul Neg NotEqual OneHot OnesLike Pack Pad PadV2
+    Prod Rank Relu Relu6 Reshape Round Rsqrt Select SelectV2 Selu Shape ShapeN Sigmoid Sign Sin Size Slice Softmax
+    Softplus Softsign Split SplitV Sqrt Square SquaredDifference Squeeze StopGradient StridedSlice Sub Sum Tanh Tile
+    Transpose Unpack ZerosLike
+"""
+_RUNNING_ON_ANY = frozenset(_ANY.split())
+# The same for floats; integers cannot be divided by zero, nor raised to what is negative.
+_RUNNING_ON_FLOATS = frozenset({"Div", "DivNoNan", "Pow", "RealDiv"})
+_FLOATS = {types_pb2.DT_HALF, types_pb2.DT_BFLOAT16, types_pb2.DT_FLOAT, types_pb2.DT_DOUBLE}
+# Of these, the inputs that are sizes, axes or places; counted from the end where negative.
+_STRUCTURE = {
+    "ArgMax": {1}, "ArgMin": {1}, "Concat": {0}, "ConcatV2": {-1}, "ExpandDims": {1}, "GatherV2": {2}, "Max": {1},
+    "Mean": {1}, "Min": {1}, "OneHot": {1}, "Pad": {1}, "PadV2": {1}, "Prod": {1}, "Reshape": {1}, "Slice": {1, 2},
+    "Split": {0}, "SplitV": {1, 2}, "StridedSlice": {1, 2, 3}, "Sum": {1}, "Tile": {1}, "Transpose": {1},
+}  # fmt: skip
+# Ops that check the values of an input, and give the same shapes whatever these are.
+_CHECKED = {"Gather": {1}, "GatherV2": {1}, "GatherNd": {1}, "ResourceGather": {1}, "ResourceGatherNd": {1}}
+_OF_SHAPES = {"Rank", "Shape", "ShapeN", "Size", "ZerosLike", "OnesLike"}  # They give the same whatever the values are.
+# Of what is not run where another side is, or runs in a loop, nothing can be fetched.
+_CONDITIONAL = {"Enter", "RefEnter", "Switch", "RefSwitch"}
+
+
+def find_value_checks(
+    index: GraphIndex, fetched: Iterable[str], fed: set[str], changed: Iterable[str]
+) -> list[str] | None:
+    """The tensors to fetch to see whether `fetched` run on other values; None where these may decide anything.
+
+    Where it is empty, they run on any values of the same shapes.
+    Args:
+      fetched: tensors that have run. fed: the tensors that are fed, with their output's number, as `x:0`.
+      changed: the tensors that get other values, of the same shapes: fed ones, or what a random op gives.
+    """
+    running, replaced = executed(index, fetched, fed), {tensor_name(name) for name in fed}
+    waiting, checks = {tensor_name(name) for name in changed}, list[str]()
+    seen = waiting | replaced
+    while waiting:
+        for node, position in index.uses.get(waiting.pop(), ()):
+            if node.name not in running:
+                continue
+            if not _is_by_shape(index, node, position):
+                return None
+            if position in _CHECKED.get(node.op, ()):
+                checks.append(node.name)
+            if node.op not in _OF_SHAPES:
+                given = {(node.name, output) for output in index.used_outputs(node.name)}
+                waiting |= given - seen
+                seen |= given
+    if any(index.ops[name] in _CONDITIONAL for name in index.reach(checks)):
+        return None
+    return [f"{name}:0" for name in dict.fromkeys(checks)]
+
+
+def _is_by_shape(index: GraphIndex, node: NodeDef, position: int) -> bool:
+    """Whether another value of a NodeDef's input changes no shape, and makes it fail only where it checks the value."""
+    places = _STRUCTURE.get(node.op, ())
+    if position in {place % len(index.inputs_of(node)) for place in places}:
+        return False
+    if node.op in _RUNNING_ON_FLOATS:
+        return node.attr["T"].type in _FLOATS
+    return node.op in _RUNNING_ON_ANY or node.op in _CHECKED
