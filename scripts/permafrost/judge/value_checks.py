@@ -13,23 +13,28 @@ from permafrost.graph.protos import NodeDef, types_pb2
 
 # Ops that run, and give the same shapes, whatever the values are.
 _ANY = """
-    Abs Add AddN AddV2 ArgMax ArgMin AvgPool BatchMatMul BatchMatMulV2 BiasAdd Cast Ceil Concat ConcatV2 Conv2D Cos
-    DepthwiseConv2dNative Elu Equal Erf Exp ExpandDims Floor FusedBatchNorm FusedBatchNormV2 FusedBatchNormV3 Greater
-    GreaterEqual Identity IdentityN IsFinite IsInf IsNan L2Loss LeakyRelu Less LessEqual Log Log1p LogSoftmax LogicalAnd
-    LogicalNot LogicalOr MatMul Max MaxPool Maximum Mean Min Minimum Mul Neg NotEqual OneHot OnesLike Pack Pad PadV2
-    Prod Rank Relu Relu6 Reshape Round Rsqrt Select SelectV2 Selu Shape ShapeN Sigmoid Sign Sin Size Slice Softmax
-    Softplus Softsign Split SplitV Sqrt Square SquaredDifference Squeeze StopGradient StridedSlice Sub Sum Tanh Tile
-    Transpose Unpack ZerosLike
+    Abs Add AddN AddV2 ArgMax ArgMin AsString AvgPool BatchMatMul BatchMatMulV2 BiasAdd Cast Ceil Concat ConcatV2
+    Conv2D Conv2DBackpropInput Cos DepthwiseConv2dNative Einsum Elu Enter Equal Erf Exit Exp ExpandDims Floor
+    FusedBatchNorm FusedBatchNormV2 FusedBatchNormV3 Greater GreaterEqual Identity IdentityN IsFinite IsInf IsNan
+    L2Loss LeakyRelu Less LessEqual Log Log1p LogSoftmax LogicalAnd LogicalNot LogicalOr MatMul Max MaxPool Maximum
+    Mean Merge Min Minimum Mul Neg NextIteration NotEqual OneHot OnesLike Pack Pad PadV2 Prod Rank Relu Relu6
+    Reshape ReverseV2 Round Rsqrt Select SelectV2 Selu Shape ShapeN Sigmoid Sign Sin Size Slice Softmax Softplus
+    Softsign Split SplitV Sqrt Square SquaredDifference Squeeze StopGradient StridedSlice Sub Sum Switch Tanh
+    TensorArrayGatherV3 TensorArrayReadV3 TensorArrayScatterV3 TensorArraySizeV3 TensorArrayWriteV3 Tile Transpose
+    Unpack ZerosLike
 """
 _RUNNING_ON_ANY = frozenset(_ANY.split())
 # The same for floats; integers cannot be divided by zero, nor raised to what is negative.
 _RUNNING_ON_FLOATS = frozenset({"Div", "DivNoNan", "Pow", "RealDiv"})
 _FLOATS = {types_pb2.DT_HALF, types_pb2.DT_BFLOAT16, types_pb2.DT_FLOAT, types_pb2.DT_DOUBLE}
-# Of these, the inputs that are sizes, axes or places; counted from the end where negative.
+# Of these, the inputs that are sizes, axes, places or what is run; counted from the end where negative.
 _STRUCTURE = {
-    "ArgMax": {1}, "ArgMin": {1}, "Concat": {0}, "ConcatV2": {-1}, "ExpandDims": {1}, "GatherV2": {2}, "Max": {1},
-    "Mean": {1}, "Min": {1}, "OneHot": {1}, "Pad": {1}, "PadV2": {1}, "Prod": {1}, "Reshape": {1}, "Slice": {1, 2},
-    "Split": {0}, "SplitV": {1, 2}, "StridedSlice": {1, 2, 3}, "Sum": {1}, "Tile": {1}, "Transpose": {1},
+    "ArgMax": {1}, "ArgMin": {1}, "Concat": {0}, "ConcatV2": {-1}, "Conv2DBackpropInput": {0}, "ExpandDims": {1},
+    "GatherV2": {2}, "Max": {1}, "Mean": {1}, "Min": {1}, "OneHot": {1}, "Pad": {1}, "PadV2": {1}, "Prod": {1},
+    "Reshape": {1}, "ReverseV2": {1}, "Slice": {1, 2}, "Split": {0}, "SplitV": {1, 2}, "StridedSlice": {1, 2, 3},
+    "Sum": {1}, "Switch": {1}, "TensorArrayGatherV3": {0, 1}, "TensorArrayReadV3": {0, 1},
+    "TensorArrayScatterV3": {0, 1}, "TensorArraySizeV3": {0}, "TensorArrayWriteV3": {0, 1}, "Tile": {1},
+    "Transpose": {1},
 }  # fmt: skip
 # Ops that check the values of an input, and give the same shapes whatever these are.
 _CHECKED = {"Gather": {1}, "GatherV2": {1}, "GatherNd": {1}, "ResourceGather": {1}, "ResourceGatherNd": {1}}
