@@ -7,8 +7,9 @@ tensorflow/core/util/saved_tensor_slice_util.cc does). On the way the graph may 
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from math import prod
 
 from permafrost.graph import pruning
 from permafrost.graph.call_frames import Frame, Frames
@@ -85,7 +86,7 @@ def restored_keys(restore_op: str, index: GraphIndex) -> set[str]:
     Raises Problem (bad_meta_graph) where a restore op is not as TensorFlow's savers write it.
     """
     nodes = [index.nodes[name] for name in index.reach([restore_op])]
-    found = [_strings(index, node, 1) for node in nodes if node.op in _RESTORES]
+    found = [_elements(_constant(index, node, 1), node) for node in nodes if node.op in _RESTORES]
     return {key.decode("utf-8", "surrogateescape") for keys in found for key in keys}
 
 
@@ -165,9 +166,9 @@ def restored_in_function(frame: Frame, text: str, filename: str = "") -> Source 
     outside, given, _ = where.source(node.input[0])
     if filename and (given is None or outside.function or given.name != filename):
         return None
-    keys, slices = (_elements(where.source(each)[1], node) for each in node.input[1:3])
+    key, part = (_element(where.source(each)[1], node, output) for each in node.input[1:3])
     is_reshaped = frame.source(text)[1] is not node
-    return _source(node, output, keys, slices, is_reshaped)
+    return _source(node, key, part, is_reshaped)
 
 
 def without_other_savers(meta_graph: MetaGraphDef, index: GraphIndex, initializers: list[str]) -> list[str]:
@@ -230,49 +231,50 @@ def _source_of(assign: NodeDef, index: GraphIndex, position: int = 1) -> Source 
     node = index.nodes.get(name)
     if node is None or node.op not in _RESTORES or any(cast.attr["Truncate"].b for cast in passed):
         return None
-    keys = _strings(index, node, 1)
-    slices = _strings(index, node, 2) if node.op != "Restore" else [b""] * len(keys)
+    key = _element(_constant(index, node, 1), node, output)
+    part = _element(_constant(index, node, 2), node, output) if node.op != "Restore" else b""
     reshaped = any(each.op == "Reshape" for each in passed)
     casts = [(each.attr["SrcT"].type, each.attr["DstT"].type) for each in reversed(passed) if each.op == "Cast"]
-    return _source(node, output, keys, slices, reshaped, tuple(casts))
+    return _source(node, key, part, reshaped, tuple(casts))
 
 
 def _source(
-    node: NodeDef,
-    output: int,
-    keys: list[bytes],
-    slices: list[bytes],
-    is_reshaped: bool,
-    casts: tuple[tuple[int, int], ...] = (),
+    node: NodeDef, key: bytes, part: bytes, is_reshaped: bool, casts: tuple[tuple[int, int], ...] = ()
 ) -> Source:
-    """What an output of a restore op gives."""
-    if output >= len(keys) or output >= len(slices):
-        raise Problem("bad_meta_graph", f"node {node.name!r} ({node.op}) restores fewer tensors than are used")
-    key = keys[output].decode("utf-8", "surrogateescape")
-    start, extent = parse_slice(slices[output].decode("ascii", "replace"), node.name)
-    return Source(key, start, extent, is_reshaped, casts)
+    """What an output of a restore op gives, by its key and its `shape_and_slice`."""
+    start, extent = parse_slice(part.decode("ascii", "replace"), node.name)
+    return Source(key.decode("utf-8", "surrogateescape"), start, extent, is_reshaped, casts)
 
 
-def _strings(index: GraphIndex, node: NodeDef, position: int) -> list[bytes]:
+def _constant(index: GraphIndex, node: NodeDef, position: int) -> NodeDef | None:
     inputs = index.inputs_of(node)
-    constant = None
-    if position < len(inputs):
-        (name, _), _ = index.upstream(inputs[position], ("Identity",))
-        constant = index.nodes.get(name)
-    return _elements(constant, node)
+    if position >= len(inputs):
+        return None
+    (name, _), _ = index.upstream(inputs[position], ("Identity",))
+    return index.nodes.get(name)
+
+
+def _element(constant: NodeDef | None, node: NodeDef, place: int) -> bytes:
+    """A string of a constant that a restore op takes; the others are not read, since there is one for each tensor."""
+    values, count = _strings(constant, node)
+    if place >= count:
+        raise Problem("bad_meta_graph", f"node {node.name!r} ({node.op}) restores fewer tensors than are used")
+    return bytes(values[min(place, len(values) - 1)])
 
 
 def _elements(constant: NodeDef | None, node: NodeDef) -> list[bytes]:
     """The strings of a constant that a restore op takes."""
+    values, count = _strings(constant, node)
+    return [*values, *[values[-1]] * (count - len(values))] if values else []
+
+
+def _strings(constant: NodeDef | None, node: NodeDef) -> tuple[Sequence[bytes], int]:
+    """The strings that a constant states, and how many it has: the last one stated stands for all that follow."""
     if constant is None or constant.op != "Const":
         raise Problem("bad_meta_graph", f"node {node.name!r} ({node.op}) takes its tensor names from no constant")
     tensor = constant.attr["value"].tensor
-    values = list(tensor.string_val)
-    elements = 1
-    for dimension in tensor.tensor_shape.dim:
-        elements *= dimension.size
-    # A TensorProto may leave out the end of its values where they repeat the last one.
-    return values + values[-1:] * (min(elements, 1 << 20) - len(values))
+    elements = prod(dimension.size for dimension in tensor.tensor_shape.dim)
+    return tensor.string_val, max(len(tensor.string_val), min(elements, 1 << 20)) if tensor.string_val else 0
 
 
 def parse_slice(text: str, node: str = "") -> tuple[tuple[int, ...] | None, tuple[int, ...] | None]:
