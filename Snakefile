@@ -76,6 +76,7 @@ rule all:
             for name in ("zoo", "summary", "timings", "op_types", "findings", "changes", "exports")
         ],
         f"{reports}/index.html",
+        f"{reports}/cards.md",
         f"{reports}/gate.txt",
         run.for_all(f"{frozen}/{{model}}/provenance.json"),
         run.for_all(f"{of_model}/import.json", f"{of_model}/outputs.csv"),

@@ -5,7 +5,11 @@ from os import PathLike, fspath
 # In frozen/<model>/
 FROZEN_GRAPH = "frozen_graph.pb"
 PROVENANCE = "provenance.json"
-OF_FROZEN = (PROVENANCE, FROZEN_GRAPH)
+CHECKPOINT_HASHES = "checkpoint.sha256"
+EXAMPLE = "example.npz"
+CARD = "card.md"
+HASHES = "SHA256SUMS"
+OF_FROZEN = (PROVENANCE, FROZEN_GRAPH, CHECKPOINT_HASHES, EXAMPLE, CARD, HASHES)
 
 # In reports/models/<model>/
 MODELS = "models"
@@ -46,15 +50,16 @@ OP_TYPES = "op_types.csv"
 TIMINGS = "timings.csv"
 JUDGED = "judged.csv"
 EXPORTS = "exports.csv"
+CARDS = "cards.md"
 PAGE = "index.html"
 SETTINGS = "settings.yaml"
 STATE = ".zoo.json"
 LAST_SUMMARY = ".last_summary.csv"
 LOCK = ".lock"
 OF_ZOO = (
-    SUMMARY, CHANGES, FINDINGS, ZOO, OP_TYPES, TIMINGS, JUDGED, EXPORTS, PAGE, SETTINGS, STATE, LAST_SUMMARY, LOCK,
-    "gate.txt", "judged.txt", "discover.log", "summarize.log", "changes.log", "page.log", "gate.log",
-    "list_judged.log", "judged.log", "settings.log", "list_exports.log",
+    SUMMARY, CHANGES, FINDINGS, ZOO, OP_TYPES, TIMINGS, JUDGED, EXPORTS, CARDS, PAGE, SETTINGS, STATE, LAST_SUMMARY,
+    LOCK, "gate.txt", "judged.txt", "discover.log", "summarize.log", "changes.log", "page.log", "gate.log",
+    "list_judged.log", "judged.log", "settings.log", "list_exports.log", "cards.log",
 )  # fmt: skip
 
 
