@@ -126,7 +126,7 @@ class Settings(Limits, kw_only=True):
     notes: str = ""
 
 
-class About(Struct, kw_only=True, omit_defaults=True):
+class About(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """What the owner of a model says of it in the settings; "" for what nobody says."""
 
     title: str = ""

@@ -7,8 +7,7 @@ from permafrost import layout
 
 _NAME = re.compile(r"[/\"]([\w.]+\.(?:csv|html|json|log|md|pb|svg|txt|yaml))\"")
 _OF_SNAKEMAKE = {"prune.log", "clean.log", "config.yaml"}
-_BESIDE_PROVENANCE = {layout.CHECKPOINT_HASHES, layout.EXAMPLE, layout.CARD, layout.HASHES}
-_MADE_BESIDE_THE_RULES = {layout.STATE, layout.LOCK, *_BESIDE_PROVENANCE}
+_MADE_BESIDE_THE_RULES = {layout.STATE, layout.LOCK, *layout.OF_GRAPH}
 FILES_OF_EXPORTS = {"saved_model.pb", "model.onnx", "model.onnx.data", "model.tflite"}
 
 
@@ -44,6 +43,6 @@ def test_where_the_files_of_a_model_lie():
     rules = (HOME / "rules" / "models.smk").read_text(encoding="utf-8")
     of_model = set(re.findall(r"\{of_model\}/([\w.]+\.\w+)", rules))
     of_frozen = set(re.findall(r"\{frozen\}/\{\{model\}\}/([\w.]+)", rules))
-    assert (of_model, of_frozen | _BESIDE_PROVENANCE) == (set(layout.OF_MODEL), set(layout.OF_FROZEN))
+    assert (of_model, of_frozen) == (set(layout.OF_MODEL), set(layout.OF_FROZEN))
     assert layout.of_model("reports", "a/m", layout.IMPORT) == "reports/models/a/m/import.json"
     assert layout.of_frozen("frozen", "a/m", layout.PROVENANCE) == "frozen/a/m/provenance.json"

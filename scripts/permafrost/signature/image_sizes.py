@@ -58,7 +58,7 @@ class _Found(NamedTuple):
 
 
 def side(
-    index: GraphIndex, own: set[str], tensor: TensorName, known: tuple[int | None, int | None],
+    index: GraphIndex, own: set[str], tensor: TensorName, known: tuple[int | None, int | None], channels: int,
     variable_shapes: Mapping[str, list[int]], channels_first: bool,
 ) -> int | None:  # fmt: skip
     """The height, and width, in pixels for a picture that a graph takes; None where no op that it knows takes it.
@@ -67,10 +67,11 @@ def side(
       own: the nodes to look at.
       tensor: that of the pictures.
       known: height and width where the graph fixes them, else None.
+      channels: how many the pictures have, 0 where nothing tells.
       variable_shapes: variable node -> shape.
       channels_first: whether height and width are the last dimensions.
     """
-    found = _Walk(index, own, variable_shapes, channels_first).from_(tensor)
+    found = _Walk(index, own, variable_shapes, channels_first).from_(tensor, channels)
     if found.dense:
         return _asked_for(found.dense, known)
     if found.resized:
@@ -120,10 +121,10 @@ class _Walk:
         self._index, self._own, self._variable_shapes = index, own, variable_shapes
         self._rows = (2, 3) if channels_first else (1, 2)
 
-    def from_(self, tensor: TensorName) -> _Found:
-        """All that is found from a tensor on, breadth first, each tensor by the first way that leads to it."""
+    def from_(self, tensor: TensorName, channels: int) -> _Found:
+        """All that is found from a tensor of pictures on, breadth first, each tensor by the first way that leads to it."""
         found, seen = _Found([], [], []), {tensor}
-        waiting = deque[tuple[TensorName, _Steps, int]]([(tensor, (), 0)])
+        waiting = deque[tuple[TensorName, _Steps, int]]([(tensor, (), channels)])
         while waiting and len(seen) < _MOST_OPS:
             at, steps, channels = waiting.popleft()
             for node, position in self._index.uses.get(at, ()):

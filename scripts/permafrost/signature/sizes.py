@@ -89,7 +89,8 @@ def _picture(
     if not free:
         return spec
     known = (None if rows[0] in free else shape[rows[0]], None if rows[1] in free else shape[rows[1]])
-    side = image_sizes.side(index, own, tensor, known, variable_shapes, is_first) or image_sizes.USUAL
+    channels = shape[1 if is_first else 3] or 0
+    side = image_sizes.side(index, own, tensor, known, channels, variable_shapes, is_first) or image_sizes.USUAL
     return _sized(spec, dict.fromkeys(free, side))
 
 

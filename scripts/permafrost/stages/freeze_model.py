@@ -26,7 +26,6 @@ from permafrost.sandbox import limits
 from permafrost.stages import exported_files
 
 _CHEAP = 16 << 20  # bytes of a checkpoint whose data is hashed unless the settings say otherwise
-_OF_THE_GRAPH = (layout.CHECKPOINT_HASHES, layout.EXAMPLE, layout.CARD, layout.HASHES)
 
 
 def freeze(imported: ImportRecord, settings: Settings, frozen_graph: Path, record: Provenance) -> None:
@@ -38,7 +37,7 @@ def freeze(imported: ImportRecord, settings: Settings, frozen_graph: Path, recor
     """
     frozen_graph.unlink(missing_ok=True)
     # They are of the graph that was there.
-    for name in _OF_THE_GRAPH:
+    for name in layout.OF_GRAPH:
         frozen_graph.with_name(name).unlink(missing_ok=True)
     for export in FORMATS:
         exported_files.delete(frozen_graph.parent, export)
