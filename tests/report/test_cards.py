@@ -71,6 +71,14 @@ def test_an_export_has_its_program_and_its_hash(tmp_path):
     assert f"{'12' * 32}  model.onnx\n" in (tmp_path / "frozen/a/m/SHA256SUMS").read_text()
 
 
+def test_without_an_example_its_programs_have_values_of_their_own(tmp_path):
+    records = described()
+    del records["verify"]["example"]
+    card, _ = written(tmp_path, records | {"verify": records["verify"] | {"no_example": "all outputs are random"}})
+    assert "all outputs are random" in card and "example[" not in card
+    assert "    'x:0': np.zeros((1, 3), 'float32'),\n    'y:0': np.array(False, 'bool'),\n" in card
+
+
 def test_who_was_not_verified_is_not_to_be_used(tmp_path):
     records = described(status="mismatch", cause="outputs_differ", message="out differs")
     card, _ = written(tmp_path, records)

@@ -122,7 +122,7 @@ class _Walk:
         self._rows = (2, 3) if channels_first else (1, 2)
 
     def from_(self, tensor: TensorName, channels: int) -> _Found:
-        """All that is found from a tensor of pictures on, breadth first, each tensor by the first way that leads to it."""
+        """All that is found from a tensor of pictures on, breadth first, each tensor by the first way to it."""
         found, seen = _Found([], [], []), {tensor}
         waiting = deque[tuple[TensorName, _Steps, int]]([(tensor, (), channels)])
         while waiting and len(seen) < _MOST_OPS:

@@ -60,13 +60,19 @@ def proposals(
         else:
             others[name] = _series(index, own, names[name], spec)
     both = others | {name: spec for name, spec in pictures.items() if spec != specs[name]}
-    bound = dict(both)
-    bound_lengths(bound)
     tried = [specs]
-    for proposal in (bound, both, pictures, others):
+    for proposal in (_to_the_end(both) if others != specs else both, both, pictures, others):
         if proposal not in tried and all(_is_moderate(spec) for spec in proposal.values()):
             tried.append(proposal)
             yield proposal
+
+
+def _to_the_end(specs: kinds.Inputs) -> kinds.Inputs:
+    """The same with lengths that may go as far as the texts and series that got a size here."""
+    return {
+        name: replace(spec, high=_LENGTH + 1) if isinstance(spec, kinds.Integers) and spec.high is None else spec
+        for name, spec in specs.items()
+    }
 
 
 def _is_moderate(spec: kinds.Input) -> bool:

@@ -65,18 +65,32 @@ def _use(found: Known) -> Section:
     verified, provenance = found.verified, found.provenance
     if verified.status != VERIFIED:
         return Section(title="Use", text=["It was not verified; look at why before you use it."])
-    if not is_known(verified.example):
-        return Section(title="Use", text=[f"There is no example to run it on: {known(verified.no_example, '')}."])
+    values = _values(found)
     made = [export.record for export in found.exports if export.ended.status == VERIFIED]
-    programs = [snippets.of_frozen(provenance, fed(found.imported, provenance)), *map(snippets.of_export, made)]
-    text = [
+    given = {tensor: values[tensor] for tensor in _fed(found.imported, provenance)}
+    programs = [snippets.of_frozen(provenance, given), *(snippets.of_export(record, values) for record in made)]
+    text = (
         f"`{layout.EXAMPLE}` has the arrays of one trial, by the names of the tensors: what was fed, and what the "
         "frozen graph gave with TensorFlow's graph optimisers off. Each program runs in this directory."
-    ]
-    return Section(title="Use", text=text, snippets=programs)
+        if is_known(verified.example)
+        else f"There is no `{layout.EXAMPLE}`: {known(verified.no_example, 'it was verified before there were any')}. "
+        "Each program runs in this directory, on values that are made up."
+    )
+    return Section(title="Use", text=[text], snippets=programs)
 
 
-def fed(imported: ImportRecord, provenance: Provenance) -> list[str]:
+def _values(found: Known) -> dict[str, str]:
+    """Tensor of the frozen graph -> the expression of a value for it, for each input that it has."""
+    imported, provenance = found.imported, found.provenance
+    batch = (known(found.verified.batches, []) or [1])[0]
+    specs = {tensor: imported.inputs[name] for name, tensor in provenance.inputs.items() if name in imported.inputs}
+    values = {tensor: snippets.made_up(spec, batch) for tensor, spec in specs.items()}
+    if is_known(found.verified.example):
+        values |= {tensor: snippets.from_example(tensor) for tensor in _fed(imported, provenance)}
+    return values
+
+
+def _fed(imported: ImportRecord, provenance: Provenance) -> list[str]:
     """The tensors of the frozen graph that are fed in a trial."""
     given = [name for name, spec in imported.inputs.items() if not isinstance(spec, Default)]
     return [provenance.inputs[name] for name in given if name in provenance.inputs]
