@@ -1,6 +1,6 @@
 # Permafrost: freeze every checkpoint of a TensorFlow 1 model zoo, and prove that each frozen graph is the same.
 #
-#   zoo ─ discover ─ import_meta ─ freeze ─┬─ verify ─ (export_... ─ judge_export) ─┬─ summarize ─ changes ─ page ─ gate
+#   zoo ─ discover ─ import_meta ─ freeze ─┬─ verify ─ (export_... ─ judge_export) ─┬─ summarize ─ cards, changes ─ page ─ gate
 #                                          └─ list_ops ─────────────────────────────┘
 #
 # To parse it writes nothing and starts nothing; it can be a module of another workflow (see README.md).

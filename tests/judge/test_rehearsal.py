@@ -272,6 +272,20 @@ def two_texts_of_one_length() -> None:
     tf.reduce_sum(tf.gather(table, one) * tf.gather(table, other), [1, 2], name="out")
 
 
+def masked_attention() -> None:
+    mask = v1.placeholder(tf.float32, [None, 1, None, None], "mask")
+    ids = v1.placeholder(tf.int32, [None, None], "ids")
+    words = tf.gather(kinds.weights("table", [9, 4]), ids)
+    scores = tf.matmul(words, words, transpose_b=True)[:, tf.newaxis] + mask
+    tf.reduce_sum(tf.nn.softmax(scores), [1, 2, 3], name="out")
+
+
+def sound() -> None:
+    x = v1.placeholder(tf.float32, [None, 1], "x")
+    spectrogram = tf.raw_ops.AudioSpectrogram(input=x, window_size=640, stride=320)
+    tf.multiply(spectrogram, kinds.weights("w", [513]), name="out")
+
+
 def series_first_in_time() -> None:
     x = v1.placeholder(tf.float32, [None, None, 3], "x")
     start = v1.placeholder(tf.float32, [None, 3], "start")
@@ -284,6 +298,7 @@ def series_first_in_time() -> None:
         (resized_picture, {"x:0": [None, 24, 24, 3]}),
         (picture_behind_a_mask, {"x:0": [None, 44, 44, 1]}),
         (text_of_unknown_length, {"ids:0": [None, 16], "lengths:0": [None]}),
+        (masked_attention, {"mask:0": [None, 1, 16, 16], "ids:0": [None, 16]}),
         (two_texts_of_one_length, {"one:0": [None, 16], "other:0": [None, 16]}),
         (series_first_in_time, {"x:0": [None, None, 3], "start:0": [None, 3]}),
     ],
@@ -294,6 +309,11 @@ def test_open_dimensions_get_sensible_sizes_where_the_graph_runs_on_them(build, 
     assert {name: spec.shape for name, spec in record.inputs.items()} == shapes
     provenance, path = frozen(record, tmp_path / "frozen")
     check_judgement(record, provenance, path)
+
+
+def test_a_second_of_sound(tmp_path):
+    record = rehearsed(sound, tmp_path)
+    assert record.rehearsal == "" and record.inputs["x:0"].shape == [16_000, 1] and record.batches == [2]
 
 
 def test_lengths_go_as_far_as_the_text(tmp_path):

@@ -16,6 +16,7 @@ from permafrost.graph.static import element_count
 from permafrost.signature import image_sizes
 
 _LENGTH = 16  # of texts and series
+_CHANNELS = (1, 3, 4)  # of pictures that no op here is known to take
 _SAMPLES = 16_000  # a second of sound
 _MOST_ELEMENTS = 1 << 20  # of an input without its batch
 _TAKE_SOUND = {"AudioSpectrogram", "RFFT", "Mfcc"}
@@ -55,8 +56,9 @@ def proposals(
     for name, spec in specs.items():
         if isinstance(spec, _FIXED) or not spec.shape or spec.open is UNSET:
             continue
-        if _is_picture(spec):
-            pictures[name] = _picture(index, own, names[name], spec, variable_shapes)
+        picture = _picture(index, own, names[name], spec, variable_shapes) if len(spec.shape) == 4 else None
+        if picture is not None:
+            pictures[name] = picture
         else:
             others[name] = _series(index, own, names[name], spec)
     both = others | {name: spec for name, spec in pictures.items() if spec != specs[name]}
@@ -80,14 +82,10 @@ def _is_moderate(spec: kinds.Input) -> bool:
     return count is not None and count <= _MOST_ELEMENTS
 
 
-def _is_picture(spec: kinds.Input) -> bool:
-    return len(spec.shape or ()) == 4
-
-
 def _picture(
     index: GraphIndex, own: set[str], tensor: TensorName, spec: kinds.Input, variable_shapes: Mapping[str, list[int]]
-) -> kinds.Input:
-    """A picture with a height and a width that the network takes."""
+) -> kinds.Input | None:
+    """A picture with a height and a width that the network takes; None for what is none, as a mask."""
     shape = list(spec.shape or ())
     is_first = _channels_first(index, own, tensor)
     rows = (2, 3) if is_first else (1, 2)
@@ -96,8 +94,10 @@ def _picture(
         return spec
     known = (None if rows[0] in free else shape[rows[0]], None if rows[1] in free else shape[rows[1]])
     channels = shape[1 if is_first else 3] or 0
-    side = image_sizes.side(index, own, tensor, known, channels, variable_shapes, is_first) or image_sizes.USUAL
-    return _sized(spec, dict.fromkeys(free, side))
+    side = image_sizes.side(index, own, tensor, known, channels, variable_shapes, is_first)
+    if side is None and channels not in _CHANNELS:
+        return None
+    return _sized(spec, dict.fromkeys(free, side or image_sizes.USUAL))
 
 
 def _channels_first(index: GraphIndex, own: set[str], tensor: TensorName) -> bool:
