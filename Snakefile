@@ -1,6 +1,6 @@
 # Permafrost: freeze every checkpoint of a TensorFlow 1 model zoo, and prove that each frozen graph is the same.
 #
-#   zoo ─ discover ─ import_meta ─ freeze ─┬─ verify ─ (export_... ─ judge_export) ─┬─ summarize ─ changes ─ page ─ gate
+#   zoo ─ discover ─ import_meta ─ freeze ─┬─ verify ─ (export_... ─ judge_export) ─┬─ summarize ─ cards, changes ─ page ─ gate
 #                                          └─ list_ops ─────────────────────────────┘
 #
 # To parse it writes nothing and starts nothing; it can be a module of another workflow (see README.md).
@@ -76,6 +76,7 @@ rule all:
             for name in ("zoo", "summary", "timings", "op_types", "findings", "changes", "exports")
         ],
         f"{reports}/index.html",
+        f"{reports}/cards.md",
         f"{reports}/gate.txt",
         run.for_all(f"{frozen}/{{model}}/provenance.json"),
         run.for_all(f"{of_model}/import.json", f"{of_model}/outputs.csv"),

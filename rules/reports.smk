@@ -62,6 +62,28 @@ rule summarize:
         )
 
 
+# What each model is, for who uses it: a card beside each frozen graph, and a page that leads to them.
+rule cards:
+    input:
+        f"{reports}/summary.csv",
+    output:
+        report(f"{reports}/cards.md", caption="../captions/cards.rst", category="Page", labels={"page": "cards"}),
+    log:
+        f"{reports}/cards.log",
+    localrule: True
+    params:
+        state=state,
+        frozen=lambda wildcards: frozen,
+        reports=lambda wildcards, output: os.path.dirname(output[0]),
+        zoo=run.zoo,
+        code=run.code("cards"),
+    shell:
+        plain(
+            "cards --state {params.state} --frozen {params.frozen:q} --reports {params.reports:q} {output:q}"
+            " > {log:q} 2>&1"
+        )
+
+
 # What is other than in the last finished run, whose summary the gate has kept.
 rule changes:
     input:
@@ -113,6 +135,7 @@ rule gate:
         summary=f"{reports}/summary.csv",
         exports=f"{reports}/exports.csv",
         page=f"{reports}/index.html",
+        cards=f"{reports}/cards.md",
     output:
         f"{reports}/gate.txt",
     log:

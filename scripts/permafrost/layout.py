@@ -7,6 +7,13 @@ FROZEN_GRAPH = "frozen_graph.pb"
 PROVENANCE = "provenance.json"
 OF_FROZEN = (PROVENANCE, FROZEN_GRAPH)
 
+# In frozen/<model>/ too, where there is a frozen graph; an example only of one that was verified.
+CHECKPOINT_HASHES = "checkpoint.sha256"
+EXAMPLE = "example.npz"
+CARD = "card.md"
+HASHES = "SHA256SUMS"
+OF_GRAPH = (CHECKPOINT_HASHES, EXAMPLE, CARD, HASHES)
+
 # In reports/models/<model>/
 MODELS = "models"
 IMPORT = "import.json"
@@ -46,15 +53,16 @@ OP_TYPES = "op_types.csv"
 TIMINGS = "timings.csv"
 JUDGED = "judged.csv"
 EXPORTS = "exports.csv"
+CARDS = "cards.md"
 PAGE = "index.html"
 SETTINGS = "settings.yaml"
 STATE = ".zoo.json"
 LAST_SUMMARY = ".last_summary.csv"
 LOCK = ".lock"
 OF_ZOO = (
-    SUMMARY, CHANGES, FINDINGS, ZOO, OP_TYPES, TIMINGS, JUDGED, EXPORTS, PAGE, SETTINGS, STATE, LAST_SUMMARY, LOCK,
-    "gate.txt", "judged.txt", "discover.log", "summarize.log", "changes.log", "page.log", "gate.log",
-    "list_judged.log", "judged.log", "settings.log", "list_exports.log",
+    SUMMARY, CHANGES, FINDINGS, ZOO, OP_TYPES, TIMINGS, JUDGED, EXPORTS, CARDS, PAGE, SETTINGS, STATE, LAST_SUMMARY,
+    LOCK, "gate.txt", "judged.txt", "discover.log", "summarize.log", "changes.log", "page.log", "gate.log",
+    "list_judged.log", "judged.log", "settings.log", "list_exports.log", "cards.log",
 )  # fmt: skip
 
 
@@ -92,7 +100,9 @@ IN_DIRECTORIES = {
     for name in EXPORTED[export]
     if "/" in name
 }
-MADE_FILES = frozenset(name.rpartition("/")[2] for name in (*OF_FROZEN, *OF_MODEL, *OF_JUDGED, *OF_ZOO, *_OF_EXPORTS))
+MADE_FILES = frozenset(
+    name.rpartition("/")[2] for name in (*OF_FROZEN, *OF_GRAPH, *OF_MODEL, *OF_JUDGED, *OF_ZOO, *_OF_EXPORTS)
+)
 
 # The record of each stage that has one.
 RECORDS = {"import_meta": IMPORT, "freeze": PROVENANCE, "verify": VERDICT, "list_ops": LISTING, "judge": JUDGED_VERDICT}
@@ -101,7 +111,7 @@ RECORDS |= {f"judge_{export}": export_verdict(export) for export in EXPORTED}
 
 
 def of_frozen(frozen: str | PathLike[str], model: str, name: str) -> str:
-    """The path of a file of a model, one of OF_FROZEN or of an export, below the directory `frozen`."""
+    """The path of a file of a model, one of OF_FROZEN, of OF_GRAPH or of an export, below the directory `frozen`."""
     return f"{fspath(frozen)}/{model}/{name}"
 
 

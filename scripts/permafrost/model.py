@@ -82,6 +82,7 @@ class Settings(Limits, kw_only=True):
     """The settings of a model, which config.schema.yaml describes; a stage is told those that it needs.
 
     outputs: `auto`, or names of nodes and tensors. inputs: name -> what the config says to feed, the batch as None.
+    title, task, owner, licence, notes: what the owner says of the model, as About has it.
     """
 
     outputs: str | list[str] = _LACKING
@@ -117,6 +118,22 @@ class Settings(Limits, kw_only=True):
     saved_model: SavedModelOptions = _LACKING
     onnx: OnnxOptions = _LACKING
     tflite: TfliteOptions = _LACKING
+    hashes: str = _LACKING
+    title: str = ""
+    task: str = ""
+    owner: str = ""
+    licence: str = ""
+    notes: str = ""
+
+
+class About(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What the owner of a model says of it in the settings; "" for what nobody says."""
+
+    title: str = ""
+    task: str = ""
+    owner: str = ""
+    licence: str = ""
+    notes: str = ""
 
 
 class Defect(Struct):
@@ -182,7 +199,8 @@ class Model(Source, kw_only=True):
     """A checkpoint that is to be frozen. `zoo` is the directory that it was found below, as the config names it.
 
     expect: what it is expected to end as (settings.meets). judge: the path of another tool's frozen graph, or "".
-    exports: the formats that its frozen graph is exported to -> what each is expected to end as.
+    exports: the formats that its frozen graph is exported to -> what each is expected to end as. about: what its owner
+    says of it.
     """
 
     id: str
@@ -193,3 +211,4 @@ class Model(Source, kw_only=True):
     expect: str | list[str] = VERIFIED
     judge: str = ""
     exports: dict[str, str | list[str]] = {}
+    about: About = About()

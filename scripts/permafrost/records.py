@@ -8,7 +8,7 @@ from typing import Any, ClassVar, TypeVar
 
 from msgspec import UNSET, Struct
 
-from permafrost.input_kinds import Inputs
+from permafrost.input_kinds import Inputs, Shape
 from permafrost.model import Defect, Graph
 from permafrost.outcome import FAILED, OK, TRANSIENT, VERIFIED, Problem
 
@@ -150,6 +150,17 @@ class Ranked(Struct):
     reasons: list[str]
 
 
+class Output(Struct):
+    """What an output is: its dtype, its shape, None in it for a dimension that was not the same in all runs, and words.
+
+    dtype: a name such as `float32`, "" where it was not seen, and shape None then. meaning: "" where nothing tells.
+    """
+
+    dtype: str
+    shape: Shape | None
+    meaning: str
+
+
 class OpDefinition(Struct, kw_only=True):
     """What TensorFlow's registry says of an op type (graph.ops.registry).
 
@@ -178,8 +189,9 @@ class ImportRecord(Record, kw_only=True):
     more, or "".
     inputs: tensor -> what is fed (signature.inputs). op_definitions: op type -> definition. batches: the sizes of the
     batch on which the graph ran. stale_shapes: the first node whose `_output_shapes` TensorFlow refuses, or "".
-    rehearsal: why the graph did not run, or "". vocabularies, tables: what fills lookup tables, where anything does.
-    initializers: nodes that are run after the restore, and initialized: what they leave in variables, where any are.
+    rehearsal: why the graph did not run, or "". described: output -> what it was in these runs. vocabularies, tables:
+    what fills lookup tables, where anything does. initializers: nodes that are run after the restore, and initialized:
+    what they leave in variables, where any are.
     """
 
     whole: ClassVar[frozenset[str]] = frozenset({
@@ -217,6 +229,7 @@ class ImportRecord(Record, kw_only=True):
     batches: list[int] = _LACKING
     stale_shapes: str = _LACKING
     rehearsal: str = _LACKING
+    described: dict[str, Output] = _LACKING
 
 
 class Tensor(Struct):
@@ -253,7 +266,8 @@ class Provenance(Record, kw_only=True):
     """provenance.json: what a frozen graph was made of, and how.
 
     frozen_graph: the file's name. versions: of what made it, by name. outputs: tensors. sha256: of the files that were
-    read, but for those of the weights, by name. corrupt: path -> stamp of the files in which a checksum was wrong.
+    read, by name, those of the weights only where the settings ask for them. frozen_sha256: likewise. corrupt: path ->
+    stamp of the files in which a checksum was wrong.
     frozen_stamp: as whole_files.stamp gives it. op_types: of the frozen graph, with the number of nodes.
     initializers: nodes that fill tables. cuts: tensor -> the placeholder's that was put in its place.
     inputs: tensor of the meta graph -> tensor of the frozen graph. initialized: variable -> the SHA-256 of what nodes
@@ -274,6 +288,7 @@ class Provenance(Record, kw_only=True):
     corrupt: dict[str, Any] = _LACKING
     frozen_bytes: int = _LACKING
     frozen_crc32c: str = _LACKING
+    frozen_sha256: str = _LACKING
     frozen_nodes: int = _LACKING
     frozen_variables: int = _LACKING
     op_types: dict[str, int] = _LACKING
@@ -307,13 +322,27 @@ class Control(Struct):
     tried: int
 
 
+class Example(Struct):
+    """example.npz: the feeds and the outputs of one trial.
+
+    sha256, bytes: of the file. changed: when it was written, in ns. seed, batch: of the trial.
+    """
+
+    sha256: str
+    bytes: int
+    changed: int
+    seed: int
+    batch: int
+
+
 class Verdict(Record, kw_only=True):
     """verify.json: what the judge measured.
 
     environment: TensorFlow's version and the sessions' settings. nodes_checked: how many nodes of the frozen graph are
     the meta graph's own. weights: how many constants are what TensorFlow restores. match: bitwise, tolerance, or "".
     behaviour: of the outputs (judge.behaviour). batches: the batch of each trial. max_abs_diff, tolerance_used: the
-    largest; None where nothing is a number.
+    largest; None where nothing is a number. example: of a verified model, but for one of which `no_example` says why
+    there is none.
     """
 
     good: ClassVar[str] = VERIFIED
@@ -335,6 +364,8 @@ class Verdict(Record, kw_only=True):
     max_abs_diff: float | None = _LACKING
     tolerance_used: float | None = _LACKING
     control: Control = _LACKING
+    example: Example = _LACKING
+    no_example: str = _LACKING
 
 
 class JudgedFile(Verdict, kw_only=True):

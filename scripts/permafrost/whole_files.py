@@ -93,3 +93,16 @@ def sha256(path: str | Path) -> str:
     """The SHA-256 of a file's content, in hexadecimal. Raises OSError."""
     with open(path, "rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def write_hashes(path: str | Path, hashes: dict[str, str]) -> None:
+    """Writes a list of SHA-256, in hexadecimal by file, for `sha256sum -c`, whole or not at all. Raises OSError.
+
+    Backslashes and line ends in names are escaped as digest.c of GNU coreutils does.
+    """
+    lines = []
+    for name, value in hashes.items():
+        escaped = name.replace("\\", "\\\\").replace("\n", "\\n").replace("\r", "\\r")
+        lines.append(f"{chr(92) if escaped != name else ''}{value}  {escaped}\n")
+    with written_whole(path) as temporary:
+        temporary.write_text("".join(lines), encoding="utf-8", errors="surrogateescape")

@@ -242,3 +242,86 @@ def test_a_trial_run_that_the_machine_ended_is_tried_again(monkeypatch, tmp_path
     found = recording.load(tmp_path / "import.json", ImportRecord)
     assert (found.status, found.rehearsal, found.batches) == ("ok", "it ended before its time", [])
     assert found.transient == is_transient
+
+
+def resized_picture() -> None:
+    x = v1.placeholder(tf.uint8, [None, None, None, 3], "x")
+    y = v1.image.resize_bilinear(x, [24, 24])
+    tf.reduce_mean(tf.nn.conv2d(y, kinds.weights("filters", [3, 3, 3, 4]), 2, "SAME"), [1, 2], name="out")
+
+
+def picture_behind_a_mask() -> None:
+    x = v1.placeholder(tf.float32, [None, None, None, 1], "x")
+    y = tf.concat([x, tf.ones_like(x)], 3)
+    for name in ("first", "second"):
+        y = tf.nn.relu(tf.nn.conv2d(y, kinds.weights(name, [3, 3, 2, 2]), 2, "SAME"))
+    tf.matmul(tf.reshape(y, [-1, 11 * 11 * 2]), kinds.weights("w", [11 * 11 * 2, 2]), name="out")
+
+
+def text_of_unknown_length() -> None:
+    ids = v1.placeholder(tf.int32, [None, None], "ids")
+    lengths = v1.placeholder(tf.int32, [None], "lengths")
+    words = tf.gather(kinds.weights("table", [9, 4]), ids)
+    mask = tf.sequence_mask(lengths, tf.shape(ids)[1], tf.float32)
+    tf.reduce_sum(words * mask[:, :, tf.newaxis], 1, name="out")
+
+
+def two_texts_of_one_length() -> None:
+    one, other = (v1.placeholder(tf.int32, [None, None], name) for name in ("one", "other"))
+    table = kinds.weights("table", [9, 4])
+    tf.reduce_sum(tf.gather(table, one) * tf.gather(table, other), [1, 2], name="out")
+
+
+def masked_attention() -> None:
+    mask = v1.placeholder(tf.float32, [None, 1, None, None], "mask")
+    ids = v1.placeholder(tf.int32, [None, None], "ids")
+    words = tf.gather(kinds.weights("table", [9, 4]), ids)
+    scores = tf.matmul(words, words, transpose_b=True)[:, tf.newaxis] + mask
+    tf.reduce_sum(tf.nn.softmax(scores), [1, 2, 3], name="out")
+
+
+def sound() -> None:
+    x = v1.placeholder(tf.float32, [None, 1], "x")
+    spectrogram = tf.raw_ops.AudioSpectrogram(input=x, window_size=640, stride=320)
+    tf.multiply(spectrogram, kinds.weights("w", [513]), name="out")
+
+
+def series_first_in_time() -> None:
+    x = v1.placeholder(tf.float32, [None, None, 3], "x")
+    start = v1.placeholder(tf.float32, [None, 3], "start")
+    tf.reduce_sum(x * kinds.weights("w", [3]) + start[tf.newaxis], 0, name="out")
+
+
+@pytest.mark.parametrize(
+    ("build", "shapes"),
+    [
+        (resized_picture, {"x:0": [None, 24, 24, 3]}),
+        (picture_behind_a_mask, {"x:0": [None, 44, 44, 1]}),
+        (text_of_unknown_length, {"ids:0": [None, 16], "lengths:0": [None]}),
+        (masked_attention, {"mask:0": [None, 1, 16, 16], "ids:0": [None, 16]}),
+        (two_texts_of_one_length, {"one:0": [None, 16], "other:0": [None, 16]}),
+        (series_first_in_time, {"x:0": [None, None, 3], "start:0": [None, 3]}),
+    ],
+)
+def test_open_dimensions_get_sensible_sizes_where_the_graph_runs_on_them(build, shapes, tmp_path):
+    record = rehearsed(build, tmp_path)
+    assert record.rehearsal == "" and record.batches == [2, 3]
+    assert {name: spec.shape for name, spec in record.inputs.items()} == shapes
+    provenance, path = frozen(record, tmp_path / "frozen")
+    check_judgement(record, provenance, path)
+
+
+def test_a_second_of_sound(tmp_path):
+    record = rehearsed(sound, tmp_path)
+    assert record.rehearsal == "" and record.inputs["x:0"].shape == [16_000, 1] and record.batches == [2]
+
+
+def test_lengths_go_as_far_as_the_text(tmp_path):
+    record = rehearsed(text_of_unknown_length, tmp_path)
+    assert record.inputs["lengths:0"].high == 17
+
+
+def test_what_outputs_are_is_noted(tmp_path):
+    record = rehearsed(text_of_unknown_length, tmp_path, outputs=["out"])
+    out = record.described["out"]
+    assert (out.dtype, out.shape) == ("float32", [None, 4])

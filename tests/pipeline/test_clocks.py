@@ -12,7 +12,7 @@ from zoo_runs import Workspace
 pytestmark = pytest.mark.slow
 
 FUTURE, EPOCH, BEFORE = 2_208_988_800, 0, -1_000_000_000  # 2040, 1970 and 1938
-SUMMED_UP = {"summarize": 1, "changes": 1, "page": 1, "gate": 1}
+SUMMED_UP = {"summarize": 1, "changes": 1, "cards": 1, "page": 1, "gate": 1}
 
 
 def date(root: Path, seconds: float) -> None:

@@ -15,7 +15,7 @@ pytest.importorskip("permafrost.judge.exports.deciding")
 pytestmark = pytest.mark.slow
 
 MODEL = "linear/model.ckpt"
-SUMMED_UP = {"list_exports": 1, "summarize": 1, "page": 1, "gate": 1}
+SUMMED_UP = {"list_exports": 1, "summarize": 1, "cards": 1, "page": 1, "gate": 1}
 
 
 class Exporting(Workspace):

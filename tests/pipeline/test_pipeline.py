@@ -31,7 +31,7 @@ ODD_NAMES = (
 MODELS = ("linear", "v1_and_v2", "partitioned", "spaces_and_text", "broken_truncated")
 EXPECTED = sample_settings("broken_truncated")
 CHAIN = {"import_meta": 1, "freeze": 1, "verify": 1, "list_ops": 1}
-SUMMED_UP = {"summarize": 1, "changes": 1, "page": 1, "gate": 1}
+SUMMED_UP = {"summarize": 1, "changes": 1, "cards": 1, "page": 1, "gate": 1}
 AGGREGATES = {"discover": 1, **SUMMED_UP}
 
 

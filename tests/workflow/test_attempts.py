@@ -203,3 +203,17 @@ def test_what_a_killed_process_has_begun_to_write_goes_and_nothing_else(tmp_path
     with whole_files.written_whole(tmp_path / "ops.csv") as temporary:
         temporary.touch()
     assert not any(path.exists() for path in begun) and all(path.exists() for path in others)
+
+
+def test_an_example_that_is_gone_is_made_again():
+    make("b")
+    path = Path("reports/models/b/verify.json")
+    example = Path("frozen/b/example.npz")
+    example.write_bytes(b"arrays")
+    stat = example.stat()
+    said_of_it = {"sha256": "", "bytes": stat.st_size, "changed": stat.st_mtime_ns, "seed": 0, "batch": 2}
+    whole_files.write_json(path, read(path) | {"example": said_of_it})
+    assert tokens() == {}
+    example.unlink()
+    first = tokens()
+    assert set(first) == {("verify", "b")} and tokens() == first

@@ -13,7 +13,7 @@ def made(tmp_path) -> Path:
     """A model with all of its exports, `a`, above another one whose id ends as the directory of a SavedModel."""
     for model in ("a", "a/saved_model"):
         names = [name for export in layout.EXPORTED for name in layout.beside_frozen(export)]
-        for name in (*layout.OF_FROZEN, *names):
+        for name in (*layout.OF_FROZEN, *layout.OF_GRAPH, *names):
             path = tmp_path / model / name
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text("")

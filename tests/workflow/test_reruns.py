@@ -19,7 +19,7 @@ KINDS = {
     "removed": "ema", "no frozen graph": "linear", "edited": "linear", "no table": "linear",
 }  # fmt: skip
 COPIES = 7
-SUMMED_UP = {"summarize": 1, "changes": 1, "page": 1, "gate": 1}
+SUMMED_UP = {"summarize": 1, "changes": 1, "cards": 1, "page": 1, "gate": 1}
 ALL = len(KINDS) + COPIES
 RECORDS = {"import_meta": "import.json", "verify": "verify.json", "list_ops": "variables.csv"}
 ZOOS = "[my zoo, other zoo]"

@@ -3,6 +3,7 @@
 Runs in a limited child process (sandbox.runner), since a stranger's graph is a program.
 """
 
+import contextlib
 import json
 import re
 import time
@@ -27,13 +28,15 @@ from permafrost.graph.tensorflow_import import import_to_look_at
 from permafrost.input_kinds import Default, Inputs, Integers
 from permafrost.judge import comparison, replicas
 from permafrost.judge.feed_search import BATCHES, alternatives, failing_node
+from permafrost.judge.given import Given
 from permafrost.judge.seeds import is_seeded, seed_random_ops
 from permafrost.judge.sessions import RunFailed
 from permafrost.judge.sides import CheckpointSide, left_to_run, restores_of, saver_nodes
 from permafrost.judge.value_checks import find_value_checks
 from permafrost.model import Settings
-from permafrost.records import ImportRecord
-from permafrost.signature import feeds
+from permafrost.outcome import Problem
+from permafrost.records import ImportRecord, Output
+from permafrost.signature import feeds, meanings, sizes
 
 # What graph_constructor.cc in tensorflow/core/common_runtime says of shapes that it does not infer, or that are none.
 _STALE = re.compile(r"Node '([^' ]*)'? has an (_output_shapes attribute inconsistent with|invalid _output_shapes)")
@@ -47,7 +50,8 @@ class Found(Struct):
     inputs: those of the model, changed where they had to be. batches: the sizes of the batch on which the graph
     ran, one or two; empty where it did not run. failure: what TensorFlow said, where it did not run; else empty.
     left_out: output -> why, for outputs that do not run, or not the same twice, where others do. stale_shapes: the
-    first node whose `_output_shapes` TensorFlow refuses, since it infers others; else empty.
+    first node whose `_output_shapes` TensorFlow refuses, since it infers others; else empty. outputs: output -> what
+    it was seen to be.
     """
 
     inputs: Inputs
@@ -55,6 +59,7 @@ class Found(Struct):
     failure: str = ""
     left_out: dict[str, str] = {}
     stale_shapes: str = ""
+    outputs: dict[str, Output] = {}
 
 
 def rehearse(imported: ImportRecord, settings: Settings, directory: str, is_named: bool) -> Found:
@@ -73,7 +78,7 @@ def rehearse(imported: ImportRecord, settings: Settings, directory: str, is_name
     stage = _Stage(model, settings, directory)
     found = Found(imported.inputs, stale_shapes=model.stale_shapes())
     outputs = stage.outputs
-    specs, batch, failure = stage.search(imported.inputs, list(outputs))
+    specs, batch, failure = stage.search_sensible(imported.inputs, list(outputs))
     if failure and not is_named and len(outputs) > 1:
         alone = {name: stage.attempt(specs, batch, [name]) for name in outputs}
         if not all(alone.values()):
@@ -91,6 +96,7 @@ def rehearse(imported: ImportRecord, settings: Settings, directory: str, is_name
     if found.left_out:
         specs = stage.needed_inputs(list(outputs.values()), specs)
     found.inputs, found.batches = specs, stage.sizes(specs, batch, list(outputs))
+    found.outputs = {given: stage.seen(specs, found.batches, name) for name, given in outputs.items()}
     return found
 
 
@@ -115,7 +121,7 @@ class _Model:
 
     graph_def, index: the meta graph's graph with its inputs cut. names: the tensors of the inputs in it. outputs: each
     tensor to fetch -> its given name. fed: the tensors that are fed. unsafe: what must not be run, as graph.ops.unsafe
-    tells it.
+    tells it. variable_shapes: variable node -> shape.
     """
 
     def __init__(self, imported: ImportRecord, settings: Settings):
@@ -131,6 +137,7 @@ class _Model:
         self._kept = pruning.needed(self.index, nodes, with_colocated=False)
         filling = table_initializers(self.meta_graph, self.index, self._kept)
         self.initializers = left_to_run(self.index, self.meta_graph, filling)
+        self.variable_shapes = {row.variable: row.shape for row in imported.variables if row.shape is not None}
         self.fed = {self.names[name] for name, spec in imported.inputs.items() if not isinstance(spec, Default)}
         self.allowed = set(settings.allow_ops)
         known = vocabularies.paths(imported)
@@ -174,6 +181,7 @@ class _Stage:
         self._model, self._seed, self._directory = model, settings.seed, directory
         self._deadline = time.monotonic() + _SEARCH_SHARE * settings.timeout
         self._names, self._index, self.outputs, self._fed = model.names, model.index, model.outputs, model.fed
+        self._given = Given()
         seed_random_ops(model.graph_def)
         tensors = [*model.outputs, *model.names.values()]
         self._side = CheckpointSide(
@@ -231,7 +239,38 @@ class _Stage:
 
     def _run(self, specs: Inputs, batch: int, outputs: list[str]) -> list[NDArray[Any]]:
         made = feeds.make(specs, self._seed, batch, self._directory)
-        return self._side.run(outputs, {self._names[name]: value for name, value in made.items()})
+        found = self._side.run(outputs, {self._names[name]: value for name, value in made.items()})
+        self._given.note(specs, batch, dict(zip(outputs, found, strict=True)))
+        return found
+
+    def seen(self, specs: Inputs, batches: list[int], output: str) -> Output:
+        """What a tensor was in the runs on these inputs with these batch sizes."""
+        dtype, shape = self._given.of(specs, batches, output)
+        return Output(dtype, shape, meanings.meaning(self._index, output, dtype, shape))
+
+    def search_sensible(self, specs: Inputs, outputs: list[str]) -> tuple[Inputs, int, str]:
+        """As `search`, with sensible sizes for what the graph leaves open, where it runs on them.
+
+        Where it does not, they are tried once more on what the search has found.
+        """
+        if sensible := self._sensible(specs, BATCHES[0], outputs):
+            return sensible, BATCHES[0], ""
+        found, batch, failure = self.search(specs, outputs)
+        if not failure and found != specs:
+            found = self._sensible(found, batch, outputs) or found
+        return found, batch, failure
+
+    def _sensible(self, specs: Inputs, batch: int, outputs: list[str]) -> Inputs | None:
+        """The boldest proposal of sizes on which the outputs run; None where there is none, or they run on none."""
+        nodes = [tensor_name(name)[0] for name in outputs]
+        names = {name: tensor_name(given) for name, given in self._names.items()}
+        for proposal in sizes.proposals(self._index, names, specs, self._model.variable_shapes, nodes):
+            if time.monotonic() > self._deadline:
+                return None
+            with contextlib.suppress(Problem):  # There may be too little memory for larger inputs.
+                if not self.attempt(proposal, batch, outputs):
+                    return proposal
+        return None
 
     def search(self, specs: Inputs, outputs: list[str]) -> tuple[Inputs, int, str]:
         """Inputs and batch size on which the outputs run, and ``; or the last tried, and what TensorFlow said.

@@ -1,7 +1,8 @@
 """How the judging of a model ends: it runs in the sandbox, and on a mismatch the first tensor that differs is named."""
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any, NamedTuple
 
 from permafrost.judge import first_difference, model_files, sessions
@@ -24,7 +25,14 @@ class Model(NamedTuple):
     frozen_graph: str
 
 
-def decide(stage: str, judge: Callable[..., Judgement], model: Model, settings: Settings, record: Verdict) -> list[Row]:
+def decide(
+    stage: str,
+    judge: Callable[..., Judgement],
+    model: Model,
+    settings: Settings,
+    record: Verdict,
+    keeps: Mapping[str, str | Path] | None = None,
+) -> list[Row]:
     """Judges a model, and says in `record` what was measured and how it ended; returns the rows of the table.
 
     Nothing of TensorFlow is run in this process.
@@ -32,10 +40,12 @@ def decide(stage: str, judge: Callable[..., Judgement], model: Model, settings: 
       stage: the stage that says so.
       judge: of judge.judging; called with `model`, `settings` and the working directory.
       settings: of the model; the limits among them.
+      keeps: name of a file that `judge` leaves -> where it is to be moved to (sandbox.runner).
     """
     record.environment = sessions.ENVIRONMENT
     try:
-        found = runner.run(judge, *model, settings, os.getcwd(), returns=Judgement, **_bounds(model, settings))
+        bounds = _bounds(model, settings)
+        found = runner.run(judge, *model, settings, os.getcwd(), returns=Judgement, keeps=keeps, **bounds)
     except Problem as problem:
         record.end(failure(stage, problem, status(problem.cause)))
         return []

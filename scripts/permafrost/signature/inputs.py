@@ -19,9 +19,11 @@ from permafrost.graph.protos import NodeDef
 from permafrost.graph.pruning import PLACEHOLDERS, declared_dtype, declared_shape
 from permafrost.graph.static import constant, element_count, output_shape
 from permafrost.outcome import Problem, maybe_meant
-from permafrost.signature import float_inputs, sparse_inputs, string_inputs
+from permafrost.signature import float_inputs, pixels, sparse_inputs, string_inputs
 from permafrost.signature.called import unfolded
+from permafrost.signature.sizes import bound_lengths
 from permafrost.signature.table_words import Words
+from permafrost.signature.weight_shapes import SHAPE_KEEPING, weight_shape
 
 # Ops that hand on a tensor's values, maybe in another shape or order.
 _VALUE_KEEPING = {
@@ -31,7 +33,6 @@ _VALUE_KEEPING = {
     "ReverseSequence", "PlaceholderWithDefault", "ReadVariableOp", "Snapshot", "CheckNumerics", "Unique", "Maximum",
     "TensorArrayReadV3", "Where", "Select", "Minimum",
 }  # fmt: skip
-_SHAPE_KEEPING = {"Identity", "Cast", "CheckNumerics", "StopGradient", "Enter", "RefEnter", "Snapshot"}
 _SHAPE_KEEPING_PAIRS = {"Add", "AddV2", "Sub", "Mul", "RealDiv", "Div", "BiasAdd", "Maximum", "Minimum"}
 _SHAPED = {"RandomUniform", "RandomStandardNormal", "TruncatedNormal", "Fill"}  # by their first input
 _IMAGE_SIZE = 32
@@ -66,7 +67,7 @@ def describe(
     for point in needed(index, outputs, settings):
         guess = uses.guess(*point)
         specs[f"{point[0]}:{point[1]}"] = _configured(point, settings[point], guess) if point in settings else guess
-    _bound_lengths(specs)
+    bound_lengths(specs)
     sparse_inputs.fit(index, uses.own, specs, uses.weight_shape)
     return specs
 
@@ -123,17 +124,6 @@ def _in_range(name: str, bounds: Any, dtype: str, shape: kinds.Shape | None) -> 
     if "int" in dtype or dtype == "bool":
         return kinds.Integers(dtype, shape, _FROM_SETTINGS, low=int(low), high=int(high) + 1)
     return kinds.Uniform(dtype, shape, _FROM_SETTINGS, low=low, high=high)
-
-
-def _bound_lengths(specs: kinds.Inputs) -> None:
-    """Lets lengths go no further than the second dimension of the inputs that they go with."""
-    times = [s.shape[1] for s in specs.values() if s.shape and len(s.shape) > 1 and not isinstance(s, kinds.Value)]
-    known = [time for time in times if time is not None]
-    if not known or None in times:
-        return
-    for name, spec in specs.items():
-        if isinstance(spec, kinds.Integers) and spec.high is None:
-            specs[name] = replace(spec, high=min(known) + 1)
 
 
 class _Point(NamedTuple):
@@ -194,6 +184,9 @@ class _Uses:
             return kinds.State(point.dtype, shape, f"a cell's state: -1 to 1, or zeros{point.because}", point.open)
         if float_inputs.are_one_hot(self.index, uses, self._takers, point.name, shape):
             return kinds.OneHot(point.dtype, shape, f"one of {shape[-1]}{point.because}", point.open)
+        if pixels.are_pixels(self.index, uses, point.dtype, shape):
+            low, high = float(pixels.LOW), float(pixels.HIGH)
+            return kinds.Uniform(point.dtype, shape, pixels.WHY + point.because, point.open, low=low, high=high)
         why = "floats from 0 to 1" + point.because
         return kinds.Uniform(point.dtype, shape, why, point.open, low=0.0, high=1.0)
 
@@ -227,7 +220,8 @@ class _Uses:
 
     def _integers(self, point: _Point) -> kinds.Integers | kinds.Sizes:
         bounds, length = [], bool(_LENGTH.search(point.leaf))
-        for node, position in self._along(point.name, point.output, self._hands_on_values):
+        uses = list(self._along(point.name, point.output, self._hands_on_values))
+        for node, position in uses:
             if (bound := self._bound(node, position)) is not None:
                 bounds.append(bound)
             if node.op in _SHAPED and position == 0 and not point.shape:
@@ -238,6 +232,10 @@ class _Uses:
             return _integers(point, 0, min(bounds), f"indexes {min(bounds)} rows{point.because}")
         if length:
             return _integers(point, 1, None, f"lengths{point.because}")
+        if pixels.are_pixels(self.index, uses, point.dtype, point.shape or []):
+            return _integers(point, pixels.LOW, pixels.HIGH + 1, f"{pixels.WHY}{point.because}")
+        if point.dtype == "uint8" and len(point.shape or ()) > 1:
+            return _integers(point, pixels.LOW, pixels.HIGH + 1, f"{pixels.BYTES_WHY}{point.because}")
         if re.search(r"batch_?size", point.leaf, re.IGNORECASE):
             return _integers(point, 1, 2, "a batch size: 1")
         return _integers(point, 0, 2, f"0 or 1{point.because}")
@@ -257,20 +255,9 @@ class _Uses:
             return logits[-1] if logits and logits[-1] > 0 else None
         return None
 
-    def weight_shape(self, node: NodeDef) -> list[int] | None:
+    def weight_shape(self, node: NodeDef | None) -> list[int] | None:
         """The shape of the weight that a NodeDef reads, seen through the ops that read it."""
-        for _ in range(8):
-            if node is None:
-                return None
-            if node.name in self.variable_shapes:
-                return list(self.variable_shapes[node.name])
-            if (value := constant(node)) is not None:
-                return list(value.shape)
-            if node.op not in _SHAPE_KEEPING and node.op not in ("ReadVariableOp", "Switch", "RefSwitch"):
-                declared = output_shape(node)
-                return list(declared) if declared else None
-            node = self.index.source_of(node, 0)
-        return None
+        return weight_shape(self.index, node, self.variable_shapes)
 
     def _shape(self, name: str, output: int) -> tuple[list[int | None] | None, str]:
         """The shape to feed, and what it was inferred from; None for an unknown rank that no use tells."""
@@ -303,7 +290,7 @@ class _Uses:
 
         def hands_on(node: NodeDef, position: int) -> tuple[int, ...]:
             pair = node.op in _SHAPE_KEEPING_PAIRS and self._is_small(self.index.source_of(node, 1 - position))
-            return (0,) if node.op in _SHAPE_KEEPING or pair else ()
+            return (0,) if node.op in SHAPE_KEEPING or pair else ()
 
         for node, position in self._along(name, output, hands_on):
             shape = self._fixed_by(node, position)

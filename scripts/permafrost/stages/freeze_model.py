@@ -25,6 +25,8 @@ from permafrost.records import ImportRecord, Options, Provenance
 from permafrost.sandbox import limits
 from permafrost.stages import exported_files
 
+_CHEAP = 16 << 20  # bytes of a checkpoint whose data is hashed unless the settings say otherwise
+
 
 def freeze(imported: ImportRecord, settings: Settings, frozen_graph: Path, record: Provenance) -> None:
     """Freezes the model of an import record to `frozen_graph`, and says in `record` what was done.
@@ -34,7 +36,10 @@ def freeze(imported: ImportRecord, settings: Settings, frozen_graph: Path, recor
     in `settings`.
     """
     frozen_graph.unlink(missing_ok=True)
-    for export in FORMATS:  # They are of the graph that was there.
+    # They are of the graph that was there.
+    for name in layout.OF_GRAPH:
+        frozen_graph.with_name(name).unlink(missing_ok=True)
+    for export in FORMATS:
         exported_files.delete(frozen_graph.parent, export)
     if imported.status != OK:
         record.end(imported)
@@ -53,24 +58,54 @@ def _freeze(imported: ImportRecord, settings: Settings, frozen_graph: Path, reco
         baked = baking.chosen(imported.inputs, settings.bake)
         if baked:
             record.baked = baking.told(baked)
-    write(imported, record.options, baked, frozen_graph, record)
+    hashes_all = settings.hashes == "sha256" or (settings.hashes == "auto" and imported.checkpoint_bytes <= _CHEAP)
+    write(imported, record.options, baked, frozen_graph, record, hashes_all)
+    listed = _hashed(imported, imported.files, hashes_all)
+    beside = os.path.dirname(imported.prefix)
+    lines = {
+        os.path.relpath(path, beside): record.sha256[name] for name, path in listed.items() if name in record.sha256
+    }
+    whole_files.write_hashes(frozen_graph.with_name(layout.CHECKPOINT_HASHES), lines)
+
+
+def _hashed(imported: ImportRecord, files: list[str], hashes_all: bool) -> dict[str, str]:
+    """The names under which provenance.json has hashes of files that were read, each with its path."""
+    graph = [path for path in (imported.graph.path, imported.graph.saver) if path]
+    read = [*graph, *(path for path in files if hashes_all or ".data-" not in os.path.basename(path))]
+    named = {os.path.basename(path): path for path in read}
+    for path in dict.fromkeys(vocabularies.paths(imported).values()):
+        # Several may have one name.
+        name = os.path.basename(path)
+        named[path if name in named else name] = path
+    return named
 
 
 def write(
-    imported: ImportRecord, options: Options, baked: Mapping[str, Any], frozen_graph: Path, record: Provenance
+    imported: ImportRecord,
+    options: Options,
+    baked: Mapping[str, Any],
+    frozen_graph: Path,
+    record: Provenance,
+    hashes_all: bool = False,
 ) -> None:
     """Writes the frozen graph of an import record that is whole, and says in `record` what it is.
 
     Args:
-      options: of the freezing. baked: input -> the value, an array, that it always has.
+      options: of the freezing. baked: input -> the value, an array, that it always has. hashes_all: whether the
+        files of the weights and the frozen graph are hashed as well, for which they are read once more.
     Raises Problem and OSError as freezer.planning and freezer.freezing do, and Problem (changed).
     """
     with watched(graph_sources.files_of(imported)):
-        _freeze_unchanged(imported, options, baked, frozen_graph, record)
+        _freeze_unchanged(imported, options, baked, frozen_graph, record, hashes_all)
 
 
 def _freeze_unchanged(
-    imported: ImportRecord, options: Options, baked: Mapping[str, Any], frozen_graph: Path, record: Provenance
+    imported: ImportRecord,
+    options: Options,
+    baked: Mapping[str, Any],
+    frozen_graph: Path,
+    record: Provenance,
+    hashes_all: bool,
 ) -> None:
     meta_graph = graph_sources.read(imported.graph)
     record.outputs = [name if ":" in name else f"{name}:0" for name in imported.outputs]
@@ -78,19 +113,16 @@ def _freeze_unchanged(
     plan = planning.plan(meta_graph, GraphIndex(meta_graph.graph_def), imported, options, baked)
     plan.repairs[:0] = planning.of_kept(resolved, meta_graph.graph_def, plan.graph_def)
     with open_checkpoint(imported.prefix) as checkpoint:
-        graph = [path for path in (imported.graph.path, imported.graph.saver) if path]
-        hashed = [*graph, *(path for path in checkpoint.files if ".data-" not in os.path.basename(path))]
-        record.sha256 = {os.path.basename(path): whole_files.sha256(path) for path in hashed}
-        for path in dict.fromkeys(vocabularies.paths(imported).values()):
-            # Several may have one name.
-            name = os.path.basename(path)
-            record.sha256[path if name in record.sha256 else name] = whole_files.sha256(path)
+        hashed = _hashed(imported, checkpoint.files, hashes_all)
+        record.sha256 = {name: whole_files.sha256(path) for name, path in hashed.items()}
         try:
             freezing.freeze(plan, checkpoint, frozen_graph, record)
         except Problem as problem:
             if problem.cause == "corrupt":
                 record.corrupt = {path: stamp_of(path) for path in checkpoint.files}
             raise
+        if hashes_all:
+            record.frozen_sha256 = whole_files.sha256(frozen_graph)
         record.frozen_stamp = whole_files.stamp(frozen_graph)
     record.inputs = {name: plan.cuts.get(name, name) for name in imported.inputs if name not in baked}
 

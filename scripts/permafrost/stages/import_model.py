@@ -146,7 +146,7 @@ def initialize(settings: Settings, record: ImportRecord) -> None:
 
 
 def rehearse(settings: Settings, record: ImportRecord) -> None:
-    """Runs the outputs on the inputs, and says in `record` what came of it: `batches`, `rehearsal`, `stale_shapes`.
+    """Runs the outputs on the inputs, and says in `record` what came of it, `described` too.
 
     Inputs are changed where that makes the graph run, and outputs that were found in the graph, rather than named in
     the settings, are left out where they do not run and others do. A graph that does not run at all is frozen none
@@ -170,6 +170,7 @@ def rehearse(settings: Settings, record: ImportRecord) -> None:
     choosing.tell(choice, record)
     record.inputs, record.batches, record.stale_shapes = found.inputs, found.batches, found.stale_shapes
     record.rehearsal = found.failure
+    record.described = {name: found.outputs[name] for name in record.outputs if name in found.outputs}
 
 
 def import_and_rehearse(source: Source, settings: Settings, record: ImportRecord) -> None:

@@ -1,7 +1,7 @@
 """Verifies a model: TensorFlow restores the checkpoint, loads the frozen graph from the disk, and compares the two.
 
 All of it runs in a child process with a time and memory limit; verify.json says what was found, verification.csv has
-a row for each output and trial.
+a row for each output and trial, and example.npz, beside the frozen graph of a verified model, the arrays of one trial.
 """
 
 import os
@@ -14,7 +14,7 @@ from permafrost.graph import graph_sources, vocabularies
 from permafrost.judge.comparison import Row
 from permafrost.model import Settings
 from permafrost.outcome import OK, UNVERIFIABLE, VERIFIED, Problem
-from permafrost.records import ImportRecord, Provenance, Verdict
+from permafrost.records import Example, ImportRecord, Provenance, Verdict
 from permafrost.report.tables.verification import VERIFICATION
 from permafrost.sandbox import limits
 from permafrost.stages import proven_graph
@@ -25,6 +25,7 @@ def verify(
 ) -> list[Row]:
     """Judges a frozen model, and says in `record` what was measured and how it ended.
 
+    Of a verified one it leaves example.npz beside the frozen graph (judge.examples).
     Returns the rows of verification.csv. Raises Problem (changed) where the frozen graph is not the one that its
     provenance describes, or where it is not verified and a file of the checkpoint was deleted or changed meanwhile.
     """
@@ -36,13 +37,22 @@ def verify(
     with unchanged.watched(graph_sources.files_of(imported)) as refuse_changed:
         limits.held(settings, _refuse_changed, imported, provenance, frozen_graph)
         # Imported here: a model that could not be frozen needs no TensorFlow.
-        from permafrost.judge import judging, verdict
+        from permafrost.judge import examples, verdict
 
+        example = frozen_graph.with_name(layout.EXAMPLE)
+        keeps = {examples.NAME: example}
         model = verdict.Model(graph_sources.absolute(imported), provenance, os.path.abspath(frozen_graph))
-        rows = verdict.decide("verify", judging.judge, model, limits.left(settings, began), record)
+        rows = verdict.decide("verify", examples.judge_and_keep, model, limits.left(settings, began), record, keeps)
         if record.status != VERIFIED:
             refuse_changed()
+        elif example.exists():
+            record.example = _described(example, settings.seed, record.batches[0])
     return rows
+
+
+def _described(example: Path, seed: int, batch: int) -> Example:
+    found = os.stat(example)
+    return Example(whole_files.sha256(example), found.st_size, found.st_mtime_ns, seed, batch)
 
 
 def _refuse_changed(imported: ImportRecord, provenance: Provenance, frozen_graph: Path) -> None:
@@ -68,6 +78,7 @@ def run(
     imported = recording.load_or_fail(import_record, ImportRecord, "verify")
     frozen = recording.load_or_fail(provenance, Provenance, "verify")
     rows: list[Row] = []
+    provenance.with_name(layout.EXAMPLE).unlink(missing_ok=True)
     begun = recording.begun(Verdict, model)
     with recording.recording("verify", begun, path, attempt, UNVERIFIABLE) as record:
         rows += verify(imported, frozen, provenance.with_name(layout.FROZEN_GRAPH), settings, record)

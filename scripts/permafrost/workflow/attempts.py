@@ -1,10 +1,10 @@
 """Which records do not hold any more: each gets another token, a parameter of its job, so that the job runs again.
 
 That is the record of a fault that has passed (a full disk, a killed process), one that is not whole or is another
-model's, that of a frozen graph or an exported file which is not there or is another one, what was made of a corrupt
-checkpoint that has other files now, and what is known of a model of which a vocabulary has come, gone or changed.
-Nothing is deleted or marked: a job writes its token into its record, and where that holds, the record's own token is
-the parameter from then on. So what failed for now is tried in each run, and what was made stays.
+model's, that of a frozen graph, an example or an exported file which is not there or is another one, what was made of
+a corrupt checkpoint that has other files now, and what is known of a model of which a vocabulary has come, gone or
+changed. Nothing is deleted or marked: a job writes its token into its record, and where that holds, the record's own
+token is the parameter from then on. So what failed for now is tried in each run, and what was made stays.
 """
 
 import hashlib
@@ -73,6 +73,9 @@ class Attempts:
             others += _other_graph(path.with_name(layout.FROZEN_GRAPH), record)
         if isinstance(record, ExportRecord):
             others += _other_exports(path.parent, record)
+        if isinstance(record, Verdict) and is_known(record.example):
+            path_of_example = Path(layout.of_frozen(self._frozen, model, layout.EXAMPLE))
+            others += _other_file(path_of_example, record.example.bytes, record.example.changed)
         if isinstance(record, ImportRecord):
             others += _other_vocabularies(record)
         if stage in ("import_meta", "freeze"):

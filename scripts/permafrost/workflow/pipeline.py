@@ -20,7 +20,7 @@ import msgspec
 
 from permafrost import export_packages, layout, settings
 from permafrost.export_records import FORMATS
-from permafrost.model import Model, Settings, Source
+from permafrost.model import About, Model, Settings, Source
 from permafrost.outcome import VERIFIED, Problem
 from permafrost.sandbox import landlock
 from permafrost.workflow import resources
@@ -37,7 +37,7 @@ _STAGE_SETTINGS = {
     ),
     "freeze": (
         *("clear_devices", "variable_names_allowlist", "variable_names_denylist", "initializer_nodes"),
-        *("bake", "timeout", "memory_mb"),
+        *("bake", "hashes", "timeout", "memory_mb"),
     ),
     "verify": ("trials", "seed", "tolerance", "output_tolerance", *_LIMITS),
     "list_ops": ("timeout", "memory_mb", "file_mb", "processes"),
@@ -97,6 +97,7 @@ class Pipeline:
             chosen = self._settings_of(model)
             model.expect, model.judge = chosen.expect, chosen.judge
             model.exports = {form: getattr(chosen, form).expect for form in FORMATS if form in chosen.export}
+            model.about = About(**{field: getattr(chosen, field) for field in About.__struct_fields__})
         for form in FORMATS:
             if any(form in model.exports for model in state.models):
                 export_packages.refuse_missing(form)

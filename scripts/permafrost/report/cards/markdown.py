@@ -1,0 +1,52 @@
+"""A card as Markdown (https://spec.commonmark.org/0.31.2, with the tables of GitHub's).
+
+What strangers' graphs and files are called is shown as it is, and marks nothing up.
+"""
+
+import re
+
+from permafrost.report import csv_files
+from permafrost.report.cards.card import Card, Section, Snippet, Table
+
+_MARKS = re.compile(r"([\\`*_{}\[\]<>#|~])")
+_SPAN = re.compile(r"`([^`]*)`")
+
+
+def text(card: Card) -> str:
+    """The whole card; it ends in a line end."""
+    blocks = [f"# {escaped(card.title)}"]
+    blocks += [f"{escaped(card.model)}: **{escaped(card.status)}**"]
+    blocks += [card.notes.strip()] if card.notes.strip() else []
+    for section in card.sections:
+        blocks += _section(section)
+    return "\n\n".join(blocks) + "\n"
+
+
+def _section(section: Section) -> list[str]:
+    blocks = [f"## {section.title}", *(_paragraph(paragraph) for paragraph in section.text)]
+    blocks += [table(section.table)] if section.table is not None else []
+    for snippet in section.snippets:
+        blocks += [f"### With {escaped(snippet.what)}" if len(section.snippets) > 1 else "", _code(snippet)]
+    return [block for block in blocks if block]
+
+
+def table(found: Table) -> str:
+    """A table, with a line for each row."""
+    lines = [found.columns, ["---"] * len(found.columns), *([escaped(cell) for cell in row] for row in found.rows)]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+def escaped(value: str) -> str:
+    """A text on one line in which nothing is markup."""
+    return _MARKS.sub(r"\\\1", csv_files.text(value))
+
+
+def _paragraph(value: str) -> str:
+    """A text of ours, in which pairs of backticks mark code, and nothing else is markup."""
+    parts = _SPAN.split(value)
+    return "".join(f"`{part}`" if at % 2 else escaped(part) for at, part in enumerate(parts))
+
+
+def _code(snippet: Snippet) -> str:
+    fence = "`" * max(3, *(len(run) + 1 for run in re.findall("`+", snippet.code)), 3)
+    return f"{fence}{snippet.language}\n{snippet.code.rstrip()}\n{fence}"
