@@ -52,7 +52,7 @@ def write_page(home: Path, records: dict[str, dict[str, dict]], zoo: str = "zoo"
     compared = [f"--kept={home / 'kept.csv'}", str(reports / "summary.csv"), str(reports / "changes.csv")]
     assert changes.main(compared) == 0
     assert list_exports.main([f"--state={home / 'state.json'}", *where, str(reports / "exports.csv")]) == 0
-    assert page.main([*where, f"--page={reports / 'index.html'}", "--", zoo]) == 0
+    assert page.main([*where, f"--page={reports / 'index.html'}", f"--brief={reports / 'summary.md'}", "--", zoo]) == 0
     return reports / "index.html"
 
 
