@@ -49,7 +49,7 @@ function inputsAndOutputs(model, detail) {
   parts.push(make("h4", {}, "Outputs"));
   if (detail.outputs) parts.push(tableOf("Outputs", detail.outputs));
   else parts.push(make("p", {}, isolated(model.outputs || "none")));
-  if (model.outputs_why) parts.push(make("p", { class: "soft" }, isolated(model.outputs_why)));
+  if (model.outputs_why && !detail.outputs?.columns.includes("reasons")) parts.push(make("p", { class: "soft" }, isolated(model.outputs_why)));
   if (detail.alternatives) {
     parts.push(make("h4", {}, "What else could be an output"),
       make("p", { class: "soft" }, ofAll(detail.alternatives)), tableOf("What else could be an output", detail.alternatives));
@@ -157,8 +157,10 @@ function commands(model) {
 function steps(detail) {
   const table = detail.steps;
   if (!table) return null;
-  return section(`Since ${table.before}`, `${table.changed} of ${table.all} weights changed; the most changed first${
-    table.of > table.rows.length ? `, ${table.rows.length} of them` : ""}`, tableOf("Weights, the most changed first", table));
+  const before = make("a", { href: `#model=${encodeURIComponent(table.before)}` }, isolated(table.before));
+  const note = `${table.changed} of ${table.all} weights are other than in `;
+  return section("Since the step before", "", make("p", {}, note, byId.has(table.before) ? before : isolated(table.before), "."),
+    table.rows.length ? [make("p", { class: "soft" }, ofAll(table)), tableOf("Weights, the most changed first", table)] : []);
 }
 
 function files(model) {
