@@ -77,10 +77,7 @@ def _draw_box(svg: Any, box: Box, place: Place) -> None:
 def _draw_flow(svg: Any, passed: list[Place], back: bool) -> None:
     """A flow between the rows and through the lanes that are free for it, so that it crosses no box."""
     start, end = passed[0], passed[-1]
-    if start.row == end.row:
-        path = _beside(start, end)
-    else:
-        path = _between_rows(passed, down=start.row < end.row)
+    path = _beside(start, end) if start.row == end.row else _between_rows(passed, down=start.row < end.row)
     ElementTree.SubElement(svg, "path", {"class": f"flow{' back' * back}", "d": path, "marker-end": "url(#head)"})
 
 
