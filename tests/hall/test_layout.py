@@ -5,7 +5,7 @@ import re
 from conftest import HOME
 from permafrost import layout
 
-_NAME = re.compile(r"[/\"]([\w.]+\.(?:csv|html|json|log|pb|svg|txt|yaml))\"")
+_NAME = re.compile(r"[/\"]([\w.]+\.(?:csv|html|json|log|md|pb|svg|txt|yaml))\"")
 _OF_SNAKEMAKE = {"prune.log", "clean.log", "config.yaml"}
 _MADE_BESIDE_THE_RULES = {layout.STATE, layout.LOCK}
 FILES_OF_EXPORTS = {"saved_model.pb", "model.onnx", "model.onnx.data", "model.tflite"}

@@ -3,7 +3,6 @@
 import contextlib
 import json
 import os
-import shlex
 import subprocess
 import sys
 from importlib import metadata
@@ -77,8 +76,3 @@ def _commit(home: str) -> str:
     except (OSError, subprocess.SubprocessError):
         return ""
     return said.stdout.strip() if said.returncode == 0 else ""
-
-
-def shown(started: Started) -> str:
-    """All of it as one line, by which it is told from another."""
-    return shlex.join(["cd", started.directory, *started.program, *started.options])

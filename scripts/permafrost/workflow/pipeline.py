@@ -13,6 +13,7 @@ import hashlib
 import itertools
 import json
 import os
+import shlex
 import sys
 from functools import cached_property
 from pathlib import Path
@@ -141,8 +142,8 @@ class Pipeline:
 
     @property
     def started(self) -> str:
-        """How the run was started, as one line, on which the commands of the page depend; empty where nobody knows."""
-        return invocation.shown(self._started) if self._started else ""
+        """The options of the run, as one line, on which the commands of the page depend; empty where nobody knows."""
+        return shlex.join(self._started.options) if self._started else ""
 
     def _stale(self) -> tuple[list[str], list[str]]:
         """What was made and nobody asks for any more: directories of models that the zoo no longer has, and exports."""

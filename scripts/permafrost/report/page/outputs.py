@@ -7,7 +7,7 @@ import re
 from typing import Any
 
 MOST = 16  # rows of each table
-_NUMBER = re.compile(r"(?<![A-Za-z0-9])\d+(?![A-Za-z0-9])|(?<=[A-Za-z])\d+$|(?<=_)\d+")
+_NUMBER = re.compile(r"(?<![A-Za-z0-9])\d+(?![A-Za-z0-9])|(?<=[A-Za-z])\d+(?=/|:|$)|(?<=_)\d+")
 _SUFFIX = re.compile(r"_\d+(?=/|:|$)")
 _COLUMNS = ("output", "dtype", "shape", "meaning", "score", "reasons")
 
