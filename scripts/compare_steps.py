@@ -33,12 +33,13 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def _rows(before: Path, after: Path, provenance: Path) -> list[Row]:
-    old, new = (recording.load_or_empty(path, ImportRecord)[0] for path in (before, after))
-    frozen = known(recording.load_or_empty(provenance, Provenance)[0].tensors, [])
-    bad = next((record for record in (old, new) if record.status != OK), None)
-    if bad:
-        print(f"not compared: {known(bad.model, '')} could not be imported: {bad.message}", file=sys.stderr)
+    """The rows of STEPS, none where the two cannot be compared, which is said on stderr."""
+    (old, unread), (new, unread_too) = (recording.load_or_empty(path, ImportRecord) for path in (before, after))
+    bad = [record.message for record in (old, new) if record.status != OK]
+    if unread or unread_too or bad:
+        print(f"not compared: {next(filter(None, [unread, unread_too, *bad]), '')}", file=sys.stderr)
         return []
+    frozen = known(recording.load_or_empty(provenance, Provenance)[0].tensors, [])
     try:
         return step_comparison.compare(old.prefix, new.prefix, old.model, {tensor.key for tensor in frozen})
     except Problem as problem:
