@@ -24,6 +24,7 @@ if leads:
     from permafrost.workflow.failures import Failures
 
     logger.addHandler(Failures(quiet))  # First, so that what cannot be imported is said too.
+from permafrost.workflow import invocation
 from permafrost.workflow import launch
 from permafrost.workflow import progress
 from permafrost.workflow import scheduling
@@ -39,12 +40,20 @@ if is_main:
     configfile: f"{home}/config.yaml"
 
 
+report: "captions/workflow.rst"
+
+
 try:
     launch.prepare(home)
     if leads:
         scheduling.refuse_no_hooks(sys.argv)
     taken = vars(workflow).setdefault("permafrost_directories", [])
-    run = Pipeline(config, workflow.is_main_process or not is_main, taken)
+    run = Pipeline(
+        config,
+        workflow.is_main_process or not is_main,
+        taken,
+        invocation.started(workflow) if leads else None,
+    )
 except Problem as problem:
     raise WorkflowError(f"{problem.message} ({problem.hint})") from None
 if leads and not quiet:
@@ -53,6 +62,7 @@ if leads and not quiet:
 frozen, reports = run.frozen, run.reports
 of_model = f"{reports}/models/{{model}}"
 last_summary = f"{reports}/.last_summary.csv"
+run_file = f"{reports}/.run.json"
 state = launch.hand_over(run)
 warm, plain = launch.warm, launch.plain
 
@@ -77,6 +87,7 @@ rule all:
         ],
         f"{reports}/index.html",
         f"{reports}/cards.md",
+        f"{reports}/summary.md",
         f"{reports}/gate.txt",
         run.for_all(f"{frozen}/{{model}}/provenance.json"),
         run.for_all(f"{of_model}/import.json", f"{of_model}/outputs.csv"),
@@ -84,6 +95,7 @@ rule all:
         run.for_all(f"{of_model}/ops.csv", f"{of_model}/frozen_ops.csv"),
         run.for_all(f"{of_model}/variables.csv", f"{of_model}/findings.csv", f"{of_model}/graph.svg"),
         run.for_all(f"{of_model}/list_ops.json"),
+        run.for_steps(f"{of_model}/steps.csv"),
         run.for_exports(f"{frozen}/{{model}}/export_{{format}}.json"),
         run.for_exports(f"{of_model}/judged_{{format}}.json", f"{of_model}/export_{{format}}.csv"),
     localrule: True

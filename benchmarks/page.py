@@ -52,8 +52,12 @@ def main() -> None:
             copies(args.reports, args.frozen, count, Path(directory))
             page = Path(directory, "reports", "index.html")
             command = [sys.executable, str(HOME / "scripts" / "page.py"), "--frozen", f"{directory}/frozen"]
+            made = ["--brief", page.with_name("summary.md"), "--", "zoo"]
             start = time.monotonic()
-            subprocess.run([*command, "--reports", page.parent, "--page", page, "--", "zoo"], check=True)
+            subprocess.run(
+                [*command, "--reports", page.parent, "--page", page, *made],
+                check=True,
+            )
             seconds = time.monotonic() - start
             print(f"{count} models: {seconds:.1f} s, {page.stat().st_size / 1e6:.2f} MB")
 

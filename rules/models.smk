@@ -132,3 +132,30 @@ rule list_ops:
             " --ops {output.ops:q} --frozen-ops {output.frozen_ops:q} --variables {output.variables:q}"
             " --findings {output.findings:q} --graph {output.graph:q} --record {output.record:q} > {log:q} 2>&1"
         )
+
+
+# Which weights changed since the step before, of models that are steps of one series.
+rule compare_steps:
+    input:
+        imported=f"{of_model}/import.json",
+        provenance=f"{frozen}/{{model}}/provenance.json",
+        before=lambda wildcards: f"{reports}/models/{run.step_before[wildcards.model]}/import.json",
+    output:
+        f"{of_model}/steps.csv",
+    log:
+        f"{of_model}/compare_steps.log",
+    wildcard_constraints:
+        model=".+",
+    group:
+        group_of
+    resources:
+        mem_mb=run.mem_mb,
+        runtime=run.runtime("list_ops"),
+    params:
+        sources=run.step_sources,
+        code=run.code("compare_steps"),
+    shell:
+        plain(
+            "compare_steps --before {input.before:q} --import-record {input.imported:q} --provenance {input.provenance:q}"
+            " --sources {params.sources:q} {output:q} > {log:q} 2>&1"
+        )

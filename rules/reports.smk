@@ -102,7 +102,7 @@ rule changes:
         plain("changes --kept {params.kept:q} {input:q} {output:q} > {log:q} 2>&1")
 
 
-# All of it for people: one page that opens from the disk.
+# All of it for people: one page that opens from the disk, and a summary of it on one sheet.
 rule page:
     input:
         f"{reports}/summary.csv",
@@ -111,8 +111,14 @@ rule page:
         f"{reports}/findings.csv",
         f"{reports}/changes.csv",
         f"{reports}/exports.csv",
+        run.for_steps(f"{of_model}/steps.csv"),
     output:
-        report(f"{reports}/index.html", caption="../captions/index.rst", category="Page", labels={"page": "all of it"}),
+        page=report(
+            f"{reports}/index.html", caption="../captions/index.rst", category="Page", labels={"page": "all of it"}
+        ),
+        brief=report(
+            f"{reports}/summary.md", caption="../captions/brief.rst", category="Page", labels={"page": "on one sheet"}
+        ),
     log:
         f"{reports}/page.log",
     localrule: True
@@ -120,12 +126,13 @@ rule page:
         frozen=lambda wildcards: frozen,
         reports=lambda wildcards, output: os.path.dirname(output[0]),
         zoos=run.zoos,
-        zoo_settings=run.zoo_settings,
+        started=run.started,
+        judged=run.judged_stamp,
         code=run.code("page"),
     shell:
         plain(
-            "page --frozen {params.frozen:q} --reports {params.reports:q} --page {output:q} {params.zoo_settings}"
-            " -- {params.zoos:q} > {log:q} 2>&1"
+            "page --frozen {params.frozen:q} --reports {params.reports:q} --page {output.page:q}"
+            " --brief {output.brief:q} -- {params.zoos:q} > {log:q} 2>&1"
         )
 
 
@@ -145,9 +152,12 @@ rule gate:
         verbosity="--quiet" if quiet else "",
         on_failure=run.config["on_failure"],
         kept=last_summary,
+        history=f"{reports}/history.csv",
+        run=run_file,
         code=run.code("gate"),
     shell:
         plain(
             "gate {params.verbosity} --log {log:q} --on-failure {params.on_failure} --keep {params.kept:q}"
+            " --history {params.history:q} --run {params.run:q}"
             " --exports {input.exports:q} {input.summary:q} {output:q}"
         )

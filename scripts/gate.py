@@ -1,7 +1,8 @@
 """Prints how the models ended and which are not as expected; succeeds only where every model and export is.
 
 gate.txt is there only after a success, so that the next run asks again about a zoo in which something is wrong. The
-summary is kept either way: it is what the next run compares with.
+summary is kept either way: it is what the next run compares with. So is a row of history.csv, where this run made the
+summary anew.
 """
 
 import argparse
@@ -10,7 +11,7 @@ import sys
 from pathlib import Path
 
 from permafrost.outcome import Problem, harmless
-from permafrost.report import gate
+from permafrost.report import gate, history, run_file
 from permafrost.whole_files import written_whole
 
 
@@ -22,6 +23,8 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--quiet", action="store_true", help="prints nothing where all is well, else on stderr")
     parser.add_argument("--log", type=Path, help="where what is found is written besides")
     parser.add_argument("--keep", type=Path, help="where the summary of the last finished run is kept")
+    parser.add_argument("--history", type=Path, help="history.csv, to which a row is added")
+    parser.add_argument("--run", type=Path, help="what the run used, which says when it began; may be missing")
     parser.add_argument("--exports", type=Path, help="exports.csv, of which every row has to be as expected too")
     parser.add_argument("summary", type=Path, help="summary.csv")
     parser.add_argument("gate", type=Path, help="gate.txt, to be written or removed")
@@ -41,6 +44,9 @@ def main(argv: list[str] | None = None) -> int:
         if args.keep:
             with written_whole(args.keep) as temporary:
                 shutil.copyfile(args.summary, temporary)
+        if args.history:
+            run = run_file.read(args.run) if args.run else None
+            history.append(args.history, history.row(rows, args.summary, run))
         if args.on_failure == "fail" and not is_good:
             args.gate.unlink(missing_ok=True)
             return 1

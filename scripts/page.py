@@ -1,4 +1,5 @@
-"""Writes index.html: all the reports as one page that opens from the disk, without a network or a server.
+"""Writes index.html, all the reports as one page that opens from the disk, without a network or a server; and
+summary.md, what of it matters to who decides, on one sheet.
 
 It reads the tables of the zoo, and the records and tables of as many models as fit into the page.
 """
@@ -16,12 +17,12 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--frozen", required=True, help="the directory of the frozen graphs and their provenance.json")
     parser.add_argument("--reports", required=True, help="the directory of summary.csv and of all the other reports")
     parser.add_argument("--page", required=True, type=Path, help="index.html, to be written")
-    parser.add_argument("--zoo-settings", action="store_true", help="the config says more of a zoo than where it is")
+    parser.add_argument("--brief", required=True, type=Path, help="summary.md, to be written")
     parser.add_argument("zoo", nargs="+", help="the directories of the checkpoints")
     args = parser.parse_args(argv)
 
     try:
-        content.write(args.frozen, args.reports, args.page, args.zoo, args.zoo_settings)
+        content.write(args.frozen, args.reports, args.page, args.brief, args.zoo)
     except Problem as problem:
         print(f"page: {problem.message} ({problem.hint})", file=sys.stderr)
         return 1

@@ -44,6 +44,10 @@ EXPORTED = {
 _EXPORT_RECORD, _EXPORT_VERDICT, _EXPORT_TABLE = "export_{}.json", "judged_{}.json", "export_{}.csv"
 _EXPORT_LOGS = ("export_{}.log", "judge_{}.log")
 
+# In reports/models/<model>/ too, of a step of a series that has an earlier one.
+STEPS = "steps.csv"
+OF_STEPS = (STEPS, "compare_steps.log")
+
 # In reports/
 SUMMARY = "summary.csv"
 CHANGES = "changes.csv"
@@ -58,11 +62,14 @@ PAGE = "index.html"
 SETTINGS = "settings.yaml"
 STATE = ".zoo.json"
 LAST_SUMMARY = ".last_summary.csv"
+HISTORY = "history.csv"
+RUN = ".run.json"
+BRIEF = "summary.md"
 LOCK = ".lock"
 OF_ZOO = (
     SUMMARY, CHANGES, FINDINGS, ZOO, OP_TYPES, TIMINGS, JUDGED, EXPORTS, CARDS, PAGE, SETTINGS, STATE, LAST_SUMMARY,
-    LOCK, "gate.txt", "judged.txt", "discover.log", "summarize.log", "changes.log", "page.log", "gate.log",
-    "list_judged.log", "judged.log", "settings.log", "list_exports.log", "cards.log",
+    LOCK, HISTORY, RUN, BRIEF, "gate.txt", "judged.txt", "discover.log", "summarize.log", "changes.log", "page.log",
+    "gate.log", "list_judged.log", "judged.log", "settings.log", "list_exports.log", "cards.log",
 )  # fmt: skip
 
 
@@ -101,7 +108,7 @@ IN_DIRECTORIES = {
     if "/" in name
 }
 MADE_FILES = frozenset(
-    name.rpartition("/")[2] for name in (*OF_FROZEN, *OF_GRAPH, *OF_MODEL, *OF_JUDGED, *OF_ZOO, *_OF_EXPORTS)
+    name.rpartition("/")[2] for name in (*OF_FROZEN, *OF_GRAPH, *OF_MODEL, *OF_JUDGED, *OF_STEPS, *OF_ZOO, *_OF_EXPORTS)
 )
 
 # The record of each stage that has one.

@@ -60,11 +60,6 @@ def zoos(config: Config) -> list[str]:
     return [entry if isinstance(entry, str) else entry["directory"] for entry in _entries(config)]
 
 
-def say_more_of_a_zoo(config: Config) -> bool:
-    """Whether such a config has settings in an entry of `zoo`, which naming that directory alone would undo."""
-    return len(_groups(config)) > 1
-
-
 class ModelSettings:
     """All settings of each model, with defaults; a key of a model is taken as a whole (inputs are not merged).
 

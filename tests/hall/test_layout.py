@@ -43,6 +43,6 @@ def test_where_the_files_of_a_model_lie():
     rules = (HOME / "rules" / "models.smk").read_text(encoding="utf-8")
     of_model = set(re.findall(r"\{of_model\}/([\w.]+\.\w+)", rules))
     of_frozen = set(re.findall(r"\{frozen\}/\{\{model\}\}/([\w.]+)", rules))
-    assert (of_model, of_frozen) == (set(layout.OF_MODEL), set(layout.OF_FROZEN))
+    assert (of_model, of_frozen) == ({*layout.OF_MODEL, *layout.OF_STEPS}, set(layout.OF_FROZEN))
     assert layout.of_model("reports", "a/m", layout.IMPORT) == "reports/models/a/m/import.json"
     assert layout.of_frozen("frozen", "a/m", layout.PROVENANCE) == "frozen/a/m/provenance.json"

@@ -158,3 +158,48 @@ def test_a_hundred_thousand_nodes_take_seconds():
     start = time.monotonic()
     svg = drawing.picture(graph_def, {"x:0": "x:0"}, ["deep/scope/n99999:0"])
     assert time.monotonic() - start < 10 and len(svg) < 30_000
+
+
+def points_of(path: str) -> list[tuple[float, float]]:
+    """Points along an SVG path of M, C and V."""
+    x = y = 0.0
+    found = []
+    for command, text in re.findall(r"([MCV])([^MCV]*)", path):
+        numbers = [float(number) for number in text.split()]
+        if command == "V":
+            found += [(x, y + (numbers[0] - y) * part / 20) for part in range(21)]
+            y = numbers[0]
+        elif command == "C":
+            ends = [(x, y), *zip(numbers[::2], numbers[1::2], strict=True)]
+            for t in (part / 20 for part in range(21)):
+                weights = ((1 - t) ** 3, 3 * t * (1 - t) ** 2, 3 * t * t * (1 - t), t**3)
+                found.append(tuple(sum(w * end[axis] for w, end in zip(weights, ends, strict=True)) for axis in (0, 1)))
+            x, y = ends[-1]
+        else:
+            x, y = numbers
+    return found
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_no_flow_crosses_a_box(seed):
+    """Loops and conds of any kind: what leads back, too, runs between the boxes."""
+    draw = random.Random(seed)
+    names = [f"n{number}" for number in range(draw.choice([3, 8, 14]))]
+    nodes = ["x:Placeholder"]
+    for number, name in enumerate(names):
+        sources = draw.sample([*names[:number], "x"], k=min(number + 1, draw.choice([1, 1, 2])))
+        later = draw.sample(names[number:], k=1) if draw.random() < 0.3 else []
+        op = "Merge" if later else "Relu"
+        nodes.append(f"{name}:{op} <- {' '.join([*sources, *later])}")
+    svg = ElementTree.fromstring(drawing.picture(graph_of(*nodes), {"x:0": "x:0"}, [f"{names[-1]}:0"]))
+    space = "{http://www.w3.org/2000/svg}"
+    boxes = [
+        [float(rect.get(key)) for key in ("x", "y", "width", "height")]
+        for rect in svg.iter(f"{space}rect")
+        if rect.get("class")
+    ]
+    for path in svg.iter(f"{space}path"):
+        if "flow" not in path.get("class"):
+            continue
+        for px, py in points_of(path.get("d")):
+            assert not any(x + 1 < px < x + w - 1 and y + 1 < py < y + h - 1 for x, y, w, h in boxes), path.get("d")

@@ -11,10 +11,10 @@ import pandas as pd
 import pytest
 
 import page
-from pages import data_of, failed, mixed_zoo, write_page, write_tables
-from permafrost.report import reference
+from pages import data_of, failed, mixed_zoo, page_written, write_page, write_tables
+from permafrost.report import reference, run_file
 from permafrost.report.columns import INTEGER, TEXT, Table
-from permafrost.report.page import content, details, overview, plots
+from permafrost.report.page import content, details, head, overview, plots, trend
 from permafrost.report.page.hidden_paths import hider
 from permafrost.report.tables.changes import CHANGES
 from permafrost.report.tables.findings import FINDINGS
@@ -43,17 +43,16 @@ def test_it_needs_nothing_from_elsewhere(tmp_path):
 
 
 def test_the_same_tables_make_the_same_page(tmp_path):
-    pages = []
-    for name in ("one", "two"):
-        (tmp_path / name).mkdir()
-        pages.append(mixed_zoo(tmp_path / name).read_bytes())
-    assert pages[0] == pages[1]
+    html = mixed_zoo(tmp_path)
+    first = html.read_bytes(), html.with_name("summary.md").read_bytes()
+    assert page_written(html, tmp_path / "frozen", html.parent) == 0
+    assert (html.read_bytes(), html.with_name("summary.md").read_bytes()) == first
 
 
 PRIVATE = "/Users/alice.smith/secret project/runs/model.ckpt"
 
 
-def test_paths_and_users_are_in_findings_alone(tmp_path):
+def test_paths_and_users_are_in_findings_and_commands_alone(tmp_path):
     own = os.path.join(tmp_path, "my zoo")
     records = {
         "a": records_of("a", status="mismatch", cause="outputs_differ", message=f"{own}/a.index and {PRIVATE} differ"),
@@ -71,6 +70,7 @@ def test_paths_and_users_are_in_findings_alone(tmp_path):
         (tmp_path / "reports" / "models" / model / "graph.svg").write_text(f"<svg><text>{own}/x {PRIVATE}</text></svg>")
     path = write_page(tmp_path, records, zoo=own)
     data = data_of(path)
+    del data["commands"]  # These are true as they stand, with the paths of the run.
     told = {model: json.dumps(detail.pop("findings")) for model, detail in data["details"].items()}
     assert all("alice.smith" in text and str(tmp_path) not in text for text in told.values())
     html = re.sub(r"<td><bdi>it holds .*?</bdi></td>", "", path.read_text(encoding="utf-8"))
@@ -106,32 +106,48 @@ def test_machine_paths_alone_are_shortened_in_findings():
     assert hider(["/data/zoo"], foreign=False)("/data/zoo/a holds /srv/bob/x") == "zoo/a holds /srv/bob/x"
 
 
-@pytest.mark.parametrize(
-    ("zoos", "frozen", "reports", "config"),
-    [
-        (["models"], "frozen", "reports", ""),
-        (["../zoo"], "out/frozen", "out/reports", "--config frozen=out/frozen reports=out/reports zoo=../zoo"),
-        (["/data/zoo"], "/data/f", "/data/r", "--config frozen=FROZEN reports=REPORTS zoo=ZOO"),
-        (["my zoo"], "frozen", "reports", "--config frozen=frozen reports=reports 'zoo=my zoo'"),
-        (["a", "b"], "frozen", "reports", "--config frozen=frozen reports=reports zoo=ZOO"),
-    ],
+RUN = run_file.Run(
+    began="2026-11-27T19:00:00Z",
+    versions={"permafrost": "0.1.0 (abc1234)", "tensorflow": "2.21.0"},
+    zoos=["my zoo"],
+    started=run_file.Started(
+        directory="/data/my runs",
+        program=[".venv/bin/snakemake", "--snakefile", "/opt/permafrost/Snakefile"],
+        options=["--configfile", "my settings.yaml", "--config", "zoo=my zoo"],
+    ),
+    settings={"zoo": "1"},
 )
-def test_commands_name_no_directory_from_the_root(zoos, frozen, reports, config):
-    made = content.commands(zoos, frozen, reports)
-    assert made["config"] == config and "/data" not in json.dumps(made)
+
+
+def test_commands_are_those_of_the_run():
+    made = head.commands(RUN, "frozen", "/data/reports")
+    assert made["start"] == ".venv/bin/snakemake --snakefile /opt/permafrost/Snakefile"
+    assert made["options"] == "--configfile 'my settings.yaml' --config 'zoo=my zoo'"
+    assert (made["directory"], made["frozen"], made["reports"]) == ("/data/my runs", "frozen", "/data/reports")
+    assert made["note"] == ""
+
+
+def test_commands_of_a_run_that_nobody_remembers_say_what_they_lack():
+    made = head.commands(None, "frozen", "reports")
+    assert (made["start"], made["options"], made["directory"]) == ("snakemake", "", "")
+    assert "settings of your workflow" in made["note"]
+
+
+def test_the_head_says_which_zoo_when_how_long_and_with_what():
+    last = {"date": "2026-11-27T19:24:05Z", "seconds": "1445.0", "version": "0.1.0 (abc1234)"}
+    assert head.facts(RUN, ["my zoo", "other"], [{}, last]) == [
+        ("Zoo", "my zoo, other"), ("Finished", "2026-11-27 19:24 UTC"), ("Took", "24 min 5 s"),
+        ("Permafrost", "0.1.0 (abc1234)"), ("TensorFlow", "2.21.0"),
+    ]  # fmt: skip
+    assert head.facts(None, ["zoo"], []) == [("Zoo", "zoo")]
 
 
 @pytest.mark.parametrize(
-    ("zoos", "frozen", "config", "note"),
-    [
-        (["models"], "frozen", "", ""),
-        (["models"], "other", "--config frozen=other reports=reports", "the config file as in this run"),
-        (["/data/a", "b"], "/f", "--config frozen=FROZEN reports=reports", "the config file, FROZEN as in this run"),
-    ],
+    ("seconds", "said"),
+    [("0.0", "0 s"), ("61", "1 min 1 s"), ("7260", "2 h 1 min"), ("", ""), ("nan", ""), ("inf", "")],
 )
-def test_commands_do_not_name_a_zoo_again_that_has_settings_of_its_own(zoos, frozen, config, note):
-    made = content.commands(zoos, frozen, "reports", has_settings=True)
-    assert (made["config"], made["note"]) == (config, note)
+def test_durations(seconds, said):
+    assert trend.duration(seconds) == said
 
 
 def test_what_is_gravest_comes_first():
@@ -315,8 +331,7 @@ def test_a_table_that_cannot_be_read_leaves_no_page(tmp_path, name, content, cap
     before = html.read_bytes()
     path = tmp_path / "reports" / f"{name}.csv"
     path.unlink() if content is None else path.write_bytes(content)
-    arguments = [f"--frozen={tmp_path}", f"--reports={tmp_path / 'reports'}", f"--page={html}", "--", "zoo"]
-    assert page.main(arguments) == 1 and f"{name}.csv" in capsys.readouterr().err
+    assert page_written(html, tmp_path, tmp_path / "reports") == 1 and f"{name}.csv" in capsys.readouterr().err
     assert html.read_bytes() == before and not list(tmp_path.rglob("*.tmp"))
 
 
@@ -326,7 +341,7 @@ def test_changes_are_shown_up_to_a_limit(tmp_path, monkeypatch):
     assert "all models are new" in html.read_text(encoding="utf-8")
     rows = [{"model": f"<m{n}>", "change": "gone", "column": "status", "before": "verified"} for n in range(5)]
     CHANGES.write(tmp_path / "reports" / "changes.csv", rows)
-    assert page.main([f"--frozen={tmp_path}", f"--reports={html.parent}", f"--page={html}", "--", "zoo"]) == 0
+    assert page_written(html, tmp_path, html.parent) == 0
     text = html.read_text(encoding="utf-8")
     assert "5 gone" in text and "The first 2 of 5 models" in text and "&lt;m1&gt;" in text and "m2" not in text
 
@@ -352,7 +367,7 @@ def test_a_column_that_is_new_to_the_page_is_shown(tmp_path):
     html = mixed_zoo(tmp_path)
     path = tmp_path / "reports" / "summary.csv"
     pd.read_csv(path, dtype=str, keep_default_na=False).assign(behaviour="fine").to_csv(path, index=False)
-    assert page.main([f"--frozen={tmp_path}", f"--reports={html.parent}", f"--page={html}", "--", "zoo"]) == 0
+    assert page_written(html, tmp_path, html.parent) == 0
     assert data_of(html)["models"]["behaviour"] == {"values": ["fine"], "codes": [0] * 4}
 
 

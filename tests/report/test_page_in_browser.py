@@ -1,17 +1,22 @@
 """index.html in a real browser, from the disk and without a network."""
 
+import csv
+import io
 import time
+from pathlib import Path
 
 import pytest
 
-import page as page_stage
-from pages import browser, failed, mixed_zoo, write_page, write_tables  # noqa: F401 - browser is a fixture
+from pages import browser, failed, mixed_zoo, page_written, write_page, write_tables  # noqa: F401 - browser is a fixture
 from permafrost.report import csv_files
 from permafrost.report.page import overview
 from permafrost.report.tables.changes import CHANGES
 from permafrost.report.tables.exports import EXPORTS
 from permafrost.report.tables.findings import FINDINGS
+from permafrost.report.tables.judged import JUDGED
 from permafrost.report.tables.op_types import OP_TYPES
+from permafrost.report.tables.ops import OPS
+from permafrost.report.tables.steps import STEPS
 from permafrost.report.tables.summary import SUMMARY
 from permafrost.report.tables.timings import TIMINGS
 from permafrost.report.tables.verification import VERIFICATION
@@ -94,7 +99,7 @@ def test_columns_are_sorted_with_blanks_last(mixed, opened):
 def test_search_and_filters(mixed, opened):
     tab = opened(mixed)
     tab.get_by_label("Search").fill("SHARD missing")
-    assert names(tab) == ["d/failed"] and tab.locator("#count").inner_text() == "1 of 4 models"
+    assert names(tab) == ["d/failed"] and tab.locator("#count").inner_text().startswith("1 of 4 models")
     tab.get_by_label("Search").fill("nothing has this")
     assert names(tab) == []
     tab.get_by_role("button", name="Show all").click()
@@ -113,6 +118,182 @@ def test_search_and_filters(mixed, opened):
         tab.get_by_role("button", name="Show all").click()
     tab.locator(".step button").first.click()
     assert names(tab) == ["c/differs"]
+
+
+def test_words_are_searched_in_versions_ops_and_findings(mixed, opened):
+    tab = opened(mixed)
+    for words, expected in (
+        ("0.9.0", ["b/large"]),
+        ("savev2 add 1.12.0", ["a/verified", "c/differs"]),
+        ("RANDOM_op large", ["b/large"]),
+        ("add nothing", []),
+    ):
+        tab.get_by_label("Search", exact=True).fill(words)
+        assert names(tab) == expected, words
+
+
+def test_enter_opens_the_only_row_left(mixed, opened):
+    tab = opened(mixed)
+    search = tab.get_by_label("Search", exact=True)
+    search.fill("verified")
+    search.press("Enter")
+    assert tab.locator("dialog[open]").count() == 0, "two rows have the word"
+    search.fill("large")
+    search.press("Enter")
+    assert tab.locator("dialog[open] h2").inner_text() == "b/large"
+
+
+def test_filters_are_in_the_address(mixed, opened):
+    tab = opened(mixed, "#status=verified&search=large")
+    assert names(tab) == ["b/large"]
+    tab.get_by_label("Search", exact=True).fill("a&b=c %")
+    tab.wait_for_url("**search=a%26b%3Dc%20%25*")
+    tab.reload()
+    assert tab.get_by_label("Search", exact=True).input_value() == "a&b=c %" and names(tab) == []
+    tab.get_by_role("button", name="Show all").click()
+    tab.wait_for_url("**/index.html")
+    tab.get_by_label("Status", exact=True).select_option("verified")
+    tab.locator("#table tbody tr").first.locator("td").nth(2).click()
+    tab.wait_for_url("**/index.html#status=verified&model=a%2Fverified")
+    tab.keyboard.press("Escape")
+    tab.wait_for_url("**/index.html#status=verified")
+    assert names(tab) == ["a/verified", "b/large"]
+
+
+def test_the_panel_turns_to_the_models_before_and_after(mixed, opened):
+    tab = opened(mixed, "#status=verified&model=a%2Fverified")
+    dialog = tab.locator("dialog[open]")
+    assert "1 of 2" in dialog.inner_text() and dialog.get_by_role("button", name="Previous").is_disabled()
+    dialog.get_by_role("button", name="Next").click()
+    assert dialog.locator("h2").inner_text() == "b/large" and "model=b%2Flarge" in tab.url
+    assert dialog.get_by_role("button", name="Next").is_disabled()
+
+
+def test_the_panel_has_a_table_of_contents(mixed, opened):
+    tab = opened(mixed, "#model=a%2Fverified")
+    titles = tab.locator("dialog section h3").evaluate_all("all => all.map((h) => h.firstChild.textContent)")
+    assert tab.locator("dialog .contents button").all_inner_texts() == titles
+    tab.locator("dialog .contents").get_by_role("button", name="Do it again").click()
+    tab.wait_for_function("document.activeElement.textContent.startsWith('Do it again')")
+
+
+def test_a_failed_model_has_no_empty_cards(mixed, opened):
+    tab = opened(mixed, "#model=d%2Ffailed")
+    titles = tab.locator("dialog .contents button").all_inner_texts()
+    assert not {"Inputs and outputs", "Graph", "What was frozen", "Nodes"} & set(titles)
+
+
+def test_rows_are_downloaded_as_they_are_filtered(mixed, opened):
+    tab = opened(mixed, "#status=verified")
+    with tab.expect_download() as waiting:
+        tab.get_by_role("button", name="Download these rows").click()
+    text = Path(waiting.value.path()).read_text(encoding="utf-8")
+    rows = list(csv.DictReader(io.StringIO(text)))
+    assert [row["model"] for row in rows] == ["a/verified", "b/large"]
+    assert rows[1]["checkpoint_bytes"] == "5000000" and rows[0]["outputs"] == "predictions; loss:1"
+
+
+def test_every_node_can_be_searched(tmp_path, opened):
+    records = {"a": records_of("a")}
+    html = write_page(tmp_path, records)
+    node = dict.fromkeys(OPS.header, "")
+    rows = [
+        node | {"name": f"layer{n}/<b>w</b>", "type": "MatMul", "shapes": f"[?, {n}]", "dtypes": "float32"}
+        for n in range(120)
+    ]
+    OPS.write(tmp_path / "reports" / "models" / "a" / "ops.csv", rows)
+    OPS.write(tmp_path / "reports" / "models" / "a" / "frozen_ops.csv", rows[:3])
+    assert page_written(html, tmp_path / "frozen", html.parent) == 0
+    tab = opened(html, "#model=a")
+    search = tab.get_by_label("Search the nodes")
+    search.fill("layer2/ matmul")
+    found = tab.locator("dialog section", has=search).locator("tbody tr")
+    assert found.all_inner_texts() == ["layer2/<b>w</b>\tMatMul\t\tfloat32\t[?, 2]\tyes"]
+    search.fill("float32")
+    tab.get_by_text("120 of 120 nodes; the first 50").wait_for()
+    assert found.count() == 50
+
+
+def test_a_command_is_copied(mixed, browser):  # noqa: F811
+    context = browser.new_context(offline=True, permissions=["clipboard-read", "clipboard-write"])
+    tab = context.new_page()
+    tab.goto(mixed.as_uri() + "#model=a%2Fverified")
+    command = tab.locator("dialog .commands li", has_text="--forcerun verify")
+    command.get_by_role("button").click()
+    assert command.get_by_role("button").inner_text() == "Copied"
+    assert tab.evaluate("navigator.clipboard.readText()") == command.locator("code").inner_text()
+    context.close()
+
+
+def test_steps_of_a_series_are_compared(tmp_path, opened):
+    html = write_page(tmp_path, {name: records_of(name) for name in ("m-1", "m-2")})
+    told = {"since": "m-1", "dtype": "float32", "shape": "[2]", "elements": 2, "frozen": "yes"}
+    rows = [
+        told | {"tensor": "w", "change": "changed", "changed_elements": 1, "relative_change": 0.25},
+        told | {"tensor": "b", "change": "same", "changed_elements": 0, "relative_change": 0.0},
+    ]
+    STEPS.write(tmp_path / "reports" / "models" / "m-2" / "steps.csv", rows)
+    assert page_written(html, tmp_path / "frozen", html.parent) == 0
+    tab = opened(html, "#model=m-2")
+    section = tab.locator("dialog section", has=tab.locator("h3", has_text="Since the step before"))
+    assert "1 of 2 weights are other than in m-1." in section.inner_text()
+    assert section.locator("tbody tr").all_inner_texts() == ["w\tchanged\tfloat32\t[2]\t2\t1\t0.25\t"]
+    section.get_by_role("link", name="m-1").click()
+    tab.wait_for_function("document.querySelector('dialog h2').textContent === 'm-1'")
+
+
+def test_exports_are_filtered_and_next(tmp_path, opened):
+    refused = {"status": "refused", "cause": "unsupported_op", "message": "no", "hint": "choose `outputs:`"}
+    records = {
+        "a": records_of("a") | export_of("a", "onnx"),
+        "b": records_of("b") | export_of("b", "onnx", refused, **refused),
+    }
+    tab = opened(write_page(tmp_path, records, exports={"onnx": "verified"}))
+    step = tab.locator(".step")
+    assert "refused as onnx" in " ".join(step.inner_text().split()) and "outputs:" in step.inner_text()
+    step.get_by_role("button").click()
+    assert names(tab) == ["b"]
+    tab.get_by_label("Export", exact=True).select_option("onnx: verified")
+    assert names(tab) == ["a"]
+
+
+def test_frozen_graphs_of_other_tools_have_a_section(tmp_path, opened):
+    html = write_page(tmp_path, {"a": records_of("a"), "b": records_of("b")})
+    row = {"expect": "verified", "frozen_graph": "theirs.pb"}
+    differs = {"status": "mismatch", "cause": "outputs_differ", "message": HOSTILE[0], "hint": HOSTILE[1]}
+    rows = [row | {"model": "a", "status": "verified"}, row | {"model": "b", **differs}]
+    JUDGED.write(tmp_path / "reports" / "judged.csv", rows)
+    assert page_written(html, tmp_path / "frozen", html.parent) == 0
+    tab = opened(html)
+    assert tab.locator("#judged tbody tr td:first-child").all_inner_texts() == ["b", "a"]
+    assert HOSTILE[0] in tab.locator("#judged").inner_text() and tab.evaluate("window.hacked") is None
+
+
+def test_a_judged_table_that_is_none_is_left_out(tmp_path):
+    html = write_page(tmp_path, {"a": records_of("a")})
+    (html.parent / "judged.csv").write_bytes(b"\xff")
+    assert page_written(html, tmp_path / "frozen", html.parent) == 0
+    assert 'id="judged"' not in html.read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [420, 900, 1366, 1600, 2560])
+def test_nothing_is_off_the_screen(mixed, browser, width, scheme):  # noqa: F811
+    """The page and the panel do not scroll sideways, and the menu of columns is all there."""
+    tab = browser.new_page(viewport={"width": width, "height": 900}, color_scheme=scheme)
+    tab.goto(mixed.as_uri())
+    sideways = "e => e.scrollWidth - e.clientWidth"
+    assert tab.locator("html").evaluate(sideways) == 0
+    tab.locator("summary").click()
+    menu = tab.locator(".filters fieldset").bounding_box()
+    assert menu["x"] >= 0 and menu["x"] + menu["width"] <= width and menu["width"] > 150
+    tab.keyboard.press("Escape")
+    if width >= 1366:
+        assert tab.locator(".scroller", has=tab.locator("#table")).evaluate(sideways) == 0, "the table is cut"
+    tab.locator("#table tbody a").first.click()
+    assert tab.locator("dialog[open]").evaluate(sideways) == 0
+    assert tab.locator("html").evaluate(sideways) == 0
+    tab.close()
 
 
 def test_columns_can_be_chosen(mixed, opened):
@@ -299,7 +480,7 @@ def test_ten_thousand_models(tmp_path, opened, monkeypatch):
     write_large_zoo(tmp_path, 10_000)
     path = tmp_path / "index.html"
     start = time.monotonic()
-    assert page_stage.main([f"--frozen={tmp_path}", f"--reports={tmp_path}", f"--page={path}", "--", "zoo"]) == 0
+    assert page_written(path, tmp_path, tmp_path) == 0
     assert time.monotonic() - start < 30
     assert path.stat().st_size < 12_000_000
     start = time.monotonic()

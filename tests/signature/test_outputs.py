@@ -325,6 +325,19 @@ def test_configured_names():
     assert caught.value.cause == "unknown_input" and "x" in caught.value.hint
 
 
+def test_names_in_the_settings_leave_the_alternatives_to_be_seen():
+    free, named = Found(classifier), Found(classifier, configured_outputs=["hidden/BiasAdd"])
+    assert named.outputs == {"hidden/BiasAdd"} and named.choice.confidence == 1 and named.choice.reach is None
+    assert [entry.name for entry in named.choice.ranking] == [entry.name for entry in free.choice.ranking]
+    assert {entry.name for entry in named.choice.ranking if entry.chosen} <= {"hidden/BiasAdd"}
+    assert free.outputs & {entry.name for entry in named.choice.ranking}
+
+
+def test_names_in_the_settings_hold_where_nothing_could_be_ranked():
+    found = Found(lambda: v1.placeholder(tf.float32, [None], name="x"), configured_outputs=["x"])
+    assert found.outputs == {"x"} and found.choice.ranking == []
+
+
 def test_configured_inputs_win():
     settings = {"x": {"shape": [2, 20], "range": [3, 4]}}
     values = feeds.make(Found(classifier, configured_inputs=settings).inputs, 1, 9, ".")["x:0"]

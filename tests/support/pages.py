@@ -52,8 +52,14 @@ def write_page(home: Path, records: dict[str, dict[str, dict]], zoo: str = "zoo"
     compared = [f"--kept={home / 'kept.csv'}", str(reports / "summary.csv"), str(reports / "changes.csv")]
     assert changes.main(compared) == 0
     assert list_exports.main([f"--state={home / 'state.json'}", *where, str(reports / "exports.csv")]) == 0
-    assert page.main([*where, f"--page={reports / 'index.html'}", "--", zoo]) == 0
+    assert page_written(reports / "index.html", home / "frozen", reports, zoo) == 0
     return reports / "index.html"
+
+
+def page_written(html: Path, frozen: Path, reports: Path, zoo: str = "zoo") -> int:
+    """The exit status of what writes a page, and the brief beside it."""
+    made = [f"--page={html}", f"--brief={html.with_name('summary.md')}"]
+    return page.main([f"--frozen={frozen}", f"--reports={reports}", *made, "--", zoo])
 
 
 def data_of(html: Path) -> dict:

@@ -137,8 +137,9 @@ def test_what_is_expected_and_which_steps_are_made_go_by_the_zoo(own):
     assert sorted(found.models) == [LINEAR, "sum/sum.ckpt", "sums/sum.ckpt-1", "sums/sum.ckpt-2"]
     assert [found.expected(model) for model in sorted(found.models)] == ["failed"] * 2 + ["verified"] * 2
     assert json.loads(found.settings("import_meta")(Wildcards("sums/sum.ckpt-2")))["seed"] == 9
-    assert (found.zoos, found.zoo_settings) == (["one", "two"], "--zoo-settings")
-    assert pipeline({"zoo": ["one", {"directory": "two"}]}).zoo_settings == ""
+    assert found.zoos == ["one", "two"]
+    assert found.step_before == {"sums/sum.ckpt-2": "sums/sum.ckpt-1"}
+    assert found.for_steps("x/{model}.csv") == ["x/sums/sum.ckpt-2.csv"]
 
 
 @pytest.mark.parametrize(

@@ -5,10 +5,12 @@ from permafrost.report.tables.changes import CHANGES
 from permafrost.report.tables.export import EXPORT
 from permafrost.report.tables.exports import EXPORTS
 from permafrost.report.tables.findings import FINDINGS
+from permafrost.report.tables.history import HISTORY
 from permafrost.report.tables.judged import JUDGED
 from permafrost.report.tables.op_types import OP_TYPES
 from permafrost.report.tables.ops import OPS
 from permafrost.report.tables.outputs import OUTPUTS
+from permafrost.report.tables.steps import STEPS
 from permafrost.report.tables.summary import SUMMARY
 from permafrost.report.tables.timings import TIMINGS
 from permafrost.report.tables.variables import VARIABLES
@@ -16,8 +18,8 @@ from permafrost.report.tables.verification import VERIFICATION
 from permafrost.report.tables.zoo import ZOO
 
 TABLES = (
-    *(SUMMARY, CHANGES, FINDINGS, ZOO, OP_TYPES, TIMINGS, JUDGED, EXPORTS),
-    *(OUTPUTS, OPS, VARIABLES, VERIFICATION, EXPORT),
+    *(SUMMARY, CHANGES, FINDINGS, ZOO, OP_TYPES, TIMINGS, JUDGED, EXPORTS, HISTORY),
+    *(OUTPUTS, OPS, VARIABLES, VERIFICATION, EXPORT, STEPS),
 )
 
 # The first table that has a column says what it is.

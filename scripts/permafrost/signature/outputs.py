@@ -8,6 +8,8 @@ from collections.abc import Collection
 from dataclasses import dataclass, field
 from typing import Any
 
+from msgspec.structs import replace
+
 from permafrost.graph.dtypes import dtype_name
 from permafrost.graph.index import GraphIndex, node_in_cycle, tensor_name
 from permafrost.graph.loading import INIT_OP_SIGNATURE
@@ -68,7 +70,8 @@ def choose(
       no_output where none is found, bad_meta_graph where a node depends on itself.
     """
     if configured:
-        return Choice(list(dict.fromkeys(_known(name, index) for name in configured)), "named in the settings")
+        names = list(dict.fromkeys(_known(name, index) for name in configured))
+        return Choice(names, "named in the settings", _alternatives(meta_graph, index, variables, names))
     if choice := _signature_outputs(meta_graph, index, without):
         return choice
     if meta_graph.object_graph_def.nodes:
@@ -79,6 +82,17 @@ def choose(
             "export it again with `signatures=`",
         )
     return _likely_outputs(Anatomy(surveyed(meta_graph, index, variables)), without)
+
+
+def _alternatives(meta_graph: MetaGraphDef, index: GraphIndex, variables: set[str], named: list[str]) -> list[Ranked]:
+    """What else could be an output than what the settings name, as it is ranked where they name none."""
+    if meta_graph.object_graph_def.nodes:
+        return []
+    try:
+        found = _likely_outputs(Anatomy(surveyed(meta_graph, index, variables)), ()).ranking
+    except Problem:
+        return []
+    return [replace(entry, chosen=entry.name in named) for entry in found]
 
 
 def sentence(ranking: list[Ranked]) -> str:

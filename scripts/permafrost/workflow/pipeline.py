@@ -10,20 +10,25 @@ import contextlib
 import errno
 import fcntl
 import hashlib
+import itertools
 import json
 import os
+import shlex
 import sys
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
-from permafrost import export_packages, layout, settings
+from permafrost import export_packages, layout, settings, whole_files
 from permafrost.export_records import FORMATS
 from permafrost.model import About, Model, Settings, Source
-from permafrost.outcome import VERIFIED, Problem
+from permafrost.outcome import VERIFIED, Problem, harmless
+from permafrost.report import run_file
+from permafrost.report.run_file import Run, Started
 from permafrost.sandbox import landlock
-from permafrost.workflow import resources
+from permafrost.workflow import invocation, resources
 from permafrost.workflow.attempts import Attempts
 from permafrost.workflow.code_digest import code_digest
 from permafrost.zoo import overrides, state_file
@@ -64,11 +69,13 @@ class Pipeline:
       config: Snakemake's config.
       scans: whether to look at the zoo, rather than to read what the run's main process found and kept at `begin`.
       taken: the directories that other zoos of the same workflow write to; this one's are added.
+      started: how the run was started, where it is one of the main Snakefile.
     Raises Problem (bad_setting, unreadable, io_error) for what the user has to mend before anything can run.
     """
 
-    def __init__(self, config: settings.Config, scans: bool, taken: list[str]):
+    def __init__(self, config: settings.Config, scans: bool, taken: list[str], started: Started | None = None):
         self.config = settings.validate(dict(config))
+        self._started = started
         self.frozen, self.reports = (os.path.normpath(self.config[key]) for key in ("frozen", "reports"))
         _refuse_shared(self.frozen, self.reports, taken)
         _refuse_unwritable(self.frozen)
@@ -81,6 +88,7 @@ class Pipeline:
         self.zoos = settings.zoos(self.config)
         state = self._scan() if scans else state_file.read(self.state_file)
         self.models = {model.id: model for model in state.models}
+        self._networks = {candidate.prefix: candidate.network for candidate in state.candidates}
         self._unfollowed = [candidate for candidate in state.candidates if not candidate.series]
         self.zoo, self.seen = state_file.digests(state)
         self.handed = state_file.handed(state)
@@ -113,12 +121,30 @@ class Pipeline:
             lock = self._held.enter_context(open(f"{self.reports}/{layout.LOCK}", "w"))  # noqa: SIM115 - held by the stack
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             state_file.keep(self.handed, self.state_file)
+            self._remember()
         except BlockingIOError as error:
             raise Problem(
                 "bad_setting", f"another run is writing to {self.reports}; wait for it or choose another `reports`"
             ) from error
         except OSError as error:
             raise _unwritable(error.filename or self.reports, error.strerror or str(error)) from error
+
+    def _remember(self) -> None:
+        """Keeps with the reports what this run uses, where that is known. Raises OSError."""
+        if self._started:
+            run = Run(
+                began=run_file.now(),
+                versions=invocation.versions(os.fspath(_SCRIPTS.parent)),
+                zoos=self.zoos,
+                started=self._started,
+                settings=run_file.digests(self.config),
+            )
+            run_file.write(run, f"{self.reports}/{layout.RUN}")
+
+    @property
+    def started(self) -> str:
+        """The options of the run, as one line, on which the commands of the page depend; empty where nobody knows."""
+        return shlex.join(self._started.options) if self._started else ""
 
     def _stale(self) -> tuple[list[str], list[str]]:
         """What was made and nobody asks for any more: directories of models that the zoo no longer has, and exports."""
@@ -202,6 +228,33 @@ class Pipeline:
         exports = self.models[model].exports
         return [pattern.replace("{model}", model).replace("{format}", form) for pattern in patterns for form in exports]
 
+    @cached_property
+    def step_before(self) -> dict[str, str]:
+        """Model -> the one that is the step before it of the same network in its series, for those that have one."""
+        series: dict[tuple[str, str], list[Model]] = {}
+        for model in self.models.values():
+            if model.step is not None and model.problem is None:
+                series.setdefault((model.series, self._networks.get(model.prefix, "")), []).append(model)
+        ordered = [sorted(steps, key=lambda model: (model.step or 0, model.id)) for steps in series.values()]
+        return {after.id: before.id for steps in ordered for before, after in itertools.pairwise(steps)}
+
+    def for_steps(self, pattern: str) -> list[str]:
+        """The pattern for each model that has a step before it, with `{model}` in it replaced."""
+        return [pattern.replace("{model}", model) for model in self.step_before]
+
+    def step_sources(self, wildcards: Any) -> str:
+        """The fingerprints of a model's files and of those of the step before, as JSON."""
+        names = [self.step_before[wildcards.model], wildcards.model]
+        return json.dumps([self.models[name].fingerprint for name in names])
+
+    @property
+    def judged_stamp(self) -> str:
+        """A digest of judged.csv, which is made when somebody asks for it; empty where it is not there."""
+        try:
+            return whole_files.sha256(f"{self.reports}/{layout.JUDGED}")[:16]
+        except OSError:
+            return ""
+
     def judged(self, pattern: str) -> list[str]:
         """The pattern for each model whose settings name a frozen graph to judge, with `{model}` in it replaced.
 
@@ -244,17 +297,16 @@ class Pipeline:
         """A function of the wildcards that gives the token of a job (workflow.attempts); stage: as for `settings`."""
         return lambda wildcards: self._attempts.of(_of_format(stage, wildcards), wildcards.model)
 
-    @property
-    def zoo_settings(self) -> str:
-        """The option that tells page of settings in an entry of `zoo`; empty where there are none."""
-        return "--zoo-settings" if settings.say_more_of_a_zoo(self.config) else ""
-
     def expected(self, model: str, form: str = "") -> str | list[str]:
         """What a model, or its export to a format, is expected to end as, as in settings.meets."""
         return self.models[model].exports.get(form, VERIFIED) if form else self.models[model].expect
 
     def announce(self) -> None:
         """Says on stderr what a person should know before the jobs start."""
+        if self._started:
+            last = run_file.read(f"{self.reports}/{layout.RUN}")
+            if said := run_file.other_settings(last, self._started, run_file.digests(self.config)):
+                print(harmless(said), file=sys.stderr)
         if not self.models:
             print("No checkpoint was found in the zoo; the reports will be empty.", file=sys.stderr)
         version = landlock.abi()

@@ -4,16 +4,16 @@ It reads the tables of the zoo, and the records and tables of as many models as 
 """
 
 import os
-import shlex
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
 from permafrost import layout, outcome, whole_files
-from permafrost.report import csv_files, reference
+from permafrost.report import csv_files, history, reference, run_file
 from permafrost.report.columns import Table
-from permafrost.report.page import exported, overview, plots, template
+from permafrost.report.page import brief, exported, head, judged, nodes, overview, plots, template, trend
 from permafrost.report.page.details import detail
 from permafrost.report.page.hidden_paths import hider
 from permafrost.report.tables.changes import CHANGES, KINDS
@@ -30,7 +30,16 @@ _MEANINGS = {
     "unverifiable": "frozen, but they could not be run or compared",
     "failed": "could not be frozen; there is no .pb",
 }
-_SHOWN = (layout.SUMMARY, layout.CHANGES, layout.FINDINGS, layout.ZOO, layout.OP_TYPES, layout.TIMINGS, layout.EXPORTS)
+_SHOWN = (
+    layout.SUMMARY,
+    layout.CHANGES,
+    layout.FINDINGS,
+    layout.ZOO,
+    layout.OP_TYPES,
+    layout.TIMINGS,
+    layout.EXPORTS,
+    layout.HISTORY,
+)
 _READ = {
     layout.SUMMARY: SUMMARY,
     layout.CHANGES: CHANGES,
@@ -39,6 +48,14 @@ _READ = {
     layout.OP_TYPES: OP_TYPES,
     layout.EXPORTS: EXPORTS,
 }
+
+
+@dataclass(frozen=True)
+class Ended:
+    """How a model ended, as history.row asks for it."""
+
+    status: str
+    is_as_expected: bool
 
 
 def verdict(summary: pd.DataFrame, exports: pd.DataFrame | None = None) -> str:
@@ -59,37 +76,11 @@ def _of_models(summary: pd.DataFrame) -> str:
     return said if verified == count else f"{said}, and the others are as expected"
 
 
-def commands(zoos: list[str], frozen: str, reports: str, has_settings: bool = False) -> dict[str, str]:
-    """What the commands that repeat a step need: directories, `--config`, and a note; absolute paths are not shown.
-
-    Args:
-      has_settings: whether the config says more of a zoo than where it is, which naming it again would undo.
-    """
-    shown = {"frozen": frozen, "reports": reports, "zoo": zoos[0] if len(zoos) == 1 else ""}
-    hidden = [key for key, path in shown.items() if os.path.isabs(path) or not path]
-    shown |= {key: key.upper() for key in hidden}
-    is_plain = shown == {"frozen": "frozen", "reports": "reports", "zoo": "models"}
-    if has_settings:
-        hidden = [key for key in hidden if key != "zoo"]
-        del shown["zoo"]
-    config = (
-        ""
-        if is_plain
-        else "--config " + " ".join(shlex.quote(f"{key}={value}") for key, value in sorted(shown.items()))
-    )
-    as_before = [*(["the config file"] if has_settings and not is_plain else []), *sorted(map(str.upper, hidden))]
-    note = f"{', '.join(as_before)} as in this run" if as_before else ""
-    return {"frozen": shown["frozen"], "reports": shown["reports"], "config": config, "note": note}
-
-
-def content(
-    read: dict[str, pd.DataFrame], frozen: str, reports: str, zoos: list[str], has_settings: bool = False
-) -> dict[str, Any]:
+def content(read: dict[str, pd.DataFrame], frozen: str, reports: str, zoos: list[str]) -> dict[str, Any]:
     """All that the template shows, and `data`, all that its script shows.
 
     Args:
       read: the tables of _READ, all strings.
-      has_settings: as for `commands`.
     """
     summary, exports = read[layout.SUMMARY], read[layout.EXPORTS]
     roots = [*zoos, frozen, reports, os.getcwd(), os.path.expanduser("~"), str(_SOURCE.parents[4])]
@@ -99,14 +90,19 @@ def content(
     changes = overview.told_changes(read[layout.CHANGES])
     kinds = [row["change"] for row in changes]
     worst = exported.worst_first(exports)
+    run, finished = run_file.read(f"{reports}/{layout.RUN}"), past_runs(reports, read)
+    steps = [*overview.next_steps(summary), *exported.next_steps(exports)]
+    of_others = judged.rows(reports)
+    first = overview.worst_first(summary)
     data = {
         "models": overview.models_table(summary, read[layout.FINDINGS], of_all),
-        "details": overview.details(
-            overview.worst_first(summary), lambda model: detail(frozen, reports, model, (of_findings, of_all))
-        ),
+        "details": overview.details(first, lambda model: detail(frozen, reports, model, (of_findings, of_all))),
+        "nodes": nodes.of_all(reports, first),
+        "ops": overview.ops(read[layout.OP_TYPES], summary["model"].tolist()),
         "types": reference.TYPES,
         "meanings": SUMMARY.sentences(),
-        "commands": commands(zoos, frozen, reports, has_settings),
+        "commands": head.commands(run, frozen, reports),
+        "frozen_graph": layout.of_frozen(os.path.relpath(frozen, reports), "{model}", layout.FROZEN_GRAPH),
         "model_files": beside + named,
         "exports": {
             model: [list(map(of_all, row)) for row in rows] for model, rows in exported.by_model(exports).items()
@@ -120,7 +116,14 @@ def content(
         "models": len(summary),
         "answer": overview.answer(summary),
         "meanings": _MEANINGS,
-        "steps": [step | {"hint": of_all(step["hint"])} for step in overview.next_steps(summary)],
+        "head": [(name, of_all(text)) for name, text in head.facts(run, zoos, finished)],
+        "steps": [step | {"hint": of_all(step["hint"])} for step in steps],
+        "runs": trend.last(finished),
+        "run_counts": ("models", *outcome.STATUSES, "not_as_expected"),
+        "trend": trend.drawing(finished),
+        "judged": [{key: of_all(text) for key, text in row.items()} for row in of_others[: judged.MOST]],
+        "judged_counts": judged.counts(of_others),
+        "judged_in_all": len(of_others),
         "unsure": overview.unsure(summary),
         "warnings": [row | {"advice": of_findings(row["advice"])} for row in overview.warnings(read[layout.FINDINGS])],
         "changes": [
@@ -146,14 +149,26 @@ def frame(path: str, table: Table) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=header, dtype=str)
 
 
-def write(frozen: str, reports: str, path: Path, zoos: list[str], has_settings: bool) -> None:
-    """Writes the page to `path`. Raises OSError, and Problem where a table cannot be read.
+def past_runs(reports: str, read: dict[str, pd.DataFrame]) -> list[dict[str, str]]:
+    """The rows of history.csv, and that of the run which wrote the summary, which the gate adds when it has passed.
+
+    Raises OSError where the summary is not there any more.
+    """
+    summary, run = read[layout.SUMMARY], run_file.read(f"{reports}/{layout.RUN}")
+    ended = [Ended(*pair) for pair in zip(summary["status"], overview.as_expected(summary), strict=True)]
+    row = history.row(ended, Path(reports, layout.SUMMARY), run)
+    return history.with_row(history.read_or_none(Path(reports, layout.HISTORY)), row)
+
+
+def write(frozen: str, reports: str, path: Path, brief_path: Path, zoos: list[str]) -> None:
+    """Writes the page to `path` and the brief to `brief_path`. Raises OSError, and Problem for a table that is none.
 
     Args:
       frozen, reports, zoos: the directories that the page is about.
-      has_settings: as for `commands`.
     """
     read = {name: frame(f"{reports}/{name}", table) for name, table in _READ.items()}
-    html = template.render(_SOURCE, content(read, frozen, reports, zoos, has_settings))
-    with whole_files.written_whole(path) as temporary:
-        temporary.write_text(html, encoding="utf-8")
+    made = content(read, frozen, reports, zoos)
+    html, text = template.render(_SOURCE, made), brief.text(made, read[layout.SUMMARY])
+    for place, said in ((path, html), (brief_path, text)):
+        with whole_files.written_whole(place) as temporary:
+            temporary.write_text(said, encoding="utf-8")

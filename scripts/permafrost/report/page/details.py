@@ -15,14 +15,27 @@ from typing import Any, TypeVar
 import msgspec
 
 from permafrost import layout, recording
+from permafrost.outcome import Problem
 from permafrost.records import ImportRecord, Provenance, Record, Repair, Verdict, is_known, known
-from permafrost.report import csv_files
+from permafrost.report import csv_files, output_meanings
 from permafrost.report.columns import TEXT
+from permafrost.report.page import outputs
 from permafrost.report.reference import type_of
+from permafrost.report.tables.steps import SAME
 
 R = TypeVar("R", bound=Record)
 
 MOST_ROWS = 16  # of each table
+_STEP_COLUMNS = (
+    "tensor",
+    "change",
+    "dtype",
+    "shape",
+    "elements",
+    "changed_elements",
+    "relative_change",
+    "max_abs_change",
+)
 _COUNT = re.compile("[0-9]{1,19}")  # Python reads no number of any number of digits.
 
 
@@ -42,9 +55,10 @@ def detail(frozen: str | Path, reports: str | Path, model: str, hidden: tuple[Hi
     verified, listed = _record(directory / layout.VERDICT, Verdict), _record(directory / layout.LISTING, Record)
     shown = {
         "inputs": _inputs(imported, provenance),
-        "ranking": _table(directory / layout.OUTPUTS),
+        **outputs.tables(_outputs(directory)),
         "op_types": _op_types(imported, provenance),
         "variables": _table(directory / layout.VARIABLES, largest="bytes"),
+        "steps": _steps(directory / layout.STEPS),
         "verification": _table(directory / layout.VERIFICATION),
         "control": msgspec.to_builtins(known(verified.control, {})),
         "repairs": _listing([_repair(repair) for repair in known(provenance.repairs, ())]),
@@ -104,6 +118,30 @@ def _table(path: Path, largest: str = "", left_out: str = "") -> dict[str, Any]:
         header = [*header[:place], *header[place + 1 :]]
         values = [[*row[:place], *row[place + 1 :]] for row in values]
     return {"columns": header, "rows": values, **found} if values else {}
+
+
+def _rows(path: Path) -> list[dict[str, str]]:
+    try:
+        return csv_files.read_rows(path)
+    except Problem:
+        return []
+
+
+def _outputs(directory: Path) -> list[dict[str, str]]:
+    """The rows of outputs.csv, each with dtype, shape and meaning as far as ops.csv tells them."""
+    rows = [row for row in _rows(directory / layout.OUTPUTS) if row.get("output")]
+    nodes = {row.get("name", ""): row for row in _rows(directory / layout.OPS)} if rows else {}
+    return [output_meanings.described(row["output"], nodes) | row for row in rows]
+
+
+def _steps(path: Path) -> dict[str, Any]:
+    """The weights that changed since the step before, the most changed first; {} where there is no such step."""
+    rows = _rows(path)
+    frozen = [row for row in rows if row.get("frozen") == "yes"] or rows
+    changed = [row for row in frozen if row.get("change") != SAME]
+    shown = [[_value(name, row.get(name, "")) for name in _STEP_COLUMNS] for row in changed[:MOST_ROWS]]
+    counts = {"of": len(changed), "changed": len(changed), "all": len(frozen)}
+    return {"columns": list(_STEP_COLUMNS), "rows": shown, "before": rows[0].get("since", ""), **counts} if rows else {}
 
 
 def _value(column: str, cell: str) -> str | int | float:

@@ -55,7 +55,7 @@ def worst_first(exports: pd.DataFrame) -> list[dict[str, str]]:
     """The rows that the page shows, of what ended otherwise than well: the unexpected first, then the gravest."""
     order = exports.assign(
         as_expected=overview.as_expected(exports),
-        grave=exports["status"].map(lambda status: _GRAVE.index(status) if status in _GRAVE else 0),
+        grave=exports["status"].map(_grave),
         max_abs_diff=exports["max_abs_diff"].map(_short),
         tolerance_used=exports["tolerance_used"].map(_short),
     )
@@ -63,6 +63,29 @@ def worst_first(exports: pd.DataFrame) -> list[dict[str, str]]:
     rows = order.sort_values(["as_expected", "grave", "model", "format"], kind="stable").head(MOST)
     found: list[dict[str, str]] = rows.to_dict("records")
     return found
+
+
+def next_steps(exports: pd.DataFrame) -> list[dict[str, Any]]:
+    """The exports that are not verified, by format, status, cause and hint, as overview.next_steps has models."""
+    rows = exports.assign(as_expected=overview.as_expected(exports))
+    rows = rows[_not_well(exports) & (exports["status"] != VERIFIED)]
+    steps = [
+        {
+            "format": form,
+            "status": status,
+            "cause": cause,
+            "hint": hint,
+            "models": len(group),
+            "expected": int(group["as_expected"].sum()),
+            "named": group["model"].tolist()[: overview.MOST_NAMED],
+        }
+        for (form, status, cause, hint), group in rows.groupby(["format", "status", "cause", "hint"], sort=True)
+    ]
+    return sorted(steps, key=lambda step: (step["expected"] == step["models"], _grave(step["status"]), -step["models"]))
+
+
+def _grave(status: str) -> int:
+    return _GRAVE.index(status) if status in _GRAVE else 0
 
 
 def _short(number: str) -> str:

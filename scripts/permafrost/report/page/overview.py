@@ -22,7 +22,7 @@ MOST_DETAIL = 6_000_000  # characters of JSON
 MOST_CHANGES = 500  # rows
 _MANY = 1_000  # models, above which long texts are cut
 _LONGEST = 200  # characters of such a text
-_MOST_NAMED = 5  # models that are named with a cause
+MOST_NAMED = 5  # models that are named with a cause
 _SURE = 0.9  # outputs of which one need not look at
 _MOST_UNSURE = 10
 
@@ -63,7 +63,7 @@ def next_steps(summary: pd.DataFrame) -> list[dict[str, Any]]:
             "hint": hint,
             "models": len(group),
             "expected": int(group["as_expected"].sum()),
-            "named": group["model"].tolist()[:_MOST_NAMED],
+            "named": group["model"].tolist()[:MOST_NAMED],
         }
         for (status, cause, hint), group in rows.groupby(["status", "cause", "hint"], sort=True)
     ]
@@ -146,6 +146,18 @@ def models_table(summary: pd.DataFrame, findings: pd.DataFrame, hide: Callable[[
         if name != "model" and type_of(name) == TEXT:
             shown[name] = [_cut(hide(text), len(shown)) for text in shown[name]]
     return packed(shown)
+
+
+def ops(op_types: pd.DataFrame, models: list[str]) -> dict[str, Any]:
+    """Which op types each model has: their `names`, distinct `sets` of their numbers, and `of` each model its set."""
+    found: dict[str, set[str]] = {}
+    for model, op in zip(op_types["model"], op_types["op_type"], strict=True):
+        found.setdefault(model, set()).add(op)
+    names = sorted(set(op_types["op_type"]))
+    number = {name: place for place, name in enumerate(names)}
+    sets: dict[tuple[int, ...], int] = {}
+    of = [sets.setdefault(tuple(sorted(number[op] for op in found.get(model, ()))), len(sets)) for model in models]
+    return {"names": names, "sets": list(sets), "of": of}
 
 
 def _cut(text: str, models: int) -> str:

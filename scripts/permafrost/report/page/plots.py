@@ -62,11 +62,15 @@ def plots(summary: pd.DataFrame, timings: pd.DataFrame, op_types: pd.DataFrame) 
         if not (made := draw()):
             continue
         caption, spec = made
-        spec = {"$schema": _SCHEMA, "description": caption, **spec, "config": _CONFIG}
         try:
-            yield {"title": title, "caption": caption, "svg": vl_convert.vegalite_to_svg(spec)}
+            yield {"title": title, "caption": caption, "svg": vl_convert.vegalite_to_svg(drawable(spec, caption))}
         except ValueError as error:
             print(f"{title}: not drawn: {error}", file=sys.stderr)
+
+
+def drawable(spec: Spec, description: str) -> Spec:
+    """A specification with the version of Vega-Lite and the page's colours and fonts."""
+    return {"$schema": _SCHEMA, "description": description, **spec, "config": _CONFIG}
 
 
 def _marked(table: pd.DataFrame) -> pd.DataFrame:

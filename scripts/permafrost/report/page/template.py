@@ -13,7 +13,7 @@ import jinja2
 from markupsafe import Markup
 
 _STYLES = ("page.css", "model.css")
-_SCRIPTS = ("data.js", "table.js", "model.js", "main.js")
+_SCRIPTS = ("data.js", "address.js", "table.js", "nodes.js", "model.js", "main.js")
 
 
 def render(source: Path, content: dict[str, Any]) -> str:
@@ -21,7 +21,7 @@ def render(source: Path, content: dict[str, Any]) -> str:
 
     Args:
       source: the directory of the template page.html, and of its styles and scripts.
-      content: the template's variables; `plots` hold SVGs that the plotting library has escaped.
+      content: the template's variables; `plots` and `trend` hold SVGs that the plotting library has escaped.
     Raises OSError where a file of `source` cannot be read.
     """
     environment = jinja2.Environment(
@@ -32,7 +32,7 @@ def render(source: Path, content: dict[str, Any]) -> str:
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode("ascii")
     plots = [{**plot, "svg": Markup(plot["svg"])} for plot in content["plots"]]
     return environment.get_template("page.html").render(
-        {**content, "plots": plots},
+        {**content, "plots": plots, "trend": Markup(content["trend"])},
         style=Markup("\n".join(_read(source, _STYLES))),
         script=Markup(script),
         script_hash=digest,

@@ -75,21 +75,29 @@ def _draw_box(svg: Any, box: Box, place: Place) -> None:
 
 
 def _draw_flow(svg: Any, passed: list[Place], back: bool) -> None:
+    """A flow between the rows and through the lanes that are free for it, so that it crosses no box."""
     start, end = passed[0], passed[-1]
-    if back:
-        x = max(start.x, end.x) + WIDTH / 2 + 10
-        path = f"M{start.x + WIDTH / 2:.1f} {_top(start) + HEIGHT / 2:.1f}C{x:.1f} {_top(start) + HEIGHT / 2:.1f} "
-        path += f"{x:.1f} {_top(end) + HEIGHT / 2:.1f} {end.x + WIDTH / 2:.1f} {_top(end) + HEIGHT / 2:.1f}"
-    else:
-        path = f"M{start.x:.1f} {_top(start) + HEIGHT}"
-        x, y = start.x, _top(start) + HEIGHT
-        for place in passed[1:]:
-            middle = y + GAP_Y / 2
-            path += f"C{x:.1f} {middle} {place.x:.1f} {middle} {place.x:.1f} {_top(place)}"
-            x, y = place.x, _top(place) + HEIGHT
-            if place is not end:
-                path += f"V{y}"
+    path = _beside(start, end) if start.row == end.row else _between_rows(passed, down=start.row < end.row)
     ElementTree.SubElement(svg, "path", {"class": f"flow{' back' * back}", "d": path, "marker-end": "url(#head)"})
+
+
+def _beside(start: Place, end: Place) -> str:
+    """Over what stands between two boxes of a row, in the gap above it; from a box to itself, from its one half."""
+    x, to, y = start.x + (WIDTH / 4 if start is end else 0), end.x - (WIDTH / 4 if start is end else 0), _top(start)
+    return f"M{x:.1f} {y}C{x:.1f} {y - GAP_Y} {to:.1f} {y - GAP_Y} {to:.1f} {y}"
+
+
+def _between_rows(passed: list[Place], down: bool) -> str:
+    leave, enter = (HEIGHT, 0) if down else (0, HEIGHT)
+    x, y = passed[0].x, _top(passed[0]) + leave
+    path = f"M{x:.1f} {y}"
+    for place in passed[1:]:
+        middle = y + (GAP_Y / 2 if down else -GAP_Y / 2)
+        path += f"C{x:.1f} {middle} {place.x:.1f} {middle} {place.x:.1f} {_top(place) + enter}"
+        x, y = place.x, _top(place) + leave
+        if place is not passed[-1]:
+            path += f"V{y}"
+    return path
 
 
 def _top(place: Place) -> int:

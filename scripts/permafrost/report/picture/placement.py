@@ -5,6 +5,7 @@ place in each row between, and rows are sorted by where their neighbours stand.
 """
 
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 WIDTH, HEIGHT = 184, 42  # of a box, in pixels
@@ -25,7 +26,7 @@ class Place:
 def layout(count: int, flows: set[tuple[int, int]]) -> tuple[list[Place], dict[tuple[int, int], list[Place]], int, int]:
     """Places for `count` boxes, for each flow the places that it passes (both ends included), width and height (px).
 
-    Flows that lead back (from a box to one that is earlier in the order) pass no rows and decide none.
+    Flows that lead back (from a box to one that is earlier in the order) decide no rows, but pass them as others do.
     """
     forward = sorted(flow for flow in flows if flow[0] < flow[1])
     places = [Place(row, WIDTH) for row in _rows_of(count, forward)]
@@ -34,13 +35,14 @@ def layout(count: int, flows: set[tuple[int, int]]) -> tuple[list[Place], dict[t
     for place in places:
         rows[place.row].append(place)
     links: list[tuple[Place, Place]] = []
-    for flow in forward:
+    for flow in sorted(flows):
         first, last = passes[flow]
-        lanes = [Place(row, _LANE) for row in range(first.row + 1, last.row)]
+        step = 1 if first.row < last.row else -1
+        lanes = [Place(row, _LANE) for row in range(first.row + step, last.row, step)]
         for lane in lanes:
             rows[lane.row].append(lane)
         passes[flow] = [first, *lanes, last]
-        links += zip(passes[flow], passes[flow][1:], strict=False)
+        links += pairwise(passes[flow])
     _sort(rows, links)
     width = max((_spread(row) for row in rows), default=0)
     _straighten(rows, links, width)
@@ -102,7 +104,7 @@ def _straighten(rows: list[list[Place]], links: Any, width: float) -> None:
     for sweep in range(_SWEEPS):
         for row in rows if sweep % 2 == 0 else rows[::-1]:
             for index, place in enumerate(row):
-                others = [other.x for other in near.get(id(place), ())]
+                others = [other.x for other in near.get(id(place), ()) if other is not place]
                 if not others:
                     continue
                 left, right = place.width / 2, width - place.width / 2

@@ -71,3 +71,32 @@ const quoted = (text) => (/^[\w@%+=:,./-]+$/.test(text) ? text : `'${text.replac
 
 /** A relative address of a file; an id's own percent signs are part of its name. */
 const address = (path) => path.split("/").map((part) => encodeURIComponent(part)).join("/");
+
+/** A button that copies a text, and says so. */
+function copyButton(text) {
+  const button = make("button", { type: "button", class: "copy", onclick: async () => {
+    try {
+      await navigator.clipboard.writeText(text);
+    } catch {
+      copyBySelection(text, button);
+    }
+    button.textContent = "Copied";
+    setTimeout(() => { button.textContent = "Copy"; }, 1500);
+  } }, "Copy");
+  return button;
+}
+
+/** What copies where the browser keeps its clipboard from pages of the disk. */
+function copyBySelection(text, button) {
+  const area = make("textarea", { class: "unseen", "aria-label": "copied" });
+  area.value = text;
+  button.after(area);
+  area.select();
+  document.execCommand("copy");
+  area.remove();
+  button.focus();
+}
+
+/** The formats that a model is exported to, each with its status. */
+const exportsOf = (model) => (Object.hasOwn(data.exports, model.model) ? data.exports[model.model] : [])
+  .map((row) => Object.fromEntries(data.export_columns.map((column, i) => [column, row[i]])));

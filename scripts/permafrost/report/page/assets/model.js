@@ -3,12 +3,12 @@
 const dialog = document.getElementById("model");
 const byId = new Map(models.map((model) => [model.model, model]));
 const TITLE = document.title;
-let shownAddress = "";
+let shownModel = "";
 const LISTED = ["model", "status", "stage", "cause", "message", "hint", "inputs", "inputs_why", "outputs", "outputs_why", "repairs",
-  "kinds_of_findings", "as_expected", "exports"];
+  "kinds_of_findings", "as_expected", "exports", "expect"];
 
-const section = (title, note, ...content) => make("section", {},
-  make("h3", {}, title, note ? make("span", { class: "soft" }, note) : null), content);
+const section = (title, note, ...content) => make("section", { "data-title": title },
+  make("h3", { tabindex: "-1" }, title, note ? make("span", { class: "soft" }, note) : null), content);
 const ofAll = (table) => (table.of > table.rows.length ? `the first ${table.rows.length} of ${table.of}` : "");
 
 function outcome(model) {
@@ -29,32 +29,42 @@ function facts(model) {
   })));
 }
 
-function picture(detail) {
-  if (!detail.graph) return null;
+function picture(model, detail) {
+  if (!detail.graph || model.frozen_bytes === null) return null;
+  const path = `${data.commands.frozen}/${model.model}/frozen_graph.pb`;
   return section("Graph", "inputs are blue (dashed where an input pipeline was cut off), outputs are green",
     make("img", { class: "picture", src: `data:image/svg+xml;charset=utf-8,${encodeURIComponent(detail.graph)}`,
-      alt: "The frozen graph as boxes, from its inputs at the top to its outputs" }));
+      alt: "The frozen graph as boxes, from its inputs at the top to its outputs" }),
+    make("p", { class: "soft" }, "Each node with its attributes and weights is to be seen in Netron: drop ",
+      make("a", { href: address(data.frozen_graph.replace("{model}", model.model)) }, "frozen_graph.pb"),
+      " onto its window, or start it, once ", make("code", {}, "pip install netron"), " has put it there, with"),
+    commandList([`netron ${quoted(path)}`]));
 }
 
 function inputsAndOutputs(model, detail) {
+  if (!model.inputs && !model.outputs && !detail.ranking && !detail.inputs) return null;
   const parts = [make("h4", {}, "Inputs")];
   if (detail.inputs) parts.push(tableOf("Inputs", detail.inputs));
   else parts.push(make("p", {}, isolated(model.inputs_why || model.inputs || "none")));
-  parts.push(make("h4", {}, "Outputs"), make("p", {}, isolated(model.outputs || "none")),
-    make("p", { class: "soft" }, isolated(model.outputs_why)));
+  parts.push(make("h4", {}, "Outputs"));
+  if (detail.outputs) parts.push(tableOf("Outputs", detail.outputs));
+  else parts.push(make("p", {}, isolated(model.outputs || "none")));
+  if (model.outputs_why && !detail.outputs?.columns.includes("reasons")) parts.push(make("p", { class: "soft" }, isolated(model.outputs_why)));
+  if (detail.alternatives) {
+    parts.push(make("h4", {}, "What else could be an output"),
+      make("p", { class: "soft" }, ofAll(detail.alternatives)), tableOf("What else could be an output", detail.alternatives));
+  }
   if (detail.ranking) {
-    parts.push(make("h4", {}, "What could be an output"), make("p", { class: "soft" }, ofAll(detail.ranking)),
-      tableOf("What could be an output", detail.ranking),
-      make("h4", {}, "As settings"), make("p", { class: "soft" }, "Lines to paste into a config file; take the # from those that you want."),
-      make("pre", { class: "settings" }, settingLines(model.model, detail.ranking)));
+    const lines = settingLines(model.model, detail.ranking);
+    parts.push(make("h4", {}, "As settings"), make("p", { class: "soft" }, "Lines to paste into a config file; take the # from those that you want."),
+      make("pre", { class: "settings" }, lines), copyButton(lines));
   }
   return section("Inputs and outputs", "", parts);
 }
 
 /** The outputs as a config file names them: a line for each candidate, commented where it was not chosen. */
 function settingLines(model, ranking) {
-  const [output, chosen] = ["output", "chosen"].map((name) => ranking.columns.indexOf(name));
-  const lines = ranking.rows.map((row) => `      ${row[chosen] === "yes" ? "" : "# "}- ${JSON.stringify(row[output])}`);
+  const lines = ranking.map(([output, chosen]) => `      ${chosen ? "" : "# "}- ${JSON.stringify(output)}`);
   return ["models:", `  ${JSON.stringify(model)}:`, "    outputs:", ...lines].join("\n");
 }
 
@@ -101,10 +111,6 @@ function verification(detail) {
   return parts.length ? section("Verification", detail.verification && ofAll(detail.verification), parts) : null;
 }
 
-/** The formats that a model is exported to, each with its status. */
-const exportsOf = (model) => (Object.hasOwn(data.exports, model.model) ? data.exports[model.model] : [])
-  .map((row) => Object.fromEntries(data.export_columns.map((column, i) => [column, row[i]])));
-
 /** What was changed in the graph before it was converted; of formats of which the same is told, once. */
 function changedBefore(made) {
   const told = new Map();
@@ -134,16 +140,27 @@ function provenance(detail) {
     make("div", { class: value.length > 24 && "wide" }, make("dt", {}, isolated(name)), make("dd", {}, make("code", {}, value))))));
 }
 
+const commandList = (texts) => make("ul", { class: "commands" },
+  texts.map((text) => make("li", {}, make("code", {}, text), copyButton(text))));
+
 function commands(model) {
-  const { config, frozen: made, reports } = data.commands;
+  const { start, options, directory, note, frozen: made, reports } = data.commands;
   const lines = [["import_meta", `${reports}/models/${model.model}/import.json`],
     ["freeze", `${made}/${model.model}/provenance.json`],
     ["verify", `${reports}/models/${model.model}/verify.json`],
     ["list_ops", `${reports}/models/${model.model}/ops.csv`],
     ...exportsOf(model).map(({ format }) => [`export_${format}`, `${reports}/models/${model.model}/judged_${format}.json`])];
-  const texts = lines.map(([stage, target]) => `snakemake ${quoted(target)} --forcerun ${stage}${config ? ` ${config}` : ""}`);
-  return section("Do it again", data.commands.note, make("ul", { class: "commands" },
-    texts.map((text) => make("li", {}, make("code", {}, text)))));
+  const texts = lines.map(([stage, target]) => `${start} ${quoted(target)} --forcerun ${stage}${options && ` ${options}`}`);
+  return section("Do it again", note, commandList([...(directory ? [`cd ${quoted(directory)}`] : []), ...texts]));
+}
+
+function steps(detail) {
+  const table = detail.steps;
+  if (!table) return null;
+  const before = make("a", { href: `#model=${encodeURIComponent(table.before)}` }, isolated(table.before));
+  const note = `${table.changed} of ${table.all} weights are other than in `;
+  return section("Since the step before", "", make("p", {}, note, byId.has(table.before) ? before : isolated(table.before), "."),
+    table.rows.length ? [make("p", { class: "soft" }, ofAll(table)), tableOf("Weights, the most changed first", table)] : []);
 }
 
 function files(model) {
@@ -155,37 +172,68 @@ function files(model) {
   })));
 }
 
+/** What the panel shows below the outcome, in its order; each gives a section, or nothing where there is none. */
+const SECTIONS = [
+  facts, inputsAndOutputs, picture, frozen, nodes,
+  (model, detail) => variables(detail), (model, detail) => steps(detail), (model, detail) => verification(detail), exported,
+  (model, detail) => detail.findings && section("Findings", ofAll(detail.findings), tableOf("Findings", detail.findings)),
+  (model, detail) => listed("Repairs", detail.repairs),
+  (model, detail) => listed("Run once in each session", detail.initializers),
+  (model, detail) => provenance(detail),
+  (model, detail) => detail.timings && section("Time", "", tableOf("Time by stage", detail.timings)),
+  commands, files,
+];
+
+/** Buttons that lead to the sections of a long panel. */
+function contents(sections) {
+  const to = (part) => make("button", { type: "button", class: "link", onclick: () => {
+    const heading = part.querySelector("h3");
+    heading.scrollIntoView();
+    heading.focus({ preventScroll: true });
+  } }, part.dataset.title);
+  return make("nav", { class: "contents", "aria-label": "Sections" }, sections.map(to));
+}
+
+/** Leads to the model before or after this one in the table, as it is filtered and ordered. */
+function neighbour(model, by, label) {
+  const found = view.found.includes(model) ? view.found : models;
+  const other = found[found.indexOf(model) + by];
+  return make("button", { type: "button", disabled: !other, "data-turn": by, onclick: () => {
+    history.replaceState(null, "", addressWith({ ...filtersSet(), model: other.model }));
+    follow();
+    (dialog.querySelector(`[data-turn="${by}"]:enabled`) ?? dialog.querySelector("h2")).focus();
+  } }, label);
+}
+
+function place(model) {
+  const at = view.found.indexOf(model);
+  return at < 0 ? "" : `${(at + 1).toLocaleString("en")} of ${view.found.length.toLocaleString("en")}`;
+}
+
 function show(model) {
   const known = Object.hasOwn(data.details, model.model);
   const detail = known ? data.details[model.model] : {};
   const without = known ? null : make("p", { class: "soft" },
     `The page holds the details of ${Object.keys(data.details).length} of ${models.length} models; those of this one are in its files.`);
+  const sections = SECTIONS.map((part) => part(model, detail)).filter(Boolean);
   dialog.replaceChildren(
     make("div", { class: "top" }, make("h2", { id: "model-title", tabindex: "-1", autofocus: true }, isolated(model.model)),
-      make("button", { type: "button", onclick: () => dialog.close() }, "Close")),
-    make("div", { class: "body" }, [outcome(model), without, facts(model), inputsAndOutputs(model, detail), picture(detail),
-      frozen(model, detail), variables(detail), verification(detail),
-      exported(model),
-      detail.findings && section("Findings", ofAll(detail.findings), tableOf("Findings", detail.findings)),
-      listed("Repairs", detail.repairs), listed("Run once in each session", detail.initializers), provenance(detail),
-      detail.timings && section("Time", "", tableOf("Time by stage", detail.timings)), commands(model), files(model)]
-      .filter(Boolean)));
+      make("div", { class: "turns" }, make("span", { class: "soft" }, place(model)),
+        neighbour(model, -1, "Previous"), neighbour(model, 1, "Next"),
+        make("button", { type: "button", onclick: () => dialog.close() }, "Close")),
+      contents(sections)),
+    make("div", { class: "body" }, [outcome(model), without, ...sections].filter(Boolean)));
   document.title = `${model.model} – Permafrost`;
-  shownAddress = location.hash;
+  shownModel = model.model;
   if (!dialog.open) dialog.showModal();
   dialog.scrollTop = 0;
 }
 
-/** Shows what the address names, or nothing. */
+/** Shows what the address names, or nothing. Filters that it names are set; those that it does not stay where it has none. */
 function follow() {
-  const match = /^#model=(.*)$/s.exec(location.hash);
-  let id = null;
-  try {
-    id = match && decodeURIComponent(match[1]);
-  } catch {
-    id = null; // A percent sign that encodes nothing names no model.
-  }
-  if (byId.has(id)) show(byId.get(id));
+  const named = addressed();
+  if (KEYS.some((key) => key in named) && KEYS.some((key) => (named[key] ?? "") !== choices[key].value.trim())) setFilters(named);
+  if (byId.has(named.model)) show(byId.get(named.model));
   else if (dialog.open) dialog.close();
 }
 
@@ -193,7 +241,7 @@ function follow() {
 dialog.addEventListener("close", () => {
   if (dialog.open) return;
   document.title = TITLE;
-  if (location.hash === shownAddress) history.replaceState(null, "", location.href.split("#")[0]);
+  if (addressed().model === shownModel) history.replaceState(null, "", addressWith(filtersSet()));
 });
 dialog.addEventListener("click", (event) => { if (event.target === dialog) dialog.close(); });
 window.addEventListener("hashchange", follow);

@@ -16,13 +16,19 @@ const shownColumns = new Set(FIRST_SHOWN.filter((name) => columnNames.includes(n
 const view = { order: "", descending: false, page: 0, found: models };
 const choices = {};
 
-for (const model of models) {
-  model.searched = [model.model, model.status, model.cause, model.message, model.inputs, model.outputs]
-    .join("\n").toLowerCase();
+/** All texts of a model in which words are searched: its row, the ops that it has, and its findings. */
+function searched(model, row) {
+  model.searched ??= [...columnNames.filter((name) => !isNumber(name)).map((name) => model[name]),
+    ...data.ops.sets[data.ops.of[row]].map((op) => data.ops.names[op])].join("\n").toLowerCase();
+  return model.searched;
 }
 
 const distinct = (column) => [...new Set(models.map((model) => model[column]).filter((value) => value))]
   .sort((a, b) => String(a).localeCompare(String(b), "en", { numeric: true }));
+
+/** How a model's exports ended: `onnx: verified`, and with the cause behind it where there is one. */
+const endsOf = (model) => exportsOf(model).flatMap(({ format, status, cause }) =>
+  [`${format}: ${status}`, ...(cause ? [`${format}: ${status}, ${cause}`] : [])]);
 
 /** The filters: what each is called, what it offers, and whether a model passes. */
 const FILTERS = [
@@ -40,13 +46,16 @@ const FILTERS = [
   { name: "finding", label: "Finding",
     offers: [...new Set(models.flatMap((model) => model.kinds_of_findings.split("; ").filter(Boolean)))].sort(),
     passes: (model, value) => model.kinds_of_findings.split("; ").includes(value) },
-];
+  { name: "export", label: "Export", offers: [...new Set(models.flatMap((model) => endsOf(model)))].sort(),
+    passes: (model, value) => endsOf(model).includes(value) },
+].filter((filter) => filter.offers.length);
+const KEYS = ["search", ...FILTERS.map((filter) => filter.name)];
 
 const field = (label, control) => make("div", { class: "field" }, make("label", { for: control.id }, label), control);
 
 function drawFilters() {
   const form = document.getElementById("filters");
-  choices.search = make("input", { type: "search", id: "search", placeholder: "name, message, input, output",
+  choices.search = make("input", { type: "search", id: "search", placeholder: "words: name, op, version, finding …",
     autocomplete: "off", oninput: () => refresh() });
   form.append(field("Search", choices.search));
   for (const filter of FILTERS) {
@@ -55,21 +64,34 @@ function drawFilters() {
       make("option", { value: "" }, "all"), options);
     form.append(field(filter.label, choices[filter.name]));
   }
-  const boxes = columnNames.filter((name) => name !== ALWAYS).map((name) => make("label", {},
+  form.append(make("button", { type: "button", onclick: () => setFilters({}) }, "Show all"),
+    make("button", { type: "button", onclick: download }, "Download these rows"), columnsMenu());
+  form.addEventListener("submit", (event) => {
+    event.preventDefault();
+    if (view.found.length === 1) open(view.found[0]);
+  });
+}
+
+function columnsMenu() {
+  const boxes = columnNames.filter((name) => name !== ALWAYS).map((name) => make("label", { title: data.meanings[name] },
     make("input", { type: "checkbox", checked: shownColumns.has(name), onchange: (event) => {
       if (event.target.checked) shownColumns.add(name);
       else shownColumns.delete(name);
       drawTable();
     } }), titleOf(name)));
-  form.append(make("button", { type: "button", onclick: () => setFilters({}) }, "Show all"),
-    make("details", {}, make("summary", {}, "Columns"), make("fieldset", {}, make("legend", { class: "unseen" }, "Columns"), boxes)));
-  form.addEventListener("submit", (event) => event.preventDefault());
+  const menu = make("details", {}, make("summary", {}, "Columns"),
+    make("fieldset", {}, make("legend", { class: "unseen" }, "Columns"), boxes));
+  document.addEventListener("click", (event) => { if (!menu.contains(event.target)) menu.open = false; });
+  menu.addEventListener("keydown", (event) => { if (event.key === "Escape") menu.open = false; });
+  return menu;
 }
+
+/** The filters that are set, by their names. */
+const filtersSet = () => Object.fromEntries(KEYS.map((key) => [key, choices[key].value.trim()]).filter(([, value]) => value));
 
 /** Sets the filters that are named, and takes the others away. */
 function setFilters(values) {
-  choices.search.value = "";
-  for (const filter of FILTERS) choices[filter.name].value = values[filter.name] ?? "";
+  for (const key of KEYS) choices[key].value = values[key] ?? "";
   refresh();
 }
 
@@ -77,11 +99,25 @@ function setFilters(values) {
 function refresh() {
   const words = choices.search.value.toLowerCase().split(/\s+/).filter(Boolean);
   const active = FILTERS.filter((filter) => choices[filter.name].value);
-  view.found = models.filter((model) => words.every((word) => model.searched.includes(word))
-    && active.every((filter) => filter.passes(model, choices[filter.name].value)));
+  view.found = models.filter((model, row) => active.every((filter) => filter.passes(model, choices[filter.name].value))
+    && words.every((word) => searched(model, row).includes(word)));
   sort();
   view.page = 0;
   drawTable();
+  remember();
+}
+
+/** The rows that are left as a CSV file, with all columns. */
+function download() {
+  const cell = (value) => {
+    const text = String(value ?? "");
+    return /[",\r\n]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text;
+  };
+  const rows = [columnNames, ...view.found.map((model) => columnNames.map((name) => model[name]))];
+  const file = new Blob([rows.map((row) => `${row.map(cell).join(",")}\n`).join("")], { type: "text/csv;charset=utf-8" });
+  const link = make("a", { href: URL.createObjectURL(file), download: "models.csv" });
+  link.click();
+  setTimeout(() => URL.revokeObjectURL(link.href), 60_000);
 }
 
 function sort() {
@@ -118,14 +154,15 @@ function drawTable() {
   }, make("button", { type: "button", onclick: () => orderBy(column) }, titleOf(column))));
   const start = view.page * ROWS_PER_PAGE;
   const rows = view.found.slice(start, start + ROWS_PER_PAGE).map((model) => make("tr", {
-    onclick: (event) => { if (!event.target.closest("a")) location.hash = `model=${encodeURIComponent(model.model)}`; },
+    onclick: (event) => { if (!event.target.closest("a")) open(model); },
   }, columns.map((column) => make("td", { class: isNumber(column) && "is-number", title: valueText(column, model[column]) },
     cellOf(model, column)))));
   document.getElementById("table").replaceChildren(make("caption", { class: "unseen" }, "Models"),
     make("thead", {}, make("tr", {}, head)), make("tbody", { onkeydown: moveByArrows }, rows));
   const found = view.found.length === models.length ? "" : `${view.found.length.toLocaleString("en")} of `;
   document.getElementById("count").textContent =
-    `${found}${models.length.toLocaleString("en")} model${models.length === 1 ? "" : "s"}`;
+    `${found}${models.length.toLocaleString("en")} model${models.length === 1 ? "" : "s"}${
+      view.found.length === 1 && found ? "; Enter opens it" : ""}`;
   drawPages();
 }
 
