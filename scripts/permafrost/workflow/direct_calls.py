@@ -1,12 +1,13 @@
 """Runs the stages' shell commands from Snakemake's own process, without a shell, where the run's worker runs.
 
 To start bash, and in it the client, takes longer than many a stage of a small model does. Snakemake starts its shell
-commands by `subprocess.Popen`; in its place a command of `launch.warm`, whose words are plain or quoted as `shlex.quote`
-does it, is read here, and the worker is asked for the stage as `client.py` does it. All other commands go to the shell,
-and these too where no worker can be reached.
+commands by `subprocess.Popen`; in its place a command of `launch.warm` is read here, if its words are plain or quoted
+as by `shlex.quote`, and the worker is asked for the stage as by `client.py`. All other commands go to the shell, and
+these too where no worker can be reached.
 """
 
 import contextlib
+import importlib
 import os
 import re
 import shlex
@@ -16,29 +17,37 @@ import sys
 import threading
 from collections.abc import Callable, Mapping
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, NamedTuple
 
-import snakemake.shell
 from snakemake.executors import local
 
 from permafrost.workflow import client
 
 _STRICT = "set -euo pipefail;"  # what Snakemake begins a command for bash with
 _WORD = r"""(?:[A-Za-z0-9_@%+=:,./-]|'[^']*'|"'")+"""
-_CALL = re.compile(rf"(?P<words>{_WORD}(?: {_WORD})*) > (?P<log>{_WORD}) 2>&1")
+_CALL = re.compile(rf"(?:--if-running )?(?P<stage>[a-z_]+)(?P<words>(?: {_WORD})*) > (?P<log>{_WORD}) 2>&1")
 
 
-def read(command: str, begin: str) -> tuple[list[str], str] | None:
-    """The words of a stage's command, its name first, and its log; None of a command that a shell has to read.
+class Call(NamedTuple):
+    """A stage's command: the path of its program, the arguments, and the path of its log."""
+
+    script: str
+    arguments: list[str]
+    log: str
+
+
+def read(command: str, begin: str) -> Call | None:
+    """The call of a stage that a command is; None of a command that a shell has to read.
 
     Args:
       begin: what the command of a stage begins with.
     """
-    before, found, call = command.partition(begin)
-    match = _CALL.fullmatch(call.strip(" "))
+    before, found, rest = command.partition(begin)
+    match = _CALL.fullmatch(rest.strip(" "))
     if not found or not match or before.strip() not in ("", _STRICT):
         return None
-    return shlex.split(match["words"]), shlex.split(match["log"])[0]
+    script = os.path.join(client.SCRIPTS, f"{match['stage']}.py")
+    return Call(script, shlex.split(match["words"]), *shlex.split(match["log"]))
 
 
 class Stage:
@@ -113,7 +122,7 @@ class Caller:
         with contextlib.suppress(OSError, client.Fault):
             if call and (connection := self._located().connect()):
                 stage = Stage(connection, lambda: subprocess.Popen(command, **options), self._remove)
-                if _ask(connection, *call, self._umask, options["env"]):
+                if _ask(connection, call, self._umask, options["env"]):
                     self._add(stage)
                     return stage
                 connection.close()
@@ -142,7 +151,7 @@ class Caller:
             self._stages.discard(stage)
 
 
-def _ask(connection: Any, words: list[str], log: str, umask: int, variables: Mapping[str, str]) -> bool:
+def _ask(connection: Any, call: Call, umask: int, variables: Mapping[str, str]) -> bool:
     """Asks the worker for a stage; False where it has gone. Raises OSError, such as where the log cannot be written."""
     environment = {os.fsencode(name): os.fsencode(value) for name, value in variables.items()}
     with contextlib.ExitStack() as opened:
@@ -151,18 +160,19 @@ def _ask(connection: Any, words: list[str], log: str, umask: int, variables: Map
             opened.callback(os.close, descriptor)
             return descriptor
 
-        written = kept(os.open(log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o666))
+        written = kept(os.open(call.log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o666))
         nothing = kept(os.open(os.devnull, os.O_RDONLY))
         here = kept(os.open(".", os.O_PATH | os.O_DIRECTORY))
-        script = os.path.join(client.SCRIPTS, f"{words[0]}.py")
-        request = kept(client.pack_request(script, words[1:], umask, environment))
+        request = kept(client.pack_request(call.script, call.arguments, umask, environment))
         return client.send_request(connection, bytes([0, 1, 2]), [request, here, nothing, written, written])
 
 
 def use(begin: str) -> None:
     """Has Snakemake, in this process, start its shell commands by a Caller, and interrupt stages where it is itself."""
     caller = Caller(begin)
-    snakemake.shell.sp = SimpleNamespace(**vars(subprocess) | {"Popen": caller.start})
+    # The package has a class of the same name as this module of it.
+    shell: Any = importlib.import_module("snakemake.shell")
+    shell.sp = SimpleNamespace(**vars(subprocess) | {"Popen": caller.start})
 
     def cancel(executor: Any) -> None:
         caller.interrupt()
