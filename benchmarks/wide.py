@@ -1,6 +1,6 @@
 """How what Permafrost does grows with a wide zoo and a large graph: CPU seconds at half the size, and at the whole.
 
-    python benchmarks/wide.py [--part PART] [--directory DIRECTORY]
+    python benchmarks/wide.py [CASE ...] [--part PART] [--directory DIRECTORY]
 
 Looks at a directory with 3,000 steps of a model, and at a zoo of 100,000 files, as the Snakefile does when it is
 parsed: for the first time, and again with what it kept of that. Then a graph of 200,000 nodes goes through the Python
@@ -87,9 +87,9 @@ def nodes(directory: Path, count: int) -> dict[str, float]:
 
 
 CASES = {
-    "steps in a directory": Case(3_000, steps),
-    "files in a zoo": Case(100_000, files),
-    "nodes in a graph": Case(200_000, nodes),
+    "steps": Case(3_000, steps),
+    "files": Case(100_000, files),
+    "nodes": Case(200_000, nodes),
 }
 
 
@@ -115,12 +115,13 @@ def rows(name: str, case: Case, part: float, above: Path | None) -> list[dict[st
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("cases", nargs="*", default=list(CASES), help=f"of {', '.join(CASES)}; by default all")
     parser.add_argument("--part", type=float, default=1, help="of the sizes")
     parser.add_argument("--directory", type=Path, help="where the zoos are made; a temporary directory by default")
     args = parser.parse_args()
     import tensorflow  # noqa: F401 - its import is no part of a stage
 
-    table = [row for name, case in CASES.items() for row in rows(name, case, args.part, args.directory)]
+    table = [row for name in args.cases for row in rows(name, CASES[name], args.part, args.directory)]
     print(pd.DataFrame(table).to_string(index=False, float_format="{:,.2f}".format))
     return 0
 
