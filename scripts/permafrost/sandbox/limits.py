@@ -5,18 +5,17 @@ A stranger's graph can make any program that reads it slow or large, before Tens
 
 import gc
 import math
-import os
 import resource
 import signal
 import time
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any, TypeVar
 
 from msgspec.structs import replace
 
 from permafrost.model import Limits
 from permafrost.outcome import Problem
+from permafrost.sandbox.process_status import status
 
 T = TypeVar("T")
 L = TypeVar("L", bound=Limits)
@@ -84,7 +83,7 @@ class _Watch:
         self._limits = resource.getrlimit(resource.RLIMIT_DATA)
         self._handler = signal.signal(signal.SIGALRM, self._look)
         # A single step of Python can ask for any amount, in between two looks.
-        most = _status_bytes("VmData") + self._memory_mb * _MIB + _SLACK
+        most = status().get("VmData", 0) + self._memory_mb * _MIB + _SLACK
         known = [limit for limit in self._limits if limit != resource.RLIM_INFINITY]
         resource.setrlimit(resource.RLIMIT_DATA, (min(most, *known, _LARGEST), self._limits[1]))
         self._active = True
@@ -116,12 +115,5 @@ class _Watch:
 
 def _held_bytes() -> int:
     """The memory of this process that no file backs, in bytes."""
-    return _status_bytes("RssAnon") + _status_bytes("VmSwap")
-
-
-def _status_bytes(name: str) -> int:
-    """A size in /proc/self/status, in bytes; 0 where the kernel does not tell it."""
-    for line in Path(f"/proc/{os.getpid()}/status").read_text("ascii", "replace").splitlines():
-        if line.startswith(f"{name}:"):
-            return int(line.split()[1]) * 1024
-    return 0
+    found = status()
+    return found.get("RssAnon", 0) + found.get("VmSwap", 0)

@@ -30,6 +30,7 @@ from permafrost.model import Limits
 from permafrost.outcome import CAUSES, Problem
 from permafrost.sandbox import confinement, handed_out
 from permafrost.sandbox.printed import Printed
+from permafrost.sandbox.process_status import status
 from permafrost.sandbox.working_directory import working_directory
 
 _MIB = 1 << 20
@@ -125,7 +126,7 @@ class _Child:
         processes: int,
     ):
         self._memory_mb, self._processes = memory_mb, processes
-        self._held = _memory_bytes(_status("self"))
+        self._held = _memory_bytes(status())
         self._received = bytearray()
         self._log = Printed()
         self._descendants: set[psutil.Process] = set()
@@ -172,15 +173,15 @@ class _Child:
 
     def _look(self) -> None:
         # Resident memory is polled, since shared memory escapes RLIMIT_DATA. Mapped files do not count.
-        status = _status(self.pid)
-        used = _memory_bytes(status) - self._held
+        own = status(self.pid)
+        used = _memory_bytes(own) - self._held
         if time.monotonic() > self._next_scan:
             self._next_scan = time.monotonic() + _SCAN
             self._descendants |= self._find_descendants()
-        others = [_status(process.pid) for process in self._descendants]
+        others = [status(process.pid) for process in self._descendants]
         if used + sum(map(_memory_bytes, others)) > self._memory_mb * _MIB:
             raise self._too_much_memory()
-        if sum(each.get("Threads", 0) for each in (status, *others)) > self._processes:
+        if sum(each.get("Threads", 0) for each in (own, *others)) > self._processes:
             raise Problem("processes", f"TensorFlow started more than {self._processes} threads and processes")
 
     def _find_descendants(self) -> set[psutil.Process]:
@@ -253,20 +254,8 @@ def _left_in(pipe: int) -> bytes:
     return left
 
 
-def _status(process: int | str) -> dict[str, int]:
-    """The numbers in /proc/<process>/status, those in kB as bytes; empty where the process is gone."""
-    numbers = {}
-    with contextlib.suppress(OSError):
-        for line in Path(f"/proc/{process}/status").read_text("utf-8", "replace").splitlines():
-            name, _, value = line.partition(":")
-            number, _, unit = value.strip().partition(" ")
-            if number.isdigit():
-                numbers[name] = int(number) * (1024 if unit == "kB" else 1)
-    return numbers
-
-
-def _memory_bytes(status: dict[str, int]) -> int:
-    return status.get("RssAnon", 0) + status.get("RssShmem", 0) + status.get("VmSwap", 0)
+def _memory_bytes(found: dict[str, int]) -> int:
+    return sum(found.get(name, 0) for name in ("RssAnon", "RssShmem", "VmSwap"))
 
 
 def _signal_name(number: int) -> str:
@@ -325,7 +314,7 @@ def _confine(
     _limit(resource.RLIMIT_CORE, 0)
     _limit(resource.RLIMIT_FSIZE, file_mb * _MIB)
     # Not RLIMIT_AS: TensorFlow reserves address space that it never touches.
-    _limit(resource.RLIMIT_DATA, _status("self")["VmData"] + memory_mb * _MIB + _STACKS)
+    _limit(resource.RLIMIT_DATA, status()["VmData"] + memory_mb * _MIB + _STACKS)
     _mallopt(_M_MMAP_THRESHOLD, kept_mb * _MIB)
     _mallopt(_M_TRIM_THRESHOLD, _KEPT)
     confinement.cut_network()

@@ -14,11 +14,16 @@ import struct
 import sys
 from _blake2 import blake2b
 
+TYPE_CHECKING = False  # That of `typing`, which takes long to load.
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
 HERE = os.path.dirname(os.path.abspath(__file__))
 SCRIPTS = os.path.dirname(os.path.dirname(HERE))
 WORKER = os.path.join(HERE, "worker.py")
 START_SECONDS = 300  # The longest that a worker may take to import TensorFlow, from a slow network disk say.
 LOG_LINES = 20
+ENDED_MEANWHILE = "the TensorFlow worker ended while the stage was running; the job can be run again"
 PR_SET_PDEATHSIG = 1  # linux/prctl.h
 
 # What Python and TensorFlow read once, when they start: clients that differ in it cannot share a worker.
@@ -186,32 +191,49 @@ class Worker:
         return "\n    ".join([f"; the end of {self.log}:", *lines])
 
 
-def pack_request(script: str, arguments: list[str], umask: int) -> int:
+def pack_request(script: str, arguments: list[str], umask: int, environment: "Mapping[bytes, bytes]") -> int:
     """Writes the stage's command line, umask and environment to a file in memory; returns its descriptor.
 
     A file, since command lines and environments can be larger than a message on a socket.
     """
-    environment = [key + b"=" + value for key, value in os.environb.items() if key]
+    variables = [key + b"=" + value for key, value in environment.items() if key]
     encoded = [os.fsencode(argument) for argument in arguments]
-    fields = [b"%o" % umask, os.fsencode(script), b"%d" % len(encoded), *encoded, *environment]
+    fields = [b"%o" % umask, os.fsencode(script), b"%d" % len(encoded), *encoded, *variables]
     request = os.memfd_create("permafrost-request")
     with open(request, "wb", closefd=False) as file:
         file.write(b"\0".join(fields))
     return request
 
 
-def run_stage(connection: socket.socket, streams: bytes, descriptors: list[int]) -> int | None:
-    """Has the worker run the stage; returns its exit status, or None where the worker went before it began it.
+def send_request(connection: socket.socket, streams: bytes, descriptors: list[int]) -> bool:
+    """Asks the worker to run a stage; False where the worker has gone.
 
     Args:
       streams: the numbers of the standard streams that are open, a byte each.
       descriptors: the request, the working directory and the open standard streams.
-    Raises Fault where the worker went while the stage ran.
     """
     rights = struct.pack(f"{len(descriptors)}i", *descriptors)
     try:
         connection.sendmsg([b"\0" + streams], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, rights)])
     except ConnectionError:
+        return False
+    return True
+
+
+def kill_abandoned(stage: int) -> None:
+    """Kills what a stage had started whose own process ended with the worker: it must not go on beside a second try."""
+    try:
+        os.killpg(stage, signal.SIGKILL)
+    except ProcessLookupError:
+        pass
+
+
+def run_stage(connection: socket.socket, streams: bytes, descriptors: list[int]) -> int | None:
+    """Has the worker run the stage; returns its exit status, or None where the worker went before it began it.
+
+    Takes what `send_request` does. Raises Fault where the worker went while the stage ran.
+    """
+    if not send_request(connection, streams, descriptors):
         return None
     # Until here a signal ends this client, and with it the stage. From here on it is a byte to pass on: a handler in
     # Python could be kept waiting by the recv() that it came just before.
@@ -242,12 +264,8 @@ def run_stage(connection: socket.socket, streams: bytes, descriptors: list[int])
         for number in handled:
             signal.signal(number, signal.SIG_DFL)
         return 128 + caught[0] if caught else None
-    # The stage's own process ended with the worker; what it had started must not go on beside a second try.
-    try:
-        os.killpg(stage, signal.SIGKILL)
-    except ProcessLookupError:
-        pass
-    raise Fault("the TensorFlow worker ended while the stage was running; the job can be run again")
+    kill_abandoned(stage)
+    raise Fault(ENDED_MEANWHILE)
 
 
 def run_started(streams: bytes, descriptors: list[int]) -> int:
@@ -292,7 +310,7 @@ def main() -> int:
         if how == "--start":
             Worker().connect_or_start()
             return 0
-        request = pack_request(script, words[1:], umask)
+        request = pack_request(script, words[1:], umask, os.environb)
         descriptors = [request, os.open(".", os.O_PATH | os.O_DIRECTORY), *streams]
         if how != "--if-running":
             return run_started(streams, descriptors)

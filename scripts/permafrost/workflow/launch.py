@@ -13,6 +13,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from permafrost.outcome import Problem
+from permafrost.workflow import direct_calls
 from permafrost.workflow.pipeline import Pipeline
 
 _PYTHON, _SCRIPT, _RUN, _PID = "PERMAFROST_PYTHON", "PERMAFROST_WARM", "PERMAFROST_RUN", "PERMAFROST_RUN_PID"
@@ -34,7 +35,7 @@ def plain(command: str) -> str:
 
 
 def prepare(home: str) -> None:
-    """Sets the variables that the commands name, for the Permafrost in the directory `home`.
+    """Sets the variables that the commands name, for the Permafrost in the directory `home`; stages need no shell then.
 
     Raises Problem (bad_setting) where another one serves the same process already.
     """
@@ -46,6 +47,7 @@ def prepare(home: str) -> None:
             "name the Snakefile of one of them in all modules",
         )
     os.environ.update({_PYTHON: sys.executable, _SCRIPT: script, _RUN: own, _PID: own})
+    direct_calls.use(warm(""))
 
 
 def hand_over(run: Pipeline) -> str:

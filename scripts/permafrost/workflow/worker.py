@@ -51,6 +51,7 @@ LATE = (
     "permafrost.judge.rehearsal", "permafrost.judge.judging", "permafrost.judge.verdict",
     "permafrost.report.op_listing", "encodings.ascii",
     "permafrost.exporter.saved_model", "permafrost.exporter.signature", "permafrost.judge.exports.deciding",
+    "permafrost.workflow.made_once",
 )  # fmt: skip
 
 
