@@ -202,6 +202,7 @@ class Row(Unequal, kw_only=True):
     trial: int
     seed: int
     batch: int
+    session: str
     behaviour: str
     dtype: str
     shape: str

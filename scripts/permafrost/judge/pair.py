@@ -30,7 +30,8 @@ class Pair:
 
     graphs: what both were imported from. original, frozen: the checkpoint's side and the frozen one; untouched: the
     former as the graph has it, where reads without an order come first in `original`; None where a run writes to no
-    variable. random_ops: how many random ops of the frozen graph were given a seed.
+    variable. random_ops: how many random ops of the frozen graph were given a seed. is_steady: whether nothing that is
+    run keeps state, so that each side runs in one session, restored once. session: `shared` then, else `fresh`.
     """
 
     def __init__(self, graphs: Graphs, allowed: set[str]):
@@ -50,18 +51,25 @@ class Pair:
         is_open = self.original.ordered.is_open
         as_it_is = CheckpointSide(*model, is_ordered=False) if is_open else self.original
         self.untouched = as_it_is if is_open or self.original.ordered.writes else None
+        self.is_steady = self.untouched is None and not graphs.state_keeper
+        self.session = "shared" if self.is_steady else "fresh"
+        if self.is_steady:
+            self.original.share_session()
 
     @cached_property
     def frozen(self) -> FrozenSide:
         """The frozen side, imported when it is first asked for. Raises Problem: not_importable, unsafe_op."""
-        return FrozenSide(self.graphs.frozen, self._allowed)
+        side = FrozenSide(self.graphs.frozen, self._allowed)
+        if self.is_steady:
+            side.share_session()
+        return side
 
     def give_kept(self) -> None:
         """Gives the frozen side's own variables the values that TensorFlow restores, or initializes them with."""
         restored = self.graphs.given | self.original.initialized.keys()
         if names := [name for name in self.graphs.kept if name in restored]:
             with self.original.restored() as session:
-                self.frozen.give({name: self.original.value(session, name) for name in names})
+                self.frozen.give(self.original.values(session, names))
 
     def run_original(self, tensors: list[str], feed: Feed) -> list[NDArray[Any]]:
         """The checkpoint's side on a feed. Raises RunFailed and Problem as CheckpointSide.run does."""
