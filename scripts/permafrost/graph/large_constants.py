@@ -19,7 +19,7 @@ _VARINT, _FIXED64, _DELIMITED, _FIXED32 = 0, 1, 2, 5
 _WIDTHS = {_FIXED64: 8, _FIXED32: 4}
 
 
-def split(payload: bytes) -> tuple[NodeDef, memoryview] | None:
+def split(payload: bytes | memoryview) -> tuple[NodeDef, memoryview] | None:
     """A Const without its value, and the bytes of the value, which are a part of `payload`.
 
     Args:
@@ -39,7 +39,7 @@ def split(payload: bytes) -> tuple[NodeDef, memoryview] | None:
 def _without(message: memoryview, path: tuple[int, ...], found: list[memoryview]) -> bytes:
     """The message without what lies at `path` in it, which is put into `found`."""
     parts: list[bytes | memoryview] = []
-    for number, tag, field, inner in _fields(message):
+    for number, tag, field, inner in fields(message):
         if number != path[0] or not inner:
             parts.append(field)
         elif len(path) == 1:
@@ -50,8 +50,11 @@ def _without(message: memoryview, path: tuple[int, ...], found: list[memoryview]
     return b"".join(parts)
 
 
-def _fields(message: memoryview) -> Iterator[tuple[int, memoryview, memoryview, memoryview | None]]:
-    """(number, tag, all of it, what it holds where that is delimited) of each field. Raises ValueError."""
+def fields(message: memoryview) -> Iterator[tuple[int, memoryview, memoryview, memoryview | None]]:
+    """(number, tag, all of it, what it holds where that is delimited) of each field, all parts of `message`.
+
+    Raises ValueError for one that is cut off.
+    """
     position, end = 0, len(message)
     while position < end:
         tag, after = read_varint(message, position, end)
