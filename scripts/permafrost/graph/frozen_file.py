@@ -14,11 +14,10 @@ from typing import Any
 import numpy as np
 from google.protobuf.message import DecodeError
 from numpy.typing import NDArray
-from tensorflow.core.framework import graph_pb2
-from tensorflow.python.framework import dtypes
 
+from permafrost.encoding import varint
 from permafrost.graph import large_constants
-from permafrost.graph.protos import NodeDef
+from permafrost.graph.protos import NodeDef, graph_pb2
 
 _LARGE = 1 << 20  # bytes of a NodeDef
 _NODE = graph_pb2.GraphDef.NODE_FIELD_NUMBER
@@ -35,37 +34,37 @@ def read(path: str, variables: set[str] | None = None) -> tuple[graph_pb2.GraphD
     """
     values: dict[str, NDArray[Any]] = {}
 
-    def keep(name: str, value: NDArray[Any]) -> None:
-        values[name] = _aligned(value)
+    def keep(node: NodeDef, content: memoryview) -> None:
+        values[node.name] = _aligned(_value(node, content))
 
     return _without_large(path, variables, keep), values
 
 
 def outline(path: str) -> graph_pb2.GraphDef:
     """The GraphDef that `read` gives, for who does not want the values; raises what that does."""
-    return _without_large(path, None, lambda name, value: None)
+    return _without_large(path, None, lambda node, content: None)
 
 
 def _without_large(
-    path: str, variables: set[str] | None, keep: Callable[[str, NDArray[Any]], None]
+    path: str, variables: set[str] | None, keep: Callable[[NodeDef, memoryview], None]
 ) -> graph_pb2.GraphDef:
     """Hands the values of the large weights to `keep`, each as a part of what was read, and gives the rest."""
-    rest: list[memoryview] = []
-    large: dict[str, NodeDef] = {}
+    parts: list[bytes | memoryview] = []
+    large: set[str] = set()
     try:
-        for field, _, whole, payload in large_constants.fields(_mapped(path)):
+        for field, tag, whole, payload in large_constants.fields(_mapped(path)):
             if field == _NODE and payload and len(payload) >= _LARGE and (split := large_constants.split(payload)):
                 node, content = split
                 if (variables is None or node.name in variables) and node.name not in large:
-                    keep(node.name, _value(node, content))
-                    large[node.name] = node
+                    large.add(node.name)
+                    keep(node, content)
+                    rest = node.SerializeToString()
+                    parts += (tag, varint(len(rest)), rest)
                     continue
-            rest.append(whole)
+            parts.append(whole)
     except ValueError as error:
         raise DecodeError("it is no GraphDef, or is cut off") from error
-    graph_def = graph_pb2.GraphDef.FromString(b"".join(rest))
-    graph_def.node.extend(large.values())
-    return graph_def
+    return graph_pb2.GraphDef.FromString(b"".join(parts))
 
 
 def _mapped(path: str) -> memoryview:
@@ -78,6 +77,8 @@ def _mapped(path: str) -> memoryview:
 
 def _value(node: NodeDef, content: memoryview) -> NDArray[Any]:
     """As tensor_util.MakeNdarray of tensorflow/python/framework reads it. Raises DecodeError."""
+    from tensorflow.python.framework import dtypes  # Here, since who reads an outline needs no TensorFlow.
+
     tensor = node.attr["value"].tensor
     try:
         dtype = dtypes.as_dtype(tensor.dtype).as_numpy_dtype

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 
 from permafrost.encoding import read_varint, varint
 from permafrost.graph.protos import NodeDef, attr_value_pb2, node_def_pb2, tensor_pb2
+from permafrost.graph.static import tensor_bytes
 
 _ATTR = node_def_pb2.NodeDef.ATTR_FIELD_NUMBER
 _VALUE_OF_ENTRY = 2  # of a map's entry
@@ -34,6 +35,17 @@ def split(payload: bytes | memoryview) -> tuple[NodeDef, memoryview] | None:
     node = node_def_pb2.NodeDef.FromString(rest)
     tensors = [name for name, value in node.attr.items() if value.HasField("tensor")]
     return (node, found[0]) if node.op == "Const" and tensors == ["value"] else None
+
+
+def value_bytes(node: NodeDef) -> int | None:
+    """How many bytes the value of a Const takes, be it there or taken out; None where nobody can tell.
+
+    That is by its dtype and shape, and for strings by those that are there.
+    """
+    tensor = node.attr["value"].tensor
+    if tensor.string_val:
+        return sum(map(len, tensor.string_val))
+    return tensor_bytes([dimension.size for dimension in tensor.tensor_shape.dim], tensor.dtype)
 
 
 def _without(message: memoryview, path: tuple[int, ...], found: list[memoryview]) -> bytes:

@@ -184,7 +184,7 @@ def _refuse_unsafe_restore(graphs: Graphs, allowed: set[str]) -> None:
 
 def _compare_weights(graphs: Graphs, original: CheckpointSide, expected_number: int) -> int:
     """Compares each Const that was a variable with what TensorFlow restores, byte for byte; returns their number."""
-    with original.restored() as session:
+    with original.restored(is_only_read=True) as session:
         for name, value in original.values(session, graphs.constants).items():
             if not comparison.same_bytes(value, graphs.frozen.constant(name)):
                 raise Problem("weights_differ", f"constant {name!r} is not what the checkpoint holds")

@@ -68,7 +68,7 @@ class Pair:
         """Gives the frozen side's own variables the values that TensorFlow restores, or initializes them with."""
         restored = self.graphs.given | self.original.initialized.keys()
         if names := [name for name in self.graphs.kept if name in restored]:
-            with self.original.restored() as session:
+            with self.original.restored(is_only_read=True) as session:
                 self.frozen.give(self.original.values(session, names))
 
     def run_original(self, tensors: list[str], feed: Feed) -> list[NDArray[Any]]:

@@ -114,7 +114,7 @@ class Side:
         self.initializers = initializers
         self._assigns: dict[str, tuple[Any, Any]] = {}  # variable -> the placeholder of its value, and the op
         self._is_shared = False
-        self._shared: Any = None  # The session of all runs, once there is one.
+        self._ready: Any = None  # A restored session of the usual options, for the next run or for all.
         self._filled: Any = None  # It, once the initializers have run in it.
 
     def share_session(self) -> None:
@@ -144,7 +144,10 @@ class Side:
 
     @contextlib.contextmanager
     def restored(
-        self, threads: int = ENVIRONMENT["inter_op_parallelism_threads"], is_plain: bool = False
+        self,
+        threads: int = ENVIRONMENT["inter_op_parallelism_threads"],
+        is_plain: bool = False,
+        is_only_read: bool = False,
     ) -> Iterator[Any]:
         """A session in which the variables have their values, and nothing has changed them: a fresh one, or the shared.
 
@@ -152,20 +155,23 @@ class Side:
           threads: how many ops may run at a time.
           is_plain: whether the session is as TensorFlow makes it by itself, with its optimisers and as many threads as
             there are cores.
+          is_only_read: whether only variables will be read, so that the session is as good as a fresh one afterwards.
         """
-        if self._is_shared and (threads, is_plain) == (ENVIRONMENT["inter_op_parallelism_threads"], False):
-            if self._shared is None:
-                self._shared = self._restored(threads, is_plain)
-            yield self._shared
-        else:
-            with contextlib.closing(self._restored(threads, is_plain)) as session:
-                yield session
+        is_usual = (threads, is_plain) == (ENVIRONMENT["inter_op_parallelism_threads"], False)
+        session = self._ready if is_usual and self._ready is not None else self._restored(threads, is_plain)
+        if is_usual:
+            self._ready = session if self._is_shared or is_only_read else None
+        try:
+            yield session
+        finally:
+            if session is not self._ready:
+                session.close()
 
     def _leave_session(self) -> None:
         """Has the next run begin with a new session, since its variables are to have other values."""
-        if self._shared is not None:
-            self._shared.close()
-        self._shared = None
+        if self._ready is not None:
+            self._ready.close()
+        self._ready = None
 
     def _restored(self, threads: int, is_plain: bool) -> Any:
         session = _v1.Session(graph=self.graph, config=_config(threads, is_plain))
@@ -201,8 +207,7 @@ class Side:
         for name in self.initializers if session is not self._filled else ():
             with failing_as(self._failure, f"the initializer {name!r} fails"):
                 session.run(self.graph.get_operation_by_name(name))
-        if session is self._shared:
-            self._filled = session
+        self._filled = session if session is self._ready else None
 
     def export(self, table: str, key_dtype: int, value_dtype: int) -> tuple[NDArray[Any], NDArray[Any]]:
         """The keys and the values, in any order, of a table, once all are filled.
