@@ -95,13 +95,14 @@ class Pair:
 
         A graph in which nothing is written is not asked. Where all reads and writes have an order, TensorFlow's
         optimisers, which is what people have, may still lose one; they do the same to each run. Where an order is open,
-        see _can_give.
+        see _first_not_given.
         """
         if self.untouched is None:
             return ""
         if self.original.ordered.is_open:
-            named = zip(self.graphs.fetched, expected, strict=True)
-            return next((name for name, value in named if not self._can_give(name, feed, value)), "")
+            values = dict(zip(self.graphs.fetched, expected, strict=True))
+            found = (self._first_not_given({name: values[name] for name in group}, feed) for group in self._alike())
+            return next(filter(None, found), "")
         return next((self._other(expected, found) for found in self._runs(self.graphs.fetched, feed, _USUAL[:1])), "")
 
     def _other(self, expected: list[NDArray[Any]], found: list[NDArray[Any]]) -> str:
@@ -109,17 +110,40 @@ class Pair:
         named = zip(self.graphs.fetched, expected, found, strict=True)
         return next((name for name, value, other in named if not comparison.is_close(value, other)), "")
 
-    def _can_give(self, tensor: str, feed: Feed, expected: NDArray[Any]) -> bool:
-        """Whether the checkpoint's own graph, in which nothing was put in an order, gives what is expected.
+    def _alike(self) -> list[list[str]]:
+        """The fetched tensors, those together for which a run executes the same nodes."""
+        groups: dict[frozenset[str], list[str]] = {}
+        for name in self.graphs.fetched:
+            ran = frozenset(executed(self.graphs.index, [name], self.graphs.fed))
+            groups.setdefault(ran, []).append(name)
+        return list(groups.values())
 
-        It is asked for the one tensor alone, since what another needs may write what this one reads. A graph that
-        leaves an order open may give another value from run to run and with other numbers of threads; some run has to
-        give the same bits. In sessions with TensorFlow's optimisers, which round otherwise, most runs have to.
+    def _first_not_given(self, expected: dict[str, NDArray[Any]], feed: Feed) -> str:
+        """The first tensor that the checkpoint's own graph, in which nothing was put in an order, does not give.
+
+        They are asked for without others, since what another needs may write what these read. A graph that leaves an
+        order open may give another value from run to run and with other numbers of threads; some run has to give the
+        same bits. In sessions with TensorFlow's optimisers, which round otherwise, most runs have to.
+        Args:
+          expected: tensor -> what it should be; a run executes the same nodes for each of them.
         """
-        usual = [comparison.is_close(expected, found) for (found,) in self._runs([tensor], feed, _USUAL)]
-        if 2 * sum(usual) <= len(usual):
-            return False
-        return any(comparison.match(expected, found) for (found,) in self._runs([tensor], feed, _EXACT))
+        close, runs = dict.fromkeys(expected, 0), 0
+        for found in self._runs(list(expected), feed, _USUAL):
+            runs += 1
+            for (name, value), other in zip(expected.items(), found, strict=True):
+                close[name] += comparison.is_close(value, other)
+            if 2 * min(close.values()) > len(_USUAL):
+                break
+        if few := [name for name, count in close.items() if 2 * count <= runs]:
+            return few[0]
+        missing = dict(expected)
+        for found in self._runs(list(expected), feed, _EXACT):
+            for name, other in zip(expected, found, strict=True):
+                if name in missing and comparison.match(missing[name], other):
+                    del missing[name]
+            if not missing:
+                break
+        return next(iter(missing), "")
 
     def _runs(self, tensors: list[str], feed: Feed, sessions: Iterable[dict[str, Any]]) -> Iterator[list[NDArray[Any]]]:
         """What the graph in which nothing was put in an order gives in each of the sessions, while there is time."""
