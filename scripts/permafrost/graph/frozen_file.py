@@ -1,27 +1,26 @@
 """Reads a frozen graph from the disk for the judge, with its large weights apart.
 
 A weight inside a GraphDef is copied again and again on the way through TensorFlow: parsed, serialized for the import,
-held by the graph, by each session and by each kernel. A large one is parsed by TensorFlow's own protocol buffers once,
-kept as an array, and fed. Format: fields of GraphDef in tensorflow/core/framework/graph.proto, framed as
+held by the graph, by each session and by each kernel. A large one is copied once, out of the file as it is mapped, kept
+as an array, and fed. Format: fields of GraphDef in tensorflow/core/framework/graph.proto, framed as
 https://protobuf.dev/programming-guides/encoding says.
 """
 
-from collections.abc import Callable, Iterator
-from typing import Any, BinaryIO
+import mmap
+import os
+from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 from google.protobuf.message import DecodeError
 from numpy.typing import NDArray
-from tensorflow.core.framework import graph_pb2
-from tensorflow.python.framework import dtypes
 
-from permafrost.encoding import read_varint
+from permafrost.encoding import varint
 from permafrost.graph import large_constants
-from permafrost.graph.protos import NodeDef
+from permafrost.graph.protos import NodeDef, graph_pb2
 
 _LARGE = 1 << 20  # bytes of a NodeDef
 _NODE = graph_pb2.GraphDef.NODE_FIELD_NUMBER
-_VARINT, _DELIMITED = 0, 2
 _ALIGNMENT = 64  # EIGEN_MAX_ALIGN_BYTES: TensorFlow takes an array as it is, without a copy, where it is aligned so
 
 
@@ -35,47 +34,51 @@ def read(path: str, variables: set[str] | None = None) -> tuple[graph_pb2.GraphD
     """
     values: dict[str, NDArray[Any]] = {}
 
-    def keep(name: str, value: NDArray[Any]) -> None:
-        values[name] = _aligned(value)
+    def keep(node: NodeDef, content: memoryview) -> None:
+        values[node.name] = _aligned(_value(node, content))
 
     return _without_large(path, variables, keep), values
 
 
 def outline(path: str) -> graph_pb2.GraphDef:
     """The GraphDef that `read` gives, for who does not want the values; raises what that does."""
-    return _without_large(path, None, lambda name, value: None)
+    return _without_large(path, None, lambda node, content: None)
 
 
 def _without_large(
-    path: str, variables: set[str] | None, keep: Callable[[str, NDArray[Any]], None]
+    path: str, variables: set[str] | None, keep: Callable[[NodeDef, memoryview], None]
 ) -> graph_pb2.GraphDef:
     """Hands the values of the large weights to `keep`, each as a part of what was read, and gives the rest."""
-    rest: list[bytes] = []
-    large: dict[str, NodeDef] = {}
-    with open(path, "rb") as file:
-        for field, header, payload in _fields(file):
-            if field == _NODE and len(payload) >= _LARGE and (split := _split(payload)) is not None:
+    parts: list[bytes | memoryview] = []
+    large: set[str] = set()
+    try:
+        for field, tag, whole, payload in large_constants.fields(_mapped(path)):
+            if field == _NODE and payload and len(payload) >= _LARGE and (split := large_constants.split(payload)):
                 node, content = split
                 if (variables is None or node.name in variables) and node.name not in large:
-                    keep(node.name, _value(node, content))
-                    large[node.name] = node
+                    large.add(node.name)
+                    keep(node, content)
+                    rest = node.SerializeToString()
+                    parts += (tag, varint(len(rest)), rest)
                     continue
-            rest += (header, payload)
-    graph_def = graph_pb2.GraphDef.FromString(b"".join(rest))
-    graph_def.node.extend(large.values())
-    return graph_def
-
-
-def _split(payload: bytes) -> tuple[NodeDef, memoryview] | None:
-    """A Const without its value and the bytes of that, where it has any by themselves; as large_constants.split."""
-    try:
-        return large_constants.split(payload)
+            parts.append(whole)
     except ValueError as error:
         raise DecodeError("it is no GraphDef, or is cut off") from error
+    return graph_pb2.GraphDef.FromString(b"".join(parts))
+
+
+def _mapped(path: str) -> memoryview:
+    """The content of a file, of which nothing is in memory yet."""
+    with open(path, "rb") as file:
+        if not os.fstat(file.fileno()).st_size:
+            return memoryview(b"")  # which cannot be mapped
+        return memoryview(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ))
 
 
 def _value(node: NodeDef, content: memoryview) -> NDArray[Any]:
     """As tensor_util.MakeNdarray of tensorflow/python/framework reads it. Raises DecodeError."""
+    from tensorflow.python.framework import dtypes  # Here, since who reads an outline needs no TensorFlow.
+
     tensor = node.attr["value"].tensor
     try:
         dtype = dtypes.as_dtype(tensor.dtype).as_numpy_dtype
@@ -91,37 +94,3 @@ def _aligned(array: NDArray[Any]) -> NDArray[Any]:
     copy[...] = array
     copy.flags.writeable = False
     return copy
-
-
-def _fields(file: BinaryIO) -> Iterator[tuple[int, bytes, bytes]]:
-    """(field number, tag and length as they are, payload) of each field of a message."""
-    while tag := _varint(file):
-        number, kind = _decoded(tag) >> 3, _decoded(tag) & 7
-        value = _varint(file)
-        if kind == _VARINT and value:
-            yield number, tag + value, b""
-            continue
-        size = _decoded(value)
-        payload = file.read(size) if kind == _DELIMITED and value else b""
-        if kind != _DELIMITED or len(payload) < size or not value:
-            raise DecodeError("it is no GraphDef, or is cut off")
-        yield number, tag + value, payload
-
-
-def _varint(file: BinaryIO) -> bytes:
-    """The bytes of the next varint; none at the end of the file."""
-    found = b""
-    while (byte := file.read(1)) and len(found) < 10:
-        found += byte
-        if byte[0] < 0x80:
-            return found
-    if found:
-        raise DecodeError("it is no GraphDef, or is cut off")
-    return b""
-
-
-def _decoded(varint: bytes) -> int:
-    try:
-        return read_varint(varint, 0, len(varint))[0]
-    except ValueError as error:
-        raise DecodeError("it is no GraphDef, or is cut off") from error

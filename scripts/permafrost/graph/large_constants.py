@@ -9,6 +9,7 @@ from collections.abc import Iterator
 
 from permafrost.encoding import read_varint, varint
 from permafrost.graph.protos import NodeDef, attr_value_pb2, node_def_pb2, tensor_pb2
+from permafrost.graph.static import tensor_bytes
 
 _ATTR = node_def_pb2.NodeDef.ATTR_FIELD_NUMBER
 _VALUE_OF_ENTRY = 2  # of a map's entry
@@ -19,7 +20,7 @@ _VARINT, _FIXED64, _DELIMITED, _FIXED32 = 0, 1, 2, 5
 _WIDTHS = {_FIXED64: 8, _FIXED32: 4}
 
 
-def split(payload: bytes) -> tuple[NodeDef, memoryview] | None:
+def split(payload: bytes | memoryview) -> tuple[NodeDef, memoryview] | None:
     """A Const without its value, and the bytes of the value, which are a part of `payload`.
 
     Args:
@@ -36,10 +37,21 @@ def split(payload: bytes) -> tuple[NodeDef, memoryview] | None:
     return (node, found[0]) if node.op == "Const" and tensors == ["value"] else None
 
 
+def value_bytes(node: NodeDef) -> int | None:
+    """How many bytes the value of a Const takes, be it there or taken out; None where nobody can tell.
+
+    That is by its dtype and shape, and for strings by those that are there.
+    """
+    tensor = node.attr["value"].tensor
+    if tensor.string_val:
+        return sum(map(len, tensor.string_val))
+    return tensor_bytes([dimension.size for dimension in tensor.tensor_shape.dim], tensor.dtype)
+
+
 def _without(message: memoryview, path: tuple[int, ...], found: list[memoryview]) -> bytes:
     """The message without what lies at `path` in it, which is put into `found`."""
     parts: list[bytes | memoryview] = []
-    for number, tag, field, inner in _fields(message):
+    for number, tag, field, inner in fields(message):
         if number != path[0] or not inner:
             parts.append(field)
         elif len(path) == 1:
@@ -50,8 +62,11 @@ def _without(message: memoryview, path: tuple[int, ...], found: list[memoryview]
     return b"".join(parts)
 
 
-def _fields(message: memoryview) -> Iterator[tuple[int, memoryview, memoryview, memoryview | None]]:
-    """(number, tag, all of it, what it holds where that is delimited) of each field. Raises ValueError."""
+def fields(message: memoryview) -> Iterator[tuple[int, memoryview, memoryview, memoryview | None]]:
+    """(number, tag, all of it, what it holds where that is delimited) of each field, all parts of `message`.
+
+    Raises ValueError for one that is cut off.
+    """
     position, end = 0, len(message)
     while position < end:
         tag, after = read_varint(message, position, end)

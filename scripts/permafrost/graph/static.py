@@ -61,6 +61,12 @@ def element_count(shape: Iterable[int] | None) -> int | None:
     return count
 
 
+def tensor_bytes(shape: Iterable[int] | None, dtype: int) -> int | None:
+    """The bytes of a tensor of a shape and DataType; None where nobody can tell, as of strings."""
+    count, known = element_count(shape), dtype_of(dtype)
+    return count * known.size if known and known.size and count is not None else None
+
+
 def output_shape(node: NodeDef) -> tuple[int, ...] | None:
     """The shape of a node's first output as the meta graph tells it in `_output_shapes`; -1 is an unknown size.
 

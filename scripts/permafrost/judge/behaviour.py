@@ -16,6 +16,7 @@ from permafrost.graph.ops.stateful import changes_by_itself
 from permafrost.graph.ops.unsafe import executed
 from permafrost.judge import comparison
 from permafrost.judge.graphs import Graphs
+from permafrost.judge.pair import Pair
 from permafrost.judge.seeds import is_seeded
 from permafrost.judge.sides import saver_nodes
 from permafrost.judge.structure.written_reads import Taker, find_takers, find_writers
@@ -23,18 +24,19 @@ from permafrost.judge.structure.written_reads import Taker, find_takers, find_wr
 DETERMINISTIC, STATEFUL, RANDOM = BEHAVIOURS = ("deterministic", "stateful", "random")
 
 
-def of_outputs(graphs: Graphs, first: list[NDArray[Any]], again: list[list[NDArray[Any]] | None]) -> dict[str, str]:
-    """Each tensor of `graphs.fetched` -> one of BEHAVIOURS.
+def of_outputs(pair: Pair, first: list[NDArray[Any]], again: list[list[NDArray[Any]] | None]) -> dict[str, str]:
+    """Each tensor of `pair.graphs.fetched` -> one of BEHAVIOURS.
 
     Args:
       first, again: what the first run of the checkpoint's side and further ones in its session gave; None is a run
         that failed, as when a queue is empty by then.
     """
+    graphs = pair.graphs
     found, is_restored_anew = {}, _restores_by_itself(graphs)
     for position, name in enumerate(graphs.fetched):
         is_same = all(run is not None and comparison.match(first[position], run[position]) for run in again)
         if is_same:
-            is_stateful = is_restored_anew or _carries_state(graphs.index, name, graphs.fed)
+            is_stateful = is_restored_anew or not pair.is_steady and _carries_state(graphs.index, name, graphs.fed)
             found[name] = STATEFUL if is_stateful else DETERMINISTIC
         else:
             found[name] = RANDOM if _draws(graphs.index, name, graphs.fed) else STATEFUL

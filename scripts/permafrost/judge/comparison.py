@@ -11,6 +11,7 @@ from permafrost.model import Tolerance
 from permafrost.records import is_known
 
 _SAME: Any = UNSET
+_PART = 1 << 18  # bytes of weights that are compared at a time
 _LARGEST_WHOLE = 2.0**64 - 2048  # the largest float64 that a uint64 holds
 
 
@@ -158,7 +159,8 @@ def same_bytes(a: NDArray[Any], b: NDArray[Any]) -> bool:
     if a.dtype.kind == "O":
         return bool(a.tolist() == b.tolist())
     x, y = (np.ascontiguousarray(array).reshape(-1).view(np.uint8) for array in (a, b))
-    return np.array_equal(x, y)
+    # Part by part, since a comparison makes an array of as many booleans.
+    return all(np.array_equal(x[at : at + _PART], y[at : at + _PART]) for at in range(0, x.size, _PART))
 
 
 class Unequal(Struct, kw_only=True):
@@ -202,6 +204,7 @@ class Row(Unequal, kw_only=True):
     trial: int
     seed: int
     batch: int
+    session: str
     behaviour: str
     dtype: str
     shape: str

@@ -4,7 +4,9 @@ from functools import cached_property
 
 from permafrost.graph import graph_sources, pruning, vocabularies
 from permafrost.graph.index import GraphIndex, tensor_name
+from permafrost.graph.ops.kept_state import find_state_keeper
 from permafrost.graph.ops.variables import VARIABLE_OPS
+from permafrost.graph.protos import NodeDef
 from permafrost.input_kinds import Default
 from permafrost.judge import replicas
 from permafrost.judge.sessions import Feed
@@ -65,6 +67,14 @@ class Graphs:
         """The nodes by which the saver restores what the checkpoint's side needs; none without a saver."""
         names = [*(tensor_name(name)[0] for name in [*self.outputs, *self.fed]), *self.initializers]
         return restores_of(self.index, self.meta_graph, self.imported, [*names, *self.constants, *self.kept])
+
+    @cached_property
+    def state_keeper(self) -> NodeDef | None:
+        """A node of either side that a run executes, and that keeps state from run to run; None where there is none."""
+        fed = {self.frozen_names[name] for name in self.names if name in self.frozen_names}
+        sides = (self.index, self.fed, self.initializers), (self.frozen.index, fed, self.frozen.initializers)
+        found = (find_state_keeper(index, self.fetched, fed, filling) for index, fed, filling in sides)
+        return next((node for node in found if node is not None), None)
 
     @property
     def given(self) -> set[str]:

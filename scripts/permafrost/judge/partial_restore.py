@@ -1,22 +1,26 @@
 """A restore of some variables and tables alone.
 
-For a checkpoint that lacks others, or has them with other shapes or dtypes, and for a saver that also restores what no
-output needs and what may not run here: the position of an iterator, the state of a reader.
+Of what is needed, since two thirds of a checkpoint may be an optimiser's; for a checkpoint that lacks others, or has
+them with other shapes or dtypes; and for a saver that also restores what no output needs and what may not run here: the
+position of an iterator, the state of a reader.
 """
 
 from collections.abc import Iterable
 
+from tensorflow.python.framework import tensor_util
+
 from permafrost.flow.body import Body
 from permafrost.graph.calls import needed_functions
-from permafrost.graph.index import GraphIndex, TensorName, tensor_name
+from permafrost.graph.index import GraphIndex, tensor_name
 from permafrost.graph.ops.unsafe import RESTORING, executed, is_unsafe
 from permafrost.graph.ops.variables import VARIABLE_OPS, Resource, resource_name
 from permafrost.graph.protos import GraphDef, NodeDef, types_pb2
-from permafrost.graph.pruning import TABLES
+from permafrost.graph.pruning import PLACEHOLDERS, TABLES
 from permafrost.judge.structure import uncaptured_state
 
 _ASSIGNS = ("Assign", "AssignVariableOp")
 _IMPORTS = ("LookupTableImport", "LookupTableImportV2")
+_READING = ("RestoreV2", "Cast", "Const", "Identity", "Reshape", *PLACEHOLDERS)  # and what lies behind it
 
 
 def roots(index: GraphIndex, restore_op: str, filename: str, needed: set[str]) -> list[str]:
@@ -67,10 +71,33 @@ def _filling(running: list[NodeDef], body: Body, memory: set[Resource]) -> list[
     return [node.name for node in running if node.op in _ASSIGNS + _IMPORTS and _memory(node, body) in memory]
 
 
-def split(graph_def: GraphDef, restores: list[str], held: set[str]) -> list[str]:
-    """Has each assignment to one of `held` in a restore read its own tensors of the checkpoint alone.
+def is_plain(graph_def: GraphDef, restores: list[str]) -> bool:
+    """Whether a restore does no more than to read tensors and to assign each of some variables one of them.
 
-    A RestoreV2 reads many tensors, and fails where the checkpoint lacks one of them. All else stays the graph's own.
+    Then each assignment can be run without the others: nothing else than its own variable tells that they ran.
+    Args:
+      graph_def: holds what the restore runs.
+      restores: the nodes that restore everything.
+    """
+    body = Body(graph_def.node)
+    running = _above(restores, body, with_controls=True)
+    assigns = [node for node in running if node.op in _ASSIGNS]
+    memory = [_memory(node, body) for node in assigns]
+    sources = {name for node in assigns for name in body.data_above(body.source(node.input[1]))}
+    values = [body.nodes[name] for name in sources if name in body.nodes]  # The filename's default may be left out.
+    return (
+        None not in memory
+        and len(set(memory)) == len(memory)
+        and {node.op for node in values} <= {*_READING}
+        and {node.op for node in running} <= {*_READING, *_ASSIGNS, *VARIABLE_OPS, "NoOp"}
+    )
+
+
+def split(graph_def: GraphDef, restores: list[str], held: set[str]) -> list[str]:
+    """Has the assignments to those of `held` in a restore read their own tensors of the checkpoint alone.
+
+    A RestoreV2 reads many tensors, takes the time and the memory for all of them, and fails where the checkpoint lacks
+    one. All else stays the graph's own.
     Args:
       graph_def: changed in place; it holds what the restore runs.
       restores: the nodes that restore everything.
@@ -80,14 +107,18 @@ def split(graph_def: GraphDef, restores: list[str], held: set[str]) -> list[str]
     body = Body(graph_def.node)
     running = _above(restores, body, with_controls=True)
     filling = _filling(running, body, _held(body.nodes[name] for name in held))
-    single: dict[TensorName, str] = {}
-    for node in _above(filling, body, with_controls=False):
-        for position, text in enumerate(node.input):
-            source = body.nodes.get(body.source(text))
-            if source is not None and source.op == "RestoreV2" and not text.startswith("^"):
-                point = tensor_name(text)
-                single[point] = single.get(point) or _single(body, source, point[1])
-                node.input[position] = single[point]
+    takers = _above(filling, body, with_controls=False)
+    for restore in [node for node in takers if node.op == "RestoreV2"]:
+        uses = [
+            (node, position, tensor_name(text)[1])
+            for node in takers
+            for position, text in enumerate(node.input)
+            if not text.startswith("^") and body.source(text) == restore.name
+        ]
+        outputs = sorted({output for _, _, output in uses})
+        part = _part(body, restore, outputs)
+        for node, position, output in uses:
+            node.input[position] = f"{part}:{outputs.index(output)}"
     return filling
 
 
@@ -109,28 +140,27 @@ def _above(names: list[str], body: Body, with_controls: bool) -> list[NodeDef]:
     return [node for name, node in body.nodes.items() if name in found]
 
 
-def _single(body: Body, restore: NodeDef, output: int) -> str:
-    """Adds a RestoreV2 that gives one output of another as its only one; returns its name."""
-    base = f"{restore.name}/only_{output}"
+def _part(body: Body, restore: NodeDef, outputs: list[int]) -> str:
+    """Adds a RestoreV2 that gives some outputs of another, in this order; returns its name."""
+    base = f"{restore.name}/part"
     filename, *lists = [text for text in restore.input if not text.startswith("^")]
-    parts = [_element(body, f"{base}/{place}", text, output) for place, text in enumerate(lists)]
+    indices, axis = _integers(body, f"{base}/indices", outputs), _integers(body, f"{base}/axis", 0)
+    parts = [_gather(body, f"{base}/{place}", [text, indices, axis]) for place, text in enumerate(lists)]
     node = body.container.add(name=body.unused(base), op="RestoreV2", input=[filename, *parts])
-    node.attr["dtypes"].list.type.append(restore.attr["dtypes"].list.type[output])
+    node.attr["dtypes"].list.type.extend(restore.attr["dtypes"].list.type[output] for output in outputs)
     return str(node.name)
 
 
-def _element(body: Body, base: str, text: str, place: int) -> str:
-    """Adds what cuts one element out of a list of strings; returns its name."""
-    begin, size = (_integers(body, f"{base}/{what}", value) for what, value in (("begin", place), ("size", 1)))
-    node = body.container.add(name=body.unused(base), op="Slice", input=[text, begin, size])
-    node.attr["T"].type, node.attr["Index"].type = types_pb2.DT_STRING, types_pb2.DT_INT32
+def _gather(body: Body, name: str, inputs: list[str]) -> str:
+    """Adds what picks elements out of a list of strings; returns its name."""
+    node = body.container.add(name=body.unused(name), op="GatherV2", input=inputs)
+    node.attr["Tparams"].type = types_pb2.DT_STRING
+    node.attr["Tindices"].type = node.attr["Taxis"].type = types_pb2.DT_INT32
     return str(node.name)
 
 
-def _integers(body: Body, name: str, value: int) -> str:
+def _integers(body: Body, name: str, values: int | list[int]) -> str:
     node = body.container.add(name=body.unused(name), op="Const")
-    tensor = node.attr["value"].tensor
-    node.attr["dtype"].type = tensor.dtype = types_pb2.DT_INT32
-    tensor.tensor_shape.dim.add(size=1)
-    tensor.int_val.append(value)
+    node.attr["dtype"].type = types_pb2.DT_INT32
+    node.attr["value"].tensor.CopyFrom(tensor_util.make_tensor_proto(values, types_pb2.DT_INT32))
     return str(node.name)

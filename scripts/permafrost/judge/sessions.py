@@ -104,7 +104,7 @@ def _run(session: Any, fetches: list[Any], feed: Feed, traced: Traced) -> list[A
 class Side:
     """A graph to run. Subclasses import it into `graph` and say how its variables get their values (`_restore`).
 
-    initializers: the nodes that fill tables, which are run before each run.
+    initializers: the nodes that fill tables, which are run in each session before its first run.
     """
 
     _failure = ""  # The cause where this side's initializers fail.
@@ -113,6 +113,17 @@ class Side:
         self.graph = tf.Graph()
         self.initializers = initializers
         self._assigns: dict[str, tuple[Any, Any]] = {}  # variable -> the placeholder of its value, and the op
+        self._is_shared = False
+        self._ready: Any = None  # A restored session of the usual options, for the next run or for all.
+        self._filled: Any = None  # It, once the initializers have run in it.
+
+    def share_session(self) -> None:
+        """Has all runs from now on use one session, restored once.
+
+        To be asked for only where nothing that is run keeps state, as graph.ops.kept_state tells it: then each run
+        gives what it gives as the first one of a fresh session. A session with other options stays a fresh one.
+        """
+        self._is_shared = True
 
     def _restore(self, session: Any) -> None:
         raise NotImplementedError
@@ -133,32 +144,57 @@ class Side:
 
     @contextlib.contextmanager
     def restored(
-        self, threads: int = ENVIRONMENT["inter_op_parallelism_threads"], is_plain: bool = False
+        self,
+        threads: int = ENVIRONMENT["inter_op_parallelism_threads"],
+        is_plain: bool = False,
+        is_only_read: bool = False,
     ) -> Iterator[Any]:
-        """A fresh session in which the variables have their values; nothing else of the graph has run.
+        """A session in which the variables have their values, and nothing has changed them: a fresh one, or the shared.
 
         Args:
           threads: how many ops may run at a time.
           is_plain: whether the session is as TensorFlow makes it by itself, with its optimisers and as many threads as
             there are cores.
+          is_only_read: whether only variables will be read, so that the session is as good as a fresh one afterwards.
         """
-        with _v1.Session(graph=self.graph, config=_config(threads, is_plain)) as session:
-            self._restore(session)
+        is_usual = (threads, is_plain) == (ENVIRONMENT["inter_op_parallelism_threads"], False)
+        session = self._ready if is_usual and self._ready is not None else self._restored(threads, is_plain)
+        if is_usual:
+            self._ready = session if self._is_shared or is_only_read else None
+        try:
             yield session
+        finally:
+            if session is not self._ready:
+                session.close()
+
+    def _leave_session(self) -> None:
+        """Has the next run begin with a new session, since its variables are to have other values."""
+        if self._ready is not None:
+            self._ready.close()
+        self._ready = None
+
+    def _restored(self, threads: int, is_plain: bool) -> Any:
+        session = _v1.Session(graph=self.graph, config=_config(threads, is_plain))
+        try:
+            self._restore(session)
+        except BaseException:
+            session.close()
+            raise
+        return session
 
     def run(self, fetches: list[str], feed: Feed, **options: Any) -> list[NDArray[Any]]:
-        """The values of the tensors `fetches` on `feed`, in a fresh session. Takes and raises what `runs` does."""
+        """The first values that `runs` gives; takes and raises what that does."""
         with contextlib.closing(self.runs(fetches, feed, **options)) as runs:
             return next(runs)
 
     def runs(
         self, fetches: list[str], feed: Feed, traced: Traced | None = None, **options: Any
     ) -> Generator[list[NDArray[Any]]]:
-        """The values of the tensors `fetches` on `feed`, again and again in one fresh session, as `restored` gives it.
+        """The values of the tensors `fetches` on `feed`, again and again in one session, as `restored` gives it.
 
         `traced` has what else Session.run gets, for a trace.
 
-        The initializers, which fill tables, run before. Feeds that the graph lacks are left out. Raises RunFailed
+        The initializers, which fill tables, have run before. Feeds that the graph lacks are left out. Raises RunFailed
         where TensorFlow refuses the feed or the graph fails on it or lacks a fetch, and Problem (memory).
         """
         present = {name: value for name, value in feed.items() if self.has(name)}
@@ -168,9 +204,10 @@ class Side:
                 yield [array_of(value) for value in _run(session, fetches, present, traced or {})]
 
     def _initialize(self, session: Any) -> None:
-        for name in self.initializers:
+        for name in self.initializers if session is not self._filled else ():
             with failing_as(self._failure, f"the initializer {name!r} fails"):
                 session.run(self.graph.get_operation_by_name(name))
+        self._filled = session if session is self._ready else None
 
     def export(self, table: str, key_dtype: int, value_dtype: int) -> tuple[NDArray[Any], NDArray[Any]]:
         """The keys and the values, in any order, of a table, once all are filled.

@@ -80,9 +80,7 @@ class CheckpointSide(Side):
         kept = pruning.extract(index, needed | initializing | self._restoring(index) | following)
         vocabularies.point_to(kept, vocabularies.paths(imported))
         unfit = {row.variable for row in imported.variables if _is_unfit(row)}
-        if unfit or self._restores != [self._restore_op]:
-            tables = {name for name in needed | following if index.nodes[name].op in pruning.TABLES}
-            self._restores = partial_restore.split(kept, self._restores, {*held, *tables} - unfit)
+        kept = self._restore_needed(kept, needed | initializing | following, held, unfit)
         pruning.drop_foreign_colocation(kept)
         _open_defaults(kept)
         devices.clear(kept)
@@ -102,6 +100,23 @@ class CheckpointSide(Side):
                     self._add_read(node)
                     if node.name in self._places:
                         self._add_assign(node)
+
+    def _restore_needed(self, kept: GraphDef, running: set[str], held: list[str], unfit: set[str]) -> GraphDef:
+        """Has the saver restore no more than what is needed, where that is the same or not to be had otherwise.
+
+        Args:
+          kept: what will be imported; changed.
+          running: the nodes of it that will run, beside those of the saver.
+          held: the variables whose values are needed. unfit: those that the checkpoint has not, or otherwise.
+        Returns what is left of `kept`.
+        """
+        is_whole = self._restores == [self._restore_op]
+        if not self._restores or not (unfit or not is_whole or partial_restore.is_plain(kept, self._restores)):
+            return kept
+        tables = {node.name for node in kept.node if node.name in running and node.op in pruning.TABLES}
+        self._restores = partial_restore.split(kept, self._restores, {*held, *tables} - unfit)
+        index = GraphIndex(kept)
+        return pruning.extract(index, index.reach([*running, *self._restores, tensor_name(self._filename)[0]]))
 
     def _restoring(self, index: GraphIndex) -> set[str]:
         """The nodes that the saver runs, and the one that takes the file's name, without what is its default."""
@@ -163,10 +178,21 @@ class CheckpointSide(Side):
         self.run(fetches, feed, traced={"options": options, "run_metadata": metadata})
         return {node.node_name for device in metadata.step_stats.dev_stats for node in device.node_stats}
 
-    def value(self, session: Any, name: str) -> NDArray[Any]:
-        """The value of the variable `name` in a restored session. Raises Problem (weights_differ) where it has none."""
+    def values(self, session: Any, names: list[str]) -> dict[str, NDArray[Any]]:
+        """The values of the variables `names` in a restored session, which still has them: no copies, but of strings.
+
+        Raises Problem (weights_differ) where one has none.
+        """
+        reads = [self._reads[name] for name in names]
+        try:
+            found = session.run(reads)
+        except tf.errors.OpError:
+            found = [self._value(session, name) for name in names]  # to say which one
+        return {name: array_of(value) for name, value in zip(names, found, strict=True)}
+
+    def _value(self, session: Any, name: str) -> Any:
         with failing_as("weights_differ", f"variable {name!r} gets no value from the checkpoint"):
-            return array_of(session.run(self._reads[name]))
+            return session.run(self._reads[name])
 
 
 def _is_unfit(row: Variable) -> bool:
@@ -286,6 +312,7 @@ class FrozenSide(Side):
     def give(self, values: dict[str, NDArray[Any]]) -> None:
         """Gives the variables that were kept as variables their values, from now on in each session."""
         self._values.update(values)
+        self._leave_session()
         with self.graph.as_default(), failing_as("not_importable", "its variables cannot be assigned"):
             for name in values:
                 self._add_assign(self._file.index.nodes[name])
@@ -300,10 +327,12 @@ class FrozenSide(Side):
             return self.run(fetches, feed | {f"{name}:0": value})
         before = self._values[name]
         self._values[name] = value
+        self._leave_session()
         try:
             return self.run(fetches, feed)
         finally:
             self._values[name] = before
+            self._leave_session()
 
     def _restore(self, session: Any) -> None:
         with failing_as("not_importable", "its variables cannot be assigned"):

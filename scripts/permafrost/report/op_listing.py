@@ -12,11 +12,11 @@ from typing import Any
 import tensorflow as tf
 from tensorflow.python.framework import op_def_registry
 
-from permafrost.graph.dtypes import dtype_of
+from permafrost.graph.large_constants import value_bytes
 from permafrost.graph.ops.argument_types import argument_types
 from permafrost.graph.ops.variables import VARIABLE_OPS, static_shape
 from permafrost.graph.protos import GraphDef, NodeDef, OpDef, OpList
-from permafrost.graph.static import element_count
+from permafrost.graph.static import tensor_bytes
 from permafrost.graph.tensorflow_import import import_to_look_at
 from permafrost.model import Limits
 from permafrost.outcome import TRANSIENT, Problem
@@ -135,21 +135,12 @@ def _stated(node: NodeDef) -> Row:
 
 
 def _bytes_held(node: NodeDef) -> int | None:
+    """The bytes of a constant's value or of a variable; None where there are more than 64 bits count."""
     if node.op == "Const":
-        tensor = node.attr["value"].tensor
-        if tensor.string_val:
-            return sum(map(len, tensor.string_val))
-        return _tensor_bytes([dimension.size for dimension in tensor.tensor_shape.dim], tensor.dtype)
+        return csv_files.integer(value_bytes(node))
     if node.op in VARIABLE_OPS:
-        return _tensor_bytes(static_shape(node), node.attr["dtype"].type)
+        return csv_files.integer(tensor_bytes(static_shape(node), node.attr["dtype"].type))
     return None
-
-
-def _tensor_bytes(shape: Any, dtype: int) -> int | None:
-    """The bytes of a tensor of a shape, None where nobody can tell or there are more than 64 bits count."""
-    count = element_count(shape)
-    known = dtype_of(dtype)
-    return csv_files.integer(count * known.size) if known and known.size and count is not None else None
 
 
 def _definitions(graph_def: GraphDef, producer_ops: OpList | None) -> dict[str, OpDef]:

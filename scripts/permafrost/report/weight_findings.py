@@ -59,13 +59,22 @@ def of_weights(variables: list[Variable], weights: str, checkpoint: Any) -> Iter
 def _of_values(row: Variable, values: NDArray[Any], is_slot: bool) -> Iterator[Finding]:
     if values.dtype.kind not in "fcV":
         return
-    nans, infinite = int(np.isnan(values).sum()), int(np.isinf(values).sum())
-    if nans:
-        yield Finding(ERROR, "nan_weights", row.variable, f"{nans} of {values.size} values are NaN")
-    if infinite:
-        yield Finding(ERROR, "infinite_weights", row.variable, f"{infinite} of {values.size} values are infinite")
+    if not _are_finite(values):
+        nans, infinite = int(np.isnan(values).sum()), int(np.isinf(values).sum())
+        if nans:
+            yield Finding(ERROR, "nan_weights", row.variable, f"{nans} of {values.size} values are NaN")
+        if infinite:
+            yield Finding(ERROR, "infinite_weights", row.variable, f"{infinite} of {values.size} values are infinite")
     if values.ndim > 1 and not is_slot and not values.any():
         yield Finding(WARNING, "zero_weights", row.variable, "all values are 0; the layer gives the same for any input")
+
+
+def _are_finite(values: NDArray[Any]) -> bool:
+    """Whether none of the values, of which there are some, is NaN or infinite; without an array of as many booleans."""
+    if values.dtype.kind != "f":
+        return bool(np.isfinite(values).all())
+    with np.errstate(invalid="ignore"):
+        return bool(np.isfinite(values.min()) and np.isfinite(values.max()))
 
 
 def _of_slots(rows: list[Variable], checkpoint: Any, is_zero: dict[str, bool]) -> Iterator[Finding]:

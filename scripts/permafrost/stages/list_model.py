@@ -19,10 +19,10 @@ from msgspec.structs import replace
 
 from permafrost import recording, whole_files
 from permafrost.checkpoint.reader import open_checkpoint
-from permafrost.graph import graph_sources
+from permafrost.graph import frozen_file, graph_sources
 from permafrost.graph.metagraph import producer_ops
 from permafrost.graph.ops import registry
-from permafrost.graph.protos import GraphDef, MetaGraphDef, OpList, graph_pb2
+from permafrost.graph.protos import GraphDef, MetaGraphDef, OpList
 from permafrost.input_kinds import Default, Value
 from permafrost.model import Limits
 from permafrost.outcome import CAUSES, OK, TRANSIENT, Problem
@@ -118,11 +118,14 @@ def note(error: Problem | OSError, faults: list[Problem]) -> None:
 
 
 def frozen_graph_of(provenance: Provenance, frozen_graph: Path) -> GraphDef | None:
-    """The frozen GraphDef, or None where the model could not be frozen, or its .pb cannot be read."""
+    """The frozen GraphDef without the values of its large constants, of which nothing is told.
+
+    None where the model could not be frozen, or its .pb cannot be read.
+    """
     if provenance.status != OK:
         return None
     try:
-        return graph_pb2.GraphDef.FromString(frozen_graph.read_bytes())
+        return frozen_file.outline(str(frozen_graph))
     except (OSError, DecodeError) as error:
         print(f"{frozen_graph} cannot be read: {error}", file=sys.stderr)
         return None

@@ -168,7 +168,8 @@ def _compare(
     rows, finding = [], _of_shapes(trials, trial, runtime, expected)
     for name, a, b, c in zip(trials.fetched, expected, actual, usual or expected, strict=True):
         found = comparison.compare(a, b, _larger(_tolerance(a, share), _tolerance(c, share)))
-        row = Row(output=name, trial=trial.number, seed=trial.seed, batch=trial.batch, behaviour="", **found)
+        found |= {"seed": trial.seed, "batch": trial.batch, "session": "fresh", "behaviour": ""}
+        row = Row(output=name, trial=trial.number, **found)
         rows.append(row)
         if not row.match and finding is None:
             finding = _difference(trials, trial, row, a, b, share)

@@ -7,6 +7,7 @@ have boxes of their own. Constants, and what is computed from constants alone, c
 from collections import Counter
 from dataclasses import dataclass, field
 
+from permafrost.graph.large_constants import value_bytes
 from permafrost.graph.protos import GraphDef
 
 MOST_BOXES = 18
@@ -200,7 +201,7 @@ def _flows(
 ) -> Counter[Flow]:
     """How many tensors flow from box to box, by the boxes' numbers. Counts op types and weights into the boxes."""
     box_of = {name: number for number, box in enumerate(made) for name in box.nodes}
-    size = {node.name: node.attr["value"].ByteSize() for node in graph_def.node if node.op == "Const"}
+    size = {node.name: value_bytes(node) or 0 for node in graph_def.node if node.op == "Const"}
     flows: Counter[Flow] = Counter()
     counted = set()
     for number, box in enumerate(made):

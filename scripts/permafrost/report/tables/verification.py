@@ -22,6 +22,7 @@ VERIFICATION = Table(
         Integer("trial", "the number of the trial, from 0"),
         Integer("seed", "the seed of what was fed"),
         Integer("batch", "the batch size"),
+        Text("session", "`shared` where nothing that is run keeps state, and one session has all trials; else `fresh`"),
         Text("dtype", "the dtype of the checkpoint's output"),
         Text("shape", "its shape"),
         Text("behaviour", "`deterministic`, `random` or `stateful`, by further runs of the checkpoint's graph"),
