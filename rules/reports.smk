@@ -2,9 +2,14 @@
 
 
 # Every checkpoint in the zoo, usable or not.
+# Where it fails, since a directory is empty that the last run found models in, zoo.csv stays as it was.
 rule discover:
     output:
-        report(f"{reports}/zoo.csv", caption="../captions/zoo.rst", category="Tables", labels={"table": "checkpoints"}),
+        update(
+            report(
+                f"{reports}/zoo.csv", caption="../captions/zoo.rst", category="Tables", labels={"table": "checkpoints"}
+            )
+        ),
     log:
         f"{reports}/discover.log",
     localrule: True
@@ -20,6 +25,7 @@ rule discover:
 # One row for each model, once all that is made of the models is there.
 rule summarize:
     input:
+        ancient(f"{reports}/zoo.csv"),
         run.for_all(f"{of_model}/import.json", f"{frozen}/{{model}}/provenance.json", f"{of_model}/verify.json"),
         run.for_all(f"{of_model}/findings.csv", f"{of_model}/list_ops.json"),
         run.for_exports(f"{frozen}/{{model}}/export_{{format}}.json", f"{of_model}/judged_{{format}}.json"),
@@ -122,9 +128,12 @@ rule gate:
         verbosity="--quiet" if quiet else "",
         on_failure=run.config["on_failure"],
         kept=last_summary,
+        one="--one" if run.one else "",
+        frozen=lambda wildcards: frozen,
         code=run.code("gate"),
     shell:
         plain(
-            "gate {params.verbosity} --log {log:q} --on-failure {params.on_failure} --keep {params.kept:q}"
-            " --exports {input.exports:q} {input.summary:q} {output:q}"
+            "gate {params.verbosity} --on-failure {params.on_failure} --keep {params.kept:q} {params.one}"
+            " --frozen {params.frozen:q} --page {input.page:q} --exports {input.exports:q} {input.summary:q} {output:q}"
+            + f" {into_log}"
         )

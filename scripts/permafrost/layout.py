@@ -47,12 +47,13 @@ TIMINGS = "timings.csv"
 JUDGED = "judged.csv"
 EXPORTS = "exports.csv"
 PAGE = "index.html"
-SETTINGS = "settings.yaml"
+FOUND_SETTINGS = "settings.found.yaml"  # settings.yaml beside it is edited, so that nothing deletes it
 STATE = ".zoo.json"
 LAST_SUMMARY = ".last_summary.csv"
 LOCK = ".lock"
 OF_ZOO = (
-    SUMMARY, CHANGES, FINDINGS, ZOO, OP_TYPES, TIMINGS, JUDGED, EXPORTS, PAGE, SETTINGS, STATE, LAST_SUMMARY, LOCK,
+    SUMMARY, CHANGES, FINDINGS, ZOO, OP_TYPES, TIMINGS, JUDGED, EXPORTS, PAGE, FOUND_SETTINGS, STATE, LAST_SUMMARY,
+    LOCK,
     "gate.txt", "judged.txt", "discover.log", "summarize.log", "changes.log", "page.log", "gate.log",
     "list_judged.log", "judged.log", "settings.log", "list_exports.log",
 )  # fmt: skip
