@@ -81,9 +81,13 @@ onstart:
         launch.start_worker(workflow.dag.needrun_jobs())
 
 
+unless_emptied = [f"{reports}/.emptied"] if run.emptied else []
+
+
 # All that is made of each model is named, since Snakemake does not miss a file between two others.
 rule all:
     input:
+        unless_emptied,
         [
             f"{reports}/{name}.csv"
             for name in ("zoo", "summary", "timings", "op_types", "findings", "changes", "exports")

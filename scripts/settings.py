@@ -35,7 +35,8 @@ def main(argv: list[str] | None = None) -> int:
         return 0
     with whole_files.written_whole(args.yours) as temporary:
         shutil.copyfile(args.file, temporary)
-    print(f"{args.yours} has the settings of {len(models)} models, for you to edit; run with it: {args.command}")
+    count = f"{len(models)} model{'s' * (len(models) != 1)}"
+    print(f"{args.yours} has the settings of {count}, for you to edit; a run with it:\n\n        {args.command}\n")
     return 0
 
 

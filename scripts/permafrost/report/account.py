@@ -35,14 +35,13 @@ def _ended(row: gate.Row) -> list[str]:
 def _made(told: dict[str, str], frozen: str, findings: int) -> list[str]:
     at = layout.of_frozen(frozen, told["model"], layout.FROZEN_GRAPH)
     step = f", step {told['step']}" if told["step"] else ""
-    before = f"{told['nodes']} nodes, {told['variables']} variables"
-    after = f"{told['frozen_nodes']} nodes, {told['frozen_variables']} variables, {_size(told['frozen_bytes'])}"
+    after = f"{_graph(told, 'frozen_nodes', 'frozen_variables')}, {_size(told['frozen_bytes'])}"
     written = f", TensorFlow {told['tensorflow_version']}" if told["tensorflow_version"] else ""
     said = {
         "checkpoint": f"{told['prefix']}: {told['format']}{step}, {_size(told['checkpoint_bytes'])}{written}",
-        "meta graph": before if told["nodes"] else "",
+        "meta graph": _graph(told, "nodes", "variables"),
         "inputs": told["inputs_why"],
-        "outputs": f"{told['outputs']} ({told['outputs_why']})" if told["outputs"] else "",
+        "outputs": f"{told['outputs']} ({_how_sure(told)})" if told["outputs"] else "",
         "frozen graph": f"{at}: {after}" if told["frozen_nodes"] else "",
         "repairs": told["repairs"],
         "checked": f"{told['trials']} trials, {told['match']}, {told['behaviour']}" if told["match"] else "",
@@ -50,6 +49,16 @@ def _made(told: dict[str, str], frozen: str, findings: int) -> list[str]:
         "findings": f"{findings}, which findings.csv and the page tell" if findings else "none",
     }
     return [f"  {name:{_WIDTH}}{line}" for name, line in said.items() if line]
+
+
+def _graph(told: dict[str, str], *columns: str) -> str:
+    counted = zip(columns, ("nodes", "variables"), strict=True)
+    return ", ".join(f"{told[column]} {what}" for column, what in counted if told[column])
+
+
+def _how_sure(told: dict[str, str]) -> str:
+    named = told["outputs_confidence"] in ("", "1.0")
+    return told["outputs_why"] if named else f"complete with a confidence of {float(told['outputs_confidence']):.2f}"
 
 
 def _findings(path: Path) -> list[str]:

@@ -140,19 +140,19 @@ def told(row: Row) -> list[str]:
 
 def sentence(rows: list[Row], exports: list[Row]) -> str:
     """How all ended, in one sentence."""
-    bad = [sum(not row.is_as_expected for row in found) for found in (rows, exports)]
-    whole = _together(len(rows), len(exports))
+    if not rows:
+        return ""
+    bad, whole = [[row for row in of if not row.is_as_expected] for of in (rows, exports)], _together(rows, exports)
     if not any(bad):
-        return f"{'All of ' if len(rows) + len(exports) > 1 else ''}{whole} ended as expected." if rows else ""
-    parts = [f"{_together(*bad)} of {whole}"] if exports else [f"{bad[0]} of {whole}"]
-    return f"{parts[0]} did not end as expected; what to do stands above, and on the page."
+        return f"All of this is as expected: {whole}."
+    return f"Not as expected: {_together(*bad)}, of {whole}; what to do stands above, and on the page."
 
 
-def _together(models: int, exports: int) -> str:
-    told = [
-        f"{number} {what if number == 1 else f'{what}s'}" for number, what in ((models, "model"), (exports, "export"))
-    ]
-    return " and ".join(told if exports else told[:1])
+def _together(models: list[Row], exports: list[Row]) -> str:
+    told = [f"{len(models):,} model{'s' * (len(models) != 1)}"]
+    if exports:
+        told.append(f"{len(exports):,} export{'s' * (len(exports) != 1)}")
+    return " and ".join(told)
 
 
 def found(

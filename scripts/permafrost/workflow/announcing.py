@@ -13,6 +13,9 @@ def introduction(run: Pipeline, steps: int) -> str:
       steps: the jobs that are to run.
     """
     whole = [f"Zoo: {_and(run.zoos)}, {_count(len(run.models), 'model')} of {_count(run.checkpoints, 'checkpoint')}"]
+    if run.emptied:
+        told = [f"{zoo}, where the last run found {_count(count, 'model')}" for zoo, count in run.emptied.items()]
+        return f"Zoo: nothing is left in {', nor in '.join(told)}; what was made of it stays."
     if run.one:
         whole = [f"Checkpoint: {run.one.directory}/{run.one.name}"]
     return f"{whole[0]}. {_count(steps, 'step')} to do; frozen graphs go to {run.frozen}, reports to {run.reports}."

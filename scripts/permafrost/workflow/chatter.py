@@ -1,7 +1,7 @@
 """What of all that Snakemake prints stays on the terminal; its log file, below .snakemake/log, has the rest.
 
-Of a job that failed Snakemake prints the whole command; what failed, and why, failures.py says in a line, and so it does
-of a target that nothing makes.
+Of a job that failed Snakemake prints the whole command, and of a setting that is refused where in which file that is
+done; failures.py says both in a line.
 """
 
 import logging
@@ -15,6 +15,7 @@ OF_FAILED_JOBS = (
     "Exiting because a job execution failed",
     "At least one job did not complete",
 )
+REFUSAL = "WorkflowError"
 NOTHING_MAKES = "No rule to produce "
 STOPPED = "Terminating processes on user request"
 _EVENTS = (LogEvent.JOB_FINISHED, LogEvent.PROGRESS, LogEvent.JOB_STARTED)
@@ -43,8 +44,8 @@ class ForPeople(logging.Filter):
         self._is_stopped = self._is_stopped or text.startswith(STOPPED)
         if event in _EVENTS or text.startswith(_BEGINNINGS) or (event == LogEvent.RUN_INFO and not self._plans):
             return False
-        told = (*OF_FAILED_JOBS, NOTHING_MAKES)
-        if record.levelno >= logging.ERROR and (self._is_stopped or any(said in text for said in told)):
+        is_told = text.startswith(REFUSAL) or any(said in text for said in (*OF_FAILED_JOBS, NOTHING_MAKES))
+        if record.levelno >= logging.ERROR and (self._is_stopped or is_told):
             return False
         self._clear()
         return True

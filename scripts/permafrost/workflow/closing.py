@@ -73,7 +73,8 @@ class Closing(logging.Handler):
     def _sentence(self, has_spoken: bool) -> str:
         done, total = self._steps
         if self._is_stopped:
-            return f"Stopped after {done:,} of {total:,} steps; the next run goes on from there."
+            after = f"after {done:,} of {total:,} steps" if done else "before a step was done"
+            return f"Stopped {after}; the next run goes on from there."
         if self._failed and not has_spoken:
             jobs = "A step" if self._failed == 1 else f"{self._failed:,} steps"
             return f"{jobs} failed, as is said above, and the run has no result; its log is {self._log}"

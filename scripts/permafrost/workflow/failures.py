@@ -49,7 +49,9 @@ class Failures(logging.Handler):
                 self._say(of_job(record.rule_name, record.log))
         elif corrected := self.correct(text):
             self._say(corrected)
-        elif self._quiet and not any(said in text for said in chatter.OF_FAILED_JOBS):
+        elif any(said in text for said in chatter.OF_FAILED_JOBS):
+            return
+        elif self._quiet or text.startswith(chatter.REFUSAL):
             self._say(_without_frames(text))
 
     def _say(self, text: str) -> None:
@@ -91,7 +93,8 @@ def _without_frames(text: str) -> str:
     lines = [line for line in text.splitlines() if line.strip()]
     if lines and lines[0].startswith("Traceback"):
         return lines[-1]
-    return "\n".join(line for line in lines if not line.startswith('  File "'))
+    told = [line for line in lines if not line.startswith('  File "')]
+    return "\n".join(told[1:] if told[1:] and told[0].startswith(chatter.REFUSAL) else told)
 
 
 def _harmless(line: str) -> str:

@@ -58,12 +58,14 @@ _LONGEST_ARGUMENT = 100_000  # characters; the kernel allows 128 KiB for an argu
 class Pipeline:
     """The models of a run, and the parameters of their jobs.
 
-    `zoo` is a digest of all that discovery found and of what is expected of each model, `seen` one of the times of the
-    files as well. `handed` and `handed_config` are the paths at which this process hands its state, and the config with
-    its defaults, to its jobs on this machine; `said` is a digest of the latter. `one` is the checkpoint that the zoo is,
-    where it is no directory. `emptied` are directories of the zoo that have lost all their models since the last run ->
-    how many these were, where that is not allowed; `missed` are patterns of the settings for models that earlier runs
-    found. `stale` and `unasked` are as leftovers.find has them; nothing is where a directory is emptied.
+    zoo: a digest of all that discovery found and of what is expected of each model. seen: of the files' times, too.
+    handed, handed_config: the paths at which this process hands its state, and the config with its defaults, to its
+      jobs on this machine. said: a digest of that config.
+    one: the checkpoint that stands for the zoo, where that is no directory.
+    emptied: directories of the zoo that have lost all models since the last run -> how many, where that is not allowed.
+    missed: patterns of the settings for models that only earlier runs found.
+    stale, unasked: as leftovers.find has them; nothing where a directory is emptied.
+
     Args:
       config: Snakemake's config.
       scans: whether to look at the zoo, rather than to read what the run's main process found and kept at `begin`.

@@ -4,6 +4,7 @@ It is imported before all other modules of Permafrost, and needs none of them.
 """
 
 import os
+import re
 import shutil
 import sys
 import textwrap
@@ -13,6 +14,7 @@ _WIDTHS = 60, 120  # columns; narrower lines cannot be read, and wider ones are 
 _ASSUMED = 100  # columns where there is no terminal
 _VERBATIM = 8  # spaces; what is indented so far is to be copied as it stands
 _ARROW = "-> "
+_COLUMN = re.compile(r" *\S+(?: \S+)* {2,}(?=\S)")  # what stands before the second column of a table
 _ERASE = "\r\x1b[K"
 
 
@@ -51,7 +53,10 @@ def width() -> int:
 
 
 def wrapped(text: str, columns: int) -> str:
-    """Text whose long lines go on below, indented as they are; names are never broken, nor is what is to be copied."""
+    """Text whose long lines go on below, indented as they are, or in their second column.
+
+    Names are never broken, nor is what is to be copied, which is indented by eight spaces or more.
+    """
     return "\n".join(part for line in text.split("\n") for part in _wrapped(line, columns))
 
 
@@ -60,7 +65,8 @@ def _wrapped(line: str, columns: int) -> list[str]:
     indent = " " * (len(line) - len(content))
     if len(line) <= columns or len(indent) >= _VERBATIM:
         return [line]
-    below = indent + " " * (len(_ARROW) if content.startswith(_ARROW) else 2)
+    column = _COLUMN.match(line)
+    below = " " * (column.end() if column else len(indent) + (len(_ARROW) if content.startswith(_ARROW) else 2))
     return textwrap.wrap(
         content,
         columns,
