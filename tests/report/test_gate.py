@@ -1,5 +1,6 @@
 """The gate: the table on the terminal, gate.txt, and the exit status."""
 
+import itertools
 import subprocess
 import sys
 import textwrap
@@ -137,7 +138,7 @@ def test_the_settings_in_a_hint_are_lines_to_be_copied(tmp_path, capsys):
     )
     lines = capsys.readouterr().out.splitlines()
     begin = next(number for number, line in enumerate(lines) if line.startswith("      -> correct `x`;"))
-    block = [line for line in lines[begin + 1 :] if line.startswith("        ")][:4]
+    block = list(itertools.takewhile(lambda line: line.startswith("        "), lines[begin + 1 :]))
     assert len(block) == 4 and yaml.safe_load(textwrap.dedent("\n".join(block))) == said
 
 

@@ -1,6 +1,7 @@
 """What to write into the settings of a model that did not run on what it was fed: which inputs, and what they got."""
 
 import re
+from typing import Any
 
 import yaml
 
@@ -13,6 +14,7 @@ from permafrost.report import settings_file
 
 CAUSES = ("run_failed", "bad_feed")
 _BLOCK = "models: {"
+_SO_FAR = ", fed so far by "
 _MOST = 4
 
 
@@ -32,11 +34,9 @@ def hint(imported: ImportRecord, model: str, message: str) -> str:
         return ""
     others = f" and {len(meant) - _MOST} more inputs" if len(meant) > _MOST else ""
     said = {_bare(name): fed[name] for name in meant[:_MOST]}
-    block = yaml.safe_dump({"models": {model: {"inputs": said}}}, default_flow_style=True, width=float("inf"))
+    block = _flow({"models": {model: {"inputs": said}}}).removeprefix("{").removesuffix("}")
     names = ", ".join(f"`{name}`" for name in said)
-    return (
-        f"correct shape or values of {names}{others}, fed so far by {block.strip().removeprefix('{').removesuffix('}')}"
-    )
+    return f"correct shape or values of {names}{others}{_SO_FAR}{block}"
 
 
 def split(text: str) -> tuple[str, str]:
@@ -45,11 +45,24 @@ def split(text: str) -> tuple[str, str]:
     if not found:
         return text, ""
     try:
-        said = yaml.safe_load(found + block)
-    except yaml.YAMLError:
+        lines = _lines(yaml.safe_load(found + block)["models"])
+    except (yaml.YAMLError, AttributeError, KeyError, TypeError):
         return text, ""
-    lines = yaml.safe_dump(said, default_flow_style=None, width=float("inf"), sort_keys=False)
-    return f"{before.removesuffix(', fed so far by ')}; in a config file they are fed as now by:", lines
+    return f"{before.removesuffix(_SO_FAR)}; as they are fed now, in a config file:", lines
+
+
+def _lines(models: dict[str, Any]) -> str:
+    lines = ["models:"]
+    for model, said in models.items():
+        lines += [f"  {_flow(model)}:", "    inputs:"]
+        lines += [f"      {_flow(name)}: {_flow(fed)}" for name, fed in said["inputs"].items()]
+    return "\n".join(lines) + "\n"
+
+
+def _flow(value: Any) -> str:
+    """A value as YAML on one line."""
+    text: str = yaml.safe_dump(value, default_flow_style=True, width=float("inf"), sort_keys=False)
+    return text.removesuffix("\n").removesuffix("\n...")
 
 
 def _is_named(name: str, message: str) -> bool:
