@@ -38,8 +38,6 @@ rule refuse_emptied:
 rule summarize:
     input:
         unless_emptied,
-        # Snakemake runs no job for other parameters whose inputs are all ancient, as they would be without models.
-        ancient(f"{reports}/zoo.csv") if run.models else f"{reports}/zoo.csv",
         run.for_all(f"{of_model}/import.json", f"{frozen}/{{model}}/provenance.json", f"{of_model}/verify.json"),
         run.for_all(f"{of_model}/findings.csv", f"{of_model}/list_ops.json"),
         run.for_exports(f"{frozen}/{{model}}/export_{{format}}.json", f"{of_model}/judged_{{format}}.json"),

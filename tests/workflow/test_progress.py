@@ -121,5 +121,5 @@ def test_a_run_says_little_and_a_quiet_one_only_what_is_wrong(tmp_path):
     assert ["models", "expected"] in [line.split() for line in lines]
     shutil.rmtree(workspace.zoo / "wrong")
     well = forked_snakemake.run(quiet, workspace.directory)
-    assert (well.returncode, well.stdout) == (0, "")
+    assert (well.returncode, well.stdout) == (0, ""), well.stderr
     assert len(well.stderr.splitlines()) == 1, "the profile that Snakemake uses"
