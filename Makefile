@@ -41,14 +41,17 @@ $(READY): requirements.txt
 	@$(PYTHON) -c 'import sys; sys.exit(0 if (3, 11) <= sys.version_info < (3, 14) else \
 	"Permafrost needs Python 3.11, 3.12 or 3.13, and $(PYTHON) is " + sys.version.split()[0] + \
 	"; name another one with: make PYTHON=python3.11")'
+	@echo "Setting up $(VENV), once: TensorFlow and what else runs is downloaded and installed, which takes minutes."
 	$(PYTHON) -m venv --clear $(VENV)
 	$(INSTALL) -r requirements.txt
 	@touch $@
 
 $(READY_TO_EXPORT): requirements-export.txt $(READY)
+	@echo "Installing what exports to ONNX and TensorFlow Lite need besides, which takes a minute or more."
 	$(INSTALL) -r requirements-export.txt
 	@touch $@
 
 $(READY_TO_TEST): requirements-dev.txt requirements-export.txt $(READY)
+	@echo "Installing what tests need besides, which takes a minute or more."
 	$(INSTALL) -r requirements-dev.txt
 	@touch $@

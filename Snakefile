@@ -21,13 +21,25 @@ if not os.path.isdir(f"{home}/scripts/permafrost"):
     raise WorkflowError(f"{home} is no directory of Permafrost; name the Snakefile of a local clone as `snakefile:`")
 sys.path.insert(0, f"{home}/scripts")
 if leads:
+    # First, so that what cannot be imported is said too.
+    from permafrost.workflow.chatter import silence
+    from permafrost.workflow.closing import Closing
     from permafrost.workflow.failures import Failures
+    from permafrost.workflow.screen import Screen
 
-    logger.addHandler(Failures(quiet))  # First, so that what cannot be imported is said too.
+    screen = Screen()
+    failures, closing = Failures(quiet, screen.say), Closing(screen, quiet)
+    silence(logger, workflow.output_settings.dryrun, screen.clear)
+    logger.addHandler(failures)
+    logger.addHandler(closing)
+from permafrost.workflow import announcing
+from permafrost.workflow import deletion
 from permafrost.workflow import invocation
 from permafrost.workflow import launch
+from permafrost.workflow import planned
 from permafrost.workflow import progress
 from permafrost.workflow import scheduling
+from permafrost.workflow import targets
 from permafrost.outcome import Problem
 from permafrost.workflow.pipeline import Pipeline
 
@@ -56,15 +68,14 @@ try:
     )
 except Problem as problem:
     raise WorkflowError(f"{problem.message} ({problem.hint})") from None
-if leads and not quiet:
-    run.announce()
-    progress.follow(logger, run.reports, run.expected)
 frozen, reports = run.frozen, run.reports
 of_model = f"{reports}/models/{{model}}"
 last_summary = f"{reports}/.last_summary.csv"
 run_file = f"{reports}/.run.json"
-state = launch.hand_over(run)
+state, whole_config = launch.hand_over(run)
 warm, plain = launch.warm, launch.plain
+# What people are to read comes at the end, from the log; a module's host prints it as it comes.
+into_log = "> {log:q} 2>&1" if is_main else "2>&1 | tee {log:q}"
 
 
 onstart:
@@ -74,13 +85,19 @@ onstart:
     except Problem as problem:
         raise WorkflowError(f"{problem.message} ({problem.hint})") from None
     scheduling.patch_scheduler(workflow)
+    if leads and not quiet:
+        screen.say(announcing.introduction(run, len(list(workflow.dag.needrun_jobs()))))
     if workflow.local_exec:
         launch.start_worker(workflow.dag.needrun_jobs())
+
+
+unless_emptied = [f"{reports}/.emptied"] if run.emptied else []
 
 
 # All that is made of each model is named, since Snakemake does not miss a file between two others.
 rule all:
     input:
+        unless_emptied,
         [
             f"{reports}/{name}.csv"
             for name in ("zoo", "summary", "timings", "op_types", "findings", "changes", "exports")
@@ -105,3 +122,4 @@ include: "rules/models.smk"
 include: "rules/exports.smk"
 include: "rules/reports.smk"
 include: "rules/more.smk"
+include: "rules/targets.smk"

@@ -4,19 +4,6 @@
 group_of = scheduling.grouping(workflow, run.group)
 
 
-# `snakemake frozen/<model>` freezes and verifies that model, and exports it where its settings ask for that.
-for target, model in (run.model_targets(sys.argv[1:]) if is_main else {}).items():
-
-    rule:
-        name:
-            target
-        input:
-            f"{frozen}/{model}/provenance.json",
-            f"{reports}/models/{model}/verify.json",
-            run.exports_of(model, f"{of_model}/judged_{{format}}.json"),
-        localrule: True
-
-
 # Variables and their checkpoint keys, outputs, inputs. The checkpoint's files are no inputs of any rule: what they are is
 # in `source`, by content, and neither their times and names nor their end is to stop the jobs of other models.
 rule import_meta:

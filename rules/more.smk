@@ -1,22 +1,31 @@
 # What nobody gets without asking for it: found settings, other tools' frozen graphs judged, and a clean-up.
 
 
-# What was found of each model as a config file: its outputs and inputs, and what else could be chosen.
+# What was found of each model as a config file: its outputs and inputs, and what else could be chosen. The file that is
+# edited, settings.yaml, is no output, since Snakemake deletes those before it makes them anew.
 rule settings:
     input:
         run.for_all(f"{of_model}/import.json"),
     output:
-        f"{reports}/settings.yaml",
+        f"{reports}/settings.found.yaml",
     log:
         f"{reports}/settings.log",
     localrule: True
     params:
         state=state,
+        config=whole_config,
         reports=lambda wildcards, output: os.path.dirname(output[0]),
+        yours=f"{reports}/settings.yaml",
+        command=launch.command(home, f"{reports}/settings.yaml"),
+        edited=run.stamp(f"{reports}/settings.yaml"),
         zoo=run.zoo,
+        said=run.said,
         code=run.code("settings"),
     shell:
-        plain("settings --state {params.state} --reports {params.reports:q} {output:q} > {log:q} 2>&1")
+        plain(
+            "settings --state {params.state} --config {params.config} --reports {params.reports:q}"
+            " --yours {params.yours:q} --command {params.command:q} {output:q}" + f" {into_log}"
+        )
 
 
 # A frozen graph that another tool made of the checkpoint, as the model's settings name it under `judge`.
@@ -75,7 +84,7 @@ rule judge:
         verbosity="--quiet" if quiet else "",
         on_failure=run.config["on_failure"],
     shell:
-        plain("gate {params.verbosity} --log {log:q} --on-failure {params.on_failure} {input:q} {output:q}")
+        plain("gate {params.verbosity} --on-failure {params.on_failure} {input:q} {output:q}" + f" {into_log}")
 
 
 # Deletes what was made of models that the zoo no longer has, and exports that no settings ask for any more.
@@ -87,7 +96,7 @@ rule prune:
         directories=run.stale,
         files=run.unasked,
     shell:
-        plain("delete {params.directories:q} --files {params.files:q} | tee {log:q}")
+        plain("delete {params.directories:q} --files {params.files:q}" + f" {into_log}")
 
 
 # Deletes all that was made.
@@ -98,4 +107,4 @@ rule clean:
     params:
         directories=[frozen, reports],
     shell:
-        plain("delete --recursive {params.directories:q} | tee {log:q}")
+        plain("delete --recursive {params.directories:q}" + f" {into_log}")

@@ -3,6 +3,8 @@
 
 # Every checkpoint in the zoo, usable or not.
 rule discover:
+    input:
+        unless_emptied,
     output:
         report(f"{reports}/zoo.csv", caption="../captions/zoo.rst", category="Tables", labels={"table": "checkpoints"}),
     log:
@@ -17,9 +19,25 @@ rule discover:
         plain("discover --state {params.state} --keep {params.kept:q} {output:q} > {log:q} 2>&1")
 
 
+# Fails, and is asked for where that is so: a directory of the zoo is empty in which the last run found models. What it
+# names as output is never made, so that each run asks again, and what discover and others made stays.
+rule refuse_emptied:
+    output:
+        f"{reports}/.emptied",
+    log:
+        f"{reports}/discover.log",
+    localrule: True
+    params:
+        state=state,
+        kept=run.state_file,
+    shell:
+        plain("discover --state {params.state} --keep {params.kept:q} {output:q} > {log:q} 2>&1")
+
+
 # One row for each model, once all that is made of the models is there.
 rule summarize:
     input:
+        unless_emptied,
         run.for_all(f"{of_model}/import.json", f"{frozen}/{{model}}/provenance.json", f"{of_model}/verify.json"),
         run.for_all(f"{of_model}/findings.csv", f"{of_model}/list_ops.json"),
         run.for_exports(f"{frozen}/{{model}}/export_{{format}}.json", f"{of_model}/judged_{{format}}.json"),
@@ -154,10 +172,13 @@ rule gate:
         kept=last_summary,
         history=f"{reports}/history.csv",
         run=run_file,
+        one="--one" if run.one else "",
+        frozen=lambda wildcards: frozen,
         code=run.code("gate"),
     shell:
         plain(
-            "gate {params.verbosity} --log {log:q} --on-failure {params.on_failure} --keep {params.kept:q}"
+            "gate {params.verbosity} --on-failure {params.on_failure} --keep {params.kept:q} {params.one}"
             " --history {params.history:q} --run {params.run:q}"
-            " --exports {input.exports:q} {input.summary:q} {output:q}"
+            " --frozen {params.frozen:q} --page {input.page:q} --exports {input.exports:q} {input.summary:q} {output:q}"
+            + f" {into_log}"
         )

@@ -11,7 +11,7 @@ import sys
 from pathlib import Path
 
 from permafrost.outcome import Problem, harmless
-from permafrost.report import gate, history, run_file
+from permafrost.report import account, gate, history, run_file
 from permafrost.whole_files import written_whole
 
 
@@ -21,7 +21,9 @@ def main(argv: list[str] | None = None) -> int:
         "--on-failure", choices=("fail", "report"), default="fail", help="`report` ends with 0 whatever the models did"
     )
     parser.add_argument("--quiet", action="store_true", help="prints nothing where all is well, else on stderr")
-    parser.add_argument("--log", type=Path, help="where what is found is written besides")
+    parser.add_argument("--page", type=Path, help="the page of all of it, to be named")
+    parser.add_argument("--one", action="store_true", help="tells of each model, which are few, what was made of it")
+    parser.add_argument("--frozen", default="frozen", help="the directory of the frozen graphs")
     parser.add_argument("--keep", type=Path, help="where the summary of the last finished run is kept")
     parser.add_argument("--history", type=Path, help="history.csv, to which a row is added")
     parser.add_argument("--run", type=Path, help="what the run used, which says when it began; may be missing")
@@ -36,11 +38,9 @@ def main(argv: list[str] | None = None) -> int:
         rows = gate.read(args.summary)
         exports = gate.read_exports(args.exports) if args.exports else []
         is_good = all(row.is_as_expected for row in (*rows, *exports))
-        found = gate.found(rows, args.summary, exports, args.exports)
         if not args.quiet or not is_good:
-            print(found, end="", file=printed)
-        if args.log:
-            args.log.write_text(found, encoding="utf-8", errors="backslashreplace")
+            whole = gate.found(rows, args.summary, exports, args.exports, args.page or "")
+            print(account.text(args.summary, args.frozen, args.page) if args.one else whole, end="", file=printed)
         if args.keep:
             with written_whole(args.keep) as temporary:
                 shutil.copyfile(args.summary, temporary)

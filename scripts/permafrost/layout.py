@@ -59,7 +59,7 @@ JUDGED = "judged.csv"
 EXPORTS = "exports.csv"
 CARDS = "cards.md"
 PAGE = "index.html"
-SETTINGS = "settings.yaml"
+FOUND_SETTINGS = "settings.found.yaml"  # settings.yaml beside it is edited, so that nothing deletes it
 STATE = ".zoo.json"
 LAST_SUMMARY = ".last_summary.csv"
 HISTORY = "history.csv"
@@ -67,9 +67,9 @@ RUN = ".run.json"
 BRIEF = "summary.md"
 LOCK = ".lock"
 OF_ZOO = (
-    SUMMARY, CHANGES, FINDINGS, ZOO, OP_TYPES, TIMINGS, JUDGED, EXPORTS, CARDS, PAGE, SETTINGS, STATE, LAST_SUMMARY,
-    LOCK, HISTORY, RUN, BRIEF, "gate.txt", "judged.txt", "discover.log", "summarize.log", "changes.log", "page.log",
-    "gate.log", "list_judged.log", "judged.log", "settings.log", "list_exports.log", "cards.log",
+    SUMMARY, CHANGES, FINDINGS, ZOO, OP_TYPES, TIMINGS, JUDGED, EXPORTS, CARDS, PAGE, FOUND_SETTINGS, STATE,
+    LAST_SUMMARY, LOCK, HISTORY, RUN, BRIEF, "gate.txt", "judged.txt", "discover.log", "summarize.log", "changes.log",
+    "page.log", "gate.log", "list_judged.log", "judged.log", "settings.log", "list_exports.log", "cards.log",
 )  # fmt: skip
 
 

@@ -43,7 +43,8 @@ def validate(config: Config) -> Config:
     config_schema.check(config)
     whole = {**defaults("properties"), **copy.deepcopy(dict(config))}
     # Snakemake's --config gives `True` as a truth value, and `true` as a text.
-    whole["follow_links"] = whole["follow_links"] in (True, "true")
+    for key in ("follow_links", "allow_empty"):
+        whole[key] = whole[key] in (True, "true")
     groups = _groups(whole)
     for group in groups:
         for pattern, chosen in group.models.items():
@@ -124,17 +125,35 @@ class ModelSettings:
         saying = (self._models[zoo][name] for zoo, name in reversed(patterns) if key in self._models[zoo][name])
         return next((chosen[key] for chosen in saying), None)
 
-    def refuse_unmatched(self, models: Iterable[Model]) -> None:
-        """Raises Problem (bad_setting) for the first pattern that matches no model, naming the closest id.
+    def said_of(self, patterns: Patterns) -> dict[str, Any]:
+        """All that the config says where these patterns hold, without defaults; as the config writes it."""
+        chosen: dict[str, Any] = {}
+        for zoo, pattern in patterns:
+            chosen = export_settings.merged(chosen, self._models[zoo][pattern])
+        return copy.deepcopy(chosen)
+
+    def names(self, model_id: str) -> bool:
+        """Whether a pattern of the config, in whatever zoo, matches this id."""
+        return any(
+            model_id in models or any(matches(model_id) for _, matches in self._globs[zoo])
+            for zoo, models in self._models.items()
+        )
+
+    def refuse_unmatched(self, models: Iterable[Model], gone: Iterable[str] = ()) -> list[str]:
+        """The patterns that match no model, but one that the zoo once had.
 
         A pattern of a zoo's entry is to match a model of that directory, one at the top a model of any.
         Args:
           models: as discovery.select gives them.
+          gone: the ids of models that the zoo once had.
+        Raises Problem (bad_setting) for the first other pattern that matches no model, naming the closest id.
         """
-        models = list(models)
+        models, gone = list(models), set(gone)
+        missed = []
         for group in self._groups:
             there = [model for model in models if group.zoo in ("", model.zoo)]
-            unmatched(group.models, there, group.path, group.zoo)
+            missed += unmatched(group.models, there, group.path, group.zoo, gone)
+        return missed
 
 
 def for_model(config: Config, model_id: str, series_id: str, zoo: str = "") -> Settings:
@@ -144,25 +163,39 @@ def for_model(config: Config, model_id: str, series_id: str, zoo: str = "") -> S
 
 
 def unmatched(
-    patterns: Iterable[str], models: Iterable[str | Model], path: ConfigPath = ("models",), directory: str = ""
-) -> None:
-    """Raises Problem (bad_setting) for the first pattern that matches none of the models, naming the closest id.
+    patterns: Iterable[str],
+    models: Iterable[str | Model],
+    path: ConfigPath = ("models",),
+    directory: str = "",
+    gone: Iterable[str] = (),
+) -> list[str]:
+    """The patterns that match none of the models, but one of those that are gone.
 
     Args:
       models: ids, or models as discovery.select gives them, which a pattern matches by `id` or by `series`.
       path: of the patterns in the config.
       directory: the zoo that the models are of, where these are not all.
+      gone: ids of models that were there once.
+    Raises Problem (bad_setting) for the first pattern that matches none of either, naming the closest id.
     """
     ids = {name for model in models for name in ([model] if isinstance(model, str) else (model.id, model.series))}
     of_zoo, zoo = (f" below {quoted(directory)}", quoted(directory)) if directory else ("", "the zoo")
     patterns = tuple(patterns)
-    globs = dict(_globs(patterns))
+    globs, gone, missed = dict(_globs(patterns)), set(gone), []
     for pattern in patterns:
-        if pattern in ids or (pattern in globs and any(map(globs[pattern], ids))):
+        if _matches(pattern, globs, ids):
+            continue
+        if _matches(pattern, globs, gone):
+            missed.append(pattern)
             continue
         closest = difflib.get_close_matches(pattern, sorted(ids), 1, 0)
         known = f"the closest is {quoted(closest[0])}" if closest else f"{zoo} has no models"
         raise problem((*path, pattern), f"no model{of_zoo} has this id or matches this glob; {known}")
+    return missed
+
+
+def _matches(pattern: str, globs: dict[str, Callable[[str], object]], ids: set[str]) -> bool:
+    return pattern in ids or (pattern in globs and any(map(globs[pattern], ids)))
 
 
 def meets(expect: str | list[str], status: str, cause: str) -> bool:

@@ -14,6 +14,7 @@ import pytest
 from fresh_process import in_fresh_process
 from permafrost.outcome import Problem
 from permafrost.sandbox import confinement, landlock, runner
+from permafrost.workflow import announcing
 from permafrost.workflow.pipeline import Pipeline
 
 pytestmark = [
@@ -256,13 +257,12 @@ def test_what_stays_open_is_said_by_version():
     ("version", "said"),
     [(0, ["lacks Landlock", "reading and writing"]), (2, ["of version 2", "truncating"]), (5, ["signalling"]), (6, [])],
 )
-def test_a_run_says_once_what_stays_open(version, said, monkeypatch, tmp_path, capsys):
+def test_a_run_says_once_what_stays_open(version, said, monkeypatch, tmp_path):
     (tmp_path / "zoo").mkdir()
     config = {"zoo": str(tmp_path / "zoo"), "frozen": str(tmp_path / "f"), "reports": str(tmp_path / "r")}
     pipeline = Pipeline(config, scans=True, taken=[])
     monkeypatch.setattr(landlock, "abi", lambda: version)
-    pipeline.announce()
-    lines = [line for line in capsys.readouterr().err.splitlines() if "graph" in line]
+    lines = [sentence for sentence in announcing.warnings(pipeline) if "graph" in sentence]
     assert len(lines) == bool(said) and all(text in lines[0] for text in said)
 
 

@@ -43,6 +43,7 @@ def test_the_defaults_are_valid_and_do_not_change_what_was_given():
         "zoo": "models",
         "frozen": "frozen",
         "follow_links": False,
+        "allow_empty": False,
         "reports": "reports",
         "checkpoints": "latest",
         "on_failure": "fail",

@@ -1,10 +1,13 @@
 """The gate: the table on the terminal, gate.txt, and the exit status."""
 
+import itertools
 import subprocess
 import sys
+import textwrap
 from pathlib import Path
 
 import pytest
+import yaml
 
 import gate
 from permafrost.outcome import STATUSES
@@ -41,8 +44,10 @@ def run(tmp_path: Path, *rows: dict, on_failure: str = "fail") -> tuple[int, boo
 def test_all_is_well(tmp_path, capsys):
     assert run(tmp_path, GOOD, {**BROKEN, "expect": "failed/missing_shard"}) == (0, True)
     printed = capsys.readouterr().out
-    assert printed.strip() == (tmp_path / "gate.txt").read_text().strip()
-    assert [line.split() for line in printed.splitlines() if line] == [
+    table, _, sentence = printed.strip().rpartition("\n\n")
+    assert table.strip() == (tmp_path / "gate.txt").read_text().strip()
+    assert sentence == "All of this is as expected: 2 models."
+    assert [line.split() for line in table.splitlines() if line] == [
         ["models", "expected"],
         ["verified", "1", "1"],
         ["mismatch", "0", "0"],
@@ -115,14 +120,37 @@ def test_fifty_are_shown(tmp_path, capsys):
     assert f"... and 10 more, see {tmp_path}/summary.csv" in printed
 
 
-def test_it_fits_in_100_columns_and_nothing_is_lost(tmp_path, capsys):
+def test_nothing_is_lost_of_long_names_and_sentences(tmp_path, capsys):
     long = "/".join(["component"] * 30)
     words = "a sentence that goes on " * 20
     run(tmp_path, {**BROKEN, "model": long, "message": words, "hint": "x" * 300})
     lines = capsys.readouterr().out.splitlines()
-    assert max(map(len, lines)) <= 100
-    printed = "".join(line.strip() for line in lines)
-    assert long in printed and "x" * 300 in printed and printed.count("sentence") == 20
+    assert f"  {long}: failed, missing_shard" in lines and f"      -> {'x' * 300}" in lines
+    assert max(line.count("sentence") for line in lines) == 20
+
+
+def test_the_settings_in_a_hint_are_lines_to_be_copied(tmp_path, capsys):
+    said = {"models": {"a: b/m": {"inputs": {"x": {"shape": ["batch", 3], "range": [0, 1]}}}}}
+    flow = yaml.safe_dump(said, default_flow_style=True, width=float("inf")).strip().removeprefix("{").removesuffix("}")
+    run(
+        tmp_path,
+        {**BROKEN, "status": "unverifiable", "cause": "run_failed", "hint": f"correct `x`, fed so far by {flow}"},
+    )
+    lines = capsys.readouterr().out.splitlines()
+    begin = next(number for number, line in enumerate(lines) if line.startswith("      -> correct `x`;"))
+    block = list(itertools.takewhile(lambda line: line.startswith("        "), lines[begin + 1 :]))
+    assert len(block) == 4 and yaml.safe_load(textwrap.dedent("\n".join(block))) == said
+
+
+def test_the_page_and_a_sentence_come_last(tmp_path, capsys):
+    summary = write(tmp_path / "summary.csv", GOOD, BROKEN)
+    gate.main(["--page", "reports/index.html", str(summary), str(tmp_path / "gate.txt")])
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[-2:] == [
+        "Page: reports/index.html",
+        "Not as expected: 1 model, of 2 models; what to do stands above, and on the page.",
+    ]
+    assert lines.index("  broken/model.ckpt: failed, missing_shard") < lines.index("verified           1         1")
 
 
 @pytest.mark.parametrize(

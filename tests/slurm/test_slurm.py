@@ -14,7 +14,7 @@ import pytest
 from cluster import CPUS, CannotRun, Cluster, cluster, install
 
 from conftest import HOME, SAMPLE_ZOO
-from zoo_runs import Run, Workspace, planned_jobs, sample_settings
+from zoo_runs import Run, Workspace, logs_of, planned_jobs, sample_settings
 
 MODELS_PER_JOB = 12
 PROFILE = [
@@ -59,7 +59,7 @@ def start(workspace: Workspace, slurm: Cluster, *arguments: str, **environment: 
 def finish(process: subprocess.Popen, workspace: Workspace) -> Run:
     status = process.wait(240)
     output = (workspace.directory / "run.log").read_text(errors="replace")
-    return Run(status, output, planned_jobs(output))
+    return Run(status, output, planned_jobs(logs_of(workspace.directory)[-1].read_text()))
 
 
 def job_logs(workspace: Workspace) -> dict[str, str]:

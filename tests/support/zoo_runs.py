@@ -72,8 +72,11 @@ class Workspace:
         return [*SNAKEFILE, *given, "--config", *(f"{key}={value}" for key, value in chosen.items())]
 
     def run(self, *arguments: str, zoo: str = "", **config: str) -> Run:
+        before = logs_of(self.directory)
         done = forked_snakemake.run(self.arguments(*arguments, zoo=zoo, **config), self.directory, joined=True)
-        return Run(done.returncode, done.stdout, planned_jobs(done.stdout))
+        # What is planned, Snakemake prints with -n, and else its log has it.
+        logged = [path.read_text() for path in logs_of(self.directory) if path not in before]
+        return Run(done.returncode, done.stdout, planned_jobs("\n".join([done.stdout, *logged])))
 
     def summary(self) -> pd.DataFrame:
         return pd.read_csv(self.reports / "summary.csv", keep_default_na=False).set_index("model")
@@ -83,6 +86,11 @@ class Workspace:
 
     def leftovers(self) -> list[Path]:
         return [path for root in (self.frozen, self.reports) for path in root.rglob("*.tmp")]
+
+
+def logs_of(directory: Path) -> list[Path]:
+    """Snakemake's log files of the runs in a directory."""
+    return sorted((directory / ".snakemake" / "log").glob("*.snakemake.log"))
 
 
 def planned_jobs(output: str) -> dict[str, int]:

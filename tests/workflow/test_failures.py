@@ -15,6 +15,7 @@ from snakemake_interface_logger_plugins.common import LogEvent
 import forked_snakemake
 from conftest import HOME, SAMPLE_ZOO
 from permafrost.workflow import failures
+from permafrost.workflow.screen import Screen
 from zoo_runs import Workspace
 
 
@@ -22,7 +23,7 @@ from zoo_runs import Workspace
 def logger() -> Iterator[logging.Logger]:
     """A logger such as Snakemake's, to which a quiet run listens."""
     logger = logging.Logger("a run")
-    listener = failures.Failures(quiet=True)
+    listener = failures.Failures(True, Screen().say)
     logger.addHandler(listener)
     yield logger
     atexit.unregister(listener._say_how_many_more)
@@ -67,8 +68,8 @@ def test_jobs_on_a_cluster_are_said_once(logger, capsys):
 
 def test_what_snakemake_itself_prints_is_not_said_twice(capsys):
     logger = logging.Logger("a run")
-    logger.addHandler(failures.Failures(quiet=False))
-    logger.error("WorkflowError:\nsomething", extra={"event": LogEvent.ERROR, "exception": "WorkflowError"})
+    logger.addHandler(failures.Failures(False, Screen().say))
+    logger.error("SyntaxError:\nsomething", extra={"event": LogEvent.ERROR, "exception": "SyntaxError"})
     assert capsys.readouterr().err == ""
     fail(logger, "gate")
     assert "gate failed" in capsys.readouterr().err

@@ -13,7 +13,8 @@ import forked_snakemake
 from conftest import SAMPLE_ZOO
 from permafrost.outcome import Problem
 from permafrost.records import Verdict, failure
-from permafrost.workflow import progress
+from permafrost.workflow import chatter, progress
+from permafrost.workflow.screen import Screen
 from written_records import whole
 from zoo_runs import Workspace, sample_settings
 
@@ -27,6 +28,13 @@ def logger():
     logger.printed = io.StringIO()
     logger.addHandler(logging.StreamHandler(logger.printed))
     return logger
+
+
+def follow(logger, reports, expected, named=()) -> None:
+    """Has a run print its progress, and what Snakemake prints for people."""
+    screen = Screen()
+    chatter.silence(logger, False, screen.clear)
+    logger.addHandler(progress.Progress(screen, str(reports), expected, named))
 
 
 def log_verified_job(logger, number: int, model: str) -> None:
@@ -48,7 +56,7 @@ def test_bad_models_are_named_as_they_come(tmp_path, logger, capsys):
     write_record(tmp_path, "good", whole(Verdict))
     write_record(tmp_path, "bad", truncated)
     write_record(tmp_path, "known", truncated)
-    progress.follow(logger, str(tmp_path), EXPECTED.get)
+    follow(logger, tmp_path, EXPECTED.get)
     for number, model in enumerate(EXPECTED):
         log_verified_job(logger, number, model)
     log_verified_job(logger, 9, "no record")
@@ -62,7 +70,7 @@ def test_an_export_of_a_model_that_is_not_verified_is_not_named_again(tmp_path, 
     for form, cause in (("onnx", "not_verified"), ("tflite", "random_op")):
         ended = failure(f"export_{form}", Problem(cause, "it is not there"), "refused")
         (directory / f"judged_{form}.json").write_text(json.dumps(ended, default=msgspec.to_builtins))
-    progress.follow(logger, str(tmp_path / "reports"), lambda model, form: "verified")
+    follow(logger, tmp_path / "reports", lambda model, form: "verified")
     for number, form in enumerate(("onnx", "tflite")):
         job = {"jobid": number, "rule_name": "judge_export", "wildcards": {"model": "bad", "format": form}}
         logger.info("rule judge_export", extra={"event": LogEvent.JOB_INFO, **job})
@@ -74,7 +82,7 @@ def test_progress_is_a_line_now_and_then(tmp_path, logger, capsys, monkeypatch):
     now = 1000.0
     monkeypatch.setattr(progress.time, "monotonic", lambda: now)
     write_record(tmp_path, "bad", failure("freeze", Problem("disk_full", "no room")))
-    progress.follow(logger, str(tmp_path), EXPECTED.get)
+    follow(logger, tmp_path, EXPECTED.get)
     log_verified_job(logger, 1, "bad")
     for done in range(1, 1001):
         now += 0.5
@@ -95,7 +103,12 @@ def test_a_run_says_little_and_a_quiet_one_only_what_is_wrong(tmp_path):
     assert run.status == 1
     assert "\nwrong/model.ckpt: failed, missing_shard\n" in run.output
     assert "\nbroken_truncated/model.ckpt: failed, truncated (as expected)\n" in run.output
-    assert "jobid" not in run.output and "Execute" not in run.output
+    assert not any(word in run.output for word in ("jobid", "Execute", "Job stats", "CalledProcess", "WorkflowError"))
+    assert "Zoo: my zoo, 4 models of 4 checkpoints. 23 steps to do" in run.output
+    assert run.output.splitlines()[-2:] == [
+        "Page: my reports/index.html",
+        "Not as expected: 1 model, of 4 models; what to do stands above, and on the page.",
+    ]
     (log,) = (workspace.directory / ".snakemake" / "log").iterdir()
     assert log.read_text().count("Finished jobid") == 4 * 4 + 5, "the log file has it all"
 
@@ -103,8 +116,10 @@ def test_a_run_says_little_and_a_quiet_one_only_what_is_wrong(tmp_path):
     wrong = forked_snakemake.run(quiet, workspace.directory)
     assert wrong.returncode == 1
     assert wrong.stdout == "" and "missing_shard" in wrong.stderr
-    assert wrong.stderr.splitlines()[1].split() == ["models", "expected"]
+    lines = wrong.stderr.splitlines()
+    assert lines[1] == "1 of 4 models is not as expected:" and lines[-1].startswith("Not as expected: 1 model, of 4")
+    assert ["models", "expected"] in [line.split() for line in lines]
     shutil.rmtree(workspace.zoo / "wrong")
     well = forked_snakemake.run(quiet, workspace.directory)
-    assert (well.returncode, well.stdout) == (0, "")
+    assert (well.returncode, well.stdout) == (0, ""), well.stderr
     assert len(well.stderr.splitlines()) == 1, "the profile that Snakemake uses"

@@ -4,16 +4,14 @@ gate.txt is there only after a success, so that the next run asks again about a 
 summary is kept either way: it is what the next run compares with.
 """
 
-import textwrap
 from dataclasses import dataclass
 from pathlib import Path
 
 from permafrost import settings
 from permafrost.outcome import EXPORT_STATUSES, STATUSES, VERIFIED, Problem, harmless
 from permafrost.records import FEW_WEIGHTS
-from permafrost.report import csv_files
+from permafrost.report import csv_files, input_advice
 
-_WIDTH = 100
 _MOST_SHOWN = 50
 _NEEDED = ("model", "status", "cause", "message", "hint", "expect")
 
@@ -113,7 +111,7 @@ def _few(count: int) -> list[str]:
 
 
 def unexpected(rows: list[Row], summary: str | Path, what: str = "models") -> str:
-    """Those that are not as expected, with cause, message and hint, in at most 100 columns; the first 50.
+    """Those that are not as expected, with cause, message and hint; the first 50. Lines are as long as they are.
 
     Args:
       what: the rows are of.
@@ -123,35 +121,55 @@ def unexpected(rows: list[Row], summary: str | Path, what: str = "models") -> st
         return ""
     lines = [f"{len(bad)} of {len(rows)} {what} {'is' if len(bad) == 1 else 'are'} not as expected:", ""]
     for row in bad[:_MOST_SHOWN]:
-        lines += _told(row)
+        lines += told(row)
     if len(bad) > _MOST_SHOWN:
         lines.append(f"... and {len(bad) - _MOST_SHOWN} more, see {harmless(str(summary))}")
     return "\n".join(lines) + "\n"
 
 
-def _told(row: Row) -> list[str]:
+def told(row: Row) -> list[str]:
+    """How a row ended, why, what to do, and the settings to begin with, indented so that these can be copied."""
     ended = f"{row.status}, {row.cause}" if row.cause else row.status
     wanted = "" if row.expect == VERIFIED else f" (expected: {row.expect.replace('; ', ' or ')})"
-    hint = row.hint or ("" if row.status != VERIFIED else "correct `expect:` in the model's settings")
-    return [
-        *_wrapped(f"{row.model}: {ended}{wanted}", "  ", "      "),
-        *_wrapped(row.message, "      ", "      "),
-        *_wrapped(hint, "      -> ", "         "),
-    ]
+    hint, settings_of_it = input_advice.split(row.hint)
+    hint = hint or ("" if row.status != VERIFIED else "correct `expect:` in the model's settings")
+    lines = [f"  {row.model}: {ended}{wanted}", f"      {row.message}", f"      -> {hint}"]
+    lines += [f"        {line}" for line in settings_of_it.splitlines()]
+    return [harmless(line) for line in lines if line.strip(" ->")]
 
 
-def _wrapped(text: str, first: str, others: str) -> list[str]:
-    return textwrap.wrap(harmless(text), _WIDTH, initial_indent=first, subsequent_indent=others, break_on_hyphens=False)
+def sentence(rows: list[Row], exports: list[Row]) -> str:
+    """How all ended, in one sentence."""
+    if not rows:
+        return ""
+    bad, whole = [[row for row in of if not row.is_as_expected] for of in (rows, exports)], _together(rows, exports)
+    if not any(bad):
+        return f"All of this is as expected: {whole}."
+    return f"Not as expected: {_together(*bad)}, of {whole}; what to do stands above, and on the page."
 
 
-def found(rows: list[Row], summary: str | Path, exports: list[Row] | None = None, table: str | Path = "") -> str:
-    """What the gate says of the rows of a summary: how many models ended how, and which are not as expected.
+def _together(models: list[Row], exports: list[Row]) -> str:
+    told = [f"{len(models):,} model{'s' * (len(models) != 1)}"]
+    if exports:
+        told.append(f"{len(exports):,} export{'s' * (len(exports) != 1)}")
+    return " and ".join(told)
+
+
+def found(
+    rows: list[Row],
+    summary: str | Path,
+    exports: list[Row] | None = None,
+    table: str | Path = "",
+    page: str | Path = "",
+) -> str:
+    """What the gate says of the rows of a summary: which models are not as expected, and how many ended how.
 
     Args:
       exports: the rows of exports.csv, which is at `table`.
+      page: the path of the page with all of it; or "".
     """
     exports = exports or []
-    told = unexpected(rows, summary)
-    of_exports = unexpected(exports, table, "exports")
-    between = "\n" if told and of_exports else ""
-    return f"{counts(rows)}{export_counts(exports)}\n{told}{between}{of_exports}"
+    parts = [unexpected(rows, summary), unexpected(exports, table, "exports"), counts(rows) + export_counts(exports)]
+    ending = [f"Page: {harmless(str(page))}"] if str(page) else []
+    ending += [sentence(rows, exports)]
+    return "\n".join([*filter(None, parts), *filter(None, ending)]) + "\n"

@@ -1,47 +1,108 @@
-"""A config file that says what was found: for each model its outputs and inputs, and what else could be chosen."""
+"""A config file that says what was found: for each model its outputs and inputs, and what else could be chosen.
 
+It says all that the config of the run said besides, so that a run with it alone does the same.
+"""
+
+from dataclasses import dataclass
 from typing import Any, assert_never
 
 import yaml
 
 from permafrost import input_kinds as kinds
+from permafrost.model import Model
 from permafrost.outcome import OK
 from permafrost.records import ImportRecord
+from permafrost.report.columns import Row
+from permafrost.settings import Config, ModelSettings
 from permafrost.signature import feeds
 
 _HEAD = """\
 # What was found in each model, to be looked through and edited; with it, a run gives the same results:
 #
-#     snakemake --configfile {path}
+#     {command}
 #
 # `batch` is a dimension that each trial chooses. Commented lines are what was not chosen, and why.
+
 """
 _MOST_ALTERNATIVES = 20
+_FOUND = ("outputs", "inputs")  # settings of a model of which the file says what was found
 
 
-def text(path: str, models: list[tuple[str, ImportRecord]]) -> str:
+@dataclass(frozen=True)
+class Found:
+    """A model, what its import found, and what the config says of it: {} where that is nothing."""
+
+    model: str
+    record: ImportRecord
+    said: Row
+
+
+def of_run(config: Config, models: list[Model], records: list[ImportRecord]) -> tuple[Row, list[Found]]:
+    """What a run's config says of the whole, and of each series and model.
+
+    Args:
+      config: as settings.validate returns it.
+      models, records: of the zoo, in the same order.
+    """
+    whole, settings = {key: value for key, value in config.items() if key != "models"}, ModelSettings(config)
+    whole["zoo"] = [entry if isinstance(entry, str) else entry["directory"] for entry in _listed(config["zoo"])]
+    if isinstance(config["zoo"], str):
+        whole["zoo"] = config["zoo"]
+    found = []
+    for model, record in zip(models, records, strict=True):
+        said = settings.said_of(settings.patterns(model.id, model.series, model.zoo))
+        found.append(Found(model.id, record, {key: value for key, value in said.items() if key != "checkpoints"}))
+    rules = {
+        model.series: settings.said_of(settings.patterns(model.series, model.series, model.zoo)) for model in models
+    }
+    steps = {series: said["checkpoints"] for series, said in rules.items() if "checkpoints" in said}
+    return whole | (
+        {"models": {series: {"checkpoints": rule} for series, rule in steps.items()}} if steps else {}
+    ), found
+
+
+def _listed(zoo: Any) -> list[Any]:
+    return [zoo] if isinstance(zoo, str) else zoo
+
+
+def text(command: str, whole: Row, models: list[Found]) -> str:
     """The file's content.
 
     Args:
-      path: of the file, for the command in its first lines.
-      models: (id, import record) of each model; those whose import failed get a comment.
+      command: that runs the pipeline with the file, for its first lines.
+      whole: the settings at the top of the config; under `models` of series, as of_run gives them.
+      models: those whose import failed get a comment.
     """
-    lines = [_HEAD.format(path=path), "models:" if any(_is_known(record) for _, record in models) else "models: {}"]
-    for model, record in models:
-        lines += ["", *(_model(model, record) if _is_known(record) else _unknown(model, record))]
-    return "\n".join(lines) + "\n"
+    series = dict(whole.get("models", {}))
+    lines = [f"{_scalar(key)}: {_scalar(value)}" for key, value in whole.items() if key != "models"]
+    lines += ["", "models:"]
+    is_empty = not series and not any(_is_known(found.record) or found.said for found in models)
+    lines[-1] += " {}" * is_empty
+    for found in models:
+        lines += ["", *_model(found, series.pop(found.model, {}))]
+    lines += [f"  {_scalar(name)}: {_scalar(said)}" for name, said in series.items()]
+    return _HEAD.format(command=command) + "\n".join(lines).lstrip("\n") + "\n"
 
 
 def _is_known(record: ImportRecord) -> bool:
     return record.status == OK and bool(record.outputs)
 
 
-def _unknown(model: str, record: ImportRecord) -> list[str]:
-    return [f"  # {_scalar(model)}: {_plain(record.cause)}: {_plain(record.message)}"]
+def _model(found: Found, of_series: Row) -> list[str]:
+    said = {key: value for key, value in (of_series | found.said).items() if key not in _FOUND}
+    if not _is_known(found.record):
+        said = of_series | found.said
+        failed = f"  # {_scalar(found.model)}: {_plain(found.record.cause)}: {_plain(found.record.message)}"
+        return [failed, *([f"  {_scalar(found.model)}:"] if said else []), *_said(said)]
+    return [f"  {_scalar(found.model)}:", *_said(said), *_of_record(found.record)]
 
 
-def _model(model: str, record: ImportRecord) -> list[str]:
-    lines = [f"  {_scalar(model)}:", "    outputs:"]
+def _said(said: Row) -> list[str]:
+    return [f"    {_scalar(key)}: {_scalar(value)}" for key, value in said.items()]
+
+
+def _of_record(record: ImportRecord) -> list[str]:
+    lines = ["    outputs:"]
     reasons = {entry.name: ", ".join(entry.reasons) for entry in record.outputs_ranking}
     lines += [f"      - {_scalar(name)}{_comment(reasons.get(name, ''))}" for name in record.outputs]
     others = [name for name in reasons if name not in record.outputs]

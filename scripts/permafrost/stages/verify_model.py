@@ -15,6 +15,7 @@ from permafrost.judge.comparison import Row
 from permafrost.model import Settings
 from permafrost.outcome import OK, UNVERIFIABLE, VERIFIED, Problem
 from permafrost.records import Example, ImportRecord, Provenance, Verdict
+from permafrost.report import input_advice
 from permafrost.report.tables.verification import VERIFICATION
 from permafrost.sandbox import limits
 from permafrost.stages import proven_graph
@@ -47,6 +48,9 @@ def verify(
             refuse_changed()
         elif example.exists():
             record.example = _described(example, settings.seed, record.batches[0])
+        if record.cause in input_advice.CAUSES:
+            meant = limits.held(settings, input_advice.hint, imported, record.model, record.message)
+            record.hint = meant or record.hint
     return rows
 
 

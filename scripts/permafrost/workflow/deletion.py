@@ -5,7 +5,7 @@ Other files are left alone, so that a directory that holds more than reports can
 
 import contextlib
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from permafrost import layout
@@ -15,19 +15,31 @@ from permafrost.whole_files import temporary_of
 def delete(directory: str | Path, recursive: bool) -> list[str]:
     """Deletes what was made in `directory`, and below it where `recursive`; returns the paths that were deleted.
 
-    What lies in a directory of its own, as a SavedModel does, goes with what it was made beside. Directories that are
-    empty then go too, those above as well. Raises OSError.
+    Directories that are empty then go too, those above as well. Raises OSError.
     """
     deleted = []
-    for folder, _, files in os.walk(directory, topdown=False):
-        is_whole = recursive or folder == str(directory)
-        for name in files:
-            if _is_made(folder, name, str(directory), is_whole):
-                os.unlink(os.path.join(folder, name))
-                deleted.append(os.path.join(folder, name))
-        if is_whole or _holds_export(folder, str(directory)):
+    for folder, files in _made(str(directory), recursive):
+        for path in files:
+            os.unlink(path)
+        deleted += files
+        if recursive or folder == str(directory) or _holds_export(folder, str(directory)):
             _remove_if_empty(folder)
     return deleted
+
+
+def made(directories: Iterable[str], recursive: bool) -> list[str]:
+    """The paths that `delete` would delete in each of the directories."""
+    return [path for directory in directories for _, files in _made(directory, recursive) for path in files]
+
+
+def _made(directory: str, recursive: bool) -> Iterator[tuple[str, list[str]]]:
+    """Each directory from `directory` on, those below first, with the paths of what the pipeline made in it.
+
+    What lies in a directory of its own, as a SavedModel does, goes with what it was made beside.
+    """
+    for folder, _, files in os.walk(directory, topdown=False):
+        is_whole = recursive or folder == directory
+        yield folder, [f"{folder}/{name}" for name in files if _is_made(folder, name, directory, is_whole)]
 
 
 def _is_made(folder: str, name: str, top: str, is_whole: bool) -> bool:

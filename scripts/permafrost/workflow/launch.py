@@ -7,6 +7,7 @@ Snakefile, too, and so sets them anew.
 
 import hashlib
 import os
+import shlex
 import subprocess
 import sys
 from collections.abc import Iterable
@@ -50,11 +51,22 @@ def prepare(home: str) -> None:
     direct_calls.use(warm(""))
 
 
-def hand_over(run: Pipeline) -> str:
-    """Sets a variable to the path where jobs of this machine find what this process found, and gives it for a shell."""
-    name = f"PERMAFROST_ZOO_{hashlib.sha256(os.fsencode(run.reports)).hexdigest()[:8]}"
-    os.environ[name] = run.handed
-    return f'"${name}"'
+def hand_over(run: Pipeline) -> tuple[str, str]:
+    """Sets variables to the paths where jobs of this machine find what this process found, and its whole config.
+
+    Returns them as a shell takes them.
+    """
+    place = hashlib.sha256(os.fsencode(run.reports)).hexdigest()[:8]
+    found, config = f"PERMAFROST_ZOO_{place}", f"PERMAFROST_CONFIG_{place}"
+    os.environ.update({found: run.handed, config: run.handed_config})
+    return f'"${found}"', f'"${config}"'
+
+
+def command(home: str, config_file: str) -> str:
+    """The command that runs the Permafrost in the directory `home` from this one with a config file."""
+    is_here = os.path.realpath(home) == os.path.realpath(os.curdir)
+    snakefile = [] if is_here else ["--snakefile", f"{home}/Snakefile"]
+    return shlex.join(["snakemake", *snakefile, "--configfile", config_file])
 
 
 def start_worker(jobs: Iterable[Any]) -> None:

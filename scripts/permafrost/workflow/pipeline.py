@@ -14,24 +14,23 @@ import itertools
 import json
 import os
 import shlex
-import sys
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
-from permafrost import export_packages, layout, settings, whole_files
+from permafrost import export_packages, handed_text, layout, settings, whole_files
 from permafrost.export_records import FORMATS
 from permafrost.model import About, Model, Settings, Source
-from permafrost.outcome import VERIFIED, Problem, harmless
+from permafrost.outcome import VERIFIED, Problem
 from permafrost.report import run_file
 from permafrost.report.run_file import Run, Started
-from permafrost.sandbox import landlock
-from permafrost.workflow import invocation, resources
+from permafrost.workflow import invocation, leftovers, resources
 from permafrost.workflow.attempts import Attempts
 from permafrost.workflow.code_digest import code_digest
-from permafrost.zoo import overrides, state_file
+from permafrost.zoo import one_checkpoint, overrides, state_file
+from permafrost.zoo.one_checkpoint import Place
 from permafrost.zoo.state_file import State
 
 _LIMITS = ("timeout", "memory_mb", "file_mb", "processes", "allow_ops", "allow_paths")
@@ -63,8 +62,14 @@ _LONGEST_ARGUMENT = 100_000  # characters; the kernel allows 128 KiB for an argu
 class Pipeline:
     """The models of a run, and the parameters of their jobs.
 
-    `zoo` is a digest of all that discovery found and of what is expected of each model, `seen` one of the times of the
-    files as well. `handed` is the path at which this process hands its state to its jobs on this machine.
+    zoo: a digest of all that discovery found and of what is expected of each model. seen: of the files' times, too.
+    handed, handed_config: the paths at which this process hands its state, and the config with its defaults, to its
+      jobs on this machine. said: a digest of that config.
+    one: the checkpoint that stands for the zoo, where that is no directory.
+    emptied: directories of the zoo that have lost all models since the last run -> how many, where that is not allowed.
+    missed: patterns of the settings for models that only earlier runs found.
+    stale, unasked: as leftovers.find has them; nothing where a directory is emptied.
+
     Args:
       config: Snakemake's config.
       scans: whether to look at the zoo, rather than to read what the run's main process found and kept at `begin`.
@@ -74,7 +79,8 @@ class Pipeline:
     """
 
     def __init__(self, config: settings.Config, scans: bool, taken: list[str], started: Started | None = None):
-        self.config = settings.validate(dict(config))
+        self.one = one_checkpoint.find(config.get("zoo", "")) if isinstance(config.get("zoo"), str) else None
+        self.config = settings.validate(_with_own_outputs(config, self.one) if self.one else dict(config))
         self._started = started
         self.frozen, self.reports = (os.path.normpath(self.config[key]) for key in ("frozen", "reports"))
         _refuse_shared(self.frozen, self.reports, taken)
@@ -85,22 +91,36 @@ class Pipeline:
         self._settings = settings.ModelSettings(self.config)
         self._attempts = Attempts(self.frozen, self.reports)
         self._passed: dict[tuple[Any, ...], str] = {}
-        self.zoos = settings.zoos(self.config)
+        self.zoos = [self.one.directory] if self.one else settings.zoos(self.config)
+        self.missed: list[str] = []
         state = self._scan() if scans else state_file.read(self.state_file)
+        self.emptied = state.emptied
         self.models = {model.id: model for model in state.models}
         self._networks = {candidate.prefix: candidate.network for candidate in state.candidates}
-        self._unfollowed = [candidate for candidate in state.candidates if not candidate.series]
+        self.unfollowed = [candidate for candidate in state.candidates if not candidate.series]
+        self.checkpoints = len(state.candidates) - len(self.unfollowed)
         self.zoo, self.seen = state_file.digests(state)
         self.handed = state_file.handed(state)
-        self.stale, self.unasked = self._stale() if scans else ([], [])
+        whole = json.dumps(self.config)
+        self.handed_config, self.said = handed_text.hand(whole), _digest(whole)
+        is_whole = scans and not self.emptied
+        found = leftovers.find(self.frozen, self.reports, self.models) if is_whole else ([], [])
+        self.stale, self.unasked = found
 
     def _scan(self) -> State:
         def rule_for(series: str, zoo: str) -> Any:
+            if self.one and self.one.has_step:
+                return "all"
             return self._settings.of(self._settings.patterns(series, series, zoo)).checkpoints
 
-        made = [self.frozen, self.reports]
-        state = state_file.scan(self.zoos, made, self.state_file, rule_for, self.config["follow_links"])
-        self._settings.refuse_unmatched(state.models)
+        made, follow_links = [self.frozen, self.reports], self.config["follow_links"]
+        only = self.one.name if self.one else ""
+        if self.one:
+            _refuse_another(self.one, self.state_file)
+        state = state_file.scan(self.zoos, made, self.state_file, rule_for, follow_links, only)
+        self.missed = self._settings.refuse_unmatched(state.models, state.gone)
+        state.gone = [id for id in state.gone if self._settings.names(id)]
+        state.emptied = {} if self.config["allow_empty"] else state.emptied
         for model in state.models:
             chosen = self._settings_of(model)
             model.expect, model.judge = chosen.expect, chosen.judge
@@ -114,14 +134,17 @@ class Pipeline:
     def begin(self) -> None:
         """Takes the lock of the reports directory, which ends with this process, and keeps the state for its nodes.
 
+        Where a directory of the zoo was emptied, what the last run found stays as it is.
+
         Raises Problem (bad_setting) where another run has it, io_error where it cannot be made.
         """
         try:
             Path(self.reports).mkdir(parents=True, exist_ok=True)
             lock = self._held.enter_context(open(f"{self.reports}/{layout.LOCK}", "w"))  # noqa: SIM115 - held by the stack
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            state_file.keep(self.handed, self.state_file)
-            self._remember()
+            if not self.emptied:
+                state_file.keep(self.handed, self.state_file)
+                self._remember()
         except BlockingIOError as error:
             raise Problem(
                 "bad_setting", f"another run is writing to {self.reports}; wait for it or choose another `reports`"
@@ -132,33 +155,29 @@ class Pipeline:
     def _remember(self) -> None:
         """Keeps with the reports what this run uses, where that is known. Raises OSError."""
         if self._started:
-            run = Run(
-                began=run_file.now(),
-                versions=invocation.versions(os.fspath(_SCRIPTS.parent)),
-                zoos=self.zoos,
-                started=self._started,
-                settings=run_file.digests(self.config),
-            )
-            run_file.write(run, f"{self.reports}/{layout.RUN}")
+            versions = invocation.versions(os.fspath(_SCRIPTS.parent))
+            digests = run_file.digests(self.config)
+            run = Run(began=run_file.now(), versions=versions, zoos=self.zoos, started=self._started, settings=digests)
+            run_file.write(run, self._run_file)
+
+    @property
+    def _run_file(self) -> str:
+        return f"{self.reports}/{layout.RUN}"
+
+    @property
+    def other_settings(self) -> str:
+        """A sentence where the last run had other settings; empty where it had the same, or none is known.
+
+        To be asked for before `begin`.
+        """
+        if not self._started:
+            return ""
+        return run_file.other_settings(run_file.read(self._run_file), self._started, run_file.digests(self.config))
 
     @property
     def started(self) -> str:
         """The options of the run, as one line, on which the commands of the page depend; empty where nobody knows."""
         return shlex.join(self._started.options) if self._started else ""
-
-    def _stale(self) -> tuple[list[str], list[str]]:
-        """What was made and nobody asks for any more: directories of models that the zoo no longer has, and exports."""
-        stale, unasked = [], []
-        roots = {self.frozen: layout.beside_frozen, f"{self.reports}/{layout.MODELS}": layout.beside_reports}
-        for root, names in roots.items():
-            for directory, below, files in os.walk(root):
-                model = self.models.get(os.path.relpath(directory, root))
-                if model:
-                    others = [name for form in FORMATS if form not in model.exports for name in names(form)]
-                    unasked += [f"{directory}/{name}" for name in _there(directory, others, {*below, *files})]
-                elif {layout.PROVENANCE, layout.IMPORT} & set(files):
-                    stale.append(directory)
-        return sorted(stale), sorted(unasked)
 
     def source(self, wildcards: Any) -> str:
         """What discovery found of the model, as JSON; it holds the fingerprint of its files."""
@@ -216,8 +235,13 @@ class Pipeline:
     @property
     def exports(self) -> str:
         """A digest of which models are exported to what, and of what is expected of that."""
-        said = json.dumps({id: model.exports for id, model in self.models.items() if model.exports}, sort_keys=True)
-        return hashlib.sha256(said.encode(errors="surrogateescape")).hexdigest()[:32]
+        return _digest(
+            json.dumps({id: each.exports for id, each in self.models.items() if each.exports}, sort_keys=True)
+        )
+
+    def stamp(self, path: str) -> str:
+        """What tells a file from the one that lay there before; empty where there is none."""
+        return json.dumps(whole_files.stamp_if_there(path))
 
     def for_exports(self, *patterns: str) -> list[str]:
         """Each of the patterns for each export of each model, with `{model}` and `{format}` in them replaced."""
@@ -266,11 +290,6 @@ class Pipeline:
             raise Problem("bad_setting", "no model's settings name a frozen graph to judge", hint)
         return [pattern.replace("{model}", model) for model in named]
 
-    def model_targets(self, arguments: Any) -> dict[str, str]:
-        """The arguments of a command line that are the directory of a frozen model, with the model's id."""
-        models = {target: os.path.relpath(target, self.frozen) for target in arguments}
-        return {target: model for target, model in models.items() if model in self.models}
-
     def mem_mb(self, wildcards: Any) -> int:
         """The memory (MB) that a stage of the model is to ask for."""
         model = self.models[wildcards.model]
@@ -301,40 +320,15 @@ class Pipeline:
         """What a model, or its export to a format, is expected to end as, as in settings.meets."""
         return self.models[model].exports.get(form, VERIFIED) if form else self.models[model].expect
 
-    def announce(self) -> None:
-        """Says on stderr what a person should know before the jobs start."""
-        if self._started:
-            last = run_file.read(f"{self.reports}/{layout.RUN}")
-            if said := run_file.other_settings(last, self._started, run_file.digests(self.config)):
-                print(harmless(said), file=sys.stderr)
-        if not self.models:
-            print("No checkpoint was found in the zoo; the reports will be empty.", file=sys.stderr)
-        version = landlock.abi()
-        if left_open := landlock.left_open(version):
-            known = f"has Landlock of version {version} only" if version else "lacks Landlock"
-            print(
-                f"The kernel {known}: it does not keep a stranger's graph from {', '.join(left_open)} "
-                "(see `How the judge works` in README.md).",
-                file=sys.stderr,
-            )
-        if first := next((candidate.problem for candidate in self._unfollowed if candidate.problem), None):
-            print(
-                f"{first.message}; it is not followed, nor are other links out of the zoo, which zoo.csv lists "
-                f"({first.hint}).",
-                file=sys.stderr,
-            )
-        if self.stale:
-            print(
-                f"{len(self.stale)} directories are of models that the zoo no longer has, {self.stale[0]} first; "
-                "`snakemake prune` deletes them.",
-                file=sys.stderr,
-            )
-        if self.unasked:
-            print(
-                f"{len(self.unasked)} files are of exports that no settings ask for any more, {self.unasked[0]} first; "
-                "`snakemake prune` deletes them.",
-                file=sys.stderr,
-            )
+
+def _with_own_outputs(config: settings.Config, place: Place) -> settings.Config:
+    """A config with directories for the outputs of one checkpoint, where it names none."""
+    own = {key: f"{place.outputs}/{key}" for key in ("frozen", "reports")}
+    return {**own, **config}
+
+
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode(errors="surrogateescape")).hexdigest()[:32]
 
 
 def _of_format(stage: str, wildcards: Any) -> str:
@@ -351,10 +345,16 @@ def _said(stage: str, key: str, value: Any) -> Any:
     return {name: said[name] for name in told}
 
 
-def _there(directory: str, names: list[str], entries: set[str]) -> list[str]:
-    """Those of the names, which may lie in a directory of their own, that are files below a directory."""
-    found = [name for name in names if name.partition("/")[0] in entries]
-    return [name for name in found if "/" not in name or os.path.isfile(f"{directory}/{name}")]
+def _refuse_another(place: Place, path: str) -> None:
+    """Raises Problem (bad_setting) where the state file at `path` is of a checkpoint in another directory."""
+    try:
+        kept = state_file.read(path).models
+    except Problem:
+        return
+    for other in {model.directory for model in kept}:
+        if os.path.realpath(other) != os.path.realpath(place.directory):
+            message = f"{os.path.dirname(path)} has the reports of a checkpoint in {other}"
+            raise Problem("bad_setting", message, "name other directories as `frozen` and `reports`")
 
 
 def _refuse_shared(frozen: str, reports: str, taken: list[str]) -> None:

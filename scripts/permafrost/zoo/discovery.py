@@ -19,7 +19,7 @@ from permafrost.zoo.listing import walk
 from permafrost.zoo.names import printable, step_id
 
 
-def scan(zoos: list[str], skip: list[str], cache: Cache, follow_links: bool = False) -> list[Candidate]:
+def scan(zoos: list[str], skip: list[str], cache: Cache, follow_links: bool = False, only: str = "") -> list[Candidate]:
     """Every candidate below the directories `zoos`, at any depth, in a fixed order.
 
     Each real directory is read once, and through a symbolic link only where nothing else leads to it. Directories
@@ -27,11 +27,13 @@ def scan(zoos: list[str], skip: list[str], cache: Cache, follow_links: bool = Fa
     Args:
       cache: what an earlier scan left in it, or {}; holds what this scan knows afterwards. JSON.
       follow_links: whether links that lead out of all of `zoos` are followed.
+      only: the name or the stem of a checkpoint that is looked for, beside each other in the directories `zoos`
+        themselves; or "" for all.
     Raises Problem(bad_setting) for a zoo that is no directory, or is one of `skip`.
     """
     facts = Facts(cache)
     found, search = [], GraphSearch(facts)
-    for listing in walk(zoos, skip, follow_links):
+    for listing in walk(zoos, skip, follow_links, is_deep=not only):
         here = candidates_in(listing, facts)
         search.add(listing, here)
         found += here
@@ -39,6 +41,8 @@ def scan(zoos: list[str], skip: list[str], cache: Cache, follow_links: bool = Fa
     cache.clear()
     cache.update(facts.to_keep())
     found = _without_pointers(_without_targets(found))
+    if only:
+        found = [candidate for candidate in found if only in (candidate.name, candidate.stem)]
     return sorted(found, key=lambda c: (c.series, c.step is not None, c.step or 0, c.name, c.prefix))
 
 

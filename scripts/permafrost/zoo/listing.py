@@ -3,6 +3,7 @@
 A link that leads out of all zoos is not followed unless that is asked for: it may lead to all of the machine's files.
 """
 
+import itertools
 import os
 import re
 import stat
@@ -39,8 +40,10 @@ class Listing:
         return name if self.path == "." else f"{self.path}/{name}" if self.path != "/" else f"/{name}"
 
 
-def walk(zoos: list[str], skip: list[str], follow_links: bool = False) -> Iterator[Listing]:
+def walk(zoos: list[str], skip: list[str], follow_links: bool = False, is_deep: bool = True) -> Iterator[Listing]:
     """The directories `zoos` and all below them, parents first and links last, each real directory once.
+
+    Without `is_deep` it is these directories alone.
 
     A link out of all of `zoos` is entered only with `follow_links`. Directories named .git and .snakemake, those in
     `skip`, and `variables` of a SavedModel are not entered.
@@ -52,12 +55,14 @@ def walk(zoos: list[str], skip: list[str], follow_links: bool = False) -> Iterat
     within = None if follow_links else [os.path.join(os.path.realpath(zoo), "") for zoo in zoos]
     for zoo in zoos:
         if not os.path.isdir(zoo):
-            raise Problem("bad_setting", f"the zoo {printable(zoo)} is not a directory", "correct `zoo`")
+            message = f"the zoo {printable(zoo)} is not a directory, and no checkpoint has this prefix"
+            raise Problem("bad_setting", message, "correct `zoo`")
         if _identity(zoo) in own:
             raise Problem("bad_setting", f"{printable(zoo)} is the zoo and a directory for outputs", "choose another")
     for zoo in zoos:
         root = re.sub(r"^(\./+)+", "", zoo.rstrip("/") or zoo[:1]) or "."
-        yield from _walk_real(deque([Listing(zoo, root, "")]), seen, links, within)
+        real = _walk_real(deque([Listing(zoo, root, "")]), seen, links, within)
+        yield from real if is_deep else itertools.islice(real, 1)
     while links:
         yield from _walk_real(deque([links.popleft()]), seen, links, within)
 

@@ -1,13 +1,13 @@
 """What discovery found, on the disk: the state file that the stages and the next discovery read.
 
-{"version": 2, "candidates": [...], "models": [...], "cache": {...}}: written when a run begins, and by the job of
+{"version": 2, "candidates": [...], "models": [...], "cache": {...}, ...}: written when a run begins, and by the job of
 `discover`. The cache changes when a file is touched; the stages depend on what was found alone.
 """
 
 import hashlib
 import json
-import os
 import shutil
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,7 @@ from typing import Any
 import msgspec
 from msgspec import Struct
 
+from permafrost import handed_text
 from permafrost.model import Model
 from permafrost.outcome import Problem
 from permafrost.whole_files import written_whole
@@ -23,15 +24,22 @@ from permafrost.zoo.candidate import Candidate
 from permafrost.zoo.files import Cache
 
 _VERSION = 2
+_FOUND = ("version", "candidates", "models")  # of a state, what does not depend on earlier runs
 
 
-class State(Struct, kw_only=True):
-    """What discovery found: all checkpoints, those of them that are the models, and what the next scan may rely on."""
+class State(Struct, kw_only=True, omit_defaults=True):
+    """What discovery found: all checkpoints, those of them that are the models, and what the next scan may rely on.
 
-    version: int = _VERSION
+    emptied: each directory of the zoo that has no models, and had some in the last run -> how many. gone: ids of models
+    and series that earlier runs found, and this one did not.
+    """
+
+    version: int
     candidates: list[Candidate]
     models: list[Model]
     cache: Cache
+    emptied: dict[str, int] = {}
+    gone: list[str] = []
 
 
 def scan(
@@ -40,6 +48,7 @@ def scan(
     state_file: str | Path,
     rule_for: Callable[[str, str], str | list[int]],
     follow_links: bool = False,
+    only: str = "",
 ) -> State:
     """The state of the zoos now; what did not change since `state_file` was written is taken from its cache.
 
@@ -47,20 +56,39 @@ def scan(
       skip: directories that are not entered: Permafrost's own outputs.
       rule_for: series id and zoo -> "latest", "all" or a list of steps.
       follow_links: whether links that lead out of all of `zoos` are followed.
+      only: of which checkpoint, as in discovery.scan.
     Raises Problem as discovery.scan and discovery.select do. Writes nothing.
     """
     try:
-        cache = read(state_file).cache
+        before = read(state_file)
     except Problem:
-        cache = {}
-    candidates = discovery.scan(zoos, skip, cache, follow_links)
+        before = State(version=_VERSION, candidates=[], models=[], cache={})
+    cache = before.cache
+    candidates = discovery.scan(zoos, skip, cache, follow_links, only)
     models = discovery.select(candidates, rule_for)
     chosen = {(model.prefix, model.fingerprint): model for model in models}
     for candidate in candidates:
         model = chosen.get((candidate.prefix, candidate.fingerprint))
         candidate.model, candidate.selected = model.id if model else candidate.series, model is not None
         candidate.problem = model.problem if model else candidate.problem
-    return State(candidates=candidates, models=models, cache=cache)
+    emptied, gone = _emptied(zoos, before.models, models), _ids(before.models) | {*before.gone}
+    return State(
+        version=_VERSION,
+        candidates=candidates,
+        models=models,
+        cache=cache,
+        emptied=emptied,
+        gone=sorted(gone - _ids(models)),
+    )
+
+
+def _ids(models: list[Model]) -> set[str]:
+    return {id for model in models for id in (model.id, model.series)}
+
+
+def _emptied(zoos: list[str], before: list[Model], now: list[Model]) -> dict[str, int]:
+    had = Counter(model.zoo for model in before)
+    return {zoo: had[zoo] for zoo in zoos if had[zoo] and zoo not in {model.zoo for model in now}}
 
 
 def read(path: str | Path) -> State:
@@ -86,16 +114,14 @@ def keep(handed_state: str, path: str | Path) -> None:
 
 def handed(state: State) -> str:
     """A path at which other processes of this machine can read a state as long as this one lives, and no longer."""
-    descriptor = os.memfd_create("zoo")
-    with open(descriptor, "w", encoding="ascii", closefd=False) as file:
-        file.write(_text(msgspec.to_builtins(state)))
-    return f"/proc/{os.getpid()}/fd/{descriptor}"
+    return handed_text.hand(_text(msgspec.to_builtins(state)))
 
 
 def digests(state: State) -> tuple[str, str]:
     """Digests, in hexadecimal, of what was found, and of that and the stamps of all files that were looked at."""
-    found = _digest({key: value for key, value in msgspec.to_builtins(state).items() if key != "cache"})
-    return found, _digest({"found": found, "stamps": {path: stamp for path, (stamp, _) in state.cache.items()}})
+    found = _digest({key: value for key, value in msgspec.to_builtins(state).items() if key in _FOUND})
+    stamps = {path: stamp for path, (stamp, _) in state.cache.items()}
+    return found, _digest({"found": found, "stamps": stamps, "emptied": state.emptied})
 
 
 def _digest(content: dict[str, Any]) -> str:
