@@ -9,9 +9,7 @@ from fresh_process import in_fresh_process
 from judged import saved, verified
 from permafrost.judge import examples
 from permafrost.outcome import VERIFIED
-from permafrost.records import Provenance
 from stages import default_settings, frozen, imported, problem_of
-from written_records import made
 
 v1 = tf.compat.v1
 
@@ -105,11 +103,3 @@ def test_what_cannot_be_kept(arrays, cause, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     assert problem_of(examples.keep, arrays, {}).cause == cause
     assert not (tmp_path / "example.npz").exists()
-
-
-@pytest.mark.parametrize("changes", [{"memory_mb": 1}, {"timeout": 1}])
-def test_no_verdict_is_lost_for_an_example(changes):
-    provenance = made(Provenance, frozen_bytes=1 << 19)
-    found = problem_of(examples._refuse_without_room, provenance, default_settings(**changes), 0.6)
-    assert found.cause == next(iter(changes)).removesuffix("_mb")
-    examples._refuse_without_room(provenance, default_settings(), 0.6)

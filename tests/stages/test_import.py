@@ -460,4 +460,5 @@ def test_mutated_graphs_end_in_a_problem_or_a_frozen_graph(id, data):
         else:
             graph_def = graph_pb2.GraphDef.FromString(frozen_graph.read_bytes())
             assert all(row.advice for row in graph_findings.of_frozen(graph_def, set(provenance.inputs.values())))
-            assert yaml.safe_load(settings_file.text("x", [("model", record)]))["models"]["model"]["outputs"]
+            said = settings_file.text("x", {}, [settings_file.Found("model", record, {})])
+            assert yaml.safe_load(said)["models"]["model"]["outputs"]

@@ -142,5 +142,5 @@ def write_zoo(home: Path, records: dict[str, dict[str, dict]], **of_model) -> No
             path = (frozen if is_beside else reports) / f"{name}.json"
             path.write_text(json.dumps(record))
     models = [model_of(name, **of_model) for name in reversed(records)]
-    state = state_file.State(candidates=[], models=models, cache={})
+    state = state_file.State(version=state_file.VERSION, candidates=[], models=models, cache={})
     state_file.keep(state_file.handed(state), home / "state.json")

@@ -9,7 +9,7 @@ they are not, since a judge that cannot say no proves nothing.
 
 import contextlib
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 from msgspec import Struct
 from numpy.typing import NDArray
@@ -56,8 +56,24 @@ class Judgement(Struct):
     finding: Finding | None = None
 
 
+class FirstTrial(NamedTuple):
+    """What the frozen side was fed in the first trial and gave for the outputs, by its tensors.
+
+    is_frozen: whether it could be run so by itself, having no variables.
+    """
+
+    fed: Feed
+    given: Feed
+    is_frozen: bool
+
+
 def judge(
-    imported: ImportRecord, provenance: Provenance, frozen_graph: str, settings: Settings, directory: str
+    imported: ImportRecord,
+    provenance: Provenance,
+    frozen_graph: str,
+    settings: Settings,
+    directory: str,
+    tell: Callable[[FirstTrial], None] | None = None,
 ) -> Judgement:
     """Compares a model's checkpoint with the frozen graph that was made of it here.
 
@@ -66,6 +82,7 @@ def judge(
       frozen_graph: path of the .pb.
       settings: trials, seed, tolerance, output_tolerance, allow_ops.
       directory: where relative `file:` inputs are looked up.
+      tell: is told the first trial, in which the sides may differ.
     Raises Problem with a cause that says what was found before there was anything to compare (permafrost.outcome).
       The weights have been compared before the outputs' part of the graph is looked at or run.
     """
@@ -74,7 +91,7 @@ def judge(
     checked = _check_structure(graphs, imported, provenance, initialized)
     _refuse_uncaptured_state(graphs, initialized)
     devices.check(graphs.index.nodes, graphs.frozen.graph_def, provenance.options.clear_devices)
-    found = _compare(graphs, provenance.frozen_variables, settings, directory)
+    found = _compare(graphs, provenance.frozen_variables, settings, directory, tell)
     found.measured.nodes_checked = checked
     return found
 
@@ -132,7 +149,13 @@ def _refuse_uncaptured_state(graphs: Graphs, initialized: dict[str, str]) -> Non
     uncaptured_state.refuse(graphs.meta_graph, *graph_defs, graphs.outputs, frozen.initializers, own, after)
 
 
-def _compare(graphs: Graphs, frozen_variables: int, settings: Settings, directory: str) -> Judgement:
+def _compare(
+    graphs: Graphs,
+    frozen_variables: int,
+    settings: Settings,
+    directory: str,
+    tell: Callable[[FirstTrial], None] | None = None,
+) -> Judgement:
     """Weights, then outputs, then the negative control; nothing is run before it is known to be safe."""
     allowed = set(settings.allow_ops)
     _refuse_unsafe_restore(graphs, allowed)
@@ -151,7 +174,7 @@ def _compare(graphs: Graphs, frozen_variables: int, settings: Settings, director
         if not pair.original.has(name):
             raise Problem("unknown_output", f"the graph has no tensor {name!r}, which is to be an output")
     pair.give_kept()
-    found = _compare_outputs(pair, settings, directory)
+    found = _compare_outputs(pair, settings, directory, tell)
     found.measured.weights, found.measured.random_ops = weights, pair.random_ops
     return found
 
@@ -197,7 +220,9 @@ def _compare_weights(graphs: Graphs, original: CheckpointSide, expected_number: 
     return len(graphs.constants)
 
 
-def _compare_outputs(pair: Pair, settings: Settings, directory: str) -> Judgement:
+def _compare_outputs(
+    pair: Pair, settings: Settings, directory: str, tell: Callable[[FirstTrial], None] | None
+) -> Judgement:
     rows, batches, feeds_tried, finding = [], [], [], None
     behaviours: dict[str, str] = {}
     tolerances = _tolerances(pair, settings)
@@ -223,6 +248,9 @@ def _compare_outputs(pair: Pair, settings: Settings, directory: str) -> Judgemen
                 ) from None
             finding = Finding("outputs_differ", f"the checkpoint's graph runs, but the frozen graph does not: {failed}")
             break
+        if tell and not trial:
+            given = dict(zip(pair.graphs.outputs, actual, strict=False))
+            tell(FirstTrial(pair.to_frozen(feed), given, not pair.graphs.kept))
         for name, a, b in zip(pair.graphs.fetched, expected, actual, strict=True):
             found = comparison.compare(a, b, tolerances[name])
             found |= {"seed": seed, "batch": batch, "session": pair.session, "behaviour": behaviours[name]}

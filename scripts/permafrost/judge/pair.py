@@ -211,10 +211,14 @@ class Pair:
     def _to_original(self, feed: Feed) -> Feed:
         return {self.graphs.names[name]: value for name, value in feed.items()}
 
+    def to_frozen(self, feed: Feed) -> Feed:
+        """A trial's feed by the tensors of the frozen graph, without what is baked there."""
+        given = {name: value for name, value in feed.items() if name not in self.graphs.baked}
+        return {self.graphs.frozen_names[name]: value for name, value in given.items()}
+
     def run_frozen(self, tensors: list[str], feed: Feed, changed: tuple[str, NDArray[Any]] | None = None) -> Any:
         """The frozen side on a feed, where `changed` (name, value) is given with another value for one variable."""
-        given = {name: value for name, value in feed.items() if name not in self.graphs.baked}
-        named = {self.graphs.frozen_names[name]: value for name, value in given.items()}
+        named = self.to_frozen(feed)
         return self.frozen.run_changed(tensors, named, *changed) if changed else self.frozen.run(tensors, named)
 
 

@@ -23,7 +23,7 @@ from permafrost.zoo import discovery
 from permafrost.zoo.candidate import Candidate
 from permafrost.zoo.files import Cache
 
-_VERSION = 2
+VERSION = 2
 _FOUND = ("version", "candidates", "models")  # of a state, what does not depend on earlier runs
 
 
@@ -62,7 +62,7 @@ def scan(
     try:
         before = read(state_file)
     except Problem:
-        before = State(version=_VERSION, candidates=[], models=[], cache={})
+        before = State(version=VERSION, candidates=[], models=[], cache={})
     cache = before.cache
     candidates = discovery.scan(zoos, skip, cache, follow_links, only)
     models = discovery.select(candidates, rule_for)
@@ -73,7 +73,7 @@ def scan(
         candidate.problem = model.problem if model else candidate.problem
     emptied, gone = _emptied(zoos, before.models, models), _ids(before.models) | {*before.gone}
     return State(
-        version=_VERSION,
+        version=VERSION,
         candidates=candidates,
         models=models,
         cache=cache,
@@ -98,7 +98,7 @@ def read(path: str | Path) -> State:
             state = json.load(file)
     except (OSError, ValueError, RecursionError) as error:
         raise Problem("io_error", f"{path} cannot be read: {error}") from error
-    if not isinstance(state, dict) or state.get("version") != _VERSION:
+    if not isinstance(state, dict) or state.get("version") != VERSION:
         raise Problem("io_error", f"{path} is no state file of this version")
     try:
         return msgspec.convert(state, State)
