@@ -41,7 +41,7 @@ def test_an_output_means_what_the_op_behind_it_gives():
         "top": {"type": "TopKV2", "inputs": "x; k", "dtypes": "float32; int32", "shapes": "[?, 2]; [?, 2]"},
         "loop": {"type": "Identity", "inputs": "loop"},
     }
-    assert "add up to 1" in output_meanings.meaning("y", nodes)
+    assert "sum to 1" in output_meanings.meaning("y", nodes)
     assert output_meanings.described("top:1", nodes)["dtype"] == "int32"
     assert output_meanings.described("top:7", nodes)["shape"] == ""
     assert output_meanings.meaning("loop", nodes) == output_meanings.meaning("missing", nodes) == ""

@@ -4,8 +4,8 @@ from permafrost.graph.index import GraphIndex, tensor_name
 from permafrost.graph.protos import NodeDef
 from permafrost.input_kinds import Shape
 
-# The ops that say what their values are, each by its definition in tensorflow/core/ops.
-_OF_OPS = {
+# The ops that say what their values are, each by its definition (tensorflow/core/api_def/base_api).
+OF_OPS = {
     "Softmax": "probabilities, which sum to 1",
     "LogSoftmax": "logarithms of probabilities",
     "Sigmoid": "a number from 0 to 1 each, such as a probability",
@@ -29,6 +29,20 @@ _OF_OPS = {
     "GatherV2": "rows of a table",
     "Gather": "rows of a table",
     "AsString": "numbers as text",
+    "InTopK": "whether the class is among the likeliest",
+    "InTopKV2": "whether the class is among the likeliest",
+    "OneHot": "one 1 among zeros",
+    "L2Loss": "a loss",
+    "SoftmaxCrossEntropyWithLogits": "a loss for each example",
+    "SparseSoftmaxCrossEntropyWithLogits": "a loss for each example",
+    "CTCBeamSearchDecoder": "decoded sequences, as a sparse tensor",
+    "NonMaxSuppressionV3": "which boxes are kept",
+    "StringJoin": "text",
+    "EncodePng": "an image, as the bytes of a PNG file",
+    "EncodeJpeg": "an image, as the bytes of a JPEG file",
+    "RandomUniform": "drawn at random",
+    "RandomStandardNormal": "drawn at random",
+    "LessEqual": "whether a value is at most another",
 }
 _OF_SEVERAL = {
     "TopK": ("the largest values", "the indices of the largest values"),
@@ -66,7 +80,7 @@ def meaning(index: GraphIndex, output: str, dtype: str = "", shape: Shape | None
     if node is None:
         return ""
     several = _OF_SEVERAL.get(node.op, ())
-    found = several[position] if position < len(several) else _OF_OPS.get(node.op, "")
+    found = several[position] if position < len(several) else OF_OPS.get(node.op, "")
     cut = "a part of: " if found and any(each.op in _CUTS for each in passed) else ""
     return cut + found or _unbounded(node, dtype, shape)
 

@@ -16,7 +16,7 @@ import msgspec
 
 from permafrost import layout, recording
 from permafrost.outcome import Problem
-from permafrost.records import ImportRecord, Provenance, Record, Repair, Verdict, is_known, known
+from permafrost.records import ImportRecord, Output, Provenance, Record, Repair, Verdict, is_known, known
 from permafrost.report import csv_files, output_meanings
 from permafrost.report.columns import TEXT
 from permafrost.report.page import outputs
@@ -55,7 +55,7 @@ def detail(frozen: str | Path, reports: str | Path, model: str, hidden: tuple[Hi
     verified, listed = _record(directory / layout.VERDICT, Verdict), _record(directory / layout.LISTING, Record)
     shown = {
         "inputs": _inputs(imported, provenance),
-        **outputs.tables(_outputs(directory)),
+        **outputs.tables(_outputs(directory, known(imported.described, {}))),
         "op_types": _op_types(imported, provenance),
         "variables": _table(directory / layout.VARIABLES, largest="bytes"),
         "steps": _steps(directory / layout.STEPS),
@@ -127,11 +127,20 @@ def _rows(path: Path) -> list[dict[str, str]]:
         return []
 
 
-def _outputs(directory: Path) -> list[dict[str, str]]:
-    """The rows of outputs.csv, each with dtype, shape and meaning as far as ops.csv tells them."""
+def _outputs(directory: Path, described: dict[str, Output]) -> list[dict[str, str]]:
+    """The rows of outputs.csv, each with dtype, shape and meaning: as they were seen, else as ops.csv tells them."""
     rows = [row for row in _rows(directory / layout.OUTPUTS) if row.get("output")]
     nodes = {row.get("name", ""): row for row in _rows(directory / layout.OPS)} if rows else {}
-    return [output_meanings.described(row["output"], nodes) | row for row in rows]
+    return [output_meanings.described(row["output"], nodes) | _seen(row["output"], described) | row for row in rows]
+
+
+def _seen(name: str, described: dict[str, Output]) -> dict[str, str]:
+    """What the trial run saw of an output; {} where it saw nothing."""
+    found = described.get(name)
+    if found is None or found.shape is None:
+        return {}
+    shape = csv_files.shape(found.shape)
+    return {"dtype": found.dtype, "shape": shape} | ({"meaning": found.meaning} if found.meaning else {})
 
 
 def _steps(path: Path) -> dict[str, Any]:
