@@ -20,6 +20,7 @@ from permafrost.graph.ops import unsafe
 from permafrost.graph.protos import graph_pb2
 from permafrost.outcome import TRANSIENT, Problem
 from permafrost.sandbox import runner
+from permafrost.sandbox.process_status import status
 
 pytestmark = pytest.mark.forks
 
@@ -114,10 +115,10 @@ def test_memory_taken_bit_by_bit_is_limited():
 
 def resident_after_freeing() -> int:
     """How many bytes are resident of 256 MiB that were freed, piece by piece."""
-    before = runner._status("self")["RssAnon"]
+    before = status()["RssAnon"]
     pieces = [np.ones(1 << 21) for _ in range(16)]
     del pieces
-    return runner._status("self")["RssAnon"] - before
+    return status()["RssAnon"] - before
 
 
 @pytest.mark.parametrize(("kept_mb", "is_kept"), [(4, False), (1024, True)])
