@@ -16,6 +16,7 @@ import pytest
 import yaml
 
 from conftest import HOME, REAL_ZOO
+from fresh_process import in_fresh_process
 from zoo_runs import Workspace
 
 pytestmark = pytest.mark.slow
@@ -58,6 +59,17 @@ def expected() -> dict[str, tuple[str, str, str]]:
         return {row["model"]: (row["status"], row["cause"], row["says"]) for row in csv.DictReader(file)}
 
 
+def pools_channels_first() -> bool:
+    """Whether TensorFlow pools NCHW on this processor, as it does only where it has oneDNN on."""
+    import tensorflow as tf
+
+    try:
+        tf.nn.max_pool2d(tf.zeros([1, 1, 2, 2]), 2, 2, "VALID", "NCHW")
+    except tf.errors.OpError:
+        return False
+    return True
+
+
 @pytest.mark.timeout(1200)
 def test_each_case_ends_as_it_should(made, tmp_path):
     workspace = Workspace(tmp_path, settings(made))
@@ -72,6 +84,8 @@ def test_each_case_ends_as_it_should(made, tmp_path):
     )
     assert done.returncode == 0, done.stdout[-4000:]
     ends, right = workspace.summary().to_dict("index"), expected()
+    if not in_fresh_process(pools_channels_first):
+        right["cases/nchw/model.ckpt"] = ("unverifiable", "run_failed", "only supports NHWC")
     other = {
         model: (end["status"], end["cause"], end["message"])
         for model, end in ends.items()
