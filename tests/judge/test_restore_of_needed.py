@@ -19,7 +19,6 @@ from permafrost.outcome import VERIFIED
 from stages import default_settings, frozen, imported, sources
 
 v1 = tf.compat.v1
-pytestmark = pytest.mark.forks
 
 
 def two_layers(resource: bool) -> None:
