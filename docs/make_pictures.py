@@ -1,4 +1,4 @@
-"""Takes the README's pictures of reports/index.html, that of the sample zoo, with Debian's Chromium."""
+"""Takes the pictures of reports/index.html, that of the sample zoo, for README and docs, with Debian's Chromium."""
 
 import shutil
 from pathlib import Path
