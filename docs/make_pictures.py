@@ -8,6 +8,7 @@ from playwright.sync_api import sync_playwright
 HOME = Path(__file__).parents[1]
 PAGE = (HOME / "reports" / "index.html").as_uri()
 _SIZE = {"width": 1240, "height": 820}
+_NARROW = {"width": 1000, "height": 820}  # where a picture would be larger than a page should load
 
 
 def main() -> None:
@@ -16,6 +17,7 @@ def main() -> None:
         light, dark = (browser.new_page(viewport=_SIZE, color_scheme=scheme) for scheme in ("light", "dark"))
         light.goto(PAGE)
         light.screenshot(path=HOME / "docs" / "page.png")
+        light.set_viewport_size(_NARROW)
         light.locator(".plots").screenshot(path=HOME / "docs" / "plots.png")
         dark.goto(f"{PAGE}#model=lstm_while%2Flstm.ckpt")
         picture = dark.locator("dialog section", has=dark.locator("img"))
