@@ -38,6 +38,8 @@ clean: $(READY)
 	$(BIN)/snakemake $(SNAKEFLAGS) clean
 
 $(READY): requirements.txt
+	@if [ -L $(VENV) ]; then echo "$(VENV) is a link, and what it leads to would be emptied to set it up anew; delete the" \
+	"link, or, where all is installed there: touch $(READY) $(READY_TO_EXPORT) $(READY_TO_TEST)" >&2; exit 1; fi
 	@$(PYTHON) -c 'import sys; sys.exit(0 if (3, 11) <= sys.version_info < (3, 14) else \
 	"Permafrost needs Python 3.11, 3.12 or 3.13, and $(PYTHON) is " + sys.version.split()[0] + \
 	"; name another one with: make PYTHON=python3.11")'

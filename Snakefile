@@ -3,7 +3,7 @@
 #   zoo ─ discover ─ import_meta ─ freeze ─┬─ verify ─ (export_... ─ judge_export) ─┬─ summarize ─ cards, changes ─ page ─ gate
 #                                          └─ list_ops ─────────────────────────────┘
 #
-# To parse it writes nothing and starts nothing; it can be a module of another workflow (see README.md).
+# To parse it writes nothing and starts nothing; it can be a module of another workflow (see docs/running.md).
 # No rule names a conda environment or a container, as `snakemake --lint` would have it: what the stages need is pinned in
 # requirements.txt, and all of them run in the Python that runs Snakemake.
 

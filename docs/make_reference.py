@@ -1,4 +1,4 @@
-"""Writes the reference pages, reports.md, settings.md and programs.md, from what the code says of itself."""
+"""Writes the reference pages, reports.md, causes.md, settings.md and programs.md, from what the code says of itself."""
 
 import os
 import subprocess
@@ -10,7 +10,7 @@ import yaml
 HOME = Path(__file__).parents[1]
 sys.path.insert(0, str(HOME / "scripts"))
 
-from permafrost.report import reference  # noqa: E402 - after the path
+from permafrost.report import causes, reference  # noqa: E402 - after the path
 from permafrost.whole_files import written_whole  # noqa: E402 - after the path
 
 _SETTINGS_HEAD = """# The settings
@@ -80,6 +80,7 @@ def pages() -> dict[str, str]:
     """The name of each page in docs/, with its content."""
     return {
         "reports.md": reference.page(),
+        "causes.md": causes.page(),
         "settings.md": settings(HOME / "config.schema.yaml"),
         "programs.md": programs(HOME / "scripts"),
     }

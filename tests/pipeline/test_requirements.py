@@ -2,6 +2,8 @@
 
 import ast
 import re
+import shutil
+import subprocess
 import sys
 from collections.abc import Iterable
 from importlib import metadata
@@ -117,6 +119,18 @@ def test_what_exports_need_besides_is_a_list_of_its_own_and_no_more():
 def test_what_tests_and_benchmarks_need_besides_is_the_second_list_and_no_more():
     needed = closure(imported("tests", "benchmarks", "docs") | CALLED_BESIDES)
     assert needed - RUN.keys() - EXPORT.keys() == set(BESIDES)
+
+
+def test_make_empties_nothing_that_a_link_leads_to(tmp_path):
+    for name in ("Makefile", "requirements.txt"):
+        shutil.copy(HOME / name, tmp_path)
+    kept = tmp_path / "elsewhere" / "kept"
+    kept.parent.mkdir()
+    kept.touch()
+    (tmp_path / ".venv").symlink_to("elsewhere")
+    done = subprocess.run(["make"], cwd=tmp_path, capture_output=True, text=True)
+    assert done.returncode != 0 and ".venv is a link" in done.stderr
+    assert list(kept.parent.iterdir()) == [kept]
 
 
 def test_make_installs_what_runs_alone_and_all_lists_for_the_tests():

@@ -12,7 +12,7 @@ import pytest
 
 import page
 from pages import data_of, failed, mixed_zoo, page_written, write_page, write_tables
-from permafrost.report import reference, run_file
+from permafrost.report import causes, reference, run_file
 from permafrost.report.columns import INTEGER, TEXT, Table
 from permafrost.report.page import content, details, head, overview, plots, trend
 from permafrost.report.page.hidden_paths import hider
@@ -47,6 +47,12 @@ def test_the_same_tables_make_the_same_page(tmp_path):
     first = html.read_bytes(), html.with_name("summary.md").read_bytes()
     assert page_written(html, tmp_path / "frozen", html.parent) == 0
     assert (html.read_bytes(), html.with_name("summary.md").read_bytes()) == first
+
+
+def test_it_says_what_a_cause_means(tmp_path):
+    path = write_page(tmp_path, {"a": failed("a", "missing_shard", "a shard is gone", "copy it")})
+    assert causes.MEANINGS["missing_shard"] in path.read_text(encoding="utf-8").partition('id="data">')[0]
+    assert data_of(path)["causes"]["missing_shard"] == causes.MEANINGS["missing_shard"]
 
 
 PRIVATE = "/Users/alice.smith/secret project/runs/model.ckpt"

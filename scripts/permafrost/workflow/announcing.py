@@ -51,7 +51,7 @@ def _of_the_kernel() -> str:
     known = f"has Landlock of version {version} only" if version else "lacks Landlock"
     return (
         f"The kernel {known}: it does not keep a stranger's graph from {', '.join(left_open)} "
-        "(see `How the judge works` in README.md)."
+        "(see `How the judge works` in docs/judge.md)."
     )
 
 

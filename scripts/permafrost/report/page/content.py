@@ -11,7 +11,7 @@ from typing import Any
 import pandas as pd
 
 from permafrost import layout, outcome, whole_files
-from permafrost.report import csv_files, history, reference, run_file
+from permafrost.report import causes, csv_files, history, reference, run_file
 from permafrost.report.columns import Table
 from permafrost.report.page import brief, exported, head, judged, nodes, overview, plots, template, trend
 from permafrost.report.page.details import detail
@@ -101,6 +101,7 @@ def content(read: dict[str, pd.DataFrame], frozen: str, reports: str, zoos: list
         "ops": overview.ops(read[layout.OP_TYPES], summary["model"].tolist()),
         "types": reference.TYPES,
         "meanings": SUMMARY.sentences(),
+        "causes": {cause: causes.MEANINGS.get(cause, "") for cause in sorted({*summary["cause"], *exports["cause"]})},
         "commands": head.commands(run, frozen, reports),
         "frozen_graph": layout.of_frozen(os.path.relpath(frozen, reports), "{model}", layout.FROZEN_GRAPH),
         "model_files": beside + named,
@@ -117,7 +118,9 @@ def content(read: dict[str, pd.DataFrame], frozen: str, reports: str, zoos: list
         "answer": overview.answer(summary),
         "meanings": _MEANINGS,
         "head": [(name, of_all(text)) for name, text in head.facts(run, zoos, finished)],
-        "steps": [step | {"hint": of_all(step["hint"])} for step in steps],
+        "steps": [
+            step | {"hint": of_all(step["hint"]), "meaning": causes.MEANINGS.get(step["cause"], "")} for step in steps
+        ],
         "runs": trend.last(finished),
         "run_counts": ("models", *outcome.STATUSES, "not_as_expected"),
         "trend": trend.drawing(finished),

@@ -54,7 +54,7 @@ EXPORTS = Table(
         Text("model", MODEL),
         Text("format", "`saved_model`, `onnx` or `tflite`"),
         Text("status", "`verified`, `mismatch`, `unverifiable` or `refused`", _ended("status")),
-        Text("cause", "why, in one word; the README lists them all", _ended("cause")),
+        Text("cause", "why, in one word; docs/causes.md lists them all", _ended("cause")),
         Text("message", "why, in one sentence that names the node", _ended("message")),
         Text("hint", "what to do about it", _hint),
         Text("op", "the op that stood in the way, where it was refused for one", _made("op")),

@@ -25,7 +25,7 @@ FINDINGS = Table(
     (
         Text("model", MODEL),
         Text("severity", "`error`, `warning` or `info`"),
-        Text("finding", "what it is, in one word; the README lists them all"),
+        Text("finding", "what it is, in one word; docs/findings.md lists them all"),
         Text("node", "the node or variable that it is about"),
         Text("advice", "what it means, and what to do"),
     ),

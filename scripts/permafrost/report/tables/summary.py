@@ -83,7 +83,7 @@ SUMMARY = Table(
         Text("model", MODEL, lambda result: result.model.id),
         Text("status", "`verified`, `mismatch`, `unverifiable` or `failed`", _ended("status")),
         Text("stage", "the stage that decided it; empty for a verified model", _ended("stage")),
-        Text("cause", "why, in one word; the README lists them all", _ended("cause")),
+        Text("cause", "why, in one word; docs/causes.md lists them all", _ended("cause")),
         Text("message", "why, in one sentence that names the file or node", _ended("message")),
         Text("hint", "what to do about it", _hint),
         Text("expect", "what the settings count as well, joined by `; `", lambda result: result.model.expect),

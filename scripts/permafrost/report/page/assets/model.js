@@ -15,6 +15,7 @@ function outcome(model) {
   const said = [make("p", {}, badge(model.status), " ", model.cause ? make("code", {}, model.cause) : null,
     model.stage ? make("span", { class: "soft" }, ` in ${model.stage}`) : null,
     model.as_expected === "no" ? " not as expected" : model.status === "verified" ? null : " as expected")];
+  if (data.causes[model.cause]) said.push(make("p", { class: "soft" }, data.causes[model.cause]));
   if (model.message) said.push(make("p", {}, isolated(model.message)));
   if (model.hint) said.push(make("p", { class: "hint" }, isolated(model.hint)));
   return make("section", { class: `outcome ${model.status}` }, said);
