@@ -16,6 +16,7 @@ import statistics
 import sys
 import tempfile
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import pandas as pd
@@ -72,19 +73,44 @@ def some_of(zoo: Path, prefixes: list[str], directory: Path) -> Path:
     return directory
 
 
-def rounds(zoo: Path, jobs: list[Job], number: int, directory: Path) -> Iterator[tuple[float, float, pd.DataFrame]]:
-    """Seconds of the chain and of freeze_graph, and the chain's timings, in each round.
+@dataclass
+class Round:
+    """What a round took: wall time and CPU time (s) of the chain and of freeze_graph, and the chain's timings."""
 
-    Raises RuntimeError where freeze_graph fails on a job.
-    """
-    for _ in range(number):
-        seconds = pipeline(zoo, directory)
-        timings = timings_of(directory)
-        shutil.rmtree(directory)
-        peer, frozen = freeze_all(jobs, CORES)
-        if failed := [each.failure for each in frozen if each.failure]:
-            raise RuntimeError(f"freeze_graph fails on what it could do before: {failed[0]}")
-        yield seconds, peer, timings
+    chain: float
+    freeze_graph: float
+    chain_cpu: float
+    freeze_graph_cpu: float
+    timings: pd.DataFrame
+
+
+def measured(zoo: Path, jobs: list[Job], directory: Path) -> Round:
+    """One round; raises RuntimeError where freeze_graph fails on a job."""
+    seconds = pipeline(zoo, directory)
+    timings = timings_of(directory)
+    shutil.rmtree(directory)
+    peer, frozen = freeze_all(jobs, CORES)
+    if failed := [each.failure for each in frozen if each.failure]:
+        raise RuntimeError(f"freeze_graph fails on what it could do before: {failed[0]}")
+    return Round(seconds, peer, timings["cpu_seconds"].sum(), sum(each.cpu_seconds for each in frozen), timings)
+
+
+def ratios(rounds: list[Round]) -> pd.DataFrame:
+    """Medians over the rounds, of wall time and of CPU time; the chain's is that of the stages of its models."""
+    table = pd.DataFrame(
+        {
+            "wall time": {"chain (s)": _median(rounds, "chain"), "freeze_graph (s)": _median(rounds, "freeze_graph")},
+            "CPU time": {
+                "chain (s)": _median(rounds, "chain_cpu"),
+                "freeze_graph (s)": _median(rounds, "freeze_graph_cpu"),
+            },
+        }
+    ).T
+    return table.assign(ratio=table["chain (s)"] / table["freeze_graph (s)"])
+
+
+def _median(rounds: list[Round], name: str) -> float:
+    return statistics.median(getattr(each, name) for each in rounds)
 
 
 def by_stage(timings: pd.DataFrame, column: str) -> pd.DataFrame:
@@ -111,20 +137,33 @@ def compare(zoo: Path, number: int, most: int, directory: Path) -> None:
     """Prints all tables for a zoo; what is made meanwhile lies in `directory`."""
     first = directory / "first"
     seconds = pipeline(zoo, first)
-    jobs = jobs_of(first)
     weights = {model: sum(t.bytes for t in found.tensors) / MIB for model, _, found in frozen_models(first)}
-    _, frozen = freeze_all(list(jobs.values()), CORES)
+    jobs = those_done(jobs_of(first))
     shutil.rmtree(first)
-    done = [job for job, each in zip(jobs.values(), frozen, strict=True) if not each.failure]
-    print(f"{len(weights)} models were frozen, in {seconds:.1f} s with the first run; freeze_graph can do {len(done)}")
-    some = some_of(zoo, [job.prefix for job in done], directory / "zoo")
-    chains, peers, timings = zip(*rounds(some, done, number, directory / "run"), strict=True)
-    chain, peer, all_timings = statistics.median(chains), statistics.median(peers), pd.concat(timings)
-    print(f"the chain {chain:.1f} s, freeze_graph {peer:.1f} s, {CORES} at a time: {chain / peer:.2f} times")
+    print(f"{len(weights)} models were frozen, in {seconds:.1f} s with the first run; freeze_graph can do {len(jobs)}")
+    some = some_of(zoo, [job.prefix for job in jobs], directory / "zoo")
+    rounds = [measured(some, jobs, directory / "run") for _ in range(number)]
+    print(f"\nthese, {CORES} at a time\n{ratios(rounds)}")
+    show(pd.concat([each.timings for each in rounds]), weights, most)
+
+
+def those_done(jobs: dict[str, Job]) -> list[Job]:
+    """The jobs that freeze_graph does not fail on; says on stderr why it fails on others."""
+    done = []
+    for (model, job), frozen in zip(jobs.items(), freeze_all(list(jobs.values()), CORES)[1], strict=True):
+        if frozen.failure:
+            print(f"freeze_graph fails on {model}: {frozen.failure}", file=sys.stderr)
+        else:
+            done.append(job)
+    return done
+
+
+def show(timings: pd.DataFrame, weights: dict[str, float], most: int) -> None:
+    """Prints what each stage took, and the judge's memory, of the `most` models that take most."""
     for column, unit in (("seconds", "wall time"), ("cpu_seconds", "CPU time")):
-        table = by_stage(all_timings, column)
+        table = by_stage(timings, column)
         print(f"\n{unit} (s)\n{pd.concat([table.sum().to_frame('all').T, table.head(most)])}")
-    print(f"\nmemory of verify (MiB)\n{memory(all_timings, weights).head(most)}")
+    print(f"\nmemory of verify (MiB)\n{memory(timings, weights).head(most)}")
 
 
 def main() -> None:
@@ -141,7 +180,9 @@ def main() -> None:
             packages = ["--packages", str(args.packages.resolve())] if args.packages else []
             program = [sys.executable, str(HOME / "benchmarks" / "published_networks.py")]
             run([*program, str(directory / "made"), *packages], directory)
-        with pd.option_context("display.width", 200, "display.float_format", "{:.2f}".format):
+        with pd.option_context(
+            "display.width", 200, "display.max_columns", 20, "display.float_format", "{:.2f}".format
+        ):
             compare((args.zoo or directory / "made").resolve(), args.rounds, args.most, directory)
     finally:
         shutil.rmtree(directory)

@@ -15,6 +15,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "scripts"))
 
+from permafrost import recording
 from permafrost.outcome import Problem
 from permafrost.sandbox import runner
 
@@ -33,32 +34,39 @@ class Job:
 
 @dataclass(frozen=True)
 class Frozen:
-    """What became of a job: seconds from the start of its process to its end, and why it failed, or ""."""
+    """What became of a job: CPU time (s) of its process, and why it failed, or ""."""
 
-    seconds: float
+    cpu_seconds: float
     failure: str
 
 
 def freeze_all(jobs: list[Job], at_a_time: int) -> tuple[float, list[Frozen]]:
     """Freezes each of the jobs, so many at a time; returns the wall time (s) of all, and what became of each."""
     # Its workers have loaded neither TensorFlow nor anything that TensorFlow loads.
-    with ProcessPoolExecutor(at_a_time, get_context("spawn")) as pool:
+    with ProcessPoolExecutor(at_a_time, get_context("spawn"), silence) as pool:
         list(pool.map(abs, range(at_a_time)))
         begin = time.perf_counter()
         frozen = list(pool.map(freeze, jobs))
         return time.perf_counter() - begin, frozen
 
 
+def silence() -> None:
+    """Throws away what this process, and freeze_graph in its children, print."""
+    nothing = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nothing, 1)
+    os.dup2(nothing, 2)
+
+
 def freeze(job: Job) -> Frozen:
     """Runs freeze_graph on a job, in the sandbox."""
-    begin, failure = time.perf_counter(), ""
+    before, failure = recording.cpu_seconds(), ""
     try:
         runner.run(run_program, job.prefix, job.meta, ",".join(job.nodes), **LIMITS, readable=readable(job))
     except Problem as problem:
         failure = f"{problem.cause}: {problem.message}"
     except (RuntimeError, OSError) as error:
         failure = str(error)
-    return Frozen(time.perf_counter() - begin, failure)
+    return Frozen(recording.cpu_seconds() - before, failure)
 
 
 def readable(job: Job) -> list[str]:
@@ -73,6 +81,7 @@ def run_program(prefix: str, meta: str, nodes: str) -> None:
     """
     options = [f"--input_meta_graph={meta}", f"--input_checkpoint={prefix}", "--input_binary=true"]
     os.environ["KERAS_HOME"] = "."  # where Keras, which freeze_graph loads, looks for its settings
+    sys.modules["sklearn"] = None  # It loads that too where it is there; of Permafrost's, benchmarks alone need it.
     sys.argv = [PROGRAM, *options, f"--output_node_names={nodes}", "--output_graph=frozen_graph.pb"]
     try:
         runpy.run_module(PROGRAM, run_name="__main__", alter_sys=True)
