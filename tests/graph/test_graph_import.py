@@ -412,7 +412,7 @@ IMPORTERS = {
 }  # fmt: skip
 LOADERS = {"saved_model", "loader", "loader_impl", "saved_model_loader", "hub", "models"}  # of which `load` is one
 # What times a peer on graphs of our own making.
-OWN_GRAPHS = {"benchmarks/freeze.py", "benchmarks/verify.py"}
+OWN_GRAPHS = {"benchmarks/freeze.py"}
 # What gives a graph to a converter, or to a loader, after the door has let it through: `rewrites.first_difference` runs
 # each graph that is to be converted, SavedModelRuntime looks at what it will load. export_packages names packages.
 BEHIND = {
