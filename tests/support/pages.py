@@ -30,7 +30,7 @@ def write_tables(home: Path, model: str, **replaced: list[list]) -> None:
     rows = {
         "variables": [["w", "VariableV2", "float", "[2, 3]", 24, "w", "", "yes"]],
         "verification": [
-            ["out:0", 0, 0, 2, "float32", "[2]", "random", "bitwise", None]
+            ["out:0", 0, 0, 2, "fresh", "float32", "[2]", "random", "bitwise", None]
             + [0, 0.0, 0.0, 0, 1.0, 0, 0, 0, 0, "", "", "", ""]
         ],
         "findings": [[model, "warning", "random_op", "drop", "it is random"]],
