@@ -6,7 +6,7 @@ import yaml
 
 import kinds
 from judged import saved
-from permafrost.report import input_advice
+from permafrost.report import input_advice, pasted_settings
 from stages import imported
 
 v1 = tf.compat.v1
@@ -40,7 +40,7 @@ def test_the_inputs_that_are_meant_are_named_and_their_settings_can_be_pasted(mo
     hint = input_advice.hint(imported(model), ID, message)
     for name in ("first", "second"):
         assert (f"`{name}`" in hint) == (name in meant)
-    sentence, lines = input_advice.split(hint)
+    sentence, lines = pasted_settings.split(hint)
     assert "models" not in sentence and len(lines.splitlines()) == 3 + len(meant)
     settings = yaml.safe_load(lines)["models"][ID]
     assert settings["inputs"].keys() == meant
@@ -49,5 +49,5 @@ def test_the_inputs_that_are_meant_are_named_and_their_settings_can_be_pasted(mo
 
 def test_other_hints_stay_as_they_are():
     for hint in ("", "copy the file again", "say `models: {<id>: {judge: x}}` in a config file", "models: {["):
-        sentence, lines = input_advice.split(hint)
+        sentence, lines = pasted_settings.split(hint)
         assert (sentence, lines) == (hint, "") or yaml.safe_load(lines)

@@ -10,7 +10,7 @@ from pathlib import Path
 from permafrost import settings
 from permafrost.outcome import EXPORT_STATUSES, STATUSES, VERIFIED, Problem, harmless
 from permafrost.records import FEW_WEIGHTS
-from permafrost.report import csv_files, input_advice
+from permafrost.report import csv_files, pasted_settings
 
 _MOST_SHOWN = 50
 _NEEDED = ("model", "status", "cause", "message", "hint", "expect")
@@ -131,7 +131,7 @@ def told(row: Row) -> list[str]:
     """How a row ended, why, what to do, and the settings to begin with, indented so that these can be copied."""
     ended = f"{row.status}, {row.cause}" if row.cause else row.status
     wanted = "" if row.expect == VERIFIED else f" (expected: {row.expect.replace('; ', ' or ')})"
-    hint, settings_of_it = input_advice.split(row.hint)
+    hint, settings_of_it = pasted_settings.split(row.hint)
     hint = hint or ("" if row.status != VERIFIED else "correct `expect:` in the model's settings")
     lines = [f"  {row.model}: {ended}{wanted}", f"      {row.message}", f"      -> {hint}"]
     lines += [f"        {line}" for line in settings_of_it.splitlines()]

@@ -1,9 +1,6 @@
 """What to write into the settings of a model that did not run on what it was fed: which inputs, and what they got."""
 
 import re
-from typing import Any
-
-import yaml
 
 from permafrost.graph import graph_sources
 from permafrost.graph.index import GraphIndex, tensor_name
@@ -11,10 +8,9 @@ from permafrost.judge.feed_search import failing_node
 from permafrost.outcome import Problem
 from permafrost.records import ImportRecord
 from permafrost.report import settings_file
+from permafrost.report.pasted_settings import SO_FAR, flow
 
 CAUSES = ("run_failed", "bad_feed")
-_BLOCK = "models: {"
-_SO_FAR = ", fed so far by "
 _MOST = 4
 
 
@@ -34,35 +30,9 @@ def hint(imported: ImportRecord, model: str, message: str) -> str:
         return ""
     others = f" and {len(meant) - _MOST} more inputs" if len(meant) > _MOST else ""
     said = {_bare(name): fed[name] for name in meant[:_MOST]}
-    block = _flow({"models": {model: {"inputs": said}}}).removeprefix("{").removesuffix("}")
+    block = flow({"models": {model: {"inputs": said}}}).removeprefix("{").removesuffix("}")
     names = ", ".join(f"`{name}`" for name in said)
-    return f"correct shape or values of {names}{others}{_SO_FAR}{block}"
-
-
-def split(text: str) -> tuple[str, str]:
-    """A hint without the settings that it may end with, and these as lines of a config file, "" without them."""
-    before, found, block = text.partition(_BLOCK)
-    if not found:
-        return text, ""
-    try:
-        lines = _lines(yaml.safe_load(found + block)["models"])
-    except (yaml.YAMLError, AttributeError, KeyError, TypeError):
-        return text, ""
-    return f"{before.removesuffix(_SO_FAR)}; as they are fed now, in a config file:", lines
-
-
-def _lines(models: dict[str, Any]) -> str:
-    lines = ["models:"]
-    for model, said in models.items():
-        lines += [f"  {_flow(model)}:", "    inputs:"]
-        lines += [f"      {_flow(name)}: {_flow(fed)}" for name, fed in said["inputs"].items()]
-    return "\n".join(lines) + "\n"
-
-
-def _flow(value: Any) -> str:
-    """A value as YAML on one line."""
-    text: str = yaml.safe_dump(value, default_flow_style=True, width=float("inf"), sort_keys=False)
-    return text.removesuffix("\n").removesuffix("\n...")
+    return f"correct shape or values of {names}{others}{SO_FAR}{block}"
 
 
 def _is_named(name: str, message: str) -> bool:
