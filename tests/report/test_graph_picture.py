@@ -155,9 +155,9 @@ def test_odd_graphs():
 
 def test_a_hundred_thousand_nodes_take_seconds():
     graph_def = graph_of(*chain(100_000, "deep/scope/n{}"))
-    start = time.monotonic()
+    start = time.process_time()
     svg = drawing.picture(graph_def, {"x:0": "x:0"}, ["deep/scope/n99999:0"])
-    assert time.monotonic() - start < 10 and len(svg) < 30_000
+    assert time.process_time() - start < 10 and len(svg) < 30_000
 
 
 def points_of(path: str) -> list[tuple[float, float]]:
