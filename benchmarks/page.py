@@ -4,6 +4,7 @@ python benchmarks/page.py reports frozen 10000
 """
 
 import argparse
+import json
 import os
 import subprocess
 import sys
@@ -14,6 +15,10 @@ from pathlib import Path
 import pandas as pd
 
 HOME = Path(__file__).parents[1]
+sys.path.insert(0, str(HOME / "scripts"))
+
+from permafrost import layout  # noqa: E402
+
 _TABLES = ("summary", "timings", "op_types", "findings", "changes", "exports")
 
 
@@ -36,6 +41,10 @@ def copies(reports: Path, frozen: Path, count: int, target: Path) -> None:
         for name, table in tables.items():
             rows = table[table["model"].isin(chosen)]
             made[name].append(rows.assign(model=f"copy{number}/" + rows["model"]))
+    found = json.loads((reports / layout.STATE).read_text())
+    ids = [(number, model) for number in range(-(-count // len(models))) for model in found["models"]]
+    found["models"] = [model | {"id": f"copy{number}/{model['id']}"} for number, model in ids]
+    (target / layout.STATE).write_text(json.dumps(found))
     for name, parts in made.items():
         pd.concat(parts).to_csv(target / "reports" / f"{name}.csv", index=False)
 
@@ -52,6 +61,7 @@ def main() -> None:
             copies(args.reports, args.frozen, count, Path(directory))
             page = Path(directory, "reports", "index.html")
             command = [sys.executable, str(HOME / "scripts" / "page.py"), "--frozen", f"{directory}/frozen"]
+            command += ["--state", f"{directory}/{layout.STATE}"]
             made = ["--brief", page.with_name("summary.md"), "--", "zoo"]
             start = time.monotonic()
             subprocess.run(

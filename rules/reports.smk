@@ -141,6 +141,7 @@ rule page:
         f"{reports}/page.log",
     localrule: True
     params:
+        state=state,
         frozen=lambda wildcards: frozen,
         reports=lambda wildcards, output: os.path.dirname(output[0]),
         zoos=run.zoos,
@@ -149,8 +150,8 @@ rule page:
         code=run.code("page"),
     shell:
         plain(
-            "page --frozen {params.frozen:q} --reports {params.reports:q} --page {output.page:q}"
-            " --brief {output.brief:q} -- {params.zoos:q} > {log:q} 2>&1"
+            "page --state {params.state} --frozen {params.frozen:q} --reports {params.reports:q}"
+            " --page {output.page:q} --brief {output.brief:q} -- {params.zoos:q} > {log:q} 2>&1"
         )
 
 

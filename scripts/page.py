@@ -10,10 +10,12 @@ from pathlib import Path
 
 from permafrost.outcome import Problem
 from permafrost.report.page import content
+from permafrost.zoo import state_file
 
 
 def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--state", required=True, type=Path, help="the state file of the last discovery")
     parser.add_argument("--frozen", required=True, help="the directory of the frozen graphs and their provenance.json")
     parser.add_argument("--reports", required=True, help="the directory of summary.csv and of all the other reports")
     parser.add_argument("--page", required=True, type=Path, help="index.html, to be written")
@@ -22,7 +24,8 @@ def main(argv: list[str] | None = None) -> int:
     args = parser.parse_args(argv)
 
     try:
-        content.write(args.frozen, args.reports, args.page, args.brief, args.zoo)
+        models = state_file.read(args.state).models
+        content.write(models, args.frozen, args.reports, args.page, args.brief, args.zoo)
     except Problem as problem:
         print(f"page: {problem.message} ({problem.hint})", file=sys.stderr)
         return 1

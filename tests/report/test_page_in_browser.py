@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from pages import browser, failed, mixed_zoo, page_written, write_page, write_tables  # noqa: F401 - browser is a fixture
+from permafrost.model import About
 from permafrost.report import csv_files
 from permafrost.report.page import overview
 from permafrost.report.tables.changes import CHANGES
@@ -20,7 +21,7 @@ from permafrost.report.tables.steps import STEPS
 from permafrost.report.tables.summary import SUMMARY
 from permafrost.report.tables.timings import TIMINGS
 from permafrost.report.tables.verification import VERIFICATION
-from written_records import export_of, records_of
+from written_records import export_of, records_of, write_state
 
 HOSTILE = [
     "<script>window.hacked = 1<\\script>",
@@ -180,7 +181,8 @@ def test_the_panel_has_a_table_of_contents(mixed, opened):
 def test_a_failed_model_has_no_empty_cards(mixed, opened):
     tab = opened(mixed, "#model=d%2Ffailed")
     titles = tab.locator("dialog .contents button").all_inner_texts()
-    assert not {"Inputs and outputs", "Graph", "What was frozen", "Nodes"} & set(titles)
+    assert not {"Card", "Inputs and outputs", "Graph", "What was frozen", "Nodes"} & set(titles)
+    assert not {"card.md", "SHA256SUMS", "example.npz"} & set(tab.locator("dialog .links a").all_inner_texts())
 
 
 def test_rows_are_downloaded_as_they_are_filtered(mixed, opened):
@@ -223,6 +225,41 @@ def test_a_command_is_copied(mixed, browser):  # noqa: F811
     assert command.get_by_role("button").inner_text() == "Copied"
     assert tab.evaluate("navigator.clipboard.readText()") == command.locator("code").inner_text()
     context.close()
+
+
+def test_a_card_has_what_its_owner_says_and_programs_to_copy(tmp_path, browser):  # noqa: F811
+    text = HOSTILE[2]
+    records = records_of("a") | export_of("a", "onnx")
+    records["verify"]["example"] = {"sha256": "ef" * 32, "bytes": 9, "changed": 1, "seed": 0, "batch": 2}
+    about = About(title="Weather", task=text, licence="MIT", notes=f"one\n{text}")
+    html = write_page(tmp_path, {"a": records}, about=about, exports={"onnx": "verified"})
+    context = browser.new_context(offline=True, permissions=["clipboard-read", "clipboard-write"])
+    tab = context.new_page()
+    tab.goto(html.as_uri() + "#model=a")
+    assert tab.locator("dialog .contents button").all_inner_texts()[:3] == ["In short", "Card", "Inputs and outputs"]
+    card = tab.locator("dialog section[data-title=Card]")
+    assert card.locator("dt").all_inner_texts() == ["title", "task", "licence"]
+    assert card.locator("dd").all_inner_texts() == ["Weather", text, "MIT"]
+    assert card.locator(".notes").inner_text() == f"one\n{text}" and tab.evaluate("window.hacked") is None
+    assert card.locator("h4").all_inner_texts() == ["With the frozen graph", "With ONNX"]
+    assert card.locator("p code").all_inner_texts() == ["example.npz", "frozen_graph.pb"]
+    for number, (file, button) in enumerate([("frozen_graph.pb", "first"), ("model.onnx", "last")]):
+        getattr(card.locator("button"), button).click()
+        copied = tab.evaluate("navigator.clipboard.readText()")
+        assert copied == card.locator("pre").nth(number).text_content() and file in copied
+    links = tab.locator("dialog .links a").evaluate_all("links => links.map((link) => link.getAttribute('href'))")
+    assert {f"../frozen/a/{name}" for name in ("card.md", "SHA256SUMS", "example.npz")} < set(links)
+    panel = tab.locator("dialog").inner_text()
+    assert panel.count("the only end") == 1 and panel.count("75% sure") == 1 and "outputs confidence" not in panel
+    context.close()
+
+
+def test_the_card_of_a_model_that_is_not_verified_has_no_program(mixed, opened):
+    tab = opened(mixed, "#model=c%2Fdiffers")
+    card = tab.locator("dialog section[data-title=Card]")
+    assert "75% sure: the only end." in card.inner_text() and card.locator("pre, h4, button").count() == 0
+    links = tab.locator("dialog .links a").all_inner_texts()
+    assert "card.md" in links and "example.npz" not in links
 
 
 def test_steps_of_a_series_are_compared(tmp_path, opened):
@@ -460,7 +497,8 @@ def test_headings_labels_and_names(mixed, opened):
 
 
 def write_large_zoo(home, count: int):
-    """The tables of `count` models, and none of their records."""
+    """The tables of `count` models in `home`, and none of their records."""
+    home.mkdir()
     rows = []
     for number in range(count):
         status = "verified" if number % 10 else "failed"
@@ -473,14 +511,15 @@ def write_large_zoo(home, count: int):
     empty = {"changes": CHANGES, "findings": FINDINGS, "timings": TIMINGS, "op_types": OP_TYPES, "exports": EXPORTS}
     for name, table in empty.items():
         table.write(home / f"{name}.csv", [])
+    write_state(home.parent, [row[SUMMARY.header.index("model")] for row in rows])
 
 
 def test_ten_thousand_models(tmp_path, opened, monkeypatch):
     monkeypatch.setattr(overview, "MOST_DETAIL", 0)
-    write_large_zoo(tmp_path, 10_000)
-    path = tmp_path / "index.html"
+    path = tmp_path / "reports" / "index.html"
+    write_large_zoo(path.parent, 10_000)
     start = time.monotonic()
-    assert page_written(path, tmp_path, tmp_path) == 0
+    assert page_written(path, tmp_path / "frozen", path.parent) == 0
     assert time.monotonic() - start < 30
     assert path.stat().st_size < 12_000_000
     start = time.monotonic()

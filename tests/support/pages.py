@@ -57,9 +57,11 @@ def write_page(home: Path, records: dict[str, dict[str, dict]], zoo: str = "zoo"
 
 
 def page_written(html: Path, frozen: Path, reports: Path, zoo: str = "zoo") -> int:
-    """The exit status of what writes a page, and the brief beside it."""
+    """The exit status of what writes a page, and the brief beside it; the state lies where write_zoo puts it."""
     made = [f"--page={html}", f"--brief={html.with_name('summary.md')}"]
-    return page.main([f"--frozen={frozen}", f"--reports={reports}", *made, "--", zoo])
+    return page.main(
+        [f"--state={html.parents[1] / 'state.json'}", f"--frozen={frozen}", f"--reports={reports}", *made, "--", zoo]
+    )
 
 
 def data_of(html: Path) -> dict:

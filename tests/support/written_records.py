@@ -141,6 +141,11 @@ def write_zoo(home: Path, records: dict[str, dict[str, dict]], **of_model) -> No
             is_beside = name == "provenance" or name.startswith("export_")
             path = (frozen if is_beside else reports) / f"{name}.json"
             path.write_text(json.dumps(record))
-    models = [model_of(name, **of_model) for name in reversed(records)]
+    write_state(home, list(records), **of_model)
+
+
+def write_state(home: Path, names: list[str], **of_model) -> None:
+    """The state file in `home`, of models as `model_of` makes them."""
+    models = [model_of(name, **of_model) for name in reversed(names)]
     state = state_file.State(version=state_file.VERSION, candidates=[], models=models, cache={})
     state_file.keep(state_file.handed(state), home / "state.json")

@@ -39,7 +39,7 @@ def card(model: str, found: Known) -> Card:
         _about(found.about),
         endpoints.inputs(imported, provenance),
         endpoints.outputs(imported, provenance),
-        _use(found),
+        use(found),
         _verification(found),
         _findings(found.findings),
         _files(found),
@@ -60,23 +60,32 @@ def _about(about: About) -> Section:
     return Section(title="About", table=Table(["", ""], rows) if rows else None)
 
 
-def _use(found: Known) -> Section:
-    """Programs, where there is an example that they can run on."""
+def use(found: Known) -> Section:
+    """Programs that run the frozen graph and each verified export; none for a model that was not verified."""
     verified, provenance = found.verified, found.provenance
     if verified.status != VERIFIED:
         return Section(title="Use", text=["It was not verified; look at why before you use it."])
     values = _values(found)
-    made = [export.record for export in found.exports if export.ended.status == VERIFIED]
+    made = [export.record for export in found.exports if _is_usable(export, values)]
     given = {tensor: values[tensor] for tensor in _fed(found.imported, provenance)}
     programs = [snippets.of_frozen(provenance, given), *(snippets.of_export(record, values) for record in made)]
     text = (
         f"`{layout.EXAMPLE}` has the arrays of one trial, by the names of the tensors: what was fed, and what the "
-        "frozen graph gave with TensorFlow's graph optimisers off. Each program runs in this directory."
+        "frozen graph gave with TensorFlow's graph optimisers off. Each program runs in the directory of "
+        f"`{layout.FROZEN_GRAPH}`."
         if is_known(verified.example)
         else f"There is no `{layout.EXAMPLE}`: {known(verified.no_example, 'it was verified before there were any')}. "
-        "Each program runs in this directory, on values that are made up."
+        f"Each program runs in the directory of `{layout.FROZEN_GRAPH}`, on values that are made up."
     )
     return Section(title="Use", text=[text], snippets=programs)
+
+
+def _is_usable(export: Export, values: dict[str, str]) -> bool:
+    """Whether an export was verified, and its record goes with those of the model: they may be of different runs."""
+    record = export.record
+    if export.ended.status != VERIFIED or record.format != export.format or not is_known(record.signature):
+        return False
+    return all(end.tensor in values for end in record.signature.inputs)
 
 
 def _values(found: Known) -> dict[str, str]:

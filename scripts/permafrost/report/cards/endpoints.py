@@ -34,7 +34,7 @@ def outputs(imported: ImportRecord, provenance: Provenance) -> Section:
         rows.append([tensor, found.dtype, _shape(found.shape), found.meaning])
     return Section(
         title="What comes out",
-        text=[_chosen(imported), *_others(imported)],
+        text=[chosen(imported), *_others(imported)],
         table=Table(["tensor", "dtype", "shape", "meaning"], rows),
     )
 
@@ -83,7 +83,7 @@ def _known_from(spec: kinds.Input) -> str:
     return f"{spec.why}; the graph leaves {many} {', '.join(guessed)} open" if guessed else spec.why
 
 
-def _chosen(imported: ImportRecord) -> str:
+def chosen(imported: ImportRecord) -> str:
     """How the outputs were chosen, and how likely they are all that a user wants."""
     if imported.outputs_why == _NAMED:
         return "They are named in the settings."

@@ -18,11 +18,17 @@ _HEAD = "# The models"
 
 def of_model(model: Model, frozen: str, reports: str) -> tuple[Card, describing.Known] | None:
     """The card of a model, and what it was made of; None where it was not frozen, or a record cannot be read."""
+    found = read(model, frozen, reports)
+    return (describing.card(model.id, found), found) if found else None
+
+
+def read(model: Model, frozen: str, reports: str) -> describing.Known | None:
+    """What a card is made of; None where the model was not frozen, or a record cannot be read."""
     records = summary.read_records(frozen, reports, model.id)
     if records.wrong or records.provenance.status != OK or records.imported.status != OK:
         return None
     exported = exports.of_model(model, frozen, reports)
-    found = describing.Known(
+    return describing.Known(
         records.imported,
         records.provenance,
         records.verified,
@@ -30,7 +36,6 @@ def of_model(model: Model, frozen: str, reports: str) -> tuple[Card, describing.
         _findings(reports, model.id),
         model.about,
     )
-    return describing.card(model.id, found), found
 
 
 def write(state: State, frozen: str, reports: str, index: Path) -> None:

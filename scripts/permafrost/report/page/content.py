@@ -5,15 +5,17 @@ It reads the tables of the zoo, and the records and tables of as many models as 
 
 import os
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
 from permafrost import layout, outcome, whole_files
+from permafrost.model import Model
 from permafrost.report import causes, csv_files, history, reference, run_file
 from permafrost.report.columns import Table
-from permafrost.report.page import brief, exported, head, judged, nodes, overview, plots, template, trend
+from permafrost.report.page import brief, card, exported, head, judged, nodes, overview, plots, template, trend
 from permafrost.report.page.details import detail
 from permafrost.report.page.hidden_paths import hider
 from permafrost.report.tables.changes import CHANGES, KINDS
@@ -76,17 +78,21 @@ def _of_models(summary: pd.DataFrame) -> str:
     return said if verified == count else f"{said}, and the others are as expected"
 
 
-def content(read: dict[str, pd.DataFrame], frozen: str, reports: str, zoos: list[str]) -> dict[str, Any]:
+def content(
+    models: list[Model], read: dict[str, pd.DataFrame], frozen: str, reports: str, zoos: list[str]
+) -> dict[str, Any]:
     """All that the template shows, and `data`, all that its script shows.
 
     Args:
+      models: as the last discovery found them.
       read: the tables of _READ, all strings.
     """
     summary, exports = read[layout.SUMMARY], read[layout.EXPORTS]
     roots = [*zoos, frozen, reports, os.getcwd(), os.path.expanduser("~"), str(_SOURCE.parents[4])]
     of_all, of_findings = hider(roots), hider(roots, foreign=False)
     beside = [f"{layout.MODELS}/{{model}}/{name}" for name in layout.OF_MODEL]
-    named = [layout.of_frozen(os.path.relpath(frozen, reports), "{model}", name) for name in layout.OF_FROZEN]
+    beside_graph = partial(layout.of_frozen, os.path.relpath(frozen, reports), "{model}")
+    card_of = card.of_models(models, frozen, reports, of_all)
     changes = overview.told_changes(read[layout.CHANGES])
     kinds = [row["change"] for row in changes]
     worst = exported.worst_first(exports)
@@ -96,15 +102,19 @@ def content(read: dict[str, pd.DataFrame], frozen: str, reports: str, zoos: list
     first = overview.worst_first(summary)
     data = {
         "models": overview.models_table(summary, read[layout.FINDINGS], of_all),
-        "details": overview.details(first, lambda model: detail(frozen, reports, model, (of_findings, of_all))),
+        "details": overview.details(
+            first, lambda model: detail(frozen, reports, model, (of_findings, of_all)) | card_of(model)
+        ),
         "nodes": nodes.of_all(reports, first),
         "ops": overview.ops(read[layout.OP_TYPES], summary["model"].tolist()),
         "types": reference.TYPES,
         "meanings": SUMMARY.sentences(),
         "causes": {cause: causes.MEANINGS.get(cause, "") for cause in sorted({*summary["cause"], *exports["cause"]})},
         "commands": head.commands(run, frozen, reports),
-        "frozen_graph": layout.of_frozen(os.path.relpath(frozen, reports), "{model}", layout.FROZEN_GRAPH),
-        "model_files": beside + named,
+        "frozen_graph": beside_graph(layout.FROZEN_GRAPH),
+        "model_files": beside + list(map(beside_graph, layout.OF_FROZEN)),
+        "card_files": list(map(beside_graph, (layout.CARD, layout.HASHES))),
+        "example": beside_graph(layout.EXAMPLE),
         "exports": {
             model: [list(map(of_all, row)) for row in rows] for model, rows in exported.by_model(exports).items()
         },
@@ -163,14 +173,15 @@ def past_runs(reports: str, read: dict[str, pd.DataFrame]) -> list[dict[str, str
     return history.with_row(history.read_or_none(Path(reports, layout.HISTORY)), row)
 
 
-def write(frozen: str, reports: str, path: Path, brief_path: Path, zoos: list[str]) -> None:
+def write(models: list[Model], frozen: str, reports: str, path: Path, brief_path: Path, zoos: list[str]) -> None:
     """Writes the page to `path` and the brief to `brief_path`. Raises OSError, and Problem for a table that is none.
 
     Args:
+      models: as the last discovery found them.
       frozen, reports, zoos: the directories that the page is about.
     """
     read = {name: frame(f"{reports}/{name}", table) for name, table in _READ.items()}
-    made = content(read, frozen, reports, zoos)
+    made = content(models, read, frozen, reports, zoos)
     html, text = template.render(_SOURCE, made), brief.text(made, read[layout.SUMMARY])
     for place, said in ((path, html), (brief_path, text)):
         with whole_files.written_whole(place) as temporary:

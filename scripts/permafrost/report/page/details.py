@@ -66,8 +66,8 @@ def detail(frozen: str | Path, reports: str | Path, model: str, hidden: tuple[Hi
         "provenance": _provenance(provenance, verified),
         "timings": _timings(imported, provenance, verified, listed),
     }
-    shown = _shown(shown, of_all)
-    shown["findings"] = _shown(_table(directory / layout.MODEL_FINDINGS, left_out="model"), of_findings)
+    shown = without(of_all, shown)
+    shown["findings"] = without(of_findings, _table(directory / layout.MODEL_FINDINGS, left_out="model"))
     shown["graph"] = of_all(_text(directory / layout.PICTURE))
     return {key: value for key, value in shown.items() if value}
 
@@ -198,12 +198,12 @@ def _timings(*found: Record) -> dict[str, Any]:
     return {"columns": list(keys), "rows": rows, "of": len(rows)} if rows else {}
 
 
-def _shown(value: Any, hidden: Hide) -> Any:
+def without(hidden: Hide, value: Any) -> Any:
     """`value` with all texts in it shortened by `hidden`, and as text what JSON has no number for."""
     if isinstance(value, str):
         return hidden(value)
     if isinstance(value, list):
-        return [_shown(item, hidden) for item in value]
+        return [without(hidden, item) for item in value]
     if isinstance(value, dict):
-        return {key: _shown(item, hidden) for key, item in value.items()}
+        return {key: without(hidden, item) for key, item in value.items()}
     return str(value) if isinstance(value, float) and not math.isfinite(value) else value

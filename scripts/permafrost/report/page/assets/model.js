@@ -21,13 +21,30 @@ function outcome(model) {
   return make("section", { class: `outcome ${model.status}` }, said);
 }
 
-function facts(model) {
-  const shown = columnNames.filter((name) => !LISTED.includes(name) && model[name] !== null && model[name] !== "");
+function facts(model, detail) {
+  const isSaid = (name) => LISTED.includes(name) || (detail.card && name === "outputs_confidence");
+  const shown = columnNames.filter((name) => !isSaid(name) && model[name] !== null && model[name] !== "");
   return section("In short", "", make("dl", { class: "facts" }, shown.map((name) => {
     const text = valueText(name, model[name]);
     return make("div", { class: text.length > 60 && "wide", title: data.meanings[name] },
       make("dt", {}, titleOf(name)), make("dd", {}, isolated(text)));
   })));
+}
+
+/** A text of ours, in which pairs of backticks mark code. */
+const withCode = (text) => text.split("`").map((part, at) => (at % 2 ? make("code", {}, part) : isolated(part)));
+
+/** What the owner says of the model, how sure its outputs are, and programs that use it. */
+function card(model, detail) {
+  if (!detail.card) return null;
+  const { about: { notes, ...about }, chosen, use, programs } = detail.card;
+  const said = Object.entries(about).map(([name, text]) =>
+    make("div", { class: text.length > 60 && "wide" }, make("dt", {}, name), make("dd", {}, isolated(text))));
+  return section("Card", "", said.length ? make("dl", { class: "facts" }, said) : null,
+    notes ? make("p", { class: "notes" }, isolated(notes)) : null,
+    make("p", {}, withCode(chosen)), use ? make("p", {}, withCode(use)) : null,
+    programs.map(({ what, code }) =>
+      [make("h4", {}, `With ${what}`), make("pre", { class: "listing" }, code), copyButton(code)]));
 }
 
 function picture(model, detail) {
@@ -50,7 +67,7 @@ function inputsAndOutputs(model, detail) {
   parts.push(make("h4", {}, "Outputs"));
   if (detail.outputs) parts.push(tableOf("Outputs", detail.outputs));
   else parts.push(make("p", {}, isolated(model.outputs || "none")));
-  if (model.outputs_why && !detail.outputs?.columns.includes("reasons")) parts.push(make("p", { class: "soft" }, isolated(model.outputs_why)));
+  if (model.outputs_why && !detail.card && !detail.outputs?.columns.includes("reasons")) parts.push(make("p", { class: "soft" }, isolated(model.outputs_why)));
   if (detail.alternatives) {
     parts.push(make("h4", {}, "What else could be an output"),
       make("p", { class: "soft" }, ofAll(detail.alternatives)), tableOf("What else could be an output", detail.alternatives));
@@ -58,7 +75,7 @@ function inputsAndOutputs(model, detail) {
   if (detail.ranking) {
     const lines = settingLines(model.model, detail.ranking);
     parts.push(make("h4", {}, "As settings"), make("p", { class: "soft" }, "Lines to paste into a config file; take the # from those that you want."),
-      make("pre", { class: "settings" }, lines), copyButton(lines));
+      make("pre", { class: "listing" }, lines), copyButton(lines));
   }
   return section("Inputs and outputs", "", parts);
 }
@@ -164,9 +181,11 @@ function steps(detail) {
     table.rows.length ? [make("p", { class: "soft" }, ofAll(table)), tableOf("Weights, the most changed first", table)] : []);
 }
 
-function files(model) {
+function files(model, detail) {
   const linked = data.model_files.filter((file) => !file.endsWith(".pb") || model.frozen_bytes !== null);
   for (const { format, status } of exportsOf(model)) linked.push(...data.export_files[format].slice(status === "refused" ? 1 : 0));
+  if (model.frozen_bytes !== null && model.status !== "failed") linked.push(...data.card_files);
+  if (detail.card?.has_example) linked.push(data.example);
   return section("Files", "", make("ul", { class: "links" }, linked.map((file) => {
     const path = `${file.replace("{model}", model.model)}`;
     return make("li", {}, make("a", { href: address(path) }, path.split("/").pop()));
@@ -175,7 +194,7 @@ function files(model) {
 
 /** What the panel shows below the outcome, in its order; each gives a section, or nothing where there is none. */
 const SECTIONS = [
-  facts, inputsAndOutputs, picture, frozen, nodes,
+  facts, card, inputsAndOutputs, picture, frozen, nodes,
   (model, detail) => variables(detail), (model, detail) => steps(detail), (model, detail) => verification(detail), exported,
   (model, detail) => detail.findings && section("Findings", ofAll(detail.findings), tableOf("Findings", detail.findings)),
   (model, detail) => listed("Repairs", detail.repairs),
