@@ -46,6 +46,16 @@ def test_the_commands_of_the_page_are_true_as_they_stand(run_once):
     assert "The settings are not those" not in done.stdout
 
 
+def test_the_cards_of_the_page_lead_to_files_that_are_there(run_once):
+    data = data_of(run_once.reports / "index.html")
+    for model, detail in data["details"].items():
+        for path in (*data["card_files"], data["example"]):
+            assert (run_once.reports / path.replace("{model}", model)).is_file(), path
+        card = (run_once.frozen / model / "card.md").read_text()
+        assert detail["card"]["has_example"] and detail["card"]["chosen"].replace("_", "\\_") in card
+        assert [each["code"].rstrip() in card for each in detail["card"]["programs"]] == [True]
+
+
 def test_a_run_with_other_settings_says_so(run_once):
     said = run_once.run("-n").output
     assert "The settings are not those of the last run: `models` differs; that run was" in said
