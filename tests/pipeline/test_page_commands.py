@@ -52,7 +52,7 @@ def test_the_cards_of_the_page_lead_to_files_that_are_there(run_once):
         for path in (*data["card_files"], data["example"]):
             assert (run_once.reports / path.replace("{model}", model)).is_file(), path
         card = (run_once.frozen / model / "card.md").read_text()
-        assert detail["card"]["has_example"] and detail["card"]["chosen"].replace("_", "\\_") in card
+        assert detail["card"]["has_example"] and detail["card"]["chosen"].removesuffix(".") in card
         assert [each["code"].rstrip() in card for each in detail["card"]["programs"]] == [True]
 
 

@@ -59,12 +59,11 @@ def test_an_export_whose_record_is_of_another_run_has_no_program(tmp_path, chang
 def test_what_is_private_in_a_card_is_not_shown(tmp_path):
     records = records_of("a")
     records["import"]["inputs"]["x"] = {"kind": "value", "dtype": "string", "shape": [], "why": "a", "value": PRIVATE}
-    records["import"]["outputs_why"] = f"see {PRIVATE}"
     records["provenance"]["inputs"] = {"x": "x:0"}
     path = write_page(tmp_path, {"a": records}, about=About(notes=f"{PRIVATE}, https://example.org/a/b/c"))
     shown = data_of(path)["details"]["a"]["card"]
     assert "alice" not in path.read_text(encoding="utf-8")
-    assert "…/secret" in shown["chosen"] and "…/secret" in shown["programs"][0]["code"]
+    assert "…/secret" in shown["programs"][0]["code"]
     assert shown["about"]["notes"].endswith("https://example.org/a/b/c")
 
 

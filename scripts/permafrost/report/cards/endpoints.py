@@ -34,7 +34,7 @@ def outputs(imported: ImportRecord, provenance: Provenance) -> Section:
         rows.append([tensor, found.dtype, _shape(found.shape), found.meaning])
     return Section(
         title="What comes out",
-        text=[chosen(imported), *_others(imported)],
+        text=[_reasoned(imported), *_others(imported)],
         table=Table(["tensor", "dtype", "shape", "meaning"], rows),
     )
 
@@ -84,12 +84,17 @@ def _known_from(spec: kinds.Input) -> str:
 
 
 def chosen(imported: ImportRecord) -> str:
-    """How the outputs were chosen, and how likely they are all that a user wants."""
+    """How the outputs were chosen, and how likely they are all that a user wants; a sentence without its end."""
     if imported.outputs_why == _NAMED:
-        return "They are named in the settings."
+        return "The outputs are named in the settings"
     sure = known(imported.outputs_confidence, None)
     said = f", {sure:.0%} sure" if isinstance(sure, float) else ""
-    return f"They were chosen from the graph{said}: {imported.outputs_why}."
+    return f"The outputs were chosen from the graph{said}"
+
+
+def _reasoned(imported: ImportRecord) -> str:
+    reasons = "" if imported.outputs_why == _NAMED else f": {imported.outputs_why}"
+    return f"{chosen(imported)}{reasons}."
 
 
 def _others(imported: ImportRecord) -> list[str]:

@@ -16,7 +16,8 @@ from permafrost.report.page.details import Hide, without
 class Shown(Struct):
     """The part of a card that the panel shows; in `chosen` and `use`, pairs of backticks mark code.
 
-    chosen: how the outputs were chosen, and how sure that is. use, programs: how the model is run, "" and none where it
+    chosen: how the outputs were chosen, and how sure that is; the panel has the reasons beside the outputs. use,
+    programs: how the model is run, "" and none where it
     was not verified, which the panel says by itself. has_example: whether example.npz was written.
     """
 
@@ -49,7 +50,7 @@ def shown(found: describing.Known) -> Shown:
     use = describing.use(found)
     return Shown(
         about=found.about,
-        chosen=endpoints.chosen(found.imported),
+        chosen=f"{endpoints.chosen(found.imported)}.",
         use=" ".join(use.text) if use.snippets else "",
         programs=use.snippets,
         has_example=is_known(found.verified.example),

@@ -42,7 +42,7 @@ function card(model, detail) {
     make("div", { class: text.length > 60 && "wide" }, make("dt", {}, name), make("dd", {}, isolated(text))));
   return section("Card", "", said.length ? make("dl", { class: "facts" }, said) : null,
     notes ? make("p", { class: "notes" }, isolated(notes)) : null,
-    make("p", {}, withCode(chosen)), use ? make("p", {}, withCode(use)) : null,
+    make("p", {}, chosen), use ? make("p", {}, withCode(use)) : null,
     programs.map(({ what, code }) =>
       [make("h4", {}, `With ${what}`), make("pre", { class: "listing" }, code), copyButton(code)]));
 }
@@ -67,7 +67,7 @@ function inputsAndOutputs(model, detail) {
   parts.push(make("h4", {}, "Outputs"));
   if (detail.outputs) parts.push(tableOf("Outputs", detail.outputs));
   else parts.push(make("p", {}, isolated(model.outputs || "none")));
-  if (model.outputs_why && !detail.card && !detail.outputs?.columns.includes("reasons")) parts.push(make("p", { class: "soft" }, isolated(model.outputs_why)));
+  if (model.outputs_why && !detail.outputs?.columns.includes("reasons")) parts.push(make("p", { class: "soft" }, isolated(model.outputs_why)));
   if (detail.alternatives) {
     parts.push(make("h4", {}, "What else could be an output"),
       make("p", { class: "soft" }, ofAll(detail.alternatives)), tableOf("What else could be an output", detail.alternatives));
