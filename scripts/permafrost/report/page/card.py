@@ -14,11 +14,11 @@ from permafrost.report.page.details import Hide, without
 
 
 class Shown(Struct):
-    """The part of a card that the panel shows; in `chosen` and `use`, pairs of backticks mark code.
+    """The part of a card that the panel shows; in `use`, pairs of backticks mark code.
 
-    chosen: how the outputs were chosen, and how sure that is; the panel has the reasons beside the outputs. use,
-    programs: how the model is run, "" and none where it
-    was not verified, which the panel says by itself. has_example: whether example.npz was written.
+    chosen: how the outputs were chosen, and how sure that is; the panel has the reasons beside the outputs.
+    use, programs: how the model is run, "" and none where it was not verified, which the panel says by itself.
+    has_example: whether example.npz was written.
     """
 
     about: About
