@@ -14,7 +14,7 @@ from permafrost.graph.protos import GraphDef
 from permafrost.input_kinds import Integers, Uniform, Value
 from permafrost.judge.graphs import Graphs
 from permafrost.model import SignatureNames
-from permafrost.records import ImportRecord, Provenance
+from permafrost.records import ImportRecord, Output, Provenance
 from saved_models import FramedModel
 from stages import problem_of
 
@@ -179,3 +179,21 @@ def test_a_shape_without_dimensions_means_what_it_means_to_tensorflow(producer):
     theirs = graph.get_tensor_by_name("x:0").shape
     ours = placeholder(producer, [], spec=Integers("float32", None, "", low=0, high=2, open="rank"))
     assert ours == (None if theirs.rank is None else theirs.as_list())
+
+
+def of_a_hundred() -> None:
+    """An output and what is hidden before it, of which the graph notes a batch of its input pipeline's."""
+    x = v1.placeholder(tf.float32, [None, 3], name="x")
+    logits = tf.matmul(x, weights("w", [3, 4]), name="logits")
+    logits.set_shape([100, 4])
+    tf.nn.softmax(logits, name="scores")
+
+
+def test_sizes_that_the_trial_run_did_not_find_are_open(tmp_path):
+    model = FramedModel(tmp_path, of_a_hundred, outputs=["scores"])
+    assert [each.shape for each in model.signed(NONE).outputs] == [[100, 4]]
+    model.record.described = {"scores": Output("float32", [100, 4], "")}
+    assert [each.shape for each in model.signed(NONE).hidden] == [[100, 4]]
+    model.record.described = {"scores": Output("float32", [None, 4], "")}
+    found = model.signed(NONE)
+    assert [each.shape for each in (*found.outputs, *found.hidden)] == [[None, 4], None]

@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 
 import numpy as np
+from msgspec.structs import replace
 
 from permafrost.export_records import Endpoint, Signature
 from permafrost.exporter.prepared import Refused
@@ -14,7 +15,7 @@ from permafrost.graph.protos import NodeDef, OpDef
 from permafrost.input_kinds import Default, Input, Shape, Value
 from permafrost.model import SignatureNames
 from permafrost.outcome import Problem, maybe_meant
-from permafrost.records import ImportRecord, Provenance
+from permafrost.records import ImportRecord, Output, Provenance, known
 from permafrost.signature import heads
 
 # Up to this GraphDef version a Placeholder's shape without dimensions stands for an unknown one (its shape function in
@@ -43,10 +44,16 @@ def of_model(imported: ImportRecord, provenance: Provenance, index: GraphIndex, 
     before = heads.before_heads(index, outputs, {inputs[source] for source in fed})
     hidden = [name for name in before if name not in outputs]
     hidden_keys = _keys(hidden, {}, output_keys.values())
+    described = {_tensor(name): found for name, found in known(imported.described, {}).items()}
+    seen = {provenance.cuts.get(name, name): found for name, found in described.items()}
+    computed = {name: _computed(key, name, index) for name, key in output_keys.items()}
+    opened = {name: _as_seen(end.shape, seen.get(name)) for name, end in computed.items()}
+    are_stale = any(opened[name] != end.shape for name, end in computed.items())
+    inside = [_computed(key, name, index) for name, key in hidden_keys.items()]
     return Signature(
         inputs=[_input(key, given[name], name, imported.inputs[name], index) for name, key in input_keys.items()],
-        outputs=[_computed(key, name, index) for name, key in output_keys.items()],
-        hidden=[_computed(key, name, index) for name, key in hidden_keys.items()],
+        outputs=[replace(end, shape=opened[name]) for name, end in computed.items()],
+        hidden=[replace(end, shape=None) if are_stale else end for end in inside],
     )
 
 
@@ -154,6 +161,13 @@ def _computed(key: str, tensor: str, index: GraphIndex) -> Endpoint:
     output = tensor_name(tensor)[1]
     shape = shapes[output] if output < len(shapes) else None
     return Endpoint(key=key, name=key, tensor=tensor, source=tensor, dtype=_dtype(tensor, index), shape=shape)
+
+
+def _as_seen(noted: Shape | None, seen: Output | None) -> Shape | None:
+    """A noted shape without sizes that the trial run did not find, as of the batch of a pipeline that is cut off."""
+    if noted is None or seen is None or seen.shape is None or len(seen.shape) != len(noted):
+        return noted
+    return [size if size == found else None for size, found in zip(noted, seen.shape, strict=True)]
 
 
 def _noted_shapes(node: NodeDef) -> list[Shape | None]:

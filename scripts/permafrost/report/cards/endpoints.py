@@ -29,7 +29,7 @@ def outputs(imported: ImportRecord, provenance: Provenance) -> Section:
     """What comes out, why these outputs were chosen, how sure that is, and what else could be chosen."""
     described = known(imported.described, {})
     rows = []
-    for name, tensor in zip(imported.outputs, provenance.outputs, strict=True):
+    for name, tensor in zip(imported.outputs, provenance.outputs, strict=False):
         found = described.get(name, Output("", None, ""))
         rows.append([tensor, found.dtype, _shape(found.shape), found.meaning])
     return Section(
