@@ -104,13 +104,13 @@ def test_a_run_says_little_and_a_quiet_one_only_what_is_wrong(tmp_path):
     assert "\nwrong/model.ckpt: failed, missing_shard\n" in run.output
     assert "\nbroken_truncated/model.ckpt: failed, truncated (as expected)\n" in run.output
     assert not any(word in run.output for word in ("jobid", "Execute", "Job stats", "CalledProcess", "WorkflowError"))
-    assert "Zoo: my zoo, 4 models of 4 checkpoints. 23 steps to do" in run.output
+    assert "Zoo: my zoo, 4 models of 4 checkpoints. 24 steps to do" in run.output
     assert run.output.splitlines()[-2:] == [
         "Page: my reports/index.html",
         "Not as expected: 1 model, of 4 models; what to do stands above, and on the page.",
     ]
     (log,) = (workspace.directory / ".snakemake" / "log").iterdir()
-    assert log.read_text().count("Finished jobid") == 4 * 4 + 5, "the log file has it all"
+    assert log.read_text().count("Finished jobid") == 4 * 4 + 6, "the log file has it all"
 
     quiet = workspace.arguments("--quiet", "all")
     wrong = forked_snakemake.run(quiet, workspace.directory)

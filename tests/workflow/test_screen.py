@@ -64,7 +64,7 @@ def test_ctrl_c_ends_with_a_sentence_and_without_commands(tmp_path):
     if not pid:
         os.chdir(tmp_path)
         os.execv(sys.executable, command)
-    shown = read_to_the_end(terminal, b" of 23 steps")
+    shown = read_to_the_end(terminal, b" of 24 steps")
     assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 1
     for word in ("Exception", "CalledProcess", "WARM", "Command", "Traceback", "failed"):
         assert word not in shown
