@@ -14,6 +14,7 @@ import tensorflow as tf
 from fresh_process import in_fresh_process
 from judged import verified
 from permafrost.graph import graph_sources
+from permafrost.judge import sides
 from permafrost.judge.sides import CheckpointSide
 from permafrost.outcome import VERIFIED
 from stages import default_settings, frozen, imported, sources
@@ -77,7 +78,7 @@ def read_tensors(side: CheckpointSide) -> set[bytes]:
 def compared(zoo: Path) -> tuple[bool, set[bytes]]:
     side, (prefix, meta) = side_of(zoo)
     with side.restored() as session:
-        found = side.values(session, ["w0", "w1"])
+        found = dict(side.values(session, ["w0", "w1"]))
     expected = restored_by_tensorflow(prefix, meta, ["w0", "w1"])
     same = all((a == b).all() for a, b in zip(found.values(), expected, strict=True))
     return same, read_tensors(side)
@@ -158,3 +159,16 @@ def test_trials_share_a_session_only_where_nothing_keeps_state(build, session, b
     assert found["status"] == VERIFIED, found
     assert {(row.session, row.behaviour) for row in found["rows"]} == {(session, behaviour)}
     assert {row.trial for row in found["rows"]} == {0, 1, 2}
+
+
+def values_read(zoo: Path, at_once: int) -> list[tuple[str, bytes]]:
+    sides._READ_AT_ONCE = at_once
+    side, _ = side_of(zoo)
+    with side.restored() as session:
+        return [(name, value.tobytes()) for name, value in side.values(session, ["w1", "w0"])]
+
+
+def test_variables_are_the_same_whether_they_are_read_together_or_one_by_one(tmp_path):
+    trained(tmp_path / "zoo", True)
+    together, alone = (in_fresh_process(values_read, tmp_path / "zoo", size) for size in (1 << 20, 0))
+    assert together == alone and [name for name, _ in alone] == ["w1", "w0"]

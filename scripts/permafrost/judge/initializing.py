@@ -52,7 +52,7 @@ def _side(imported: ImportRecord, settings: Settings, names: list[str]) -> Check
 
 def _read(side: CheckpointSide, names: list[str]) -> list[NDArray[Any]]:
     with side.restored() as session:
-        return list(side.values(session, names).values())
+        return [value for _, value in side.values(session, names)]
 
 
 def _initialized(variable: Initialized, array: NDArray[Any]) -> Initialized:

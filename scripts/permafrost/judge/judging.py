@@ -3,8 +3,8 @@
 Runs in a limited child process (sandbox.runner), since a stranger's graph is a program. Four layers, each able
 to fail: every node is the meta graph's own; every constant made from a variable is what TensorFlow restores; the
 outputs of both sides are equal on the same feeds, each trial in fresh sessions, or in one of each side where nothing
-that is run could tell; and after a change of one variable
-they are not, since a judge that cannot say no proves nothing.
+that is run could tell; and after a change of one variable they are not, since a judge that cannot say no proves
+nothing.
 """
 
 import contextlib
@@ -208,7 +208,7 @@ def _refuse_unsafe_restore(graphs: Graphs, allowed: set[str]) -> None:
 def _compare_weights(graphs: Graphs, original: CheckpointSide, expected_number: int) -> int:
     """Compares each Const that was a variable with what TensorFlow restores, byte for byte; returns their number."""
     with original.restored(is_only_read=True) as session:
-        for name, value in original.values(session, graphs.constants).items():
+        for name, value in original.values(session, graphs.constants):
             if not comparison.same_bytes(value, graphs.frozen.constant(name)):
                 raise Problem("weights_differ", f"constant {name!r} is not what the checkpoint holds")
     if len(graphs.constants) != expected_number:

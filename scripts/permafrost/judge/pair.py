@@ -69,7 +69,7 @@ class Pair:
         restored = self.graphs.given | self.original.initialized.keys()
         if names := [name for name in self.graphs.kept if name in restored]:
             with self.original.restored(is_only_read=True) as session:
-                self.frozen.give(self.original.values(session, names))
+                self.frozen.give(dict(self.original.values(session, names)))
 
     def run_original(self, tensors: list[str], feed: Feed) -> list[NDArray[Any]]:
         """The checkpoint's side on a feed. Raises RunFailed and Problem as CheckpointSide.run does."""

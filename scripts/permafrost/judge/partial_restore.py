@@ -108,17 +108,14 @@ def split(graph_def: GraphDef, restores: list[str], held: set[str]) -> list[str]
     running = _above(restores, body, with_controls=True)
     filling = _filling(running, body, _held(body.nodes[name] for name in held))
     takers = _above(filling, body, with_controls=False)
-    for restore in [node for node in takers if node.op == "RestoreV2"]:
-        uses = [
-            (node, position, tensor_name(text)[1])
-            for node in takers
-            for position, text in enumerate(node.input)
-            if not text.startswith("^") and body.source(text) == restore.name
-        ]
-        outputs = sorted({output for _, _, output in uses})
-        part = _part(body, restore, outputs)
+    taking = {node.name for node in takers}
+    for name in [node.name for node in takers if node.op == "RestoreV2"]:
+        uses = [(node, position, tensor_name(node.input[position])[1]) for node, position in body.consumers[name]]
+        uses = [use for use in uses if use[0].name in taking]
+        places = {output: place for place, output in enumerate(sorted({output for _, _, output in uses}))}
+        part = _part(body, body.nodes[name], list(places))
         for node, position, output in uses:
-            node.input[position] = f"{part}:{outputs.index(output)}"
+            node.input[position] = f"{part}:{places[output]}"
     return filling
 
 

@@ -3,7 +3,7 @@
 import os
 import re
 import tempfile
-from collections.abc import Generator, Iterable
+from collections.abc import Generator, Iterable, Iterator
 from typing import Any
 
 import tensorflow as tf
@@ -27,6 +27,7 @@ from permafrost.outcome import Problem
 from permafrost.records import ImportRecord, Variable, is_known, known
 
 _v1 = tf.compat.v1
+_READ_AT_ONCE = 16 << 20  # bytes of variables
 
 
 class CheckpointSide(Side):
@@ -178,17 +179,30 @@ class CheckpointSide(Side):
         self.run(fetches, feed, traced={"options": options, "run_metadata": metadata})
         return {node.node_name for device in metadata.step_stats.dev_stats for node in device.node_stats}
 
-    def values(self, session: Any, names: list[str]) -> dict[str, NDArray[Any]]:
-        """The values of the variables `names` in a restored session, which still has them: no copies, but of strings.
+    def values(self, session: Any, names: list[str]) -> Iterator[tuple[str, NDArray[Any]]]:
+        """Each of the variables `names` with its value in a restored session, of which only a few are held at a time.
 
         Raises Problem (weights_differ) where one has none.
         """
-        reads = [self._reads[name] for name in names]
-        try:
-            found = session.run(reads)
-        except tf.errors.OpError:
-            found = [self._value(session, name) for name in names]  # to say which one
-        return {name: array_of(value) for name, value in zip(names, found, strict=True)}
+        for group in self._groups(names):
+            try:
+                found = session.run([self._reads[name] for name in group])
+            except tf.errors.OpError:
+                found = [self._value(session, name) for name in group]  # to say which one
+            yield from zip(group, map(array_of, found), strict=True)
+
+    def _groups(self, names: list[str]) -> Iterator[list[str]]:
+        """The names, those together whose variables are small: each run of a session takes some time by itself."""
+        group, size = list[str](), 0
+        for name in names:
+            tensor = self._reads[name]
+            size += tensor.dtype.base_dtype.size * (tensor.shape.num_elements() or 0)
+            group.append(name)
+            if size > _READ_AT_ONCE:
+                yield group
+                group, size = [], 0
+        if group:
+            yield group
 
     def _value(self, session: Any, name: str) -> Any:
         with failing_as("weights_differ", f"variable {name!r} gets no value from the checkpoint"):
