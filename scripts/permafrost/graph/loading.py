@@ -25,7 +25,7 @@ def init_op(meta_graph: MetaGraphDef) -> str:
     return tensor_name(names[0])[0] if len(names) == 1 else ""
 
 
-def filling_calls(index: GraphIndex, loader: str, tables: set[str], ops: tuple[str, ...]) -> set[str]:
+def filling_calls(index: GraphIndex, loader: str, tables: set[str], ops: frozenset[str]) -> set[str]:
     """The calls that the loader runs whose functions fill one of `tables`.
 
     Args:

@@ -10,28 +10,16 @@ from collections.abc import Iterable, Iterator
 from permafrost.graph.calls import needed_functions
 from permafrost.graph.index import GraphIndex
 from permafrost.graph.ops.registry import registered
+from permafrost.graph.ops.stateful import FILLING, READING
 from permafrost.graph.ops.unsafe import executed
-from permafrost.graph.ops.variables import VARIABLE_OPS
 from permafrost.graph.protos import NodeDef, OpDef
 
-# Ops with state, or that take a reference, after which all is as before: they read what a restore or an initializer
-# put there, hold tensors within a run (tensor arrays and stacks lie in the step's container), call functions, whose
-# nodes are looked at by themselves, or say something. A TensorArray is told by the beginning of its op.
-LEAVING_NOTHING = frozenset({
-    *VARIABLE_OPS, "ReadVariableOp", "ResourceGather", "ResourceGatherNd", "VariableShape", "VarIsInitializedOp",
-    "IsVariableInitialized", "RefEnter", "RefExit", "RefIdentity", "RefMerge", "RefNextIteration", "RefSelect",
-    "RefSwitch", "Stack", "StackPush", "StackPop", "StackClose", "StackV2", "StackPushV2", "StackPopV2", "StackCloseV2",
-    "HashTable", "HashTableV2", "MutableHashTable", "MutableHashTableV2", "MutableHashTableOfTensors",
-    "MutableHashTableOfTensorsV2", "MutableDenseHashTable", "MutableDenseHashTableV2", "LookupTableFind",
-    "LookupTableFindV2", "LookupTableSize", "LookupTableSizeV2", "LookupTableExport", "LookupTableExportV2",
-    "If", "While", "Case", "StatefulPartitionedCall",
-    "Assert", "CheckNumerics", "CheckNumericsV2", "DeepCopy", "DeviceIndex", "Print", "PrintV2",
-})  # fmt: skip
-# What fills a table, with the same each time that it runs for the first time in a session.
-FILLING = frozenset({
-    "InitializeTable", "InitializeTableV2", "InitializeTableFromTextFile", "InitializeTableFromTextFileV2",
-    "LookupTableImport", "LookupTableImportV2",
-})  # fmt: skip
+# Ops with state, or that take a reference, after which all is as before. A TensorArray, which lies in the step's
+# container as well, is told by the beginning of its op.
+LEAVING_NOTHING = READING | {
+    "RefEnter", "RefExit", "RefIdentity", "RefMerge", "RefNextIteration", "RefSelect", "RefSwitch",
+    "LookupTableExport", "LookupTableExportV2", "CheckNumerics", "CheckNumericsV2", "DeepCopy", "DeviceIndex",
+}  # fmt: skip
 # They write to the buffer of what they take, which may be a variable's, and neither have state nor take a reference.
 _IN_PLACE = frozenset({"InplaceAdd", "InplaceSub", "InplaceUpdate", "_ParallelConcatUpdate"})
 # Attributes of ops whose kernels have a random generator, or share something under a name with other runs.
