@@ -47,6 +47,8 @@ _FROM_OUTSIDE = (signal.SIGKILL, signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 # From malloc.h of glibc; other C libraries know them not, or not at all.
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3
 _KEPT = 1 << 30  # bytes at the end of what malloc holds
+# `kept_mb` where TensorFlow and another runtime take turns in one child: little of what one has left serves the other.
+KEPT_BY_TURNS_MB = 4
 
 _libc = ctypes.CDLL(None, use_errno=True)
 _mallopt = getattr(_libc, "mallopt", lambda what, value: 0)
@@ -84,8 +86,7 @@ def run(
       file_mb: how large (MiB) a file that it writes may become.
       processes: how many threads and processes there may be at a time.
       kept_mb: how large (MiB) a piece of memory may be that stays the child's once it is freed. The kernel takes longer
-        to give one anew than a tensor takes to fill it; but several runtimes in one child find little of what another
-        one has left.
+        to give one anew than a tensor takes to fill it.
       readable: absolute paths of the files, and of the directories with all that is below, that it may read beside
         those of Python and TensorFlow. They may be links.
       keeps: name of a file that `work` leaves in its working directory -> where it is to be moved to, whole or not at

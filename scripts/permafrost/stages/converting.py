@@ -27,7 +27,6 @@ from permafrost.stages.export_model import Made, Task, options_of
 _MIB = 1 << 20
 _TIMES = 3  # A converted file and what is made on the way to it, as multiples of the frozen graph.
 _LONGEST = 300  # characters of what a converter says
-_KEPT_MB = 4  # TensorFlow and the format's runtime take turns.
 
 Convert = Callable[[Prepared, Settings, str, str, str], Signature]  # prepared, settings, way, path, SHA-256 of the .pb
 Rewrite = Callable[[Prepared, Settings, str], Prepared]  # prepared, settings, way
@@ -94,7 +93,7 @@ def _bounds(task: Task) -> dict[str, Any]:
     bounds = runner.limits(task.settings)
     needed = task.settings.file_mb + _TIMES * os.path.getsize(task.frozen_graph) // _MIB
     readable = model_files.readable(task.imported, task.settings, os.path.abspath(task.frozen_graph))
-    return bounds | {"file_mb": needed, "readable": readable, "kept_mb": _KEPT_MB}
+    return bounds | {"file_mb": needed, "readable": readable, "kept_mb": runner.KEPT_BY_TURNS_MB}
 
 
 def convert(load: Callable[[], Conversion], task: Task, directory: str) -> Converted:

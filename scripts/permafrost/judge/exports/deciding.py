@@ -26,7 +26,6 @@ from permafrost.sandbox import runner
 
 _MISMATCHES = ("outputs_differ", "structure_differs", "weights_differ", "not_importable")
 _LARGEST_VALUES_MB = 4096
-_KEPT_MB = 4  # TensorFlow and the format's runtime take turns.
 
 
 def decide(stage: str, exported: Exported, settings: Settings, record: ExportVerdict) -> list[Row]:
@@ -129,7 +128,10 @@ def _run(
     """Runs `work` in the sandbox, with the paths of `values`, which it may read, as its last arguments."""
     files = [os.path.join(exported.directory, name) for name in exported.export.files]
     readable = model_files.readable(exported.imported, settings, exported.frozen_graph, *files, *values)
-    bounds = runner.limits(settings) | {"file_mb": max(settings.file_mb, _LARGEST_VALUES_MB), "kept_mb": _KEPT_MB}
+    bounds = runner.limits(settings) | {
+        "file_mb": max(settings.file_mb, _LARGEST_VALUES_MB),
+        "kept_mb": runner.KEPT_BY_TURNS_MB,
+    }
     arguments = (exported, settings, os.getcwd(), *values)
     return runner.run(work, *arguments, readable=readable, keeps=keeps, returns=returns, **bounds)
 
