@@ -5,7 +5,7 @@ import re
 import pytest
 
 from pages import failed, mixed_zoo, write_page
-from permafrost.report.page import brief
+from permafrost.report import amounts
 from written_records import export_of, records_of
 
 
@@ -42,4 +42,4 @@ def test_a_zoo_of_nothing(tmp_path):
     ("count", "said"), [(0.0, "0 B"), (999.0, "999 B"), (1_234_567.0, "1.23 MB"), (5e15, "5e+03 TB")]
 )
 def test_sizes(count, said):
-    assert brief.size(count) == said
+    assert amounts.size(count) == said

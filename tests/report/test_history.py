@@ -8,7 +8,8 @@ from test_run_file import run_of
 
 import gate
 from permafrost.outcome import Problem
-from permafrost.report import history, run_file
+from permafrost.report import csv_files, history, run_file
+from permafrost.report.tables.history import HISTORY
 from permafrost.report.tables.summary import SUMMARY
 
 
@@ -56,7 +57,7 @@ def test_what_is_no_history_stays_as_it_is(tmp_path):
     path.write_text("mine\n")
     with pytest.raises(Problem):
         history.append(path, history.row(MODELS, summary_at(tmp_path / "s", 1), None))
-    assert path.read_text() == "mine\n" and history.read_or_none(path) == []
+    assert path.read_text() == "mine\n" and csv_files.read_rows_or_none(path, HISTORY.header) == []
 
 
 @pytest.mark.parametrize(("status", "code"), [("verified", 0), ("failed", 1)])

@@ -3,11 +3,11 @@
 from pathlib import Path
 
 from permafrost import layout
-from permafrost.outcome import VERIFIED, Problem, harmless
+from permafrost.outcome import VERIFIED, harmless
 from permafrost.report import csv_files, gate
+from permafrost.report.amounts import size
 
 _WIDTH = 14  # columns of what a line is about
-_UNITS = ("bytes", "kB", "MB", "GB")
 
 
 def text(summary: str | Path, frozen: str, page: str | Path) -> str:
@@ -19,7 +19,8 @@ def text(summary: str | Path, frozen: str, page: str | Path) -> str:
     Raises Problem as gate.read does.
     """
     rows = {row.model: row for row in gate.read(summary)}
-    findings = _findings(Path(summary).with_name(layout.FINDINGS))
+    rows_of_findings = csv_files.read_rows_or_none(Path(summary).with_name(layout.FINDINGS), ("model",))
+    findings = [row["model"] for row in rows_of_findings]
     lines = []
     for told in csv_files.read_rows(summary, ("model", "status")):
         lines += [*_ended(rows[told["model"]]), *_made(told, frozen, findings.count(told["model"])), ""]
@@ -35,10 +36,11 @@ def _ended(row: gate.Row) -> list[str]:
 def _made(told: dict[str, str], frozen: str, findings: int) -> list[str]:
     at = layout.of_frozen(frozen, told["model"], layout.FROZEN_GRAPH)
     step = f", step {told['step']}" if told["step"] else ""
-    after = f"{_graph(told, 'frozen_nodes', 'frozen_variables')}, {_size(told['frozen_bytes'])}"
+    before, frozen_size = (size(float(told[column] or 0)) for column in ("checkpoint_bytes", "frozen_bytes"))
+    after = f"{_graph(told, 'frozen_nodes', 'frozen_variables')}, {frozen_size}"
     written = f", TensorFlow {told['tensorflow_version']}" if told["tensorflow_version"] else ""
     said = {
-        "checkpoint": f"{told['prefix']}: {told['format']}{step}, {_size(told['checkpoint_bytes'])}{written}",
+        "checkpoint": f"{told['prefix']}: {told['format']}{step}, {before}{written}",
         "meta graph": _graph(told, "nodes", "variables"),
         "inputs": told["inputs_why"],
         "outputs": f"{told['outputs']} ({_how_sure(told)})" if told["outputs"] else "",
@@ -59,20 +61,3 @@ def _graph(told: dict[str, str], *columns: str) -> str:
 def _how_sure(told: dict[str, str]) -> str:
     named = told["outputs_confidence"] in ("", "1.0")
     return told["outputs_why"] if named else f"complete with a confidence of {float(told['outputs_confidence']):.2f}"
-
-
-def _findings(path: Path) -> list[str]:
-    """The model of each finding."""
-    try:
-        return [row["model"] for row in csv_files.read_rows(path, ("model",))]
-    except Problem:
-        return []
-
-
-def _size(digits: str) -> str:
-    size = float(digits or 0)
-    for unit in _UNITS[:-1]:
-        if size < 1000:
-            return f"{size:.3g} {unit}"
-        size /= 1000
-    return f"{size:.3g} {_UNITS[-1]}"

@@ -84,3 +84,11 @@ def read_rows(path: str | Path, needed: Iterable[str] = ()) -> list[dict[str, st
     """The rows of a CSV file, column by column. Raises as `read` does."""
     header, rows = read(path, needed)
     return [dict(zip(header, row, strict=True)) for row in rows]
+
+
+def read_rows_or_none(path: str | Path, needed: Iterable[str] = ()) -> list[dict[str, str]]:
+    """As `read_rows`; none where the file is not there, or is no such table."""
+    try:
+        return read_rows(path, needed)
+    except Problem:
+        return []

@@ -10,8 +10,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
-from permafrost.outcome import STATUSES, Problem
-from permafrost.report import csv_files
+from permafrost.outcome import STATUSES
+from permafrost.report import csv_files, run_file
 from permafrost.report.run_file import Run
 from permafrost.report.tables.history import HISTORY
 
@@ -38,7 +38,7 @@ def row(models: Sequence[Ended], summary: Path, run: Run | None) -> Row:
     written = datetime.datetime.fromtimestamp(int(os.stat(summary).st_mtime), datetime.UTC)
     counts = {status: sum(model.status == status for model in models) for status in STATUSES}
     return {
-        "date": written.isoformat(timespec="seconds").replace("+00:00", "Z"),
+        "date": run_file.iso(written),
         "seconds": _seconds(written, run),
         "version": run.versions.get("permafrost", "") if run else "",
         "models": len(models),
@@ -79,11 +79,3 @@ def append(path: Path, added: Row) -> None:
     longer = with_row(rows, added)
     if len(longer) > len(rows):
         csv_files.write(path, HISTORY.header, [[row[name] for name in HISTORY.header] for row in longer])
-
-
-def read_or_none(path: Path) -> list[dict[str, str]]:
-    """As `read`, none where what is there is no such table."""
-    try:
-        return read(path)
-    except Problem:
-        return []

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from permafrost.signature.meanings import OF_OPS
+from permafrost.signature.meanings_of_ops import OF_OPS
 
 _PASSING = {"Identity", "Reshape", "Squeeze", "ExpandDims", "StopGradient", "IdentityN", "PreventGradient", "Merge"}
 _MOST_PASSED = 8

@@ -49,8 +49,13 @@ def digests(config: dict[str, Any]) -> dict[str, str]:
 
 
 def now() -> str:
-    """The time, in UTC, to the second, as ISO 8601 has it."""
-    return datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
+    """The time, as `iso` writes it."""
+    return iso(datetime.datetime.now(datetime.UTC))
+
+
+def iso(time: datetime.datetime) -> str:
+    """A time in UTC, to the second, as ISO 8601 has it: `2026-11-27T19:24:05Z`."""
+    return time.isoformat(timespec="seconds").replace("+00:00", "Z")
 
 
 def write(run: Run, path: str | Path) -> None:

@@ -3,47 +3,8 @@
 from permafrost.graph.index import GraphIndex, tensor_name
 from permafrost.graph.protos import NodeDef
 from permafrost.input_kinds import Shape
+from permafrost.signature.meanings_of_ops import OF_OPS
 
-# The ops that say what their values are, each by its definition (tensorflow/core/api_def/base_api).
-OF_OPS = {
-    "Softmax": "probabilities, which sum to 1",
-    "LogSoftmax": "logarithms of probabilities",
-    "Sigmoid": "a number from 0 to 1 each, such as a probability",
-    "Tanh": "numbers from -1 to 1",
-    "Relu": "numbers from 0 on",
-    "Relu6": "numbers from 0 to 6",
-    "Elu": "numbers above -1",
-    "Selu": "numbers above -1.76",
-    "Softplus": "numbers above 0",
-    "Exp": "numbers above 0",
-    "ArgMax": "the index of the largest value",
-    "ArgMin": "the index of the smallest value",
-    "Round": "whole numbers",
-    "Multinomial": "indices that are drawn at random",
-    "Equal": "whether two values are the same",
-    "GreaterEqual": "whether a value reaches another",
-    "Greater": "whether a value exceeds another",
-    "Less": "whether a value is below another",
-    "LookupTableFind": "entries of a lookup table",
-    "LookupTableFindV2": "entries of a lookup table",
-    "GatherV2": "rows of a table",
-    "Gather": "rows of a table",
-    "AsString": "numbers as text",
-    "InTopK": "whether the class is among the likeliest",
-    "InTopKV2": "whether the class is among the likeliest",
-    "OneHot": "one 1 among zeros",
-    "L2Loss": "a loss",
-    "SoftmaxCrossEntropyWithLogits": "a loss for each example",
-    "SparseSoftmaxCrossEntropyWithLogits": "a loss for each example",
-    "CTCBeamSearchDecoder": "decoded sequences, as a sparse tensor",
-    "NonMaxSuppressionV3": "which boxes are kept",
-    "StringJoin": "text",
-    "EncodePng": "an image, as the bytes of a PNG file",
-    "EncodeJpeg": "an image, as the bytes of a JPEG file",
-    "RandomUniform": "drawn at random",
-    "RandomStandardNormal": "drawn at random",
-    "LessEqual": "whether a value is at most another",
-}
 _OF_SEVERAL = {
     "TopK": ("the largest values", "the indices of the largest values"),
     "TopKV2": ("the largest values", "the indices of the largest values"),

@@ -1,5 +1,6 @@
 """What is said of one model, from its records, its findings and its settings."""
 
+from math import prod
 from typing import NamedTuple
 
 import msgspec
@@ -158,7 +159,7 @@ def files(found: Known) -> dict[str, tuple[int, str]]:
 def _origin(found: Known) -> Section:
     """The checkpoint and what made the frozen graph of it."""
     imported, provenance = found.imported, found.provenance
-    parameters = sum(_count(tensor.shape) for tensor in provenance.tensors)
+    parameters = sum(prod(tensor.shape) for tensor in provenance.tensors)
     rows = [
         *([["step", str(imported.step)]] if known(imported.step, None) is not None else []),
         ["format", imported.format],
@@ -166,7 +167,7 @@ def _origin(found: Known) -> Section:
         ["nodes", f"{known(imported.nodes, '')} in the meta graph, {provenance.frozen_nodes} in the frozen graph"],
         ["parameters", f"{parameters} in {len(provenance.tensors)} variables"],
         *(
-            [name, json_of(value)]
+            [name, msgspec.json.encode(value).decode()]
             for name, value in msgspec.to_builtins(known(provenance.options, {})).items()
             if value
         ),
@@ -178,15 +179,3 @@ def _origin(found: Known) -> Section:
     more = len(provenance.repairs) - _MOST_REPAIRS
     text = [f"{more} more changed nodes are in provenance.json."] if more > 0 else []
     return Section(title="Where it is from", text=text, table=Table(["", ""], [row for row in rows if row[1]]))
-
-
-def json_of(value: object) -> str:
-    """A setting as text."""
-    return msgspec.json.encode(value).decode()
-
-
-def _count(shape: list[int]) -> int:
-    count = 1
-    for size in shape:
-        count *= size
-    return count

@@ -1,15 +1,9 @@
-"""A card as Markdown (https://spec.commonmark.org/0.31.2, with the tables of GitHub's).
-
-What strangers' graphs and files are called is shown as it is, and marks nothing up.
-"""
+"""A card as Markdown."""
 
 import re
 
-from permafrost.report import csv_files
 from permafrost.report.cards.card import Card, Section, Snippet, Table
-
-_MARKS = re.compile(r"([\\`*_{}\[\]<>#|~])")
-_SPAN = re.compile(r"`([^`]*)`")
+from permafrost.report.markdown import escaped, paragraph
 
 
 def text(card: Card) -> str:
@@ -23,7 +17,7 @@ def text(card: Card) -> str:
 
 
 def _section(section: Section) -> list[str]:
-    blocks = [f"## {section.title}", *(_paragraph(paragraph) for paragraph in section.text)]
+    blocks = [f"## {section.title}", *(paragraph(said) for said in section.text)]
     blocks += [table(section.table)] if section.table is not None else []
     for snippet in section.snippets:
         blocks += [f"### With {escaped(snippet.what)}" if len(section.snippets) > 1 else "", _code(snippet)]
@@ -34,17 +28,6 @@ def table(found: Table) -> str:
     """A table, with a line for each row."""
     lines = [found.columns, ["---"] * len(found.columns), *([escaped(cell) for cell in row] for row in found.rows)]
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
-
-
-def escaped(value: str) -> str:
-    """A text on one line in which nothing is markup."""
-    return _MARKS.sub(r"\\\1", csv_files.text(value))
-
-
-def _paragraph(value: str) -> str:
-    """A text of ours, in which pairs of backticks mark code, and nothing else is markup."""
-    parts = _SPAN.split(value)
-    return "".join(f"`{part}`" if at % 2 else escaped(part) for at, part in enumerate(parts))
 
 
 def _code(snippet: Snippet) -> str:

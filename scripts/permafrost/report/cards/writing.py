@@ -6,10 +6,11 @@ from urllib.parse import quote
 
 from permafrost import layout, whole_files
 from permafrost.model import Model
-from permafrost.outcome import OK, Problem
+from permafrost.outcome import OK
 from permafrost.report import csv_files, exports, summary
 from permafrost.report.cards import describing, markdown
 from permafrost.report.cards.card import Card, Table
+from permafrost.report.markdown import escaped
 from permafrost.report.tables.findings import FINDINGS
 from permafrost.zoo.state_file import State
 
@@ -33,7 +34,7 @@ def read(model: Model, frozen: str, reports: str) -> describing.Known | None:
         records.provenance,
         records.verified,
         exported,
-        _findings(reports, model.id),
+        csv_files.read_rows_or_none(layout.of_model(reports, model.id, layout.MODEL_FINDINGS), FINDINGS.header),
         model.about,
     )
 
@@ -60,13 +61,6 @@ def write(state: State, frozen: str, reports: str, index: Path) -> None:
     _write_if_other(index, _page(rows))
 
 
-def _findings(reports: str, model: str) -> list[dict[str, str]]:
-    try:
-        return csv_files.read_rows(layout.of_model(reports, model, layout.MODEL_FINDINGS), FINDINGS.header)
-    except Problem:
-        return []
-
-
 def _delete(directory: Path) -> None:
     for name in (layout.CARD, layout.HASHES):
         (directory / name).unlink(missing_ok=True)
@@ -74,11 +68,11 @@ def _delete(directory: Path) -> None:
 
 def _link(card: Card, directory: Path, index: Path) -> str:
     where = quote(os.path.relpath(directory / layout.CARD, index.parent), errors="surrogateescape")
-    return f"[{markdown.escaped(card.title)}]({where})"
+    return f"[{escaped(card.title)}]({where})"
 
 
 def _page(rows: list[list[str]]) -> str:
-    lines = [f"| {link} | {' | '.join(map(markdown.escaped, cells))} |" for link, *cells in rows]
+    lines = [f"| {link} | {' | '.join(map(escaped, cells))} |" for link, *cells in rows]
     head = markdown.table(Table(["model", "task", "owner", "status"], []))
     return f"{_HEAD}\n\n" + "\n".join([head, *lines]) + "\n"
 

@@ -5,11 +5,12 @@ from typing import Any
 
 import pandas as pd
 
+from permafrost.report import markdown
+from permafrost.report.amounts import size
+
 _MOST = 8  # rows of each list
 _MOST_RUNS = 5
 _LONGEST = 160  # characters of what somebody else wrote
-_SPECIAL = {character: f"\\{character}" for character in "\\`*_{}[]<>|#!&~"}
-_UNITS = ("B", "kB", "MB", "GB", "TB")
 
 
 def text(content: dict[str, Any], summary: pd.DataFrame) -> str:
@@ -39,7 +40,7 @@ def text(content: dict[str, Any], summary: pd.DataFrame) -> str:
 def _plain(said: str) -> str:
     """A text in which Markdown finds nothing to obey, cut where it is long."""
     short = said if len(said) <= _LONGEST else f"{said[: _LONGEST - 1]}…"
-    return "".join(_SPECIAL.get(character, character) for character in re.sub(r"\s+", " ", short))
+    return markdown.escaped(re.sub(r"\s+", " ", short))
 
 
 def _hint(said: str) -> str:
@@ -66,14 +67,6 @@ def _sizes(summary: pd.DataFrame) -> str:
         return ""
     before, after = (size(float(total)) for total in rows.sum())
     return f"The {len(rows):,} frozen graphs take {after}; their checkpoints take {before}."
-
-
-def size(count: float) -> str:
-    """A number of bytes for people: `1.23 MB`."""
-    unit = 0
-    while count >= 999.5 and unit < len(_UNITS) - 1:
-        count, unit = count / 1000, unit + 1
-    return f"{count:.3g} {_UNITS[unit]}"
 
 
 def _next(content: dict[str, Any]) -> str:

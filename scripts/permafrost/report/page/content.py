@@ -18,9 +18,11 @@ from permafrost.report.columns import Table
 from permafrost.report.page import brief, card, exported, head, judged, nodes, overview, plots, template, trend
 from permafrost.report.page.details import detail
 from permafrost.report.page.hidden_paths import hider
+from permafrost.report.run_file import Run
 from permafrost.report.tables.changes import CHANGES, KINDS
 from permafrost.report.tables.exports import EXPORTS
 from permafrost.report.tables.findings import FINDINGS
+from permafrost.report.tables.history import HISTORY
 from permafrost.report.tables.op_types import OP_TYPES
 from permafrost.report.tables.summary import SUMMARY
 from permafrost.report.tables.timings import TIMINGS
@@ -96,7 +98,8 @@ def content(
     changes = overview.told_changes(read[layout.CHANGES])
     kinds = [row["change"] for row in changes]
     worst = exported.worst_first(exports)
-    run, finished = run_file.read(f"{reports}/{layout.RUN}"), past_runs(reports, read)
+    run = run_file.read(f"{reports}/{layout.RUN}")
+    finished = past_runs(reports, read, run)
     steps = [*overview.next_steps(summary), *exported.next_steps(exports)]
     of_others = judged.rows(reports)
     first = overview.worst_first(summary)
@@ -162,15 +165,17 @@ def frame(path: str, table: Table) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=header, dtype=str)
 
 
-def past_runs(reports: str, read: dict[str, pd.DataFrame]) -> list[dict[str, str]]:
+def past_runs(reports: str, read: dict[str, pd.DataFrame], run: Run | None) -> list[dict[str, str]]:
     """The rows of history.csv, and that of the run which wrote the summary, which the gate adds when it has passed.
 
+    Args:
+      run: what is known of that run.
     Raises OSError where the summary is not there any more.
     """
-    summary, run = read[layout.SUMMARY], run_file.read(f"{reports}/{layout.RUN}")
+    summary = read[layout.SUMMARY]
     ended = [Ended(*pair) for pair in zip(summary["status"], overview.as_expected(summary), strict=True)]
     row = history.row(ended, Path(reports, layout.SUMMARY), run)
-    return history.with_row(history.read_or_none(Path(reports, layout.HISTORY)), row)
+    return history.with_row(csv_files.read_rows_or_none(Path(reports, layout.HISTORY), HISTORY.header), row)
 
 
 def write(models: list[Model], frozen: str, reports: str, path: Path, brief_path: Path, zoos: list[str]) -> None:

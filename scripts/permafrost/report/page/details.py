@@ -15,7 +15,6 @@ from typing import Any, TypeVar
 import msgspec
 
 from permafrost import layout, recording
-from permafrost.outcome import Problem
 from permafrost.records import ImportRecord, Output, Provenance, Record, Repair, Verdict, is_known, known
 from permafrost.report import csv_files, output_meanings
 from permafrost.report.columns import TEXT
@@ -120,17 +119,10 @@ def _table(path: Path, largest: str = "", left_out: str = "") -> dict[str, Any]:
     return {"columns": header, "rows": values, **found} if values else {}
 
 
-def _rows(path: Path) -> list[dict[str, str]]:
-    try:
-        return csv_files.read_rows(path)
-    except Problem:
-        return []
-
-
 def _outputs(directory: Path, described: dict[str, Output]) -> list[dict[str, str]]:
     """The rows of outputs.csv, each with dtype, shape and meaning: as they were seen, else as ops.csv tells them."""
-    rows = [row for row in _rows(directory / layout.OUTPUTS) if row.get("output")]
-    nodes = {row.get("name", ""): row for row in _rows(directory / layout.OPS)} if rows else {}
+    rows = [row for row in csv_files.read_rows_or_none(directory / layout.OUTPUTS) if row.get("output")]
+    nodes = {row.get("name", ""): row for row in csv_files.read_rows_or_none(directory / layout.OPS)} if rows else {}
     return [output_meanings.described(row["output"], nodes) | _seen(row["output"], described) | row for row in rows]
 
 
@@ -145,7 +137,7 @@ def _seen(name: str, described: dict[str, Output]) -> dict[str, str]:
 
 def _steps(path: Path) -> dict[str, Any]:
     """The weights that changed since the step before, the most changed first; {} where there is no such step."""
-    rows = _rows(path)
+    rows = csv_files.read_rows_or_none(path)
     frozen = [row for row in rows if row.get("frozen") == "yes"] or rows
     changed = [row for row in frozen if row.get("change") != SAME]
     shown = [[_value(name, row.get(name, "")) for name in _STEP_COLUMNS] for row in changed[:MOST_ROWS]]
