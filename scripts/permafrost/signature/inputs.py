@@ -5,8 +5,7 @@ which bound its values (a table's rows) and fix its dimensions (a weight's).
 """
 
 import re
-from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterator
 from typing import Any, Literal, NamedTuple
 
 from msgspec.structs import replace
@@ -23,6 +22,7 @@ from permafrost.signature import float_inputs, pixels, sparse_inputs, string_inp
 from permafrost.signature.called import unfolded
 from permafrost.signature.sizes import bound_lengths
 from permafrost.signature.table_words import Words
+from permafrost.signature.uses import HandsOn, along, takers
 from permafrost.signature.weight_shapes import SHAPE_KEEPING, weight_shape
 
 # Ops that hand on a tensor's values, maybe in another shape or order.
@@ -42,7 +42,6 @@ _LENGTH = re.compile(
 )
 
 
-HandsOn = Callable[[NodeDef, int], Iterable[int]]
 _FROM_SETTINGS = "from the settings"
 
 
@@ -197,22 +196,11 @@ class _Uses:
 
     def _takers(self, tensor: TensorName) -> list[Use]:
         """(consumer, position) for each use of a tensor on the way to the outputs."""
-        return [use for use in self.index.uses.get(tensor, ()) if use[0].name in self.own]
+        return takers(self.index, self.own, tensor)
 
     def _along(self, name: str, output: int, hands_on: HandsOn) -> Iterator[Use]:
-        """The (NodeDef, position) that take a tensor, and those that take what these hand on of it, breadth first.
-
-        `hands_on(node, position)` gives the outputs by which a node hands on what it takes.
-        """
-        seen, waiting = set(), deque([(name, output)])
-        while waiting:
-            tensor = waiting.popleft()
-            if tensor in seen:
-                continue
-            seen.add(tensor)
-            for node, position in self._takers(tensor):
-                yield node, position
-                waiting.extend((node.name, further) for further in hands_on(node, position))
+        """The (NodeDef, position) that take a tensor, and what is handed on of it, as uses.along gives them."""
+        return along(self.index, self.own, (name, output), hands_on)
 
     def _hands_on_values(self, node: NodeDef, position: int) -> set[int]:
         keeps = node.op in _VALUE_KEEPING and not (node.op == "Reshape" and position == 1)

@@ -4,7 +4,6 @@ An open dimension that the batch fills makes a picture of 2 x 2 pixels, and a te
 is no more than a guess; whoever runs the graph finds out whether it takes that.
 """
 
-from collections import deque
 from collections.abc import Iterator, Mapping
 
 from msgspec import UNSET
@@ -12,13 +11,16 @@ from msgspec.structs import replace
 
 from permafrost import input_kinds as kinds
 from permafrost.graph.index import GraphIndex, TensorName
+from permafrost.graph.protos import NodeDef
 from permafrost.graph.static import element_count
 from permafrost.signature import image_sizes
+from permafrost.signature.uses import along
 
 _LENGTH = 16  # of texts and series
 _CHANNELS = (1, 3, 4)  # of pictures that no op here is known to take
 _SAMPLES = 16_000  # a second of sound
 _MOST_ELEMENTS = 1 << 20  # of an input without its batch
+_MOST_TENSORS = 200  # that are looked at behind an input
 _TAKE_SOUND = {"AudioSpectrogram", "RFFT", "Mfcc"}
 _TO_SOUND = {
     *("Identity", "Cast", "Reshape", "ExpandDims", "Squeeze", "StridedSlice", "Slice", "Pad", "Mul", "RealDiv", "Sub"),
@@ -102,15 +104,9 @@ def _picture(
 
 def _channels_first(index: GraphIndex, own: set[str], tensor: TensorName) -> bool:
     """Whether the first op behind an input that has a data format has the channels before height and width."""
-    seen, waiting = {tensor}, deque([tensor])
-    while waiting and len(seen) < 200:
-        for node, _ in index.uses.get(waiting.popleft(), ()):
-            if node.name in own and "data_format" in node.attr and node.op != "BiasAdd":
-                return bool(node.attr["data_format"].s == b"NCHW")
-            outputs = {(node.name, output) for output in index.used_outputs(node.name)} - seen
-            waiting.extend(sorted(outputs))
-            seen |= outputs
-    return False
+    behind = along(index, own, tensor, lambda node, position: index.used_outputs(node.name), _MOST_TENSORS)
+    telling = (node for node, _ in behind if "data_format" in node.attr and node.op != "BiasAdd")
+    return next((bool(node.attr["data_format"].s == b"NCHW") for node in telling), False)
 
 
 def _series(index: GraphIndex, own: set[str], tensor: TensorName, spec: kinds.Input) -> kinds.Input:
@@ -125,15 +121,11 @@ def _series(index: GraphIndex, own: set[str], tensor: TensorName, spec: kinds.In
 
 def _is_sound(index: GraphIndex, own: set[str], tensor: TensorName) -> bool:
     """Whether an input goes to an op that takes samples, with no more than cutting and scaling on the way."""
-    seen, waiting = {tensor}, deque([tensor])
-    while waiting and len(seen) < 200:
-        for node, _ in index.uses.get(waiting.popleft(), ()):
-            if node.name in own and node.op in _TAKE_SOUND:
-                return True
-            outputs = {(node.name, output) for output in index.used_outputs(node.name)} - seen
-            waiting.extend(sorted(outputs) if node.op in _TO_SOUND else ())
-            seen |= outputs
-    return False
+
+    def hands_on(node: NodeDef, position: int) -> set[int]:
+        return index.used_outputs(node.name) if node.op in _TO_SOUND else set()
+
+    return any(node.op in _TAKE_SOUND for node, _ in along(index, own, tensor, hands_on, _MOST_TENSORS))
 
 
 def _sized(spec: kinds.Input, sizes: Mapping[int, int]) -> kinds.Input:
