@@ -34,10 +34,11 @@ def run(
 ) -> subprocess.CompletedProcess:
     """Runs `snakemake ARGUMENT ...` in the directory `cwd`.
 
-    Returns what subprocess.run would, as text; stderr is within stdout where they are `joined`. Raises TimeoutError
-    after five minutes.
+    What it prints is of 100 columns. Returns what subprocess.run would, as text; stderr is within stdout where they are
+    `joined`. Raises TimeoutError after five minutes.
     """
-    request = json.dumps({"arguments": arguments, "cwd": os.fspath(cwd), "environment": dict(environment)})
+    variables = {**environment, "COLUMNS": "100"}
+    request = json.dumps({"arguments": arguments, "cwd": os.fspath(cwd), "environment": variables})
     with tempfile.TemporaryFile() as request_file, tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
         request_file.write(request.encode(errors="surrogateescape"))
         request_file.flush()

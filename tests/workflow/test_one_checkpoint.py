@@ -60,7 +60,7 @@ def test_it_is_told_in_a_few_lines_what_was_done(tmp_path):
     done = forked_snakemake.run([*SNAKEFILE, "--config", "zoo=zoo/conv_batchnorm/model.ckpt-1200"], tmp_path)
     made = "permafrost.out/conv_batchnorm/model.ckpt-1200"
     lines = done.stdout.splitlines()
-    assert done.returncode == 0 and lines[0].startswith("model.ckpt-1200: verified") and len(lines) < 20
+    assert done.returncode == 0 and lines[0].startswith("model.ckpt-1200: verified") and len(lines) < 16
     assert any(line.startswith("  frozen graph") for line in lines) and f"{made}/frozen/model.ckpt-1200" in done.stdout
     assert lines[-1] == f"Page: {made}/reports/index.html" and (tmp_path / made / "reports/index.html").exists()
     assert (tmp_path / made / "frozen/model.ckpt-1200/frozen_graph.pb").exists()
