@@ -11,6 +11,7 @@ from pathlib import Path
 from permafrost import layout, recording, whole_files
 from permafrost.records import ImportRecord
 from permafrost.report import settings_changes, settings_file
+from permafrost.report.amounts import counted
 from permafrost.zoo import state_file
 
 
@@ -35,7 +36,7 @@ def main(argv: list[str] | None = None) -> int:
         return 0
     with whole_files.written_whole(args.yours) as temporary:
         shutil.copyfile(args.file, temporary)
-    count = f"{len(models)} model{'s' * (len(models) != 1)}"
+    count = counted(len(models), "model")
     print(f"{args.yours} has the settings of {count}, for you to edit; a run with it:\n\n        {args.command}\n")
     return 0
 

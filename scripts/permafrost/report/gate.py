@@ -11,6 +11,7 @@ from permafrost import settings
 from permafrost.outcome import EXPORT_STATUSES, STATUSES, VERIFIED, Problem, harmless
 from permafrost.records import FEW_WEIGHTS
 from permafrost.report import csv_files, pasted_settings
+from permafrost.report.amounts import counted
 
 _MOST_SHOWN = 50
 _NEEDED = ("model", "status", "cause", "message", "hint", "expect")
@@ -149,9 +150,9 @@ def sentence(rows: list[Row], exports: list[Row]) -> str:
 
 
 def _together(models: list[Row], exports: list[Row]) -> str:
-    told = [f"{len(models):,} model{'s' * (len(models) != 1)}"]
+    told = [counted(len(models), "model")]
     if exports:
-        told.append(f"{len(exports):,} export{'s' * (len(exports) != 1)}")
+        told.append(counted(len(exports), "export"))
     return " and ".join(told)
 
 

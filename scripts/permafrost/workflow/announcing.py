@@ -1,5 +1,6 @@
 """What a run says before its jobs start: which zoo it is of, and what a person should know of it."""
 
+from permafrost.report.amounts import counted
 from permafrost.sandbox import landlock
 from permafrost.workflow.pipeline import Pipeline
 
@@ -12,20 +13,20 @@ def introduction(run: Pipeline, steps: int) -> str:
     Args:
       steps: the jobs that are to run.
     """
-    whole = [f"Zoo: {_and(run.zoos)}, {_count(len(run.models), 'model')} of {_count(run.checkpoints, 'checkpoint')}"]
+    whole = [f"Zoo: {_and(run.zoos)}, {counted(len(run.models), 'model')} of {counted(run.checkpoints, 'checkpoint')}"]
     if run.emptied:
-        told = [f"{zoo}, where the last run found {_count(count, 'model')}" for zoo, count in run.emptied.items()]
+        told = [f"{zoo}, where the last run found {counted(count, 'model')}" for zoo, count in run.emptied.items()]
         return f"Zoo: nothing is left in {', nor in '.join(told)}; what was made of it stays."
     if run.one:
         whole = [f"Checkpoint: {run.one.directory}/{run.one.name}"]
-    return f"{whole[0]}. {_count(steps, 'step')} to do; frozen graphs go to {run.frozen}, reports to {run.reports}."
+    return f"{whole[0]}. {counted(steps, 'step')} to do; frozen graphs go to {run.frozen}, reports to {run.reports}."
 
 
 def warnings(run: Pipeline) -> list[str]:
     """A sentence on each thing that a person should know before the jobs start."""
     said = [run.other_settings, _of_no_models(run), _of_the_kernel(), _of_links(run), *map(_of_missed, run.missed)]
     if run.stale:
-        told = f"{_count(len(run.stale), 'directory')} of models that the zoo no longer has, {run.stale[0]} first"
+        told = f"{counted(len(run.stale), 'directory')} of models that the zoo no longer has, {run.stale[0]} first"
         said.append(
             f"There {'is' if len(run.stale) == 1 else 'are'} {told}; `snakemake prune` deletes what is in them."
         )
@@ -66,11 +67,6 @@ def _of_links(run: Pipeline) -> str:
 
 def _of_missed(pattern: str) -> str:
     return f"The settings of {pattern} are of no use: the zoo has no such model any more."
-
-
-def _count(number: int, what: str) -> str:
-    several = f"{what.removesuffix('y')}ies" if what.endswith("y") else f"{what}s"
-    return f"{number:,} {what if number == 1 else several}"
 
 
 def _and(names: list[str]) -> str:

@@ -6,7 +6,7 @@ from typing import Any
 import pandas as pd
 
 from permafrost.report import markdown
-from permafrost.report.amounts import size
+from permafrost.report.amounts import counted, size
 
 _MOST = 8  # rows of each list
 _MOST_RUNS = 5
@@ -95,14 +95,14 @@ def _named(step: dict[str, Any]) -> str:
 def _warnings(content: dict[str, Any]) -> str:
     grave = [row for row in content["warnings"] if row["severity"] in ("error", "warning")]
     unsure = content["unsure"]["models"]
-    lines = [f"- {row['finding']} ({_counted(row['models'])}): {_plain(row['advice'])}" for row in grave[:_MOST]]
+    lines = [
+        f"- {row['finding']} ({counted(row['models'], 'model')}): {_plain(row['advice'])}" for row in grave[:_MOST]
+    ]
     if unsure:
-        lines.append(f"- the outputs of {_counted(unsure)} may not be the ones meant: somebody should look at them")
+        lines.append(
+            f"- the outputs of {counted(unsure, 'model')} may not be the ones meant: somebody should look at them"
+        )
     return "## What to know before using them\n\n" + "\n".join(lines) if lines else ""
-
-
-def _counted(models: int) -> str:
-    return "1 model" if models == 1 else f"{models:,} models"
 
 
 def _changes(content: dict[str, Any]) -> str:
