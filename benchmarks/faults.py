@@ -13,6 +13,7 @@ table counts what was broken and how it ended; the exit status is 1 where the fa
 
 import argparse
 import contextlib
+import csv
 import fnmatch
 import json
 import os
@@ -34,18 +35,19 @@ SNAKEMAKE = [sys.executable, "-m", "snakemake", "--snakefile", str(HOME / "Snake
 KINDS = ("Snakemake", "shell", "client or program", "worker", "stage", "sandbox")
 LONGEST = 300  # s that a run may take
 AMPLE = "size=1g,nr_inodes=100000"  # of a tmpfs; it cannot be bounded later where it was not from the beginning
-# Different in each run: how long it took, and which file a frozen graph was when it had just been written.
-PASSING = ("timing", "frozen_stamp", "attempt")
+# Different in each run: how long it took, and which file a frozen graph or an example was when it was written.
+PASSING = ("timing", "frozen_stamp", "attempt", "changed")
+OF_ONE_RUN = (".lock", ".zoo.json", ".run.json", "timings.csv")
 # These say what has changed since the last finished run, so where the broken one was finished they say that.
-OF_THE_LAST_RUN = ("changes.csv", ".last_summary.csv")
+OF_THE_LAST_RUN = ("changes.csv", "summary.md", ".last_summary.csv")
 
 
 class Place:
     """A zoo, a directory for all that a run writes, and one for its temporary files."""
 
-    def __init__(self, zoo: Path, directory: Path, frozen: Path | None = None):
+    def __init__(self, zoo: Path, directory: Path):
         self.directory = directory
-        self.frozen, self.reports = frozen or directory / "frozen", directory / "reports"
+        self.frozen, self.reports = directory / "frozen", directory / "reports"
         self.temporary = Path(tempfile.mkdtemp(prefix="faults-"))
         directory.mkdir(parents=True, exist_ok=True)
         self.settings = self.temporary / "settings.yaml"
@@ -53,11 +55,11 @@ class Place:
 
     def start(self, *arguments: str) -> subprocess.Popen:
         """Starts a run; its output goes to the file `said` among the temporary ones."""
-        where = [f"frozen={os.path.relpath(self.frozen, self.directory)}", "reports=reports"]
         environment = {key: value for key, value in os.environ.items() if key != "XDG_RUNTIME_DIR"}
+        settings = ["--configfile", str(self.settings), "--config", "frozen=frozen", "reports=reports"]
         with open(self.temporary / "said", "wb") as said:
             return subprocess.Popen(
-                [*SNAKEMAKE, *arguments, "--configfile", str(self.settings), "--config", *where],
+                [*SNAKEMAKE, *arguments, *settings],
                 cwd=self.directory,
                 env=environment | {"TMPDIR": str(self.temporary)},
                 stdout=said,
@@ -78,7 +80,7 @@ class Place:
         for root in (self.frozen, self.reports):
             for path in sorted(path for path in root.rglob("*") if path.is_file()):
                 name = f"{root.name}/{path.relative_to(root)}"
-                if path.name not in (".lock", ".zoo.json", "timings.csv") and path.suffix != ".log":
+                if path.name not in OF_ONE_RUN and path.suffix != ".log":
                     found[name] = _content(path)
         return found
 
@@ -100,9 +102,26 @@ def _expected(zoo: Path) -> dict:
 
 
 def _content(path: Path) -> object:
+    """What a file says, but for the times in it."""
     if path.suffix == ".json":
-        return {key: value for key, value in json.loads(path.read_text()).items() if key not in PASSING}
-    return b"" if path.name == "index.html" else path.read_bytes()  # The page shows how long it all took.
+        return _lasting(json.loads(path.read_text()))
+    if path.name == "index.html":
+        return b""
+    if path.name == "history.csv":  # The broken run is a row of its own where it finished.
+        with open(path, newline="") as rows:
+            return {**list(csv.DictReader(rows))[-1], "date": "", "seconds": ""}
+    if path.name == "summary.md":
+        return [line for line in path.read_text().splitlines() if "Finished: " not in line]
+    return path.read_bytes()
+
+
+def _lasting(record: object) -> object:
+    """A record without what is different in each run."""
+    if isinstance(record, list):
+        return [_lasting(value) for value in record]
+    if isinstance(record, dict):
+        return {key: _lasting(value) for key, value in record.items() if key not in PASSING}
+    return record
 
 
 def processes_of(run: int) -> dict[str, list[int]]:
@@ -211,33 +230,29 @@ def _taken(directory: Path) -> tuple[int, int]:
 def full_at(zoo: Path, home: Path, disks: int, pattern: tuple) -> Iterator[Outcome]:
     """Outcomes of runs on disks that were full after so many files or pages."""
     made, status, _ = pattern
-    for only_frozen in (False, True):
-        used = _used(zoo, home, only_frozen)
+    directory = home / "full"
+    for where, mounted in (("all", directory), ("frozen graphs", directory / "frozen")):
+        used = _used(zoo, directory, mounted)
         for what, most in zip(("pages", "files"), used, strict=True):
             for bound in sorted({1 + most * number // disks for number in range(disks)}):
-                with disk(home / "disk") as small:
-                    place = _on(small, zoo, home, only_frozen)
+                with disk(mounted) as small:
+                    place = Place(zoo, directory)
                     limit(small, **{what: bound})
                     ended, _ = place.run()
                     limit(small)
-                    where = "frozen graphs" if only_frozen else "all"
                     yield Outcome(f"disk of {where} full after {bound} {what}", ended != 0, after(place, made, status))
-                    place.delete()
+                place.delete()
 
 
-def _on(small: Path, zoo: Path, home: Path, only_frozen: bool) -> Place:
-    return Place(zoo, home / "beside", small / "frozen") if only_frozen else Place(zoo, small / "all")
-
-
-def _used(zoo: Path, home: Path, only_frozen: bool) -> tuple[int, int]:
-    """How many pages and files an undisturbed run adds to its disk."""
-    with disk(home / "disk") as small:
-        place = _on(small, zoo, home, only_frozen)
+def _used(zoo: Path, directory: Path, mounted: Path) -> tuple[int, int]:
+    """How many pages and files an undisturbed run in `directory` adds to the disk that is `mounted`."""
+    with disk(mounted) as small:
+        place = Place(zoo, directory)
         pages, files = _taken(small)
         place.run()
         all_pages, all_files = _taken(small)
-        place.delete()
-        return all_pages - pages, all_files - files
+    place.delete()
+    return all_pages - pages, all_files - files
 
 
 def undisturbed(zoo: Path, home: Path) -> tuple[dict[str, object], int, float]:
