@@ -7,9 +7,10 @@ import tensorflow as tf
 import kinds
 from judged import check_judgement, rehearse, saved, usable
 from permafrost import recording
+from permafrost.graph import graph_sources
 from permafrost.graph.metagraph import read_meta_graph
 from permafrost.input_kinds import Uniform
-from permafrost.judge import feed_search
+from permafrost.judge import feed_search, rehearsal
 from permafrost.outcome import Problem
 from permafrost.records import ImportRecord, Repair
 from permafrost.sandbox import runner
@@ -325,3 +326,34 @@ def test_what_outputs_are_is_noted(tmp_path):
     record = rehearsed(text_of_unknown_length, tmp_path, outputs=["out"])
     out = record.described["out"]
     assert (out.dtype, out.shape) == ("float32", [None, 4])
+
+
+def rehearsed_here(build, directory, monkeypatch, heavy: int) -> rehearsal.Found:
+    """What the trial run finds, in this process; models with more than `heavy` bytes of weights are heavy."""
+    monkeypatch.setattr(rehearsal, "_HEAVY", heavy)
+    record = graph_sources.absolute(imported(saved(build, directory)))
+    return rehearsal.rehearse(record, default_settings(), str(directory), False)
+
+
+def plain() -> None:
+    tf.matmul(kinds.features(), kinds.weights("w", [3, 2]), name="out")
+
+
+@pytest.mark.parametrize(
+    "build", [plain, hidden_batch, batch_of_two_inputs, resized_picture, masked_attention, two_texts_of_one_length]
+)
+def test_where_the_shapes_at_another_batch_size_are_inferred_they_are_those_of_a_run(build, tmp_path, monkeypatch):
+    by_runs = rehearsed_here(build, tmp_path, monkeypatch, 1 << 30)
+    assert rehearsed_here(build, tmp_path / "again", monkeypatch, 0) == by_runs
+
+
+@pytest.mark.parametrize("heavy, sizes", [(1 << 30, [2, 3]), (0, [2])])
+def test_another_batch_size_takes_no_run_where_all_shapes_are_inferred(heavy, sizes, tmp_path, monkeypatch):
+    ran, run = [], rehearsal.CheckpointSide.run
+
+    def note(side, outputs, fed):
+        ran.extend(len(value) for value in fed.values())
+        return run(side, outputs, fed)
+
+    monkeypatch.setattr(rehearsal.CheckpointSide, "run", note)
+    assert rehearsed_here(plain, tmp_path, monkeypatch, heavy).batches == [2, 3] and ran == sizes

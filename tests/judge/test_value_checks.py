@@ -12,7 +12,7 @@ import tensorflow as tf
 import kinds
 from permafrost.graph.index import GraphIndex
 from permafrost.judge import value_checks
-from permafrost.judge.value_checks import find_value_checks
+from permafrost.judge.value_checks import find_size_checks, find_value_checks
 
 v1, raw = tf.compat.v1, tf.raw_ops
 
@@ -194,3 +194,61 @@ def test_what_another_feed_replaces_is_not_followed():
         tf.gather(tf.range(5), tf.identity(x, name="ids"), name="y")
 
     assert checks_of(build) == []
+
+
+def size_checks_of(build) -> list[str] | None:
+    with tf.Graph().as_default() as graph:
+        build(v1.placeholder(tf.float32, [None, 3], name="x"))
+    return find_size_checks(GraphIndex(graph.as_graph_def()), ["y:0"], {"x:0"}, ["x:0"])
+
+
+TAKING_SIZES = {
+    "Fill": lambda n: raw.Fill(dims=[n], value=1.0),
+    "FloorDiv": lambda n: raw.FloorDiv(x=n, y=2),
+    "FloorMod": lambda n: raw.FloorMod(x=n, y=2),
+    "RandomStandardNormal": lambda n: raw.RandomStandardNormal(shape=[n], dtype=tf.float32),
+    "RandomUniform": lambda n: raw.RandomUniform(shape=[n], dtype=tf.float32),
+    "Range": lambda n: raw.Range(start=0, limit=n, delta=1),
+    "TruncatedNormal": lambda n: raw.TruncatedNormal(shape=[n], dtype=tf.float32),
+}
+
+
+@pytest.mark.parametrize("op", TAKING_SIZES)
+def test_what_takes_a_size_runs_with_any(op):
+    assert size_checks_of(lambda x: tf.identity(TAKING_SIZES[op](tf.shape(x)[0]), name="y")) == []
+    with tf.Graph().as_default() as graph, v1.Session(graph=graph) as session:
+        x = v1.placeholder(tf.float32, [None, 3])
+        made = TAKING_SIZES[op](tf.shape(x)[0])
+        for batch in (1, 2, 5):
+            session.run(made, {x: np.zeros([batch, 3], np.float32)})
+
+
+def test_all_that_takes_a_size_is_tried():
+    assert value_checks._TAKING_SIZES.keys() == TAKING_SIZES.keys()
+
+
+def test_a_look_up_by_a_size_is_checked():
+    def build(x) -> None:
+        rows = tf.gather(tf.zeros([4, 3]), tf.range(tf.shape(x)[0]), name="rows")
+        tf.identity(rows + x, name="y")
+
+    assert size_checks_of(build) == ["rows:0"]
+
+
+def asserts_a_size(x) -> None:
+    with tf.control_dependencies([v1.debugging.Assert(tf.equal(tf.shape(x)[0], 2), [x])]):
+        tf.identity(x, name="y")
+
+
+def divides_by_a_size(x) -> None:
+    tf.identity(x + tf.cast(6 // (tf.shape(x)[0] - 3), tf.float32), name="y")
+
+
+def goes_one_way_by_a_size(x) -> None:
+    with kinds.control_flow(1):
+        tf.identity(tf.cond(tf.shape(x)[0] > 2, lambda: tf.linalg.inv(x), lambda: x), name="y")
+
+
+@pytest.mark.parametrize("build", [asserts_a_size, divides_by_a_size, goes_one_way_by_a_size])
+def test_where_a_size_may_decide_anything_all_is_run(build):
+    assert size_checks_of(build) is None

@@ -1,5 +1,6 @@
 """What the runs of a graph gave: the dtype and the shape of each tensor, by what was fed."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from numpy.typing import NDArray
@@ -15,12 +16,14 @@ class Given:
     def __init__(self) -> None:
         self._seen: dict[_Fed, dict[str, tuple[str, Shape | None]]] = {}
 
-    def note(self, specs: Inputs, batch: int, values: dict[str, NDArray[Any]]) -> None:
+    def note(self, specs: Inputs, batch: int, values: Mapping[str, NDArray[Any]]) -> None:
         """Notes what the tensors `values` were in a run on these inputs."""
+        self.note_shapes(specs, batch, {name: (_dtype(value), list(value.shape)) for name, value in values.items()})
+
+    def note_shapes(self, specs: Inputs, batch: int, found: Mapping[str, tuple[str, Shape]]) -> None:
+        """Notes the dtypes and the shapes of tensors on these inputs."""
         seen = self._seen.setdefault(_fed(specs, batch), {})
-        for name, value in values.items():
-            dtype = "string" if value.dtype.kind == "O" else value.dtype.name
-            shape: Shape | None = list(value.shape)
+        for name, (dtype, shape) in found.items():
             seen[name] = (dtype, _merged(seen[name][1], shape) if name in seen else shape)
 
     def of(self, specs: Inputs, batches: list[int], name: str) -> tuple[str, Shape | None]:
@@ -33,6 +36,10 @@ class Given:
         for _, other in seen[1:]:
             shape = _merged(shape, other)
         return seen[0][0], shape
+
+
+def _dtype(value: NDArray[Any]) -> str:
+    return "string" if value.dtype.kind == "O" else value.dtype.name
 
 
 def _fed(specs: Inputs, batch: int) -> _Fed:

@@ -29,10 +29,11 @@ from permafrost.input_kinds import Default, Inputs, Integers
 from permafrost.judge import comparison, replicas
 from permafrost.judge.feed_search import BATCHES, alternatives, failing_node
 from permafrost.judge.given import Given
+from permafrost.judge.inferred_shapes import infer
 from permafrost.judge.seeds import is_seeded, seed_random_ops
 from permafrost.judge.sessions import RunFailed
 from permafrost.judge.sides import CheckpointSide, left_to_run, restores_of, saver_nodes
-from permafrost.judge.value_checks import find_value_checks
+from permafrost.judge.value_checks import find_size_checks, find_value_checks
 from permafrost.model import Settings
 from permafrost.outcome import Problem
 from permafrost.records import ImportRecord, Output
@@ -42,6 +43,7 @@ from permafrost.signature import feeds, meanings, sizes
 _STALE = re.compile(r"Node '([^' ]*)'? has an (_output_shapes attribute inconsistent with|invalid _output_shapes)")
 _MOST_RUNS = 80
 _SEARCH_SHARE = 0.5  # of the time limit
+_HEAVY = 16 << 20  # bytes of weights with which a run takes longer than to infer its shapes
 
 
 class Found(Struct):
@@ -121,7 +123,7 @@ class _Model:
 
     graph_def, index: the meta graph's graph with its inputs cut. names: the tensors of the inputs in it. outputs: each
     tensor to fetch -> its given name. fed: the tensors that are fed. unsafe: what must not be run, as graph.ops.unsafe
-    tells it. variable_shapes: variable node -> shape.
+    tells it. variable_shapes: variable node -> shape. weight_bytes: of the tensors in the checkpoint that are needed.
     """
 
     def __init__(self, imported: ImportRecord, settings: Settings):
@@ -137,6 +139,7 @@ class _Model:
         self._kept = pruning.needed(self.index, nodes, with_colocated=False)
         filling = table_initializers(self.meta_graph, self.index, self._kept)
         self.initializers = left_to_run(self.index, self.meta_graph, filling)
+        self.weight_bytes = sum(row.bytes or 0 for row in imported.variables if row.variable in self._kept)
         self.variable_shapes = {row.variable: row.shape for row in imported.variables if row.shape is not None}
         self.fed = {self.names[name] for name, spec in imported.inputs.items() if not isinstance(spec, Default)}
         self.allowed = set(settings.allow_ops)
@@ -313,7 +316,30 @@ class _Stage:
         if not feeds.has_batch(specs):
             return [batch]
         other = next(size for size in BATCHES if size != batch)
-        return [batch] if self.attempt(specs, other, outputs) else [batch, other]
+        if self._surely_runs(specs, other, outputs) or not self.attempt(specs, other, outputs):
+            return [batch, other]
+        return [batch]
+
+    def _surely_runs(self, specs: Inputs, batch: int, outputs: list[str]) -> bool:
+        """Whether the outputs, which have run, can be told to run with another batch size, and their shapes then."""
+        if not self.is_steady or self._model.weight_bytes < _HEAVY:
+            return False
+        changed = {self._names[name] for name, spec in specs.items() if feeds.has_batch({name: spec})}
+        checks = find_size_checks(self._index, outputs, self._fed, changed)
+        if checks is None:
+            return False
+        made = feeds.make(specs, self._seed, batch, self._directory)
+        fed = {self._names[name]: list(value.shape) for name, value in made.items()}
+        shapes = infer(self._index, outputs, fed, self._model.allowed, producer_ops(self._model.meta_graph))
+        if shapes is None:
+            return False
+        try:
+            for values in [specs, *_extreme(specs)] if checks else []:
+                self._run(values, batch, checks)
+        except RunFailed:
+            return False
+        self._given.note_shapes(specs, batch, shapes)
+        return True
 
     def needed_inputs(self, outputs: list[str], specs: Inputs) -> Inputs:
         """Those of the inputs `specs` that the outputs need."""

@@ -2,12 +2,13 @@
 
 Whether a MatMul runs, and what its result's shape is, follows from the shapes of what it takes. A Gather also looks
 whether its indices lie within bounds. So, where a graph has run, whether it runs on other integers can be told by those
-nodes that check them; a network's layers need not be computed once more.
+nodes that check them; a network's layers need not be computed once more. Nor need they for another batch size, where
+TensorFlow infers what all shapes are then (inferred_shapes).
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
-from permafrost.graph.index import GraphIndex, tensor_name
+from permafrost.graph.index import GraphIndex, TensorName, tensor_name
 from permafrost.graph.ops.unsafe import executed
 from permafrost.graph.protos import NodeDef, types_pb2
 
@@ -38,7 +39,13 @@ _STRUCTURE = {
 }  # fmt: skip
 # Ops that check the values of an input, and give the same shapes whatever these are.
 _CHECKED = {"Gather": {1}, "GatherV2": {1}, "GatherNd": {1}, "ResourceGather": {1}, "ResourceGatherNd": {1}}
-_OF_SHAPES = {"Rank", "Shape", "ShapeN", "Size", "ZerosLike", "OnesLike"}  # They give the same whatever the values are.
+_SIZES = {"Rank", "Shape", "ShapeN", "Size"}
+_OF_SHAPES = _SIZES | {"ZerosLike", "OnesLike"}  # They give the same whatever the values are.
+# What else takes sizes, by those of its inputs at which it fails for no reason that its shape function does not see.
+_TAKING_SIZES = {
+    "Fill": {0}, "FloorDiv": {0}, "FloorMod": {0}, "RandomStandardNormal": {0}, "RandomUniform": {0}, "Range": {0, 1},
+    "TruncatedNormal": {0},
+}  # fmt: skip
 # Of what is not run where another side is, or runs in a loop, nothing can be fetched.
 _CONDITIONAL = {"Enter", "RefEnter", "Switch", "RefSwitch"}
 
@@ -54,13 +61,38 @@ def find_value_checks(
       changed: the tensors that get other values, of the same shapes: fed ones, or what a random op gives.
     """
     running, replaced = executed(index, fetched, fed), {tensor_name(name) for name in fed}
-    waiting, checks = {tensor_name(name) for name in changed}, list[str]()
-    seen = waiting | replaced
+    return _found(index, _checks_after(index, running, {tensor_name(name) for name in changed}, replaced, _is_by_shape))
+
+
+def find_size_checks(
+    index: GraphIndex, fetched: Iterable[str], fed: set[str], changed: Iterable[str]
+) -> list[str] | None:
+    """As find_value_checks, for tensors `changed` that get other sizes too, with which all shapes fit each other.
+
+    Args:
+      fetched: tensors that have run, and run in no loop and no function.
+    """
+    running, replaced = executed(index, fetched, fed), {tensor_name(name) for name in fed}
+    sizes = {(name, output) for name in running if index.ops[name] in _SIZES for output in index.used_outputs(name)}
+    of_values = _checks_after(index, running, {tensor_name(name) for name in changed}, replaced, _is_by_shape)
+    of_sizes = _checks_after(index, running, sizes, replaced, _is_by_size)
+    return None if of_values is None or of_sizes is None else _found(index, of_values + of_sizes)
+
+
+def _checks_after(
+    index: GraphIndex,
+    running: set[str],
+    changed: set[TensorName],
+    replaced: set[TensorName],
+    is_harmless: Callable[[GraphIndex, NodeDef, int], bool],
+) -> list[str] | None:
+    """The nodes after the tensors `changed` that check a value; None where one is reached that is not harmless."""
+    waiting, seen, checks = set(changed), changed | replaced, list[str]()
     while waiting:
         for node, position in index.uses.get(waiting.pop(), ()):
             if node.name not in running:
                 continue
-            if not _is_by_shape(index, node, position):
+            if not is_harmless(index, node, position):
                 return None
             if position in _CHECKED.get(node.op, ()):
                 checks.append(node.name)
@@ -68,9 +100,23 @@ def find_value_checks(
                 given = {(node.name, output) for output in index.used_outputs(node.name)}
                 waiting |= given - seen
                 seen |= given
-    if any(index.ops[name] in _CONDITIONAL for name in index.reach(checks)):
+    return checks
+
+
+def _found(index: GraphIndex, checks: list[str] | None) -> list[str] | None:
+    """The tensors of the nodes `checks`; None where they cannot be fetched."""
+    if checks is None or any(index.ops[name] in _CONDITIONAL for name in index.reach(checks)):
         return None
     return [f"{name}:0" for name in dict.fromkeys(checks)]
+
+
+def _is_by_size(index: GraphIndex, node: NodeDef, position: int) -> bool:
+    """Whether another size as an input's value makes a NodeDef fail only at shapes, or where it checks values."""
+    if node.op in _CONDITIONAL:
+        return False
+    if position in _TAKING_SIZES.get(node.op, ()) or position in _STRUCTURE.get(node.op, ()):
+        return True
+    return _is_by_shape(index, node, position)
 
 
 def _is_by_shape(index: GraphIndex, node: NodeDef, position: int) -> bool:
