@@ -174,6 +174,8 @@ def main() -> None:
     parser.add_argument("--directory", type=Path, help="where all is made; a temporary directory by default")
     parser.add_argument("--packages", type=Path, help="for benchmarks/published_networks.py")
     args = parser.parse_args()
+    if args.directory:
+        args.directory.mkdir(parents=True, exist_ok=True)
     directory = Path(tempfile.mkdtemp(prefix="chain-", dir=args.directory)).resolve()
     try:
         if args.zoo is None:

@@ -17,7 +17,7 @@ from permafrost.graph.ops.unsafe import executed
 from permafrost.judge import comparison
 from permafrost.judge.graphs import Graphs
 from permafrost.judge.pair import Pair
-from permafrost.judge.seeds import is_seeded
+from permafrost.judge.seeds import draws
 from permafrost.judge.sides import saver_nodes
 from permafrost.judge.structure.written_reads import Taker, find_takers, find_writers
 
@@ -39,7 +39,7 @@ def of_outputs(pair: Pair, first: list[NDArray[Any]], again: list[list[NDArray[A
             is_stateful = is_restored_anew or not pair.is_steady and _carries_state(graphs.index, name, graphs.fed)
             found[name] = STATEFUL if is_stateful else DETERMINISTIC
         else:
-            found[name] = RANDOM if _draws(graphs.index, name, graphs.fed) else STATEFUL
+            found[name] = RANDOM if draws(graphs.index, name, graphs.fed) else STATEFUL
     return found
 
 
@@ -79,10 +79,3 @@ def _is_looked_at(body: Body, variable: str, writers: set[str], takers: list[Tak
     of_memory = [*body.consumers[variable], *(taken for writer in writers for taken in body.consumers[writer])]
     is_reference = variable in body.nodes and body.nodes[variable].op != "VarHandleOp"
     return is_reference and any(node.name not in writers for node, _ in of_memory)
-
-
-def _draws(index: GraphIndex, name: str, fed: set[str]) -> bool:
-    """Whether a random op runs for a tensor, in a function or not."""
-    nodes = [index.nodes[running] for running in executed(index, [name], fed)]
-    functions = needed_functions(nodes, index.graph_def.library)
-    return any(is_seeded(node.op) for node in (*nodes, *(n for function in functions for n in function.node_def)))

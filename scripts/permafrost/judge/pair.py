@@ -12,13 +12,14 @@ from numpy.typing import NDArray
 from permafrost.graph.ops.unsafe import executed
 from permafrost.judge import comparison
 from permafrost.judge.graphs import Graphs
-from permafrost.judge.seeds import seed_random_ops
+from permafrost.judge.seeds import draws, seed_random_ops
 from permafrost.judge.sessions import Feed, RunFailed
 from permafrost.judge.sides import CheckpointSide, FrozenSide
 
 # The sessions in which a graph that leaves an order open is asked for a value: as the judge's, and as people's.
 _EXACT: list[dict[str, Any]] = [{"threads": threads} for threads in (1, 2, 8, 16) * 10]
 _USUAL: list[dict[str, Any]] = [{"is_plain": True}] * 7
+_FURTHER_RUNS = 4  # of what draws random numbers, and gives the same
 _LONGEST_SEARCH = 20  # s
 # What inputs are multiplied by, so that other sides of conds run.
 _FEW_FACTORS = (-1, 1000)  # where TensorFlow's optimisers alone may lose an order, the same one in each run
@@ -80,12 +81,19 @@ class Pair:
     ) -> tuple[list[NDArray[Any]], list[list[NDArray[Any]] | None]]:
         """What run_original gives, and what further runs in the same session give; None for one that fails.
 
-        There are two runs, or five where the graph has random ops, since two draws of a few may be the same.
+        There is one further run, and up to four while what draws random numbers is the same in all of them, since two
+        draws of a few may be the same.
         """
+        index, fed = self.graphs.index, self.graphs.fed
+        same = [position for position, name in enumerate(tensors) if self.random_ops and draws(index, name, fed)]
         with contextlib.closing(self.original.runs(tensors, self._to_original(feed))) as runs:
             first, further = next(runs), list[list[NDArray[Any]] | None]()
             try:
-                further += itertools.islice(runs, 4 if self.random_ops else 1)
+                for run in itertools.islice(runs, _FURTHER_RUNS):
+                    further.append(run)
+                    same = [position for position in same if comparison.match(first[position], run[position])]
+                    if not same:
+                        break
             except RunFailed:
                 further.append(None)
             return first, further

@@ -5,6 +5,9 @@ from functools import cache
 
 from tensorflow.python.framework import op_def_registry
 
+from permafrost.graph.calls import needed_functions
+from permafrost.graph.index import GraphIndex
+from permafrost.graph.ops.unsafe import executed
 from permafrost.graph.protos import GraphDef
 
 
@@ -32,3 +35,10 @@ def is_seeded(op: str) -> bool:
     return definition is not None and {"seed", "seed2"} <= {
         attribute.name for attribute in definition.attr if attribute.type == "int"
     }
+
+
+def draws(index: GraphIndex, name: str, fed: set[str]) -> bool:
+    """Whether a random op runs for the tensor `name` where the tensors `fed` are fed, in a function or not."""
+    nodes = [index.nodes[running] for running in executed(index, [name], fed)]
+    functions = needed_functions(nodes, index.graph_def.library)
+    return any(is_seeded(node.op) for node in (*nodes, *(n for function in functions for n in function.node_def)))
