@@ -232,7 +232,7 @@ def full_at(zoo: Path, home: Path, disks: int, pattern: tuple) -> Iterator[Outco
     made, status, _ = pattern
     directory = home / "full"
     for where, mounted in (("all", directory), ("frozen graphs", directory / "frozen")):
-        used = _used(zoo, directory, mounted)
+        used = _used(zoo, directory, mounted) if disks > 1 else (1, 1)
         for what, most in zip(("pages", "files"), used, strict=True):
             for bound in sorted({1 + most * number // disks for number in range(disks)}):
                 with disk(mounted) as small:

@@ -21,8 +21,17 @@ REAL_ZOO = Path(os.environ.get("PERMAFROST_ZOO", HOME.parent / "shared" / "zoo")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Tests that fork come first, since they cannot once a session has run in their process; then the fast ones."""
-    items.sort(key=lambda item: (item.get_closest_marker("forks") is None, item.get_closest_marker("slow") is not None))
+    """Tests that fork come first, since they cannot once a session has run in their process; then the fast ones.
+
+    Of the slow ones those that take longest come first, so that no process is left with one when the others are done.
+    """
+    items.sort(key=lambda item: (item.get_closest_marker("forks") is None, _minutes(item)))
+
+
+def _minutes(item: pytest.Item) -> tuple[bool, float]:
+    """Whether a test is slow, and, negative, the minutes that all of its file take."""
+    marker = item.get_closest_marker("slow")
+    return (marker is not None, -marker.kwargs.get("minutes", 0.5) if marker else 0)
 
 
 @pytest.fixture(autouse=True)

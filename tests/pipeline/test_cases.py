@@ -19,7 +19,7 @@ from conftest import HOME, REAL_ZOO
 from fresh_process import in_fresh_process
 from zoo_runs import Workspace
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.slow(minutes=3)
 
 CASES = REAL_ZOO.parent / "cases"
 # Zoo -> the program that makes it, its directory, and the settings of its models.

@@ -9,7 +9,7 @@ import pytest
 from conftest import SAMPLE_ZOO
 from zoo_runs import Workspace
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.slow(minutes=2)
 
 FUTURE, EPOCH, BEFORE = 2_208_988_800, 0, -1_000_000_000  # 2040, 1970 and 1938
 SUMMED_UP = {"summarize": 1, "changes": 1, "cards": 1, "page": 1, "gate": 1}

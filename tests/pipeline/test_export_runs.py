@@ -12,7 +12,7 @@ from conftest import SAMPLE_ZOO
 from zoo_runs import Workspace
 
 pytest.importorskip("permafrost.judge.exports.deciding")
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.slow(minutes=2)
 
 MODEL = "linear/model.ckpt"
 SUMMED_UP = {"list_exports": 1, "summarize": 1, "cards": 1, "page": 1, "gate": 1}

@@ -12,7 +12,7 @@ from hostile import HOSTILE
 from permafrost.sandbox import landlock
 from zoo_runs import Workspace
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.slow(minutes=1)
 
 SETTINGS = {
     "*": {"timeout": 60, "memory_mb": 1000, "trials": 1},

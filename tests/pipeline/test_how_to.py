@@ -18,7 +18,7 @@ from conftest import HOME, SAMPLE_ZOO
 from zoo_runs import SNAKEFILE
 
 v1 = tf.compat.v1
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.slow(minutes=1)
 PAGE = (HOME / "docs" / "how-to.md").read_text(encoding="utf-8")
 MODEL = "lenet/model.ckpt"
 

@@ -11,7 +11,7 @@ import pytest
 from permafrost.zoo.names import model_id, step_id
 from zoo_runs import Workspace
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.slow(minutes=1)
 
 CHARACTERS = sorted(set(map(chr, range(32, 127))) - {"/"})
 # Path variables, wildcards with and without constraints, and formats of Snakemake; expansions, quotes and operators of

@@ -9,7 +9,7 @@ from permafrost.outcome import Problem
 from stages import frozen, imported, sources
 from zoo_runs import Workspace
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.slow(minutes=3)
 
 # Directories that hold nothing that can be frozen, by the manifest's own words.
 NOT_FREEZABLE = {

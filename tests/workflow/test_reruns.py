@@ -10,7 +10,7 @@ import yaml
 from conftest import HOME, SAMPLE_ZOO
 from zoo_runs import Workspace
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.slow(minutes=2)
 
 # Directory -> the one of the sample zoo that it is a copy of.
 KINDS = {
