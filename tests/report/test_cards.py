@@ -93,6 +93,17 @@ def test_who_was_not_frozen_has_no_card_any_more(tmp_path):
     assert not (tmp_path / "frozen/a/m/SHA256SUMS").exists()
 
 
+def test_a_card_tells_what_speaks_for_each_output_in_words(tmp_path):
+    records = described()
+    records["import"]["outputs_ranking"] = [
+        {"name": "predictions", "score": 2, "chosen": True, "reasons": ["named as an output (+1.4)", "late (-0.8)"]},
+        {"name": "loss", "score": 1, "chosen": False, "reasons": ["could be fetched (+1.1)"]},
+    ]
+    card, _ = written(tmp_path, records)
+    assert r"| probabilities, which sum to 1 | named as an output |" in card and "75% sure.\n" in card
+    assert "Others that could be named under `outputs:` are loss." in card and "1.4" not in card
+
+
 def test_a_card_that_stays_the_same_is_not_written_again(tmp_path):
     written(tmp_path, described())
     before = (tmp_path / "frozen/a/m/card.md").stat().st_mtime_ns

@@ -26,16 +26,18 @@ def inputs(imported: ImportRecord, provenance: Provenance) -> Section:
 
 
 def outputs(imported: ImportRecord, provenance: Provenance) -> Section:
-    """What comes out, why these outputs were chosen, how sure that is, and what else could be chosen."""
-    described = known(imported.described, {})
-    rows = []
+    """What comes out, what spoke for each where it was chosen, how sure that is, and what else could be chosen."""
+    described, rows = known(imported.described, {}), []
+    header = ["tensor", "dtype", "shape", "meaning"]
+    favoured = {} if imported.outputs_why == _NAMED else _favoured(imported)
     for name, tensor in zip(imported.outputs, provenance.outputs, strict=False):
         found = described.get(name, Output("", None, ""))
-        rows.append([tensor, found.dtype, _shape(found.shape), found.meaning])
+        row = [tensor, found.dtype, _shape(found.shape), found.meaning]
+        rows.append([*row, favoured.get(name, "")] if favoured else row)
     return Section(
         title="What comes out",
-        text=[_reasoned(imported), *_others(imported)],
-        table=Table(["tensor", "dtype", "shape", "meaning"], rows),
+        text=[_reasoned(imported, favoured), *_others(imported)],
+        table=Table([*header, "chosen since"] if favoured else header, rows),
     )
 
 
@@ -92,9 +94,18 @@ def chosen(imported: ImportRecord) -> str:
     return f"The outputs were chosen from the graph{said}"
 
 
-def _reasoned(imported: ImportRecord) -> str:
-    reasons = "" if imported.outputs_why == _NAMED else f": {imported.outputs_why}"
-    return f"{chosen(imported)}{reasons}."
+def _reasoned(imported: ImportRecord, favoured: dict[str, str]) -> str:
+    """How the outputs were chosen, and why, where no column of the table says that."""
+    is_told = favoured or imported.outputs_why == _NAMED
+    return f"{chosen(imported)}." if is_told else f"{chosen(imported)}: {imported.outputs_why}."
+
+
+def _favoured(imported: ImportRecord) -> dict[str, str]:
+    """Output -> what speaks for it, without the weight of each reason; empty where nothing was weighed."""
+    ranking = [each for each in known(imported.outputs_ranking, []) if each.chosen]
+    weighed = {each.name: [text.rpartition(" (") for text in each.reasons] for each in ranking}
+    favoured = {name: [text for text, _, weight in reasons if weight[:1] == "+"] for name, reasons in weighed.items()}
+    return {name: ", ".join(reasons) for name, reasons in favoured.items() if reasons}
 
 
 def _others(imported: ImportRecord) -> list[str]:
