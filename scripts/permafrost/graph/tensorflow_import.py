@@ -6,6 +6,7 @@ tensorflow/core/common_runtime/eval_const_tensor.cc, InferShapesForFunction in s
 It never evaluates an op with state, nor one that takes a reference, which only an op with state gives.
 """
 
+from functools import cache
 from typing import Any
 
 import tensorflow as tf
@@ -51,6 +52,7 @@ def evaluated_unsafe(graph_def: GraphDef, allowed: set[str]) -> list[tuple[str, 
     return [row for row in found if _may_be_evaluated(row[1])]
 
 
+@cache
 def _may_be_evaluated(op: str) -> bool:
     definition = op_def_registry.get(op)
     if definition is None or definition.is_stateful:

@@ -111,15 +111,20 @@ def _imported_one(graph_def: GraphDef, producer_ops: OpList | None) -> list[_Out
     names = [node.name for node in graph_def.node]
     with tf.Graph().as_default() as graph:
         import_to_look_at(graph_def, producer_ops)
-    outputs = [graph.get_operation_by_name(name).outputs for name in names]
-    return [
-        {
-            "output": list(map(str, tensors)),
-            "dtypes": [tensor.dtype.name for tensor in tensors],
-            "shapes": ["?" if t.shape.rank is None else csv_files.shape(t.shape.as_list()) for t in tensors],
-        }
-        for tensors in outputs
-    ]
+    return [_described(graph.get_operation_by_name(name).outputs) for name in names]
+
+
+def _described(tensors: list[tf.Tensor]) -> _Outputs:
+    """What is said of tensors without a device; `output` as Tensor.__str__ has it, which asks for each shape thrice."""
+    found = [(tensor.name, tensor.shape, tensor.dtype.name) for tensor in tensors]
+    return {
+        "output": [
+            f'Tensor("{name}"{"" if shape.rank is None else f", shape={shape}"}, dtype={dtype})'
+            for name, shape, dtype in found
+        ],
+        "dtypes": [dtype for _, _, dtype in found],
+        "shapes": ["?" if shape.rank is None else csv_files.shape(shape.as_list()) for _, shape, _ in found],
+    }
 
 
 def _stated(node: NodeDef) -> Row:
