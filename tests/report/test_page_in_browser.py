@@ -297,7 +297,12 @@ def test_exports_are_filtered_and_next(tmp_path, opened):
 @pytest.mark.parametrize("width", [420, 800, 1000])
 def test_the_table_of_exports_scrolls_by_itself(width, tmp_path, browser):  # noqa: F811
     model = "a_directory_with_a_name__of_its_owner/inference_model.ckpt"
-    refused = {"status": "refused", "cause": "unsupported_op", "message": "node 'a' is a B", "hint": "choose `outputs:`"}
+    refused = {
+        "status": "refused",
+        "cause": "unsupported_op",
+        "message": "node 'a' is a B",
+        "hint": "choose `outputs:`",
+    }
     records = {model: records_of(model) | export_of(model, "onnx", refused, **refused, max_abs_diff=0.000185534358024)}
     tab = browser.new_page(viewport={"width": width, "height": 900})
     tab.goto(write_page(tmp_path, records, exports={"onnx": "verified"}).as_uri())
