@@ -58,7 +58,7 @@ def test_the_cards_of_the_page_lead_to_files_that_are_there(run_once):
 
 def test_a_run_with_other_settings_says_so(run_once):
     said = run_once.run("-n").output
-    assert "The settings are not those of the last run: `models` differs; that run was" in said
+    assert "The settings are not those of the last run: `models` differs; that run had" in said
     assert "--configfile 'my settings.yaml'" in said
 
 

@@ -43,7 +43,11 @@ def test_other_settings_are_told_in_one_sentence():
     plain = msgspec.structs.replace(STARTED, options=[])
     said = run_file.other_settings(last, plain, run_file.digests({"zoo": "b", "on_failure": "fail"}))
     assert said.startswith("The settings are not those of the last run: `models`, `zoo` differ; ")
-    assert said.endswith("that run was `snakemake --configfile 'a b.yaml'`.")
+    assert said.endswith("that run had `--configfile 'a b.yaml'`.")
+    other = msgspec.structs.replace(plain, program=["python", "-m", "snakemake"])
+    assert run_file.other_settings(last, other, edited).endswith("that run was `snakemake --configfile 'a b.yaml'`.")
+    bare = msgspec.structs.replace(last, started=plain)
+    assert run_file.other_settings(bare, STARTED, edited).endswith("that run had no such options.")
     moved = msgspec.structs.replace(plain, directory="/elsewhere")
     assert run_file.other_settings(last, moved, edited).endswith(" in /runs.")
 

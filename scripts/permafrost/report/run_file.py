@@ -89,7 +89,14 @@ def other_settings(last: Run | None, started: Started, settings: dict[str, str])
     told = f"The settings are not those of the last run: {named} {'differs' if len(keys) == 1 else 'differ'}"
     if last.started.options == started.options and last.started.directory == started.directory:
         return f"{told}."
-    return f"{told}; that run was `{command(last.started)}`{_elsewhere(last.started, started)}."
+    return f"{told}; that run {_started(last.started, started)}{_elsewhere(last.started, started)}."
+
+
+def _started(last: Started, started: Started) -> str:
+    """How a run was started: the options that it had, where it was the same program."""
+    if last.program != started.program:
+        return f"was `{command(last)}`"
+    return f"had `{shlex.join(last.options)}`" if last.options else "had no such options"
 
 
 def _elsewhere(last: Started, started: Started) -> str:
