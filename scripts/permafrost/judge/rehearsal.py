@@ -43,7 +43,7 @@ from permafrost.signature import feeds, meanings, sizes
 _STALE = re.compile(r"Node '([^' ]*)'? has an (_output_shapes attribute inconsistent with|invalid _output_shapes)")
 _MOST_RUNS = 80
 _SEARCH_SHARE = 0.5  # of the time limit
-_HEAVY = 16 << 20  # bytes of weights with which a run takes longer than to infer its shapes
+_LONG = 0.3  # s of a run; to infer the shapes of as many nodes takes less
 
 
 class Found(Struct):
@@ -123,7 +123,7 @@ class _Model:
 
     graph_def, index: the meta graph's graph with its inputs cut. names: the tensors of the inputs in it. outputs: each
     tensor to fetch -> its given name. fed: the tensors that are fed. unsafe: what must not be run, as graph.ops.unsafe
-    tells it. variable_shapes: variable node -> shape. weight_bytes: of the tensors in the checkpoint that are needed.
+    tells it. variable_shapes: variable node -> shape.
     """
 
     def __init__(self, imported: ImportRecord, settings: Settings):
@@ -139,7 +139,6 @@ class _Model:
         self._kept = pruning.needed(self.index, nodes, with_colocated=False)
         filling = table_initializers(self.meta_graph, self.index, self._kept)
         self.initializers = left_to_run(self.index, self.meta_graph, filling)
-        self.weight_bytes = sum(row.bytes or 0 for row in imported.variables if row.variable in self._kept)
         self.variable_shapes = {row.variable: row.shape for row in imported.variables if row.shape is not None}
         self.fed = {self.names[name] for name, spec in imported.inputs.items() if not isinstance(spec, Default)}
         self.allowed = set(settings.allow_ops)
@@ -184,7 +183,7 @@ class _Stage:
         self._model, self._seed, self._directory = model, settings.seed, directory
         self._deadline = time.monotonic() + _SEARCH_SHARE * settings.timeout
         self._names, self._index, self.outputs, self._fed = model.names, model.index, model.outputs, model.fed
-        self._given = Given()
+        self._given, self._longest = Given(), 0.0
         seed_random_ops(model.graph_def)
         tensors = [*model.outputs, *model.names.values()]
         self._side = CheckpointSide(
@@ -242,7 +241,9 @@ class _Stage:
 
     def _run(self, specs: Inputs, batch: int, outputs: list[str]) -> list[NDArray[Any]]:
         made = feeds.make(specs, self._seed, batch, self._directory)
+        began = time.monotonic()
         found = self._side.run(outputs, {self._names[name]: value for name, value in made.items()})
+        self._longest = max(self._longest, time.monotonic() - began)
         self._given.note(specs, batch, dict(zip(outputs, found, strict=True)))
         return found
 
@@ -322,7 +323,7 @@ class _Stage:
 
     def _surely_runs(self, specs: Inputs, batch: int, outputs: list[str]) -> bool:
         """Whether the outputs, which have run, can be told to run with another batch size, and their shapes then."""
-        if not self.is_steady or self._model.weight_bytes < _HEAVY:
+        if not self.is_steady or self._longest < _LONG:
             return False
         changed = {self._names[name] for name, spec in specs.items() if feeds.has_batch({name: spec})}
         checks = find_size_checks(self._index, outputs, self._fed, changed)
