@@ -195,7 +195,9 @@ def measure(directory: Path, count: int, sample: int) -> dict[str, float]:
     nothing, alone = (statistics.median(done.seconds for done in runs) for runs in (idle, idle_peer))
     make_zoo(directory / "zoo", count // 2, 1)
     changed = pipeline(directory)
-    jobs = re.search(r"^total +(\d+)$", changed.output, re.MULTILINE)
+    jobs = re.search(r"([\d,]+) steps? to do", changed.output)
+    if jobs is None:
+        raise RuntimeError(f"the run with a changed model did not say what it had to do:\n{changed.output}")
     return {
         "everything (s)": first.seconds,
         "  a model (ms)": 1000 * first.seconds / count,
@@ -205,7 +207,7 @@ def measure(directory: Path, count: int, sample: int) -> dict[str, float]:
         "  Snakemake alone (s)": alone,
         "  as a multiple of Snakemake's": nothing / alone,
         "one model changed (s)": changed.seconds,
-        "  jobs": int(jobs[1]),
+        "  jobs": int(jobs[1].replace(",", "")),
         "  more than nothing changed (s)": changed.seconds - nothing,
         "memory of the main process (MiB)": max(done.mib for done in (first, *idle, changed)),
         "  Snakemake alone (MiB)": max(done.mib for done in idle_peer),

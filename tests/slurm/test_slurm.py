@@ -74,7 +74,7 @@ def results(workspace: Workspace) -> dict[str, bytes]:
         str(path.relative_to(workspace.directory)): path.read_bytes()
         for root in (workspace.frozen, workspace.reports)
         for path in root.rglob("*")
-        if path.suffix in (".csv", ".txt", ".pb") and path.name != "timings.csv"
+        if path.suffix in (".csv", ".txt", ".pb") and path.name not in ("timings.csv", "history.csv")
     }
 
 
