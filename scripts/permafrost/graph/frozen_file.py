@@ -51,15 +51,13 @@ def _without_large(
     """Hands the values of the large weights to `keep`, each as a part of what was read, and gives the rest."""
     parts: list[bytes | memoryview] = []
     large: set[str] = set()
-    file = _mapped(path)
     try:
-        for field, tag, whole, payload in large_constants.fields(file):
+        for field, tag, whole, payload in large_constants.fields(_mapped(path)):
             if field == _NODE and payload and len(payload) >= _LARGE and (split := large_constants.split(payload)):
                 node, content = split
                 if (variables is None or node.name in variables) and node.name not in large:
                     large.add(node.name)
                     keep(node, content)
-                    _let_go(file)  # What was copied need not be in memory twice.
                     rest = node.SerializeToString()
                     parts += (tag, varint(len(rest)), rest)
                     continue
@@ -75,12 +73,6 @@ def _mapped(path: str) -> memoryview:
         if not os.fstat(file.fileno()).st_size:
             return memoryview(b"")  # which cannot be mapped
         return memoryview(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ))
-
-
-def _let_go(file: memoryview) -> None:
-    """Has nothing of a mapped file in memory until it is looked at again."""
-    if isinstance(file.obj, mmap.mmap):
-        file.obj.madvise(mmap.MADV_DONTNEED)
 
 
 def _value(node: NodeDef, content: memoryview) -> NDArray[Any]:

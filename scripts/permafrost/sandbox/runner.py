@@ -39,7 +39,7 @@ _SCAN = 0.5  # s between looks for processes that the child has started
 _LARGEST_RESULT = 64 * _MIB
 _STACKS = 256 * _MIB  # writable memory that TensorFlow's threads reserve and hardly touch
 
-_PR_SET_PDEATHSIG, _PR_SET_CHILD_SUBREAPER, _PR_SET_THP_DISABLE = 1, 36, 41  # linux/prctl.h
+_PR_SET_PDEATHSIG, _PR_SET_CHILD_SUBREAPER = 1, 36  # linux/prctl.h
 
 # What a system short of memory, a service manager or a person ends a process with; a graph does not do so to itself.
 _FROM_OUTSIDE = (signal.SIGKILL, signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
@@ -316,8 +316,6 @@ def _confine(
     _limit(resource.RLIMIT_FSIZE, file_mb * _MIB)
     # Not RLIMIT_AS: TensorFlow reserves address space that it never touches.
     _limit(resource.RLIMIT_DATA, status()["VmData"] + memory_mb * _MIB + _STACKS)
-    # A huge page has to be cleared as a whole, and to be put together first where memory is in pieces.
-    _libc.prctl(_PR_SET_THP_DISABLE, 1, 0, 0, 0)
     _mallopt(_M_MMAP_THRESHOLD, kept_mb * _MIB)
     _mallopt(_M_TRIM_THRESHOLD, _KEPT)
     confinement.cut_network()
