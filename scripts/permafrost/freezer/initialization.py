@@ -12,9 +12,10 @@ from permafrost.graph.calls import needed_functions
 from permafrost.graph.index import GraphIndex, tensor_name
 from permafrost.graph.initializers import target
 from permafrost.graph.loading import init_op
+from permafrost.graph.ops.stateful import TABLE_INITIALIZERS
 from permafrost.graph.ops.variables import ASSIGNS, REF_WRITES, RESOURCE_WRITES, VARIABLE_OPS, Resource, resource_name
 from permafrost.graph.protos import GraphDef, MetaGraphDef, NodeDef
-from permafrost.graph.pruning import TABLE_INITIALIZERS, TABLES, needed
+from permafrost.graph.pruning import TABLES, needed
 from permafrost.outcome import Problem
 from permafrost.records import OpDefinition
 

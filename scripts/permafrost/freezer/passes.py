@@ -17,6 +17,7 @@ from permafrost.graph.dtypes import dtype_name, numpy_dtype
 from permafrost.graph.index import GraphIndex, tensor_name
 from permafrost.graph.metagraph import producer_ops
 from permafrost.graph.ops import registry
+from permafrost.graph.ops.stateful import TABLE_INITIALIZERS
 from permafrost.graph.ops.variables import VARIABLE_OPS
 from permafrost.graph.protos import NodeDef
 from permafrost.graph.restore_map import table_initializers, without_other_savers
@@ -115,7 +116,7 @@ def fill_tables(draft: Draft) -> None:
     saved = {table.initializer: table for table in request.tables}
     files = {vocabulary.initializer: vocabulary for vocabulary in request.vocabularies}
     fillings = tables.Fillings(files, saved, set(draft.initialization.restoring))
-    initializers = [name for name, op in draft.source.ops.items() if op in pruning.TABLE_INITIALIZERS]
+    initializers = [name for name, op in draft.source.ops.items() if op in TABLE_INITIALIZERS]
     reached = draft.source.reach(draft.initializers)
     filling = [name for name in initializers if name in reached]
     tables.refuse_unrestored(draft.graph_def, fillings)

@@ -7,12 +7,11 @@ from typing import Any
 from permafrost.graph.fed_controls import runs_though_fed
 from permafrost.graph.index import GraphIndex, TensorName, tensor_name
 from permafrost.graph.loading import filling_calls
-from permafrost.graph.ops.stateful import FILLING
+from permafrost.graph.ops.stateful import TABLE_INITIALIZERS
 from permafrost.graph.protos import GraphDef, NodeDef, graph_pb2, node_def_pb2, types_pb2
 from permafrost.outcome import Problem
 
 PLACEHOLDERS = ("Placeholder", "PlaceholderV2", "PlaceholderWithDefault")
-TABLE_INITIALIZERS = FILLING
 TABLES = (
     "HashTable", "HashTableV2", "MutableHashTable", "MutableHashTableV2", "MutableHashTableOfTensors",
     "MutableHashTableOfTensorsV2", "MutableDenseHashTable", "MutableDenseHashTableV2", "AnonymousHashTable",

@@ -4,16 +4,15 @@ from collections.abc import Iterable, Mapping
 
 import tensorflow as tf
 
+from permafrost.flow.orders import ENTERS
 from permafrost.graph import pruning
-from permafrost.graph.calls import called_functions
+from permafrost.graph.calls import needed_functions
 from permafrost.graph.index import GraphIndex, tensor_name
 from permafrost.graph.ops.unsafe import executed
 from permafrost.graph.protos import OpList
 from permafrost.graph.tensorflow_import import import_to_run
 from permafrost.input_kinds import Shape
 from permafrost.outcome import Problem
-
-_LOOPING = ("Enter", "RefEnter")  # What goes around in a loop has the shapes of its first round alone.
 
 
 def infer(
@@ -26,8 +25,9 @@ def infer(
     """The dtype and the shape of each of the tensors `fetched` where `feeds` are fed.
 
     None where TensorFlow does not infer the shapes of all that runs for them, finds shapes that do not fit each other,
-    or where some of it runs in a loop or in a function. Where it does infer all, a run fails at values, or not at all:
-    what an op's kernel asks of shapes, its shape function asks as well.
+    or where some of it runs in a loop, in which it knows the shapes of the first round alone, or in a function. Where
+    it does infer all, a run fails at values, or not at all: what an op's kernel asks of shapes, its shape function asks
+    as well.
 
     Args:
       feeds: the tensors that are fed, with their output's number, as `x:0`, with their shapes.
@@ -37,8 +37,8 @@ def infer(
     fetched = list(fetched)
     running = executed(index, fetched, set(feeds))
     fed = {tensor_name(name) for name in feeds}
-    library = {function.signature.name for function in index.graph_def.library.function}
-    if any(index.ops[name] in _LOOPING or library & set(called_functions(index.nodes[name])) for name in running):
+    is_looping = any(index.ops[name] in ENTERS for name in running)
+    if is_looping or needed_functions((index.nodes[name] for name in running), index.graph_def.library):
         return None
     if any(output for _, output in fed):
         return None

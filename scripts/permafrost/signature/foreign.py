@@ -7,8 +7,9 @@ from permafrost import recording
 from permafrost.graph import frozen_file, pruning
 from permafrost.graph.index import GraphIndex, tensor_name
 from permafrost.graph.ops.registry import registered
+from permafrost.graph.ops.stateful import TABLE_INITIALIZERS
 from permafrost.graph.protos import MetaGraphDef, NodeDef, types_pb2
-from permafrost.graph.pruning import PLACEHOLDERS, TABLE_INITIALIZERS
+from permafrost.graph.pruning import PLACEHOLDERS
 from permafrost.graph.restore_map import table_initializers
 from permafrost.model import Settings
 from permafrost.outcome import Problem

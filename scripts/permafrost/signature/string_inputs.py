@@ -9,8 +9,8 @@ from collections.abc import Iterable
 from permafrost import input_kinds as kinds
 from permafrost.graph.dtypes import dtype_name, dtype_of
 from permafrost.graph.index import GraphIndex, Use
+from permafrost.graph.ops.stateful import TABLE_INITIALIZERS
 from permafrost.graph.protos import NodeDef
-from permafrost.graph.pruning import TABLE_INITIALIZERS
 from permafrost.graph.static import constant, element_count
 from permafrost.signature.table_words import Words
 

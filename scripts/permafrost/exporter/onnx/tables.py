@@ -8,8 +8,9 @@ from numpy.typing import NDArray
 
 from permafrost.exporter.onnx.constant_strings import may_be_run
 from permafrost.graph.index import GraphIndex, TensorName
+from permafrost.graph.ops.stateful import TABLE_INITIALIZERS
 from permafrost.graph.protos import NodeDef
-from permafrost.graph.pruning import TABLE_INITIALIZERS, TABLES, extract
+from permafrost.graph.pruning import TABLES, extract
 
 _ON_THE_WAY = ("Identity", "Enter", "RefEnter", "Switch", "RefSwitch")
 

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator
 from permafrost.graph.calls import needed_functions
 from permafrost.graph.index import GraphIndex
 from permafrost.graph.ops.registry import registered
-from permafrost.graph.ops.stateful import FILLING, READING
+from permafrost.graph.ops.stateful import READING, TABLE_INITIALIZERS
 from permafrost.graph.ops.unsafe import executed
 from permafrost.graph.protos import NodeDef, OpDef
 
@@ -63,7 +63,7 @@ def _nodes(index: GraphIndex, names: set[str]) -> Iterator[NodeDef]:
 
 
 def _keeps_state(index: GraphIndex, node: NodeDef, may_fill: bool) -> bool:
-    if node.op in LEAVING_NOTHING or node.op.startswith("TensorArray") or (may_fill and node.op in FILLING):
+    if node.op in LEAVING_NOTHING or node.op.startswith("TensorArray") or (may_fill and node.op in TABLE_INITIALIZERS):
         return False
     definition = registered(node.op)
     if definition is None:

@@ -18,12 +18,12 @@ READING = frozenset({
     "MutableDenseHashTable", "MutableDenseHashTableV2",
 })  # fmt: skip
 # What fills a table, with the same each time that it runs for the first time in a session.
-FILLING = frozenset({
+TABLE_INITIALIZERS = frozenset({
     "InitializeTable", "InitializeTableV2", "InitializeTableFromTextFile", "InitializeTableFromTextFileV2",
     "LookupTableImport", "LookupTableImportV2",
 })  # fmt: skip
 # Whether what a write of a variable leaves behind matters is for who looks at the variable's readers to say.
-_SAME_EACH_TIME = READING | FILLING | {"Restore", "RestoreSlice", "RestoreV2", *RESOURCE_WRITES}
+_SAME_EACH_TIME = READING | TABLE_INITIALIZERS | {"Restore", "RestoreSlice", "RestoreV2", *RESOURCE_WRITES}
 
 
 def changes_by_itself(op: str) -> bool:

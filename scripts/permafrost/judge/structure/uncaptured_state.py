@@ -12,9 +12,10 @@ from tensorflow.python.framework import op_def_registry
 from permafrost.flow.body import PASSING, Body
 from permafrost.graph.call_frames import Frame, Frames
 from permafrost.graph.calls import needed_functions
+from permafrost.graph.ops.stateful import TABLE_INITIALIZERS
 from permafrost.graph.ops.variables import VARIABLE_OPS, Resource, resource_name
 from permafrost.graph.protos import FunctionDefLibrary, MetaGraphDef, NodeDef, OpDef, types_pb2
-from permafrost.graph.pruning import TABLE_INITIALIZERS, TABLES
+from permafrost.graph.pruning import TABLES
 from permafrost.outcome import Problem
 
 _QUIET = {
