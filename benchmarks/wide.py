@@ -121,6 +121,8 @@ def main() -> int:
     args = parser.parse_args()
     import tensorflow  # noqa: F401 - its import is no part of a stage
 
+    if args.directory:
+        args.directory.mkdir(parents=True, exist_ok=True)
     table = [row for name in args.cases for row in rows(name, CASES[name], args.part, args.directory)]
     print(pd.DataFrame(table).to_string(index=False, float_format="{:,.2f}".format))
     return 0

@@ -15,7 +15,7 @@ import random_graphs
 from comparing import compared
 from fresh_process import in_fresh_process
 
-GRAPHS, AT_A_TIME = 120, 60
+GRAPHS, AT_A_TIME = 240, 60
 
 
 def pure_call_before_a_read() -> None:

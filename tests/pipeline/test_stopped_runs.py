@@ -20,7 +20,7 @@ pytestmark = pytest.mark.slow(minutes=2)
 # whose sandbox runs a session, and one that needs neither. What a kill leaves depends on what each stage writes.
 STOPPED_AT = {
     signal.SIGINT: ("import_meta", "verify", "page"),
-    signal.SIGTERM: ("verify", "page"),
+    signal.SIGTERM: ("import_meta", "verify", "page"),
     signal.SIGKILL: (*CHAIN, "summarize", "changes", "page"),
 }
 

@@ -222,7 +222,7 @@ def test_a_command_is_copied(mixed, browser):  # noqa: F811
     tab.goto(mixed.as_uri() + "#model=a%2Fverified")
     command = tab.locator("dialog .commands li", has_text="--forcerun verify")
     command.get_by_role("button").click()
-    command.get_by_text("Copied", exact=True).wait_for()
+    command.get_by_role("button", name="Copied", exact=True).wait_for()
     assert tab.evaluate("navigator.clipboard.readText()") == command.locator("code").inner_text()
     context.close()
 

@@ -10,6 +10,7 @@ import time
 from collections import Counter
 from pathlib import Path
 
+import pandas as pd
 import pytest
 from cluster import CPUS, CannotRun, Cluster, cluster, install
 
@@ -68,14 +69,16 @@ def job_logs(workspace: Workspace) -> dict[str, str]:
     return {path.stem: path.read_text(errors="replace") for path in logs}
 
 
-def results(workspace: Workspace) -> dict[str, bytes]:
+def results(workspace: Workspace) -> dict[str, bytes | list[dict]]:
     """The content of all tables and frozen graphs; times, and what holds them, are left out."""
-    return {
+    found = {
         str(path.relative_to(workspace.directory)): path.read_bytes()
         for root in (workspace.frozen, workspace.reports)
         for path in root.rglob("*")
         if path.suffix in (".csv", ".txt", ".pb") and path.name not in ("timings.csv", "history.csv")
     }
+    runs = pd.read_csv(workspace.reports / "history.csv").drop(columns=["date", "seconds"])
+    return {**found, "history.csv": runs.to_dict("records")}
 
 
 def environment(pid: int) -> dict[str, str]:
