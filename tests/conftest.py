@@ -15,6 +15,8 @@ signal.signal(signal.SIGHUP, signal.SIG_DFL)
 os.environ.setdefault("CUDA_VISIBLE_DEVICES", "-1")
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
+pytest_plugins = ["browsing"]
+
 HOME = Path(__file__).parents[1]
 SAMPLE_ZOO = HOME / "models"
 REAL_ZOO = Path(os.environ.get("PERMAFROST_ZOO", HOME.parent / "shared" / "zoo"))
