@@ -15,8 +15,8 @@ from tensorflow.python.client import pywrap_tf_session
 import kinds
 from permafrost.graph.index import GraphIndex
 from permafrost.graph.ops.generators import GENERATORS
-from permafrost.graph.ops.kept_state import FILLING, LEAVING_NOTHING, find_state_keeper
-from permafrost.graph.ops.stateful import RANDOM
+from permafrost.graph.ops.kept_state import LEAVING_NOTHING, find_state_keeper
+from permafrost.graph.ops.stateful import RANDOM, TABLE_INITIALIZERS
 from permafrost.graph.ops.variables import REF_WRITES, RESOURCE_WRITES
 from permafrost.graph.protos import graph_pb2
 
@@ -215,7 +215,7 @@ def test_what_is_not_run_does_not_count():
 def test_a_table_may_be_filled_before_the_runs_and_not_in_them():
     with tf.Graph().as_default() as graph:
         finds_in_a_table()
-    fill = next(node.name for node in graph.as_graph_def().node if node.op in FILLING)
+    fill = next(node.name for node in graph.as_graph_def().node if node.op in TABLE_INITIALIZERS)
     index = GraphIndex(graph.as_graph_def())
     assert find_state_keeper(index, ["y:0"], {"x:0"}, [fill]) is None
     assert find_state_keeper(index, ["y:0", fill], {"x:0"}, [fill]).name == fill
