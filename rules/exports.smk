@@ -14,6 +14,7 @@ rule export_saved_model:
         f"{of_model}/export_saved_model.log",
     wildcard_constraints:
         model=".+",
+    priority: run.priority
     group:
         group_of
     resources:
@@ -79,6 +80,7 @@ rule judge_export:
     wildcard_constraints:
         model=".+",
         format="saved_model|onnx|tflite",
+    priority: run.priority
     group:
         group_of
     resources:

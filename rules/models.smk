@@ -14,6 +14,7 @@ rule import_meta:
         f"{of_model}/import_meta.log",
     wildcard_constraints:
         model=".+",
+    priority: run.priority
     group:
         group_of
     resources:
@@ -41,6 +42,7 @@ rule freeze:
         f"{of_model}/freeze.log",
     wildcard_constraints:
         model=".+",
+    priority: run.priority
     group:
         group_of
     resources:
@@ -69,6 +71,7 @@ rule verify:
         f"{of_model}/verify.log",
     wildcard_constraints:
         model=".+",
+    priority: run.priority
     group:
         group_of
     resources:
@@ -102,6 +105,7 @@ rule list_ops:
         f"{of_model}/list_ops.log",
     wildcard_constraints:
         model=".+",
+    priority: run.priority
     group:
         group_of
     resources:
@@ -133,6 +137,7 @@ rule compare_steps:
         f"{of_model}/compare_steps.log",
     wildcard_constraints:
         model=".+",
+    priority: run.priority
     group:
         group_of
     resources:

@@ -37,6 +37,7 @@ rule judge_file:
         f"{of_model}/judge.log",
     wildcard_constraints:
         model=".+",
+    priority: run.priority
     group:
         group_of
     resources:

@@ -22,6 +22,8 @@ import time
 from collections.abc import Mapping
 from pathlib import Path
 
+import forked_worker
+
 # What a run of Snakemake loads late, and would load each time.
 _LATE = (
     "snakemake.profiles", "snakemake.report.html_reporter", "snakemake.storage", "snakemake.scheduling.greedy",
@@ -87,6 +89,7 @@ def _serve(connection: socket.socket) -> None:
             connection.close()
             _become_snakemake(*descriptors)
         connection.send(b"%d" % pid)
+        forked_worker.start(pid, descriptors[0])
         for descriptor in descriptors:
             os.close(descriptor)
         connection.send(b"%d" % os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))
@@ -94,9 +97,7 @@ def _serve(connection: socket.socket) -> None:
 
 def _become_snakemake(request: int, out: int, err: int) -> None:
     """Runs Snakemake's main function, and ends as Python ends."""
-    with open(request, "rb") as file:
-        file.seek(0)
-        asked = json.loads(file.read().decode(errors="surrogateescape"))
+    asked = json.loads(os.pread(request, os.fstat(request).st_size, 0).decode(errors="surrogateescape"))
     os.dup2(out, 1)
     os.dup2(err, 2)
     os.chdir(asked["cwd"])

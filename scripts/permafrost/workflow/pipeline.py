@@ -290,6 +290,10 @@ class Pipeline:
             raise Problem("bad_setting", "no model's settings name a frozen graph to judge", hint)
         return [pattern.replace("{model}", model) for model in named]
 
+    def priority(self, wildcards: Any) -> int:
+        """Of a model's jobs: the bytes of its checkpoint, so that none that takes long is left for the end."""
+        return self.models[wildcards.model].bytes
+
     def mem_mb(self, wildcards: Any) -> int:
         """The memory (MB) that a stage of the model is to ask for."""
         model = self.models[wildcards.model]

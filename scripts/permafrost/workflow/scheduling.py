@@ -1,7 +1,9 @@
 """Switches off what Snakemake need not do: what makes jobs slow where there are many, and what makes them fail."""
 
+import heapq
+import operator
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from snakemake.dag import DAG
@@ -16,14 +18,21 @@ def patch_scheduler(workflow: Any) -> None:
 
     The limit of jobs a second, of no use without a cluster, has the scheduler woken once more, a second later, each
     time that it has looked for jobs. All jobs that are left are listed for schedulers that look ahead, which the greedy
-    one does not. And whether a file is a pipe, which none is here, is looked up in all jobs before a job, for each file
-    that this one reads.
+    one does not. Of more jobs than Snakemake chooses from, it takes some by chance, which may leave the longest for the
+    end; the first by their priority stand in for these. And whether a file is a pipe, which none is here, is looked up
+    in all jobs before a job, for each file that this one reads.
     """
     if workflow.local_exec:
         workflow.scheduler.job_rate_limiter = None
     if workflow.scheduling_settings.scheduler == "greedy" and workflow.execution_settings.keep_going:
         type(workflow.scheduler).remaining_jobs = ()
+    if (most := workflow.scheduling_settings.subsample) is not None:
+        type(workflow.scheduler).open_jobs = property(lambda self: _first(self.workflow.dag.ready_jobs, most))
     Job.is_pipe_or_service_input = lambda job, path: False
+
+
+def _first(jobs: Iterable[Any], most: int) -> list[Any]:
+    return heapq.nlargest(most, jobs, key=operator.attrgetter("priority"))
 
 
 def disable_output_mtime_check() -> None:
