@@ -89,7 +89,8 @@ rule verify:
         )
 
 
-# The ops before and after, the variables, what a careful colleague would warn about, and a picture.
+# The ops before and after, the variables, what a careful colleague would warn about, and a picture. No other job waits
+# for these, so they fill the cores when the last models are judged.
 rule list_ops:
     input:
         imported=f"{of_model}/import.json",
@@ -105,7 +106,6 @@ rule list_ops:
         f"{of_model}/list_ops.log",
     wildcard_constraints:
         model=".+",
-    priority: run.priority
     group:
         group_of
     resources:
@@ -137,7 +137,6 @@ rule compare_steps:
         f"{of_model}/compare_steps.log",
     wildcard_constraints:
         model=".+",
-    priority: run.priority
     group:
         group_of
     resources:
