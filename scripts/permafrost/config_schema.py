@@ -45,7 +45,7 @@ def defaults(*path: str) -> dict[str, Any]:
 @cache
 def schema() -> dict[str, Any]:
     """What config.schema.yaml says; not to be changed."""
-    said: dict[str, Any] = yaml.safe_load(_SCHEMA_FILE.read_text(encoding="utf-8"))
+    said: dict[str, Any] = yaml.load(_SCHEMA_FILE.read_text(encoding="utf-8"), yaml.CSafeLoader)
     return said
 
 

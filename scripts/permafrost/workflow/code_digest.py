@@ -46,8 +46,14 @@ def _files(scripts: Path, first: Path) -> set[Path]:
 
 @cache
 def _imported_files(scripts: Path, path: Path) -> list[Path]:
-    files = [scripts / f"{module.replace('.', '/')}.py" for module in imports(path)]
-    return [file for file in files if file.exists()]
+    modules = _modules(scripts)
+    return [modules[module] for module in imports(path) if module in modules]
+
+
+@cache
+def _modules(scripts: Path) -> dict[str, Path]:
+    """Each module below `scripts`, by its name, and its file."""
+    return {".".join(path.relative_to(scripts).with_suffix("").parts): path for path in scripts.rglob("*.py")}
 
 
 @cache
