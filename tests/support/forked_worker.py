@@ -73,7 +73,7 @@ def _become_worker(run: bytes, environment: int) -> None:
     os.environ.update(variables, PERMAFROST_RUN=run.decode(), PERMAFROST_RUN_PID=run.decode())
     if _of_startup(client) == loaded:
         files = client.Worker()
-        lock = files._lock()
+        lock = files.lock()
         if not files.connect():
             flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_APPEND
             log = os.open(f"{files.name}.log", flags, 0o600, dir_fd=files.directory)

@@ -130,7 +130,7 @@ class Worker:
         connection = self.connect()
         if connection:
             return connection
-        lock = self._lock()
+        lock = self.lock()
         try:
             # Another client may have started it while this one waited for the lock.
             connection = self.connect()
@@ -143,7 +143,7 @@ class Worker:
             raise Fault(f"the TensorFlow worker ended as soon as it had started{self._log_tail()}")
         return connection
 
-    def _lock(self) -> int:
+    def lock(self) -> int:
         """Takes the lock under which a worker is started. The worker holds it too, until it listens."""
         while True:
             lock = os.open(f"{self.name}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600, dir_fd=self.directory)
