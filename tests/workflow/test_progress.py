@@ -90,7 +90,7 @@ def test_progress_is_a_line_now_and_then(tmp_path, logger, capsys, monkeypatch):
     lines = capsys.readouterr().err.splitlines()
     # 500 seconds, and a line a minute, since this is no terminal.
     assert len(lines) == 1 + 8
-    assert lines[-1] == "960 of 4,000 steps, 2.0 a second, 0:25:20 left; 1 not as expected"
+    assert lines[-1] == "960 of 4,000 steps, 2.0 a second, at most 0:25:20 left; 1 not as expected"
 
 
 @pytest.mark.slow

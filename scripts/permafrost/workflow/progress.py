@@ -20,7 +20,7 @@ from permafrost.workflow.screen import Screen
 
 _SECONDS = 0.2  # between two lines on a terminal, where one takes the place of the other
 _SECONDS_IN_A_FILE = 60
-_ENOUGH = 5  # steps, by which the time that the others take can be told
+_ENOUGH = 5  # steps, by which the time that the others take, of smaller checkpoints, can be told
 
 
 Expected = Callable[[str, str], str | list[str]]
@@ -74,6 +74,6 @@ class Progress(logging.Handler):
     def _line(self, done: int, total: int) -> str:
         elapsed = time.monotonic() - self._begin
         left = datetime.timedelta(seconds=round(elapsed / done * (total - done)))
-        speed = f", {done / elapsed:.1f} a second, {left} left" if done >= _ENOUGH else ""
+        speed = f", {done / elapsed:.1f} a second, at most {left} left" if done >= _ENOUGH else ""
         bad = f"; {self._bad} not as expected" if self._bad else ""
         return f"{done:,} of {total:,} steps{speed}{bad}"
