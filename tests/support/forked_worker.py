@@ -75,8 +75,7 @@ def _become_worker(run: bytes, environment: int) -> None:
         files = client.Worker()
         lock = files.lock()
         if not files.connect():
-            flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_APPEND
-            log = os.open(f"{files.name}.log", flags, 0o600, dir_fd=files.directory)
+            log = files.open_log()
             os.dup2(log, 1)
             os.dup2(log, 2)
             with contextlib.suppress(SystemExit):

@@ -1,4 +1,4 @@
-"""Writes a page from records that a test makes, as the pipeline's stages would, and opens it in a browser."""
+"""Writes a page from records that a test makes, as the pipeline's stages would."""
 
 import json
 from pathlib import Path

@@ -55,10 +55,11 @@ def of_weights(variables: list[Variable], weights: str, checkpoint: Any) -> Iter
 def _of_values(row: Variable, values: Summary, is_slot: bool) -> Iterator[Finding]:
     if values.dtype.kind not in "fcV":
         return
-    for number, cause, said in ((values.nans, "nan", "NaN"), (values.infinite, "infinite", "infinite")):
-        if number:
-            told = f"{number} of {values.size} values are {said}"
-            yield Finding(ERROR, f"{cause}_weights", row.variable, told)
+    if values.nans:
+        yield Finding(ERROR, "nan_weights", row.variable, f"{values.nans} of {values.size} values are NaN")
+    if values.infinite:
+        told = f"{values.infinite} of {values.size} values are infinite"
+        yield Finding(ERROR, "infinite_weights", row.variable, told)
     if len(values.shape) > 1 and not is_slot and values.is_zero:
         yield Finding(WARNING, "zero_weights", row.variable, "all values are 0; the layer gives the same for any input")
 

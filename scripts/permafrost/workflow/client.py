@@ -159,8 +159,7 @@ class Worker:
     def _start(self, lock: int) -> None:
         import subprocess  # Only one client of a run needs it.
 
-        log_flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_APPEND
-        log = os.open(f"{self.name}.log", log_flags, 0o600, dir_fd=self.directory)
+        log = self.open_log()
         ready, worker_ready = os.pipe()
         process = subprocess.Popen(
             [sys.executable, WORKER, self.name, str(self.directory), str(lock), str(worker_ready)],
@@ -180,6 +179,11 @@ class Worker:
         if not os.read(ready, 1):
             raise Fault(f"the TensorFlow worker could not start (status {process.wait()}){self._log_tail()}")
         os.close(ready)
+
+    def open_log(self) -> int:
+        """Empties the worker's log, or makes it; returns a descriptor that adds to it."""
+        flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_APPEND
+        return os.open(f"{self.name}.log", flags, 0o600, dir_fd=self.directory)
 
     def _log_tail(self) -> str:
         try:
